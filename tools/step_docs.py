@@ -15,7 +15,7 @@ import textwrap
 from pathlib import Path
 
 from towline.config.metadata import all_schemas
-from towline.config.schema import SECTIONS, Alias, Parameter, Requirement, Rule, StepSchema
+from towline.config.schema import SECTIONS, Parameter, ParameterAlias, Requirement, Rule, StepSchema
 
 ROOT = Path(__file__).resolve().parents[1]
 FOLDER = ROOT / "docs" / "steps"
@@ -220,7 +220,7 @@ def _is_long(parameter: Parameter) -> bool:
     return len(" ".join([parameter.description, *_notes(parameter)])) > _CELL
 
 
-def _limits(parameter: Parameter, alias: Alias) -> str:
+def _limits(parameter: Parameter, alias: ParameterAlias) -> str:
     """In brackets: whether an alias is deprecated, and the sections in which it is ignored."""
     elsewhere = [
         place

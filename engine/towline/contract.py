@@ -46,7 +46,7 @@ class Build:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Document:
+class DefaultsDocument:
     """A default document of the platform team: its name for messages, and its YAML text."""
 
     name: str
@@ -82,7 +82,7 @@ class Request:
     encoded: frozenset[str] = frozenset()
     bound: tuple[Binding, ...] = ()
     build: Build = field(default_factory=Build)
-    defaults: tuple[Document, ...] = ()
+    defaults: tuple[DefaultsDocument, ...] = ()
 
     @property
     def claimed(self) -> frozenset[str]:
@@ -170,7 +170,8 @@ def parse_request(data: object) -> Request:
         bound=bound,
         build=Build(**{_BUILD[key]: value for key, value in build.items()}),
         defaults=tuple(
-            Document(name=entry.get("name", ""), text=entry.get("text", "")) for entry in documents
+            DefaultsDocument(name=entry.get("name", ""), text=entry.get("text", ""))
+            for entry in documents
         ),
     )
 

@@ -44,7 +44,7 @@ class Standing:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Rules:
+class CredentialRules:
     """What trusted layers say: hosts for all credentials, hosts for one by its name, and how strict that is; `standing` is asked if need be.
 
     `ids`: globs of the Jenkins credentials that a project may name. `where` is the place of
@@ -75,7 +75,7 @@ class Credential:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Place:
+class HostAddress:
     """Where a credential is to go: `host[:port]`, spoken to by `scheme`."""
 
     scheme: str
@@ -135,7 +135,7 @@ class Word:
     allow: tuple[str, str, str] | None = None
 
 
-def word(rules: Rules, credential: Credential, place: Place, named: Named) -> Word:
+def word(rules: CredentialRules, credential: Credential, place: HostAddress, named: Named) -> Word:
     """By whose word the credential goes to the place; raises CredentialError where by nobody's."""
     own = hosts_of(rules, credential)
     if name := next(
@@ -178,18 +178,18 @@ def word(rules: Rules, credential: Credential, place: Place, named: Named) -> Wo
     )
 
 
-def hosts_of(rules: Rules, credential: Credential) -> tuple[str, ...]:
+def hosts_of(rules: CredentialRules, credential: Credential) -> tuple[str, ...]:
     """The hosts that trusted layers name for the credential by its name."""
     return tuple(host for name in credential.names for host in rules.each.get(name, ()))
 
 
-def reach(rules: Rules, credential: Credential) -> tuple[str, ...]:
+def reach(rules: CredentialRules, credential: Credential) -> tuple[str, ...]:
     """The only hosts that a server may send the credential on to, a registry to its token service; empty where trusted layers name none."""
     own = hosts_of(rules, credential)
     return (*rules.hosts, *own) if rules.hosts or own else ()
 
 
-def names(entries: Iterable[str], place: Place) -> bool:
+def names(entries: Iterable[str], place: HostAddress) -> bool:
     """Whether one of the entries names the place; raises CredentialError for an entry that no host can match."""
     listed = tuple(entries)
     try:
@@ -200,7 +200,7 @@ def names(entries: Iterable[str], place: Place) -> bool:
         ) from fault
 
 
-def check_reach(hosts: tuple[str, ...], place: Place) -> None:
+def check_reach(hosts: tuple[str, ...], place: HostAddress) -> None:
     """Pass where `hosts` is empty or names the place; raises CredentialError: a login goes to no other host, whatever a server asks."""
     if hosts and not names(hosts, place):
         raise Refusal(
@@ -217,7 +217,7 @@ def allow_line(key: str, entry: str, *, beside: Sequence[str]) -> str:
     return _line(key, _listed(entries), variable)
 
 
-def _host_line(rules: Rules, entry: str, host: str) -> str:
+def _host_line(rules: CredentialRules, entry: str, host: str) -> str:
     """The same for a host of one credential; a variable keeps what it has for others, and documents of the platform team are merged by themselves."""
     hosts = list(dict.fromkeys([*rules.each.get(entry, ()), host]))
     others = (
@@ -242,7 +242,7 @@ def _line(key: str, value: str, variable: str) -> str:
 
 
 def _projects(
-    rules: Rules, credential: Credential, place: Place, named: Named, *, others: str
+    rules: CredentialRules, credential: Credential, place: HostAddress, named: Named, *, others: str
 ) -> Word:
     """The project's own word, where that counts, which it does not beside `others`; else a warning or CredentialError."""
     standing = rules.standing()
@@ -266,7 +266,7 @@ def _projects(
     return or_warn(rules, _refused(rules, credential, place, named, why_unheard(rules)))
 
 
-def project_word(rules: Rules, origin: str, said: str = "") -> Word | None:
+def project_word(rules: CredentialRules, origin: str, said: str = "") -> Word | None:
     """The word of the project's configuration at `origin`, None where that does not count; `said` is what the line for an auditor begins with."""
     standing = rules.standing()
     if not standing.project or rules.strict:
@@ -275,13 +275,13 @@ def project_word(rules: Rules, origin: str, said: str = "") -> Word | None:
     return Word(by=f"the project ({origin}), for {standing.build}", line=line)
 
 
-def why_unheard(rules: Rules) -> str:
+def why_unheard(rules: CredentialRules) -> str:
     """Why the project's word does not count."""
     standing = rules.standing()
     return f"{STRICT} is set" if standing.project else standing.build
 
 
-def id_word(rules: Rules, name: str, origin: str, *, trusted: Collection[str]) -> Word:
+def id_word(rules: CredentialRules, name: str, origin: str, *, trusted: Collection[str]) -> Word:
     """By whose word the Jenkins credential of this id is bound; raises CredentialError where by nobody's.
 
     What the project names on its productive branch is bounded by the folders of Jenkins, unless
@@ -306,7 +306,7 @@ def id_word(rules: Rules, name: str, origin: str, *, trusted: Collection[str]) -
     )
 
 
-def or_warn(rules: Rules, fault: CredentialError) -> Word:
+def or_warn(rules: CredentialRules, fault: CredentialError) -> Word:
     """The fault as a warning, where a trusted layer wants that for now, and no change request is built; else raises it."""
     if rules.warn and not rules.standing().request:
         where = f" ({fault.where})" if fault.where not in fault.message else ""
@@ -318,7 +318,9 @@ def or_warn(rules: Rules, fault: CredentialError) -> Word:
     raise fault
 
 
-def _refused(rules: Rules, credential: Credential, place: Place, named: Named, why: str) -> Refused:
+def _refused(
+    rules: CredentialRules, credential: Credential, place: HostAddress, named: Named, why: str
+) -> Refused:
     call = f"; or name it by {named.call}" if named.call else ""
     return Refused(
         f"{credential.what} is not sent to {place.host}, which nothing names but {named.origin}",
@@ -329,7 +331,7 @@ def _refused(rules: Rules, credential: Credential, place: Place, named: Named, w
     )
 
 
-def _outside(rules: Rules, credential: Credential, place: Place) -> Refused:
+def _outside(rules: CredentialRules, credential: Credential, place: HostAddress) -> Refused:
     return Refused(
         f"no credential may be sent to {place.host}",
         where=rules.where,
@@ -351,13 +353,13 @@ class Addressees:
     """Asked before each use of a credential: `say` is told once of each that the project names, `warn` of each that will be a fault."""
 
     def __init__(
-        self, rules: Rules, *, say: Callable[[str], None], warn: Callable[[str], None]
+        self, rules: CredentialRules, *, say: Callable[[str], None], warn: Callable[[str], None]
     ) -> None:
         self.rules = rules
         self._say, self._warn = say, warn
         self._told: set[str] = set()
 
-    def admit(self, credential: Credential, place: Place, named: Named) -> tuple[str, ...]:
+    def admit(self, credential: Credential, place: HostAddress, named: Named) -> tuple[str, ...]:
         """The hosts that the login may be sent to, the place's own among them, empty for wherever its server says.
 
         Raises CredentialError where it may not go to the place at all.

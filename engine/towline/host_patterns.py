@@ -29,7 +29,7 @@ _USE = "write host, host:port or *.example.com"
 _LARGEST = 65535
 
 
-class Entry(NamedTuple):
+class HostPattern(NamedTuple):
     """One entry: the name in lower case, whether what is below it is meant instead of itself, its port, 0 where it names none."""
 
     name: str
@@ -37,7 +37,7 @@ class Entry(NamedTuple):
     port: int
 
 
-def parse(text: str) -> Entry:
+def parse(text: str) -> HostPattern:
     """An entry of the list; raises ValueError with a hint for one that no host can match."""
     found = _ENTRY.fullmatch(text)
     port = int(found["port"] or 0) if found else 0
@@ -57,7 +57,7 @@ def parse(text: str) -> Entry:
         )
     except ValueError:
         raise ValueError(_USE) from None
-    return Entry(name=name, below=bool(found["below"]), port=port)
+    return HostPattern(name=name, below=bool(found["below"]), port=port)
 
 
 def names(entries: Iterable[str], host: str, scheme: str) -> bool:
@@ -73,5 +73,5 @@ def names(entries: Iterable[str], host: str, scheme: str) -> bool:
     )
 
 
-def _fits(entry: Entry, name: str) -> bool:
+def _fits(entry: HostPattern, name: str) -> bool:
     return name.endswith(f".{entry.name}") if entry.below else name == entry.name

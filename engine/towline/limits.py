@@ -17,11 +17,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 KIB, MIB, GIB = 1024, 1024**2, 1024**3
-OWN = 4 * GIB  # of memory, for the engine itself
+ENGINE_LIMITS = 4 * GIB  # of memory, for the engine itself
 
 
 @dataclass(frozen=True, kw_only=True)
-class Limits:
+class ProcessLimits:
     """What a child may take: `seconds` of time, bytes of `memory` (each process), of `output` (each stream) and of `file_size` (each file)."""
 
     seconds: float = 600.0
@@ -37,7 +37,7 @@ def hold_self() -> None:
     """
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     most = resource.getrlimit(resource.RLIMIT_DATA)[1]
-    _set_data(OWN if most == resource.RLIM_INFINITY else min(OWN, most), most)
+    _set_data(ENGINE_LIMITS if most == resource.RLIM_INFINITY else min(ENGINE_LIMITS, most), most)
 
 
 @contextlib.contextmanager
@@ -56,7 +56,7 @@ def _set_data(held: int, most: int) -> None:
         resource.setrlimit(resource.RLIMIT_DATA, (held, most))
 
 
-def impose(pid: int, limits: Limits) -> None:
+def impose(pid: int, limits: ProcessLimits) -> None:
     """Have the kernel hold process `pid` to its limits, where it can; never above one that is there.
 
     Time and output are for who reads it.
@@ -73,7 +73,7 @@ def impose(pid: int, limits: Limits) -> None:
         return
 
 
-def _wanted(limits: Limits) -> Iterator[tuple[int, int]]:
+def _wanted(limits: ProcessLimits) -> Iterator[tuple[int, int]]:
     # Not RLIMIT_AS: the Go runtime reserves addresses by the gigabyte without using them;
     # RLIMIT_DATA counts what can be written to.
     yield resource.RLIMIT_DATA, limits.memory

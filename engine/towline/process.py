@@ -22,9 +22,9 @@ from typing import IO
 from towline.console import detail
 from towline.errors import ConfigError, MachineError, TowlineError
 from towline.files import in_workspace
-from towline.limits import Limits, impose, unheld
+from towline.limits import ProcessLimits, impose, unheld
 
-_USUAL = Limits()
+_USUAL = ProcessLimits()
 _PIECE = 64 * 1024
 _LOOK = 0.1  # seconds between two looks whether the child has ended
 _GRACE = 10.0  # seconds for a program of the caller's own to put its things away
@@ -160,7 +160,7 @@ def run(
     environment: Mapping[str, str],
     stdin: bytes = b"",
     folder: Path | None = None,
-    limits: Limits = _USUAL,
+    limits: ProcessLimits = _USUAL,
 ) -> Completed:
     """Run `command` to its end, or to its limits, with nothing inherited but `environment`, of whose PATH no folder is in the workspace.
 
@@ -261,7 +261,9 @@ def _mending(program: Path, fault: OSError) -> str:
     return f"install {program.name} or put it on PATH"
 
 
-def _exchange(child: subprocess.Popen[bytes], stdin: bytes, limits: Limits) -> tuple[bytes, bytes]:
+def _exchange(
+    child: subprocess.Popen[bytes], stdin: bytes, limits: ProcessLimits
+) -> tuple[bytes, bytes]:
     """What it writes, held to its cap."""
     taken = {_OUT: bytearray(), _ERR: bytearray()}
 

@@ -29,7 +29,7 @@ from tests.engine.gitops.charts import as_bytes, chart  # noqa: E402 - by its pl
 from tests.fakes.git_server import GitServer  # noqa: E402
 from towline import process  # noqa: E402
 from towline.gitops.render.network import leave  # noqa: E402
-from towline.limits import Limits, impose  # noqa: E402
+from towline.limits import ProcessLimits, impose  # noqa: E402
 from towline.private_folder import PrivateFolder, sweep  # noqa: E402
 
 ROUNDS = int(os.environ.get("TOWLINE_BENCH_ROUNDS", "25"))
@@ -97,7 +97,9 @@ def parts() -> dict[str, Callable[[], None]]:
     return {
         "a process begins and ends": lambda: forked(lambda: None),
         "a process begins, leaves the network, and ends": lambda: forked(leave),
-        "the limits of a process are set": lambda: impose(os.getpid(), Limits(memory=4 << 30)),
+        "the limits of a process are set": lambda: impose(
+            os.getpid(), ProcessLimits(memory=4 << 30)
+        ),
         "the guarding shell begins and ends": guarded,
         "a temporary folder is made and removed": lambda: shutil.rmtree(tempfile.mkdtemp()),
         "a private folder on disk is made and removed": lambda: PrivateFolder(environ).close(),

@@ -16,7 +16,7 @@ from towline.contract import (
     BIND,
     Binding,
     Build,
-    Document,
+    DefaultsDocument,
     Outcome,
     Request,
     encode_result,
@@ -101,7 +101,7 @@ def test_the_whole_request_of_the_contract_is_understood() -> None:
             source_commit="abc",
             source_time="2024-01-01T00:00:00Z",
         ),
-        defaults=(Document(name="platform", text="general: {}"),),
+        defaults=(DefaultsDocument(name="platform", text="general: {}"),),
         bound=(
             Binding(
                 credentials_id="git",

@@ -9,9 +9,9 @@ from tests.trust import BRANCH, PRODUCTIVE, REQUEST
 from towline.credential_hosts import (
     Addressees,
     Credential,
+    CredentialRules,
+    HostAddress,
     Named,
-    Place,
-    Rules,
     Standing,
     Tampered,
     check_reach,
@@ -23,17 +23,20 @@ from towline.credential_hosts import (
 from towline.errors import CredentialError
 
 BOT = Credential(what="the password of user 'bot' (PIPER_password)", names=("git-bot", "password"))
-GIT = Place(scheme="https", host="git.example")
+GIT = HostAddress(scheme="https", host="git.example")
 PROJECT = Named(origin=".pipeline/config.yml:7", call="--serverUrl")
 OURS = frozenset([("https", "git.example")])
 
 
-def rules(standing: Standing = BRANCH, **more: Any) -> Rules:
-    return Rules(standing=lambda: standing, **more)
+def rules(standing: Standing = BRANCH, **more: Any) -> CredentialRules:
+    return CredentialRules(standing=lambda: standing, **more)
 
 
 def refusal(
-    known: Rules, credential: Credential = BOT, place: Place = GIT, named: Named = PROJECT
+    known: CredentialRules,
+    credential: Credential = BOT,
+    place: HostAddress = GIT,
+    named: Named = PROJECT,
 ) -> CredentialError:
     with pytest.raises(CredentialError) as caught:
         word(known, credential, place, named)
@@ -73,9 +76,9 @@ def refusal(
 )
 @pytest.mark.parametrize("standing", [BRANCH, REQUEST])
 def test_a_trusted_word_lets_a_credential_go_whatever_is_built(
-    known: Rules, named: Named, by: str, standing: Standing
+    known: CredentialRules, named: Named, by: str, standing: Standing
 ) -> None:
-    found = word(Rules(**{**vars(known), "standing": lambda: standing}), BOT, GIT, named)
+    found = word(CredentialRules(**{**vars(known), "standing": lambda: standing}), BOT, GIT, named)
     assert (found.by, found.line, found.warning) == (by, "", "")
 
 
@@ -121,7 +124,7 @@ def test_the_project_s_word_counts_on_the_productive_branch_and_an_auditor_finds
     ],
 )
 def test_it_does_not_count_where_trusted_layers_say_otherwise_nor_elsewhere(
-    known: Rules, credential: Credential, named: Named, why: str
+    known: CredentialRules, credential: Credential, named: Named, why: str
 ) -> None:
     assert (
         refusal(known, credential, named=named).message
@@ -141,12 +144,15 @@ def test_a_refusal_has_the_lines_to_add() -> None:
     assert "name it by" not in refusal(rules(REQUEST)).hint
     assert (
         "[git.example:8443]"
-        in refusal(rules(), place=Place(scheme="https", host="git.example:8443")).hint
+        in refusal(rules(), place=HostAddress(scheme="https", host="git.example:8443")).hint
     )
-    assert "['[::1]:5000']" in refusal(rules(), place=Place(scheme="http", host="[::1]:5000")).hint
+    assert (
+        "['[::1]:5000']"
+        in refusal(rules(), place=HostAddress(scheme="http", host="[::1]:5000")).hint
+    )
     assert (
         "{git.example: ["
-        not in refusal(rules(), place=Place(scheme="https", host="GIT.example:443")).hint
+        not in refusal(rules(), place=HostAddress(scheme="https", host="GIT.example:443")).hint
     )
 
 
@@ -192,17 +198,17 @@ def test_a_line_to_add_is_read_as_it_is_meant(text: str) -> None:
 @pytest.mark.parametrize(
     "place",
     [
-        Place(scheme="https", host="evil.example"),
-        Place(scheme="https", host="git.example:8443"),
-        Place(scheme="http", host="git.example"),
-        Place(scheme="http", host="127.0.0.1:5000"),
+        HostAddress(scheme="https", host="evil.example"),
+        HostAddress(scheme="https", host="git.example:8443"),
+        HostAddress(scheme="http", host="git.example"),
+        HostAddress(scheme="http", host="127.0.0.1:5000"),
     ],
 )
 @pytest.mark.parametrize(
     "named", [PROJECT, Named(origin="c", trusted=OURS), Named(origin="c", record=OURS)]
 )
 def test_a_word_for_one_place_is_none_for_another_this_machine_s_included(
-    place: Place, named: Named
+    place: HostAddress, named: Named
 ) -> None:
     for known in (rules(), rules(each={"password": ("git.example:443",)})):
         assert refusal(known, place=place, named=named).exit_code == 4
@@ -210,7 +216,7 @@ def test_a_word_for_one_place_is_none_for_another_this_machine_s_included(
 
 @pytest.mark.parametrize("host", ["git.example", "GIT.example", "git.example:443", "git.example."])
 def test_one_place_is_known_in_every_spelling(host: str) -> None:
-    place = Place(scheme="https", host=host)
+    place = HostAddress(scheme="https", host=host)
     assert word(rules(), BOT, place, Named(origin="c", trusted=OURS)).by == "a trusted layer (c)"
     assert word(rules(hosts=("git.example",)), BOT, place, PROJECT).by.startswith("credentialHosts")
 
@@ -253,7 +259,7 @@ def test_what_is_refused_newly_is_a_warning_under_enforcement_warn_but_not_for_a
     ],
 )
 def test_a_jenkins_credential_is_bound_by_a_word_for_its_id(
-    known: Rules, trusted: list[str], by: str
+    known: CredentialRules, trusted: list[str], by: str
 ) -> None:
     assert id_word(known, "git-bot", "c.yml:1", trusted=trusted).by == by
 
@@ -267,7 +273,9 @@ def test_a_jenkins_credential_is_bound_by_a_word_for_its_id(
         (rules(PRODUCTIVE, ids=("team-*", "git")), "allowedCredentialIds has team-*, git"),
     ],
 )
-def test_one_that_only_the_project_names_is_not_bound_elsewhere(known: Rules, why: str) -> None:
+def test_one_that_only_the_project_names_is_not_bound_elsewhere(
+    known: CredentialRules, why: str
+) -> None:
     with pytest.raises(CredentialError) as caught:
         id_word(known, "git-bot", "c.yml:1", trusted=["other"])
     assert (
@@ -301,7 +309,7 @@ def test_a_login_may_be_sent_to_the_place_that_it_was_admitted_to() -> None:
     hosts = asked.admit(BOT, GIT, Named(origin="PIPER_serverUrl", trusted=OURS))
     check_reach(hosts, GIT)
     with pytest.raises(CredentialError):
-        check_reach(hosts, Place(scheme="https", host="evil.example"))
+        check_reach(hosts, HostAddress(scheme="https", host="evil.example"))
 
 
 def test_each_word_is_told_once() -> None:
@@ -310,7 +318,7 @@ def test_each_word_is_told_once() -> None:
         asked = Addressees(rules(standing, **more), say=told.append, warn=told.append)
         for _ in range(3):
             assert asked.admit(BOT, GIT, PROJECT) == ()
-        asked.admit(BOT, Place(scheme="https", host="other.example"), PROJECT)
+        asked.admit(BOT, HostAddress(scheme="https", host="other.example"), PROJECT)
         asked.admit_id("git-bot", "c.yml:1", trusted=["git-bot"])
     assert len(told) == 4
     assert len(set(told)) == 4

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from towline.cli import main
-from towline.config.layers import load_schema
+from towline.config.metadata import load_schema
 from towline.dispatch import COMMANDS, STEPS
 
 ROOT = Path(__file__).resolve().parents[2]

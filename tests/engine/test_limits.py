@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from towline.limits import GIB, MIB, Limits, amount, hold_self, impose
+from towline.limits import GIB, MIB, ProcessLimits, amount, hold_self, impose
 from towline.process import Completed, Overrun, run
 
 CALM = {"PATH": "/usr/bin:/bin"}
@@ -28,7 +28,7 @@ def child(code: str, *, within: str = "", **limits: int) -> Completed:
         [*(["/bin/sh", "-c", f'read go; "$0" "$@" <<X\n\nX\n{within}'] if within else []), *words],
         environment=CALM,
         stdin=b"go\n",
-        limits=Limits(seconds=120, **limits),
+        limits=ProcessLimits(seconds=120, **limits),
     )
 
 
@@ -80,10 +80,10 @@ def test_no_limit_is_set_above_one_that_is_there() -> None:
     ) as process:
         assert process.stdout
         process.stdout.readline()
-        impose(process.pid, Limits())
+        impose(process.pid, ProcessLimits())
         assert resource.prlimit(process.pid, resource.RLIMIT_DATA) == (64 * MIB, 64 * MIB)
         process.kill()
-    impose(process.pid, Limits())  # one that has ended
+    impose(process.pid, ProcessLimits())  # one that has ended
 
 
 def test_the_engine_bounds_itself_and_leaves_a_stricter_limit() -> None:

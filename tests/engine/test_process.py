@@ -17,7 +17,7 @@ import pytest
 
 from towline.errors import ConfigError, Interrupted, MachineError
 from towline.files import enter_workspace
-from towline.limits import Limits
+from towline.limits import ProcessLimits
 from towline.process import _GUARD, Completed, Overrun, attend, find, run
 
 CALM = {"PATH": "/usr/bin:/bin"}
@@ -31,7 +31,7 @@ def python(
     environment: dict[str, str] | None = None,
     **limits: Any,
 ) -> Completed:
-    words, most = [sys.executable, "-I", "-c", code], Limits(**{"seconds": 300.0, **limits})
+    words, most = [sys.executable, "-I", "-c", code], ProcessLimits(**{"seconds": 300.0, **limits})
     return run(
         words,
         environment=CALM if environment is None else environment,
@@ -130,7 +130,10 @@ def with_grandchild(
     """
     script = f"trap '' TERM; sleep 600 {redirect} & echo $! > {tmp_path}/pid; {then}"
     return run(
-        ["/bin/sh", "-c", script], environment=CALM, stdin=stdin, limits=Limits(seconds=seconds)
+        ["/bin/sh", "-c", script],
+        environment=CALM,
+        stdin=stdin,
+        limits=ProcessLimits(seconds=seconds),
     )
 
 
@@ -475,7 +478,7 @@ def test_it_reads_what_this_process_reads_and_has_no_limits_of_ours() -> None:
         [sys.executable, "-c", code],
         environment=CALM,
         stdin=b"given",
-        limits=Limits(seconds=300, memory=8 * 1024**3),
+        limits=ProcessLimits(seconds=300, memory=8 * 1024**3),
     )
     assert ended.out.decode().split() == ["given", str(8 * 1024**3), str(4 * 1024**3)], ended.err
 

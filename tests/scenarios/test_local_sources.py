@@ -29,9 +29,9 @@ from towline.image import Reference, parse_image, parse_platforms
 from towline.registry.copy.images import copy_images
 from towline.registry.copy.job import DEMANDED, CopyJob, CopyReport
 from towline.registry.copy.progress import Progress
-from towline.registry.copy.referrers import Lists, tag_of
+from towline.registry.copy.referrers import ReferrerLists, tag_of
 from towline.registry.copy.survey import Copying
-from towline.registry.local.locations import parse_local_place
+from towline.registry.local.locations import parse_local_location
 
 IMAGE = make_image(layers=3, size=200_000)
 OTHER = make_image("linux/arm64", seed=5)
@@ -66,7 +66,7 @@ def copied(
     """What the step does with a local image: open it, and let the copy ask for what has no name;
     what refers to it travels with it.
     """
-    local = parse_local_place(text)
+    local = parse_local_location(text)
     target = Reference(registry=registry_of(registry), image=parse_image("team/app:1.0"))
     job = CopyJob(
         repository="",
@@ -142,7 +142,9 @@ def test_what_refers_to_an_image_of_a_layout_arrives_where_only_a_tag_lists_it(
     ]
     assert registry.manifest_digest("team/app", f"{tag_of(IMAGE.digest)}.sig") == cosign.digest
     with Transport() as transport:
-        listed = Lists(client(registry, "target", transport), "team/app").referrers([IMAGE.digest])
+        listed = ReferrerLists(client(registry, "target", transport), "team/app").referrers(
+            [IMAGE.digest]
+        )
     assert {one.digest for one in listed} == {sbom.digest, signature.digest}
     assert not copied(f"oci:{tmp_path}/layout", registry).changed
 

@@ -14,11 +14,11 @@ from towline.contract import Build
 from towline.git.checkout import head_branch, history
 from towline.pipeline.ci import (
     NONE,
+    BuildFacts,
     Checkout,
-    Facts,
     Revision,
+    build_facts,
     change_of,
-    facts_of,
     names_change,
     revision,
     system_of,
@@ -84,9 +84,9 @@ def change_request(call: Call, named: str = "", *, deniable: bool = False) -> st
     return "" if named and deniable else change_of(_variables(call))
 
 
-def facts(call: Call) -> Facts:
+def facts(call: Call) -> BuildFacts:
     """What the CI system says of the build."""
-    return facts_of(_variables(call), _system(call))
+    return build_facts(_variables(call), _system(call))
 
 
 def revision_of(

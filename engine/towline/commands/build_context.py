@@ -15,7 +15,7 @@ from pathlib import Path
 
 from towline.commands.build import facts, orchestrator, revision_of
 from towline.commands.call import Call
-from towline.config.documents import PROJECT_FILE, Document, Documents, parse_document
+from towline.config.documents import PROJECT_FILE, ConfigDocument, ConfigDocuments, parse_document
 from towline.config.layers import agent_layer
 from towline.config.metadata import PIPELINE
 from towline.config.near_names import misspelt
@@ -25,8 +25,8 @@ from towline.files import misfit
 from towline.git.checkout import at_tip, default_branch
 from towline.gitops.provenance import is_deployment
 from towline.pipeline.branches import DefaultBranch
-from towline.pipeline.stages import Circumstances, verdict
-from towline.pipeline.workspace import Files
+from towline.pipeline.stages import BuildContext, verdict
+from towline.pipeline.workspace import WorkspaceFiles
 
 _EVENT, _ACTIONS = "GITHUB_EVENT_PATH", "GitHubActions"
 _LARGEST = 32 * 1024 * 1024
@@ -74,7 +74,7 @@ def _of_event(call: Call) -> str:
     return name if isinstance(name, str) else ""
 
 
-def _configuration(call: Call, branch: str, config: str) -> Document | None:
+def _configuration(call: Call, branch: str, config: str) -> ConfigDocument | None:
     """The project's configuration on the tip of the default branch; None where the tip is not here, or its configuration cannot be read."""
     for name in (config,) if config else (PROJECT_FILE, PROJECT_FILE.replace(".yml", ".yaml")):
         text = at_tip(call.folder, call.environ, branch, name)
@@ -85,12 +85,12 @@ def _configuration(call: Call, branch: str, config: str) -> Document | None:
                 return parse_document(text, f"{name} on {branch}", trusted=False)
             except ConfigError:
                 return None
-    return Document(name=f"{PROJECT_FILE} on {branch}", trusted=False, content={}, marks={})
+    return ConfigDocument(name=f"{PROJECT_FILE} on {branch}", trusted=False, content={}, marks={})
 
 
-def circumstances(
+def build_context(
     call: Call, values: Mapping[str, object], *, branch: str = "", sign: str = "", config: str = ""
-) -> Circumstances:
+) -> BuildContext:
     """The circumstances of a call with the pipeline environment `values`; the `sign` of a change request, then `branch` stand over what the CI system says.
 
     `config` is the project's file, where that is not its usual one.
@@ -99,8 +99,8 @@ def circumstances(
     for name, meant in misspelt(call.environ, names, names):
         call.console.warn(f"nothing reads the variable PIPER_{name} (did you mean PIPER_{meant}?)")
     built, commits = revision_of(call, branch=branch, sign=sign)
-    return Circumstances(
-        workspace=Files(call.folder),
+    return BuildContext(
+        workspace=WorkspaceFiles(call.folder),
         change_request=bool(built.change_request),
         branch=built.branch,
         tag=built.tag,
@@ -116,7 +116,7 @@ def circumstances(
 
 
 def standing_of(
-    known: Documents, circumstances: Callable[[], Circumstances], sign: str
+    known: ConfigDocuments, context: Callable[[], BuildContext], sign: str
 ) -> Callable[[], Standing]:
     """Who asks is told what is built; `sign` says that a change request is.
 
@@ -131,7 +131,7 @@ def standing_of(
                 build=f"{sign} says that a change request is built, and its author can change that",
                 request=True,
             )
-        given = circumstances()
+        given = context()
         said = verdict(known, given)
         if said.warning:
             given.warn(said.warning)
@@ -158,6 +158,6 @@ def standing_of(
     return found
 
 
-def _what(given: Circumstances) -> str:
+def _what(given: BuildContext) -> str:
     kind = "tag" if given.tag else "branch"
     return f"{kind} {given.tag or given.branch}"

@@ -13,7 +13,7 @@ from collections.abc import Mapping, Sequence
 from towline import dispatch
 from towline.commands import piper_flags
 from towline.commands.build import change_request
-from towline.commands.build_context import circumstances
+from towline.commands.build_context import build_context
 from towline.commands.call import Call
 from towline.commands.context import for_hosts
 from towline.config.documents import text_in
@@ -63,7 +63,7 @@ def execute(arguments: argparse.Namespace, call: Call) -> Outcome:
     """Exit code 0 where the step is active, or where a file was asked for; 1 where it is not; raises UsageError, ConfigError and MachineError."""
     pipeline = _pipeline(arguments.stageConfig, call)
     known = piper_flags.documents(arguments, call)
-    given = circumstances(
+    given = build_context(
         call, piper_flags.pipeline_environment(arguments, call), sign=change_request(call)
     )
     if arguments.stageOutputFile or arguments.stepOutputFile:

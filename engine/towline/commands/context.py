@@ -15,8 +15,8 @@ from towline.commands.build import change_request
 from towline.commands.call import Call
 from towline.config.documents import (
     UNREAD,
-    Document,
-    Documents,
+    ConfigDocument,
+    ConfigDocuments,
     parse_document,
     read_documents,
     stage_name,
@@ -33,7 +33,7 @@ from towline.http.proxy import Proxies
 from towline.literals import from_json
 from towline.pipeline import environment
 from towline.pipeline.environment import PipelineEnvironment
-from towline.pipeline.proven import Copy
+from towline.pipeline.proven import ProvenCopy
 from towline.secret import is_path, secret_texts
 from towline.suggest import nearest
 
@@ -64,11 +64,11 @@ def check(call: Call) -> None:
     environment.check(call.folder)
 
 
-def _copy(call: Call) -> Copy:
+def _copy(call: Call) -> ProvenCopy:
     """The copy for the build as its CI system calls it; where none does, the commit that is checked out says what belongs together in a workspace."""
     found = build.facts(call)
     commit = "" if found.number or found.url else described(call.folder, call.environ, "").id
-    return Copy(
+    return ProvenCopy(
         call.folder, (found.system, found.job, found.number, found.url, commit), call.environ
     )
 
@@ -78,7 +78,7 @@ _PARAMETERS, _ENVIRONMENT = "parameters/", "pipelineEnvironment/"
 _SECRETS = 1000
 
 
-def documents(call: Call, config: str) -> Documents:
+def documents(call: Call, config: str) -> ConfigDocuments:
     """The library's, the platform team's and the project's documents; raises UsageError and ConfigError.
 
     Those that come with the call of a change request are not trusted.
@@ -100,7 +100,7 @@ def documents(call: Call, config: str) -> Documents:
     return found
 
 
-def hide_in_documents(call: Call, known: Documents) -> None:
+def hide_in_documents(call: Call, known: ConfigDocuments) -> None:
     """Mask from here on what is secret in documents by its name; raises ConfigError."""
     for document in (*known.defaults, known.project):
         hide_secrets(call, document.content, document.name, trusted=document.trusted)
@@ -131,7 +131,7 @@ def hide_settings(call: Call, settings: Settings) -> None:
         call.console.hide(text, real=False)
 
 
-def team_documents(call: Call) -> tuple[Document, ...]:
+def team_documents(call: Call) -> tuple[ConfigDocument, ...]:
     """The platform team's documents alone; raises UsageError and ConfigError."""
     _agree(call.request.version)
     files = (team_file(call.folder, path) for path in _team_files(call))
@@ -176,12 +176,12 @@ def given(call: Call) -> Mapping[str, object]:
     return values
 
 
-def known_stages(known: Documents) -> frozenset[str]:
+def known_stages(known: ConfigDocuments) -> frozenset[str]:
     """Every stage that a document configures or that the General Purpose Pipeline has."""
     return _configured_stages(known) | frozenset(stage_names())
 
 
-def tell_of_files(call: Call, known: Documents) -> None:
+def tell_of_files(call: Call, known: ConfigDocuments) -> None:
     """Say in a shell that the project has no configuration; warn of what is nearly a section of its files, and is read by nobody."""
     if not call.requested and not (call.folder / known.project.name).exists():
         call.console.say(
@@ -197,20 +197,20 @@ def tell_of_files(call: Call, known: Documents) -> None:
                 )
 
 
-def tell_of_unread(call: Call, known: Documents) -> None:
+def tell_of_unread(call: Call, known: ConfigDocuments) -> None:
     """Warn of what stands behind the first YAML document of a file: Piper does not read it either, and says nothing."""
     for document in (*known.defaults, known.project):
         if document.unread:
             call.console.warn(f"{document.name}:{document.unread}: {UNREAD}")
 
 
-def no_stage(call: Call, known: Documents) -> str:
+def no_stage(call: Call, known: ConfigDocuments) -> str:
     """A hint if none is named in a shell, and the project has some: what is missing may stand in a stage's section; else empty."""
     there = [] if call.request.stage or call.requested else list(known.project.section("stages"))
     return f"no stage is named: --stage takes {', '.join(there)}" if there else ""
 
 
-def unknown_stage(stage: str, known: Documents) -> str:
+def unknown_stage(stage: str, known: ConfigDocuments) -> str:
     """A hint if nobody knows the stage; empty if somebody does, or none is named."""
     name = stage_name(stage)
     # the usual case, for which the pipeline's definition is not read
@@ -220,7 +220,7 @@ def unknown_stage(stage: str, known: Documents) -> str:
     return "" if name in names else nearest(name, names)
 
 
-def _configured_stages(known: Documents) -> frozenset[str]:
+def _configured_stages(known: ConfigDocuments) -> frozenset[str]:
     return frozenset(
         name for document in (*known.defaults, known.project) for name in document.section("stages")
     )

@@ -17,18 +17,18 @@ from towline.config.schema import Parameter, StepSchema
 from towline.config.settings import Settings, checked_settings
 from towline.config.values import typed
 from towline.contract import SUCCESS, UNCHANGED, Outcome
-from towline.credential_hosts import HOSTS, Addressees, Rules, Standing
+from towline.credential_hosts import HOSTS, Addressees, CredentialRules, Standing
 from towline.errors import ConfigError, CredentialError, UsageError, placed
 from towline.http.client import Transport
 from towline.pipeline.ci import ALLOW, change_of
 from towline.registry.client import RegistryClient
 from towline.registry.copy.images import copy_images
 from towline.registry.copy.job import CopyJob, line, outputs, target_names
-from towline.registry.copy.plan import Source
+from towline.registry.copy.plan import ImageSource
 from towline.registry.copy.progress import Progress
 from towline.registry.copy.survey import Copying
 from towline.registry.copy.verify import verify_images
-from towline.registry.local.locations import Place, RegistryPlace, parse_place
+from towline.registry.local.locations import ImageLocation, RegistryLocation, parse_location
 from towline.steps.images import wanted_platforms, wanted_referrers
 from towline.steps.registry_access import limit_copy, network, registry_client
 from towline.steps.task import Task
@@ -141,14 +141,14 @@ def execute(arguments: argparse.Namespace, call: Call) -> Outcome:
     settings = task.settings
     limit_copy(settings)
     with placed("SOURCE"):  # the text itself may hold a password
-        source = parse_place(arguments.source)
+        source = parse_location(arguments.source)
     _check_source(arguments, source)
     with placed("TARGET"):
         targets = [_registry(text) for text in arguments.targets]
     job = CopyJob(
-        repository=source.reference.image.name if isinstance(source, RegistryPlace) else "",
+        repository=source.reference.image.name if isinstance(source, RegistryLocation) else "",
         name=str(source),
-        target=source.target if isinstance(source, RegistryPlace) else "",
+        target=source.target if isinstance(source, RegistryLocation) else "",
         targets=tuple(target.reference for target in targets),
         platforms=wanted_platforms(settings),
         referrers=wanted_referrers(settings),
@@ -266,7 +266,7 @@ def _addressees(settings: Settings, call: Call) -> Addressees:
         build=f"{sign} says that a change request is built, whose author can change that",
         request=bool(sign),
     )
-    rules = Rules(
+    rules = CredentialRules(
         hosts=settings.texts(HOSTS), where=settings.origin(HOSTS), standing=lambda: standing
     )
     return Addressees(rules, say=call.console.say_audit, warn=call.console.warn_audit)
@@ -296,7 +296,7 @@ def _environ(arguments: argparse.Namespace, call: Call) -> dict[str, str]:
     return {**call.environ, f"PIPER_{arguments.password_stdin}RegistryPassword": password}
 
 
-def _check_source(arguments: argparse.Namespace, source: Place) -> None:
+def _check_source(arguments: argparse.Namespace, source: ImageLocation) -> None:
     """Pass where no login is given for a source that has none; raises UsageError."""
     side = arguments.password_stdin
     given = (
@@ -306,16 +306,16 @@ def _check_source(arguments: argparse.Namespace, source: Place) -> None:
         if side == "source"
         else ""
     )
-    if given and not isinstance(source, RegistryPlace):
+    if given and not isinstance(source, RegistryLocation):
         raise UsageError(
             f"{given} is for a source in a registry, and {source} is none", hint="leave it out"
         )
 
 
-def _registry(text: str) -> RegistryPlace:
+def _registry(text: str) -> RegistryLocation:
     """The place that a target is, with the tag that it gets."""
-    place = parse_place(text)
-    if not isinstance(place, RegistryPlace):
+    place = parse_location(text)
+    if not isinstance(place, RegistryLocation):
         raise ConfigError(
             f"{text!r} is no registry, and images are copied to registries only",
             hint="expected docker://host/name:tag",
@@ -324,7 +324,7 @@ def _registry(text: str) -> RegistryPlace:
     return (
         place
         if image.tag or image.digest
-        else RegistryPlace(
+        else RegistryLocation(
             reference=replace(place.reference, image=replace(image, tag=place.target))
         )
     )
@@ -345,15 +345,17 @@ def _check_publishing(call: Call, client: RegistryClient) -> None:
         )
 
 
-def _opened(task: Task, transport: Transport, source: Place) -> AbstractContextManager[Source]:
-    if isinstance(source, RegistryPlace):
+def _opened(
+    task: Task, transport: Transport, source: ImageLocation
+) -> AbstractContextManager[ImageSource]:
+    if isinstance(source, RegistryLocation):
         image = source.reference
         return nullcontext(
             registry_client(
                 task, transport, image.registry, role="source", names=[image.image.name]
             )
         )
-    opened: AbstractContextManager[Source] = dispatch.part("local_images").open_source(
+    opened: AbstractContextManager[ImageSource] = dispatch.part("local_images").open_source(
         source, environ=task.environ, transport=transport
     )
     return opened

@@ -10,7 +10,7 @@ from functools import cache, partial
 
 from towline import dispatch
 from towline.commands import build
-from towline.commands.build_context import circumstances, standing_of
+from towline.commands.build_context import build_context, standing_of
 from towline.commands.call import Call
 from towline.commands.context import documents, given, hide_settings, pipeline_environment
 from towline.config import program_credentials
@@ -35,15 +35,23 @@ from towline.config.vault_login import (
     role_of,
     role_word,
 )
-from towline.config.vault_lookup import Ask, Plan, named_of, path_word, place_of, plan, server_of
+from towline.config.vault_lookup import (
+    Ask,
+    VaultLookup,
+    named_of,
+    path_word,
+    place_of,
+    plan,
+    server_of,
+)
 from towline.console import Console
 from towline.contract import SUCCESS, Outcome
 from towline.credential_hosts import (
     Credential,
+    CredentialRules,
+    HostAddress,
     Named,
-    Place,
     Refused,
-    Rules,
     Standing,
     Word,
     id_word,
@@ -84,7 +92,7 @@ _APP_ROLE = VaultLogin(
 )
 # what `towline exec` runs, outside of any step
 _PROGRAM = StepSchema(name="exec", description="", parameters=())
-_Use = tuple[Credential, Place, Named]
+_Use = tuple[Credential, HostAddress, Named]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -142,7 +150,7 @@ def explain(arguments: argparse.Namespace, call: Call) -> Outcome:
     sign = build.change_request(call, arguments.change_request)
     known, values = documents(call, arguments.config), pipeline_environment(call)
     there = cache(
-        lambda: circumstances(
+        lambda: build_context(
             call, values, branch=arguments.branch, sign=sign, config=arguments.config
         )
     )
@@ -289,14 +297,14 @@ def _each(settings: Settings) -> tuple[Settings, ...]:
         return (settings,)
 
 
-def _bound(schema: StepSchema, settings: Settings, rules: Rules) -> Iterator[_Row]:
+def _bound(schema: StepSchema, settings: Settings, rules: CredentialRules) -> Iterator[_Row]:
     """The Jenkins credentials that are named, each to be bound in the build."""
     for entry in schema.credentials:
         if settings.given(entry.name):
             yield _id_row(schema.name, settings, entry.name, rules)
 
 
-def _id_row(step: str, settings: Settings, entry: str, rules: Rules) -> _Row:
+def _id_row(step: str, settings: Settings, entry: str, rules: CredentialRules) -> _Row:
     name, origin = settings.text(entry), settings.origin(entry)
     return _row(
         step,
@@ -326,7 +334,7 @@ def _vault(
         yield _row(schema.name, f"secrets at {path} in Vault ({origin})", "this build", allowed)
 
 
-def _login(step: str, asked: Plan, inputs: Inputs, rules: Rules) -> Iterator[_Row]:
+def _login(step: str, asked: VaultLookup, inputs: Inputs, rules: CredentialRules) -> Iterator[_Row]:
     """The login for Vault, one by a token if nothing says which, and the role that the project chooses for it."""
     settings, here = asked.settings, there(inputs.environ)
     try:

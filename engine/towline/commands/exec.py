@@ -14,7 +14,7 @@ from pathlib import Path
 from towline import deadline
 from towline.commands import build
 from towline.commands.build import stage_of
-from towline.commands.build_context import circumstances, standing_of
+from towline.commands.build_context import build_context, standing_of
 from towline.commands.call import Call
 from towline.commands.context import documents, pipeline_environment, tell_of_files, unknown_stage
 from towline.commands.vault_secrets import entered
@@ -163,7 +163,7 @@ def _held(arguments: argparse.Namespace, call: Call) -> Mapping[str, str]:
     standing = standing_of(
         known,
         cache(
-            lambda: circumstances(
+            lambda: build_context(
                 call, values, branch=arguments.branch, sign=sign, config=arguments.config
             )
         ),

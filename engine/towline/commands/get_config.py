@@ -20,7 +20,7 @@ from towline.commands import piper_flags
 from towline.commands.call import Call
 from towline.commands.context import TOKENS, for_hosts
 from towline.config import piper_context, piper_metadata
-from towline.config.documents import Documents, read_text, read_yaml, stage_name
+from towline.config.documents import ConfigDocuments, read_text, read_yaml, stage_name
 from towline.config.layers import PARAMETERS_JSON, Inputs, effective, read_parameters, unfiltered
 from towline.config.merge import DEFAULT, LEFT, Setting, merge, prune
 from towline.config.metadata import load_schema
@@ -149,7 +149,7 @@ def _informed(arguments: argparse.Namespace, call: Call) -> Call:
 
 
 def _step(
-    arguments: argparse.Namespace, call: Call, documents: Documents, stage: str
+    arguments: argparse.Namespace, call: Call, documents: ConfigDocuments, stage: str
 ) -> dict[str, Any]:
     schema = _schema(arguments, call)
     inner, built_in = _on(arguments.contextConfig), not arguments.stepMetadata
@@ -223,7 +223,7 @@ def _without_commands(schema: StepSchema) -> StepSchema:
     )
 
 
-def _secret_names(schema: StepSchema, documents: Documents, stage: str) -> list[str]:
+def _secret_names(schema: StepSchema, documents: ConfigDocuments, stage: str) -> list[str]:
     """Keys of the sections that count which name a secret in Vault: any step takes each of them."""
     layers = unfiltered(documents, schema.names, stage)
     return [
@@ -289,7 +289,7 @@ def _given(arguments: argparse.Namespace) -> dict[str, object]:
 
 
 def _stage(
-    arguments: argparse.Namespace, call: Call, documents: Documents, stage: str
+    arguments: argparse.Namespace, call: Call, documents: ConfigDocuments, stage: str
 ) -> dict[str, Any]:
     parameters = read_parameters(call.environ.get(PARAMETERS_JSON, ""))
     everything = {

@@ -16,25 +16,25 @@ from towline.commands.context import team_documents
 from towline.config.documents import (
     DEFAULTS_FILE,
     PROJECT_FILE,
-    Document,
-    Documents,
-    Reader,
+    ConfigDocument,
+    ConfigDocuments,
+    DocumentReader,
     find_document,
     find_project,
     text_in,
     yaml_fix,
 )
 from towline.config.layers import agent_layer
-from towline.config.lint.build_loop import Source, build_loops
+from towline.config.lint.build_loop import SourceRepository, build_loops
 from towline.config.lint.findings import LEVELS, Finding, finding, in_order, sarif, unreadable
-from towline.config.lint.rules import Report, lint
+from towline.config.lint.rules import LintReport, lint
 from towline.config.lint.shape import shaped
 from towline.config.metadata import PIPELINE, load_schema
 from towline.contract import SUCCESS, Outcome
 from towline.errors import ConfigError
 from towline.files import version, write_named
 from towline.git.checkout import origin
-from towline.pipeline.branches import Rules
+from towline.pipeline.branches import BranchRules
 from towline.printable import cut, tame_json, tame_lines
 from towline.steps.workspace_files import find_file
 from towline.yaml.marks import YamlFault, load
@@ -88,15 +88,15 @@ def execute(arguments: argparse.Namespace, call: Call) -> Outcome:
     return ending
 
 
-def _own(arguments: argparse.Namespace, call: Call) -> tuple[Report, Sequence[str]]:
+def _own(arguments: argparse.Namespace, call: Call) -> tuple[LintReport, Sequence[str]]:
     """What is found in the project's files, with the name of its own."""
     teams = team_documents(call)
     there = team.known(teams)
     project, findings = _project(call.folder, arguments.config)
     defaults = list(_defaults(call.folder, project, findings))
     report = lint(project, defaults, there)
-    rules = Rules(
-        documents=Documents(defaults=(*teams, *defaults), project=project),
+    rules = BranchRules(
+        documents=ConfigDocuments(defaults=(*teams, *defaults), project=project),
         agent=agent_layer(PIPELINE, call.environ),
         default=default_of(call, arguments.config),
         own=True,
@@ -105,9 +105,9 @@ def _own(arguments: argparse.Namespace, call: Call) -> tuple[Report, Sequence[st
     return replace(report, findings=(*findings, *report.findings, *loops)), [project.name]
 
 
-def _team(folder: Path, files: Sequence[str]) -> tuple[Report, Sequence[str]]:
+def _team(folder: Path, files: Sequence[str]) -> tuple[LintReport, Sequence[str]]:
     """What is found in default documents of the platform team, with their names; raises ConfigError for one that is not there."""
-    documents: list[Document] = []
+    documents: list[ConfigDocument] = []
     findings: list[Finding] = []
     for name in dict.fromkeys(files):
         if not (folder / name).is_file():
@@ -149,17 +149,19 @@ def _masked(found: Finding, mask: Callable[[str], str]) -> Finding:
 # ---- files
 
 
-def _project(folder: Path, config: str) -> tuple[Document, list[Finding]]:
+def _project(folder: Path, config: str) -> tuple[ConfigDocument, list[Finding]]:
     """The project's own document, an empty one where it is not there or cannot be read; raises ConfigError where the one asked for is not there."""
     name = find_project(folder, config)
     document, findings = _read(folder, name, inside=not config) if name else (None, [])
     return (
-        document or Document(name=name or PROJECT_FILE, trusted=False, content={}, marks={}),
+        document or ConfigDocument(name=name or PROJECT_FILE, trusted=False, content={}, marks={}),
         findings,
     )
 
 
-def _defaults(folder: Path, project: Document, findings: list[Finding]) -> Iterator[Document]:
+def _defaults(
+    folder: Path, project: ConfigDocument, findings: list[Finding]
+) -> Iterator[ConfigDocument]:
     """The default documents in the workspace: the usual one, and those that the project names; what cannot be read is added to `findings`."""
     for entry, path in _named(folder, project, findings):
         try:
@@ -175,10 +177,10 @@ def _defaults(folder: Path, project: Document, findings: list[Finding]) -> Itera
 
 
 def _named(
-    folder: Path, project: Document, findings: list[Finding]
+    folder: Path, project: ConfigDocument, findings: list[Finding]
 ) -> Iterator[tuple[str, tuple[str | int, ...]]]:
     """The names of default documents that are files, with the places that name them; those behind a URL are not asked for."""
-    if Reader(folder).has(DEFAULTS_FILE):
+    if DocumentReader(folder).has(DEFAULTS_FILE):
         yield DEFAULTS_FILE, ()
     entries = project.content.get("customDefaults")
     if entries is not None and not isinstance(entries, list):
@@ -210,7 +212,7 @@ def _named(
 
 def _read(
     folder: Path, name: str, *, inside: bool = True, trusted: bool = False
-) -> tuple[Document | None, list[Finding]]:
+) -> tuple[ConfigDocument | None, list[Finding]]:
     """A file as a document with its faults of shape; no document where it cannot be read at all."""
     try:
         document, faults = shaped(name, load(text_in(folder, name, inside=inside)), trusted=trusted)
@@ -229,10 +231,12 @@ def _read(
     return document, list(faults)
 
 
-def _source(call: Call, rules: Rules) -> Source:
+def _source(call: Call, rules: BranchRules) -> SourceRepository:
     """The project's own repository, as the build or else the checkout names it."""
     content = None
     with contextlib.suppress(ConfigError):
         content = find_file(call.folder, "Jenkinsfile", where="Jenkinsfile")
     url = build_of(call).source_repository or origin(call.folder, call.environ)
-    return Source(url=url, rules=rules, jenkinsfile=(content or b"").decode("utf-8", "replace"))
+    return SourceRepository(
+        url=url, rules=rules, jenkinsfile=(content or b"").decode("utf-8", "replace")
+    )

@@ -20,9 +20,9 @@ from towline.commands.context import (
 from towline.config.documents import (
     DEFAULTS_FILE,
     PROJECT_FILE,
-    Document,
-    Documents,
-    Reader,
+    ConfigDocument,
+    ConfigDocuments,
+    DocumentReader,
     custom_defaults,
     default_hosts,
     library_defaults,
@@ -85,7 +85,7 @@ def stage(arguments: argparse.Namespace, call: Call) -> str:
     return call.request.stage or arguments.stageName or stage_of({**call.environ, **given})
 
 
-def documents(arguments: argparse.Namespace, call: Call) -> Documents:
+def documents(arguments: argparse.Namespace, call: Call) -> ConfigDocuments:
     """The documents that the flags name; without any, the usual ones; raises ConfigError."""
     flags = (
         arguments.customConfig,
@@ -98,8 +98,8 @@ def documents(arguments: argparse.Namespace, call: Call) -> Documents:
     return found
 
 
-def _named(arguments: argparse.Namespace, call: Call) -> Documents:
-    reader = Reader(call.folder, for_hosts(call))
+def _named(arguments: argparse.Namespace, call: Call) -> ConfigDocuments:
+    reader = DocumentReader(call.folder, for_hosts(call))
     project = _project(arguments.customConfig or arguments.config or PROJECT_FILE, reader)
     names = (
         [DEFAULTS_FILE] if arguments.defaultConfig is None else _entries(arguments.defaultConfig)
@@ -113,7 +113,7 @@ def _named(arguments: argparse.Namespace, call: Call) -> Documents:
     ]
     reader.inside = default_hosts((*team_documents(call), *given), call.environ)
     custom = () if ignores_custom_defaults(arguments) else tuple(custom_defaults(project, reader))
-    return Documents(defaults=(library_defaults(), *given, *custom), project=project)
+    return ConfigDocuments(defaults=(library_defaults(), *given, *custom), project=project)
 
 
 def pipeline_environment(arguments: argparse.Namespace, call: Call) -> dict[str, object]:
@@ -130,12 +130,12 @@ def ignores_custom_defaults(arguments: argparse.Namespace) -> bool:
     return str(arguments.ignoreCustomDefaults).lower() == "true"
 
 
-def _project(name: str, reader: Reader) -> Document:
+def _project(name: str, reader: DocumentReader) -> ConfigDocument:
     """The project's document; a missing one is empty, as in Piper (facts 1.1)."""
     trusted = name not in (PROJECT_FILE, PROJECT_FILE.replace(".yml", ".yaml"))
     if "://" in name or reader.has(name, trusted=trusted):
         return reader.read(name, where="--customConfig", trusted=trusted)
-    return Document(name=name, trusted=False, content={}, marks={})
+    return ConfigDocument(name=name, trusted=False, content={}, marks={})
 
 
 def _entries(texts: Sequence[str]) -> list[str]:

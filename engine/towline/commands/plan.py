@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from towline import dispatch
 from towline.commands import build
-from towline.commands.build_context import circumstances
+from towline.commands.build_context import build_context
 from towline.commands.call import Call
 from towline.commands.context import documents, pipeline_environment, tell_of_files
 from towline.config.documents import stage_name
@@ -38,7 +38,7 @@ def execute(arguments: argparse.Namespace, call: Call) -> Outcome:
         arguments.change_request,
         deniable=stages.allows_change_request(known, agent_layer(PIPELINE, call.environ)),
     )
-    given = circumstances(
+    given = build_context(
         call, written, branch=arguments.branch, sign=sign, config=arguments.config
     )
     if given.unknown:

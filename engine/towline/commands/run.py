@@ -12,7 +12,7 @@ from functools import cache
 from towline import dispatch
 from towline.commands import build, context
 from towline.commands.build import stage_of
-from towline.commands.build_context import circumstances, standing_of
+from towline.commands.build_context import build_context, standing_of
 from towline.commands.call import Call
 from towline.commands.context import (
     documents,
@@ -29,10 +29,17 @@ from towline.commands.flags import add_flag, given_flags, offer_values, secrets_
 from towline.commands.vault_binding import to_bind
 from towline.config.conditions import Decision
 from towline.config.credential_rules import rules_of
-from towline.config.documents import Documents
-from towline.config.layers import Inputs, agent_layer, load_schema, mentions
+from towline.config.documents import ConfigDocuments
+from towline.config.layers import Inputs, agent_layer, mentions
 from towline.config.merge import Layer
-from towline.config.metadata import AUTH_METHOD, AUTH_ROLE, PIPELINE, step_names, vault_keys
+from towline.config.metadata import (
+    AUTH_METHOD,
+    AUTH_ROLE,
+    PIPELINE,
+    load_schema,
+    step_names,
+    vault_keys,
+)
 from towline.config.resolve import resolve
 from towline.config.schema import StepSchema
 from towline.config.settings import Settings
@@ -47,7 +54,7 @@ from towline.errors import (
 )
 from towline.pipeline import stages
 from towline.pipeline.ci import ALLOW, names_change
-from towline.pipeline.stages import Circumstances
+from towline.pipeline.stages import BuildContext
 from towline.printable import tame_lines
 from towline.private_folder import sweep
 from towline.steps.task import Task
@@ -157,7 +164,7 @@ def execute(arguments: argparse.Namespace, call: Call) -> Outcome:
         call, arguments.change_request, deniable=_allows(schema, call, known)
     )
     given_there = cache(
-        lambda: circumstances(
+        lambda: build_context(
             call, values, branch=arguments.branch, sign=said, config=arguments.config
         )
     )
@@ -205,19 +212,22 @@ def _bind(bindings: tuple[Binding, ...]) -> Outcome:
     return Outcome(status=BIND, summary="a Jenkins credential is to be bound", bindings=bindings)
 
 
-def _lost(call: Call, known: Documents) -> tuple[str, ...]:
+def _lost(call: Call, known: ConfigDocuments) -> tuple[str, ...]:
     """A line on each slip in the platform team's documents; raises ConfigError for a rule that does not count."""
     lines: tuple[str, ...] = dispatch.part("team").check(known) if has_team_documents(call) else ()
     return lines
 
 
-def _allows(schema: StepSchema, call: Call, known: Documents) -> bool:
+def _allows(schema: StepSchema, call: Call, known: ConfigDocuments) -> bool:
     """Whether a trusted layer lets builds of change requests publish by the step."""
     return stages.allows_change_request(known, agent_layer(PIPELINE, call.environ), schema.names)
 
 
 def _decision(
-    arguments: argparse.Namespace, call: Call, known: Documents, given: Callable[[], Circumstances]
+    arguments: argparse.Namespace,
+    call: Call,
+    known: ConfigDocuments,
+    given: Callable[[], BuildContext],
 ) -> Decision:
     """Whether the step is to run: by the stage's flags and conditions where they are to be obeyed, and never for a change request, unless nothing changes."""
     name: str = arguments.schema.name
@@ -238,7 +248,7 @@ def _decision(
     return Decision(active="yes", why="called directly")
 
 
-def _check_stage(call: Call, known: Documents, *, told: bool) -> None:
+def _check_stage(call: Call, known: ConfigDocuments, *, told: bool) -> None:
     """Say that nobody knows the stage, unless the call was `told` parameters of its own.
 
     Raises UsageError in a shell if the name is nearly that of one that is known.
@@ -253,7 +263,9 @@ def _check_stage(call: Call, known: Documents, *, told: bool) -> None:
 
 
 @contextlib.contextmanager
-def _hints(call: Call, known: Documents, schema: StepSchema, inputs: Inputs) -> Iterator[None]:
+def _hints(
+    call: Call, known: ConfigDocuments, schema: StepSchema, inputs: Inputs
+) -> Iterator[None]:
     """Let a fault say what may hold what is missing: of the configuration a stage, if none is named; of a login a Vault that nobody logs in to."""
     try:
         yield

@@ -6,10 +6,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from towline.config.documents import Document, Documents
+from towline.config.documents import ConfigDocument, ConfigDocuments
 from towline.config.lint.findings import in_order
 from towline.config.lint.lost_rules import Names, lost_rules
-from towline.config.lint.rules import Known, Report, lint
+from towline.config.lint.rules import Known, LintReport, lint
 from towline.config.metadata import PIPELINE, all_schemas, other_steps, schemas_with, vault_schema
 from towline.config.near_names import BOUNDS
 from towline.config.schema import StepSchema
@@ -21,12 +21,12 @@ _UNREAD = frozenset(
 )
 
 
-def known(elsewhere: Sequence[Document] = ()) -> Known:
+def known(elsewhere: Sequence[ConfigDocument] = ()) -> Known:
     """What configuration files are held against: every step, every stage, and what the documents `elsewhere` name."""
     return _known(all_schemas(), elsewhere)
 
 
-def _known(schemas: tuple[StepSchema, ...], elsewhere: Sequence[Document]) -> Known:
+def _known(schemas: tuple[StepSchema, ...], elsewhere: Sequence[ConfigDocument]) -> Known:
     pipeline = definition()
     own = {name: schema.name for schema in schemas for name in schema.names}
     stages = {
@@ -42,7 +42,7 @@ def _known(schemas: tuple[StepSchema, ...], elsewhere: Sequence[Document]) -> Kn
     )
 
 
-def report(documents: Sequence[Document], there: Known) -> Report:
+def report(documents: Sequence[ConfigDocument], there: Known) -> LintReport:
     """All findings of default documents that are trusted; a rule that nothing reads is an error, and no other finding says it again."""
     names = _names(there)
     lost = [finding for document in documents for finding in lost_rules(document, names)]
@@ -54,10 +54,10 @@ def report(documents: Sequence[Document], there: Known) -> Report:
         if one.rule not in {*_UNREAD, "unread-section"}
         or (one.file, one.line, one.column) not in places
     ]
-    return Report(findings=in_order([*lost, *others]), secrets=whole.secrets)
+    return LintReport(findings=in_order([*lost, *others]), secrets=whole.secrets)
 
 
-def check(documents: Documents) -> tuple[str, ...]:
+def check(documents: ConfigDocuments) -> tuple[str, ...]:
     """A line on each key of the platform team's documents that nothing reads and that is nearly one which counts; raises ConfigError for a lost rule."""
     team = [document for document in documents.defaults if document.trusted]
     said = _said(team)
@@ -82,7 +82,7 @@ def check(documents: Documents) -> tuple[str, ...]:
     )
 
 
-def _said(documents: Sequence[Document]) -> frozenset[str]:
+def _said(documents: Sequence[ConfigDocument]) -> frozenset[str]:
     """The names of steps and the keys that stand in sections."""
     sections: list[Mapping[str, Any]] = [
         document.section(kind) for document in documents for kind in ("general", "steps")
@@ -96,7 +96,7 @@ def _said(documents: Sequence[Document]) -> frozenset[str]:
     return frozenset(key for section in sections for key in section)
 
 
-def _without_parameters(document: Document) -> Document:
+def _without_parameters(document: ConfigDocument) -> ConfigDocument:
     """The document with empty sections of steps: what a step does not read in its own section, `resolve` says."""
     return replace(
         document,

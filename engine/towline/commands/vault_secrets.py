@@ -22,7 +22,7 @@ from towline.config.merge import Layer
 from towline.config.metadata import vault_schema
 from towline.config.schema import StepSchema
 from towline.config.vault_login import AUDIENCE, bindable, lacking, login_of
-from towline.config.vault_lookup import Answer, Plan, admit, answers, plan
+from towline.config.vault_lookup import VaultAnswer, VaultLookup, admit, answers, plan
 from towline.credential_hosts import Addressees, Standing
 from towline.errors import CredentialError
 from towline.files import write_whole
@@ -51,7 +51,7 @@ from towline.vault.logins import (
 from towline.vault.tokens import checked, from_file, from_github
 
 
-def login(asked: Plan, call: Call) -> VaultLogin | None:
+def login(asked: VaultLookup, call: Call) -> VaultLogin | None:
     """The login with what proves it, None where there is none; raises ConfigError, and from its `proof` CredentialError."""
     found = login_of(asked.settings, logins.there(call.environ))
     if found is None:
@@ -129,13 +129,13 @@ def from_vault(
         yield _layer(found, paths)
 
 
-def plan_of(schema: StepSchema, inputs: Inputs) -> Plan | None:
+def plan_of(schema: StepSchema, inputs: Inputs) -> VaultLookup | None:
     """What Vault is to be asked for the step, also before there is a login for it; raises as `plan` does."""
     return plan(schema, vault_schema(), inputs)
 
 
 @contextlib.contextmanager
-def entered(asked: Plan, call: Call, standing: Callable[[], Standing]) -> Iterator[Any]:
+def entered(asked: VaultLookup, call: Call, standing: Callable[[], Standing]) -> Iterator[Any]:
     """The server between log-in and log-out, for what is `asked` there; raises as `from_vault` does, and CredentialError without a login."""
     entry = _login(asked, call)
     if entry is None:
@@ -152,7 +152,7 @@ def entered(asked: Plan, call: Call, standing: Callable[[], Standing]) -> Iterat
         yield vault
 
 
-def _login(asked: Plan, call: Call) -> VaultLogin | None:
+def _login(asked: VaultLookup, call: Call) -> VaultLogin | None:
     """The login, which is masked from here on; None without one."""
     for name in SECRETS:
         call.console.hide(call.environ.get(name, "").strip())
@@ -161,7 +161,7 @@ def _login(asked: Plan, call: Call) -> VaultLogin | None:
 
 @contextlib.contextmanager
 def _opened(
-    asked: Plan, entry: VaultLogin, call: Call, standing: Callable[[], Standing]
+    asked: VaultLookup, entry: VaultLogin, call: Call, standing: Callable[[], Standing]
 ) -> Iterator[Any]:
     """The server, which may have the login; it is over when the block ends."""
     admit(
@@ -182,7 +182,7 @@ def _opened(
         yield vault
 
 
-def _layer(found: Sequence[Answer], paths: Mapping[str, str]) -> Layer:
+def _layer(found: Sequence[VaultAnswer], paths: Mapping[str, str]) -> Layer:
     """The answers as a layer, with the hosts that each secret is for.
 
     A pull request changes none of them, nor does it choose the path of a file.

@@ -61,7 +61,7 @@ class Decision:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Scene:
+class ConditionContext:
     """What a decision may look at.
 
     `config`: every key that counts for the step in the stage, without scopes; `own`: the keys of
@@ -115,7 +115,7 @@ def parse(data: object, where: str) -> Condition:
     return Condition(kind=kind, value=value, where=where)
 
 
-def decide(conditions: Sequence[Condition], scene: Scene) -> Decision:
+def decide(conditions: Sequence[Condition], scene: ConditionContext) -> Decision:
     """Whether the step of `scene` is active: its flag, else the first condition that says yes; without conditions it is; raises ConfigError."""
     flag = scene.config.get(scene.step)
     value = _switched(flag, scene) if flag else None
@@ -138,7 +138,7 @@ def switch(value: object) -> bool | None:
     return value if isinstance(value, bool) else {"true": True, "false": False}.get(text)
 
 
-def _switched(flag: Setting, scene: Scene) -> bool | None:
+def _switched(flag: Setting, scene: ConditionContext) -> bool | None:
     """What a step's flag says; None where it says nothing: it is empty, or no boolean where only these count.
 
     Raises ConfigError for what is no flag.
@@ -177,7 +177,9 @@ def _no_flag(step: str, flag: Setting) -> str:
     )
 
 
-def restrain(before: Decision, conditions: Sequence[Condition], scene: Scene) -> Decision:
+def restrain(
+    before: Decision, conditions: Sequence[Condition], scene: ConditionContext
+) -> Decision:
     """`before` unless one of the `notActiveConditions` holds, which wins over an explicit flag too (facts 3.2); raises ConfigError."""
     if before.active == "no" or not conditions:
         return before
@@ -187,7 +189,7 @@ def restrain(before: Decision, conditions: Sequence[Condition], scene: Scene) ->
     return against if against.active == "undecided" else before
 
 
-def _any(conditions: Sequence[Condition], scene: Scene) -> Decision:
+def _any(conditions: Sequence[Condition], scene: ConditionContext) -> Decision:
     """The first yes, which ends the search; else the first that is undecided; else no, and what each of them lacks."""
     decisions: list[Decision] = []
     for condition in conditions:
@@ -226,7 +228,7 @@ def same(one: object, other: object) -> bool:
 # ---- the kinds
 
 
-def _config(expected: Mapping[str, Any], scene: Scene) -> Decision:
+def _config(expected: Mapping[str, Any], scene: ConditionContext) -> Decision:
     ((key, values),) = expected.items()
     wanted = values or []
     found = scene.config.get(key)
@@ -240,14 +242,14 @@ def _config(expected: Mapping[str, Any], scene: Scene) -> Decision:
     )
 
 
-def _config_key(path: str, scene: Scene) -> Decision:
+def _config_key(path: str, scene: ConditionContext) -> Decision:
     value, origin = _walk(path, scene)
     if value is _MISSING:
         return Decision(active="no", why=f"{path} is not set")
     return Decision(active="yes", why=f"{path} is set ({origin})")
 
 
-def _walk(path: str, scene: Scene) -> tuple[Any, str]:
+def _walk(path: str, scene: ConditionContext) -> tuple[Any, str]:
     """The value at a path of keys with the place of its first one, `_MISSING` where there is none."""
     first, *rest = path.split("/")
     found = scene.config.get(first)
@@ -257,7 +259,7 @@ def _walk(path: str, scene: Scene) -> tuple[Any, str]:
     return value, found.origin if found else ""
 
 
-def _file_pattern(pattern: str, scene: Scene) -> Decision:
+def _file_pattern(pattern: str, scene: ConditionContext) -> Decision:
     path = scene.workspace.find(pattern)
     return Decision(
         active="yes" if path else "no",
@@ -265,7 +267,7 @@ def _file_pattern(pattern: str, scene: Scene) -> Decision:
     )
 
 
-def _file_pattern_from_config(key: str, scene: Scene) -> Decision:
+def _file_pattern_from_config(key: str, scene: ConditionContext) -> Decision:
     value, origin = _walk(key, scene)
     if value is _MISSING:
         return Decision(active="no", why=f"{key} is not set")
@@ -290,7 +292,7 @@ def _file_pattern_from_config(key: str, scene: Scene) -> Decision:
     )
 
 
-def _npm_script(name: str, scene: Scene) -> Decision:
+def _npm_script(name: str, scene: ConditionContext) -> Decision:
     found = scene.config.get(_EXCLUDES)
     excludes = found.value if found and isinstance(found.value, list) else []
     path = scene.workspace.find_script(
@@ -302,7 +304,7 @@ def _npm_script(name: str, scene: Scene) -> Decision:
     )
 
 
-def _environment(expected: Mapping[str, Any], scene: Scene) -> Decision:
+def _environment(expected: Mapping[str, Any], scene: ConditionContext) -> Decision:
     for key, value in expected.items():
         if value is None and not scene.planning and scene.pipeline_environment.get(key) is None:
             return Decision(active="yes", why=f"{key} is not in the pipeline environment")
@@ -315,13 +317,13 @@ def _environment(expected: Mapping[str, Any], scene: Scene) -> Decision:
     )
 
 
-def _filled(key: str, scene: Scene) -> Decision:
+def _filled(key: str, scene: ConditionContext) -> Decision:
     if _stripped(scene.pipeline_environment.get(key)) in (None, "", [], {}):
         return _not_yet(key, "no value", scene)
     return Decision(active="yes", why=f"{key} is in the pipeline environment")
 
 
-def _not_yet(keys: str, what: str, scene: Scene) -> Decision:
+def _not_yet(keys: str, what: str, scene: ConditionContext) -> Decision:
     if scene.planning:
         return Decision(
             active="undecided", why=f"depends on {keys}, which the pipeline has yet to write"
@@ -333,7 +335,7 @@ def _stripped(value: object) -> object:
     return value.strip() if isinstance(value, str) else value
 
 
-def _only_active(_: bool, scene: Scene) -> Decision:  # noqa: FBT001 - every kind is called alike
+def _only_active(_: bool, scene: ConditionContext) -> Decision:  # noqa: FBT001 - every kind is called alike
     for answer in ("yes", "undecided"):
         busy = [step for step, active in scene.others.items() if active == answer]
         if busy and answer == "yes":
@@ -352,12 +354,12 @@ def _only_active(_: bool, scene: Scene) -> Decision:  # noqa: FBT001 - every kin
     return Decision(active="yes", why=f"no other step is active in stage {scene.stage}")
 
 
-def _step_active(step: str, scene: Scene) -> Decision:
+def _step_active(step: str, scene: ConditionContext) -> Decision:
     answer = scene.others.get(step, "no")
     return Decision(active=answer, why=f"{step} {_ANSWERED[answer]} active in stage {scene.stage}")
 
 
-def _inactive(value: bool, scene: Scene) -> Decision:  # noqa: FBT001 - every kind is called alike
+def _inactive(value: bool, scene: ConditionContext) -> Decision:  # noqa: FBT001 - every kind is called alike
     if value is False:
         return Decision(
             active="yes", why=f"{scene.step} runs in stage {scene.stage} unless it is switched off"
@@ -371,7 +373,7 @@ def _inactive(value: bool, scene: Scene) -> Decision:  # noqa: FBT001 - every ki
     )
 
 
-def _stage_config_key(key: str, scene: Scene) -> Decision:
+def _stage_config_key(key: str, scene: ConditionContext) -> Decision:
     if key not in scene.own:
         return Decision(active="no", why=f"stage {scene.stage} does not name {key}")
     named = f"stage {scene.stage} names {key} ({scene.own[key]})"
@@ -382,7 +384,7 @@ def _stage_config_key(key: str, scene: Scene) -> Decision:
     return Decision(active="yes", why=f"{named} and the project configures {scene.step}")
 
 
-_KINDS: Mapping[str, Callable[[Any, Scene], Decision]] = {
+_KINDS: Mapping[str, Callable[[Any, ConditionContext], Decision]] = {
     "config": _config,
     "configKey": _config_key,
     "filePattern": _file_pattern,

@@ -21,9 +21,9 @@ from towline.credential_hosts import (
     STRICT,
     WARN,
     Credential,
+    CredentialRules,
+    HostAddress,
     Named,
-    Place,
-    Rules,
     Standing,
     Word,
     or_warn,
@@ -33,12 +33,12 @@ from towline.credential_hosts import (
 from towline.errors import Refusal, TowlineError
 from towline.image import parse_registry
 
-Parse = Callable[[str], Place]
+Parse = Callable[[str], HostAddress]
 
 
-def rules_of(settings: Settings, standing: Callable[[], Standing]) -> Rules:
+def rules_of(settings: Settings, standing: Callable[[], Standing]) -> CredentialRules:
     """What trusted layers say of credentials and their hosts."""
-    return Rules(
+    return CredentialRules(
         hosts=settings.texts(HOSTS),
         each={name: tuple(hosts) for name, hosts in settings.listed(EACH).items()},
         ids=settings.texts(IDS) if settings.has(IDS) else (),
@@ -98,10 +98,10 @@ def named_by(settings: Settings, name: str, parse: Parse, *, password: str = "")
     )
 
 
-def registry_place(url: str) -> Place:
+def registry_place(url: str) -> HostAddress:
     """Where the registry of a URL is; raises ConfigError."""
     registry, _ = parse_registry(url)
-    return Place(scheme=registry.scheme, host=registry.host)
+    return HostAddress(scheme=registry.scheme, host=registry.host)
 
 
 def usable(entries: list[str]) -> tuple[str, ...]:
@@ -114,7 +114,7 @@ def _host(entry: str) -> str:
     if "://" not in text:
         return text
     scheme, _, rest = text.partition("://")
-    return Place(scheme=scheme.lower(), host=rest.partition("/")[0]).entry
+    return HostAddress(scheme=scheme.lower(), host=rest.partition("/")[0]).entry
 
 
 def _valid(entry: str) -> bool:
@@ -138,7 +138,7 @@ def _places(texts: tuple[str, ...], parse: Parse) -> frozenset[tuple[str, str]]:
 URL, DOMAIN = "jenkinsUrl", "jenkinsCredentialDomain"
 
 
-def store_word(rules: Rules, settings: Settings) -> Word | None:
+def store_word(rules: CredentialRules, settings: Settings) -> Word | None:
     """By whose word the project chooses folder or domain of the credential; None where it does not.
 
     Raises CredentialError.

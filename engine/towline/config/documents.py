@@ -45,7 +45,9 @@ NAME = "defaultHosts"
 _VARIABLE = f"PIPER_{NAME}"
 
 
-def default_hosts(documents: Iterable[Document], environ: Mapping[str, str]) -> tuple[str, ...]:
+def default_hosts(
+    documents: Iterable[ConfigDocument], environ: Mapping[str, str]
+) -> tuple[str, ...]:
     """The entries of the variable, else of the last trusted document that has any; raises ConfigError for one that no host can match."""
     if text := environ.get(_VARIABLE):
         return _checked(typed("list", text), _VARIABLE)
@@ -90,7 +92,7 @@ _Path = tuple[str | int, ...]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Document:
+class ConfigDocument:
     """One configuration file whose shape is checked; `name` is its name for people, `marks` tell the line of every key.
 
     `unread` is the line of what stands behind it in its file and is not read; 0 if nothing does.
@@ -120,11 +122,11 @@ class Document:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Documents:
+class ConfigDocuments:
     """Default documents, weakest first (the library's, the platform team's, then the project's), and the project's own."""
 
-    defaults: tuple[Document, ...]
-    project: Document
+    defaults: tuple[ConfigDocument, ...]
+    project: ConfigDocument
 
 
 def read_documents(
@@ -132,18 +134,18 @@ def read_documents(
     *,
     config: str = "",
     team_files: Sequence[str] = (),
-    team_documents: Sequence[Document] = (),
+    team_documents: Sequence[ConfigDocument] = (),
     environ: Mapping[str, str] | None = None,
-) -> Documents:
+) -> ConfigDocuments:
     """The documents of the workspace `folder`: `config` instead of its usual file, the team's as paths and as they are; raises ConfigError.
 
     `environ` has tokens (PIPER_gitHubTokens) and proxies for custom defaults from http(s).
     """
     project = read_project(folder, config)
     above = (library_defaults(), *(team_file(folder, path) for path in team_files), *team_documents)
-    reader = Reader(folder, environ, inside=default_hosts(above, environ or {}))
+    reader = DocumentReader(folder, environ, inside=default_hosts(above, environ or {}))
     own = [reader.read(name, where=name) for name in [DEFAULTS_FILE] if reader.has(name)]
-    return Documents(
+    return ConfigDocuments(
         project=project,
         defaults=(*above, *own, *custom_defaults(project, reader)),
     )
@@ -174,14 +176,14 @@ def yaml_fix(fault: YamlFault) -> str:
     return _TABS if "cannot start any token" in fault.problem else ""
 
 
-def parse_document(text: str, name: str, *, trusted: bool) -> Document:
+def parse_document(text: str, name: str, *, trusted: bool) -> ConfigDocument:
     """A configuration's text to a document; raises ConfigError if a section is no map, or if a trusted text has a second document.
 
     Piper does not read that either, but a rule of the platform team would be off; in a project's
     file it is told (`unread`).
     """
     located = read_yaml(text, name, whole=trusted)
-    document = Document(name=name, trusted=trusted, content={}, marks=located.marks)
+    document = ConfigDocument(name=name, trusted=trusted, content={}, marks=located.marks)
     content = _map(located.value, document)
     for section in ("general", "steps", "stages"):
         inner = _map(content.get(section), document, section)
@@ -196,7 +198,7 @@ def stage_name(name: str) -> str:
     return _BUILD if name == _FORMER_BUILD else name
 
 
-def _build_stage(document: Document) -> Document:
+def _build_stage(document: ConfigDocument) -> ConfigDocument:
     """`Central Build` read as Build; where a document has both, Build counts and the other does not (facts 1.5 and 3.2)."""
     stages = document.section("stages")
     if _FORMER_BUILD not in stages:
@@ -214,7 +216,7 @@ def _build_stage(document: Document) -> Document:
     return replace(document, content=content, marks={**document.marks, **moved})
 
 
-def _map(value: Any, document: Document, *path: str) -> Mapping[str, Any]:
+def _map(value: Any, document: ConfigDocument, *path: str) -> Mapping[str, Any]:
     if value is None:
         return {}
     if not isinstance(value, dict):
@@ -229,7 +231,7 @@ def _map(value: Any, document: Document, *path: str) -> Mapping[str, Any]:
 # ---- where documents are
 
 
-class Reader:
+class DocumentReader:
     """Documents by their path in the workspace `folder` or by their URL; each URL is asked once, with what `environ` has for its host.
 
     All of them together may be as long, and hold as much, as one alone: a list of them must not
@@ -250,7 +252,7 @@ class Reader:
         out = not trusted and any(leads_out(self._folder, known) for known in _endings(name))
         return out or _either(self._folder, name, inside=not trusted) is not None
 
-    def read(self, name: str, *, where: str, trusted: bool = False) -> Document:
+    def read(self, name: str, *, where: str, trusted: bool = False) -> ConfigDocument:
         """The document called `name`, asked for at `where`; what comes over plain http is never trusted.
 
         Raises ConfigError.
@@ -263,7 +265,7 @@ class Reader:
             text_in(self._folder, found, inside=not trusted), found, where=where, trusted=trusted
         )
 
-    def _download(self, url: str, *, where: str, trusted: bool) -> Document:
+    def _download(self, url: str, *, where: str, trusted: bool) -> ConfigDocument:
         remote = dispatch.source("http")
         if url not in self._texts:
             self._texts[url] = remote.fetch(
@@ -276,7 +278,7 @@ class Reader:
             trusted=trusted and url[:6].lower() == "https:",
         )
 
-    def _parsed(self, text: str, name: str, *, where: str, trusted: bool) -> Document:
+    def _parsed(self, text: str, name: str, *, where: str, trusted: bool) -> ConfigDocument:
         self._characters -= len(text)
         document = parse_document(text, name, trusted=trusted) if self._characters >= 0 else None
         self._nodes -= len(document.marks) if document else 0
@@ -292,11 +294,11 @@ class Reader:
         return document
 
 
-def read_project(folder: Path, config: str = "") -> Document:
+def read_project(folder: Path, config: str = "") -> ConfigDocument:
     """The project's own document: `config`, or its usual file, which may be missing; raises ConfigError."""
     found = find_project(folder, config)
     if not found:
-        return Document(name=PROJECT_FILE, trusted=False, content={}, marks={})
+        return ConfigDocument(name=PROJECT_FILE, trusted=False, content={}, marks={})
     return parse_document(text_in(folder, found, inside=not config), found, trusted=False)
 
 
@@ -332,12 +334,12 @@ def find_document(folder: Path, name: str, *, where: str, trusted: bool = False)
     return found
 
 
-def library_defaults() -> Document:
+def library_defaults() -> ConfigDocument:
     """Towline's own default document."""
     return parse_document(resource_text("defaults.yaml"), "towline/defaults.yaml", trusted=True)
 
 
-def team_file(folder: Path, path: str) -> Document:
+def team_file(folder: Path, path: str) -> ConfigDocument:
     """A default document of the platform team by its absolute path, outside of the workspace `folder`.
 
     Raises ConfigError.
@@ -360,7 +362,7 @@ def team_file(folder: Path, path: str) -> Document:
     )
 
 
-def custom_defaults(project: Document, reader: Reader) -> Iterable[Document]:
+def custom_defaults(project: ConfigDocument, reader: DocumentReader) -> Iterable[ConfigDocument]:
     """The default documents that the project's own names, in their order; raises ConfigError naming the line that asks for one."""
     names = project.content.get("customDefaults")
     if names is not None and (not isinstance(names, list) or len(names) > _MOST):

@@ -14,7 +14,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
 
-from towline.config.schema import GENERAL, STAGES, STEPS, Alias, Parameter, StepSchema
+from towline.config.schema import GENERAL, STAGES, STEPS, Parameter, ParameterAlias, StepSchema
 
 _Json = dict[str, Any]
 
@@ -256,7 +256,7 @@ def _values(parameter: Parameter) -> _Json:
     return {"enum": [*parameter.possible_values, "", None]}
 
 
-def _alias(parameter: Parameter, alias: Alias, scope: str) -> _Json:
+def _alias(parameter: Parameter, alias: ParameterAlias, scope: str) -> _Json:
     described = _described(parameter, scope)
     described["description"] = (
         f"{'Deprecated, use' if alias.deprecated else 'Another name of'} {parameter.name}."

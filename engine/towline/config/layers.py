@@ -11,12 +11,8 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 
 from towline.config.documents import (
-    PROJECT_FILE,
-    Document,
-    Documents,
-    parse_document,
-    read_documents,
-    read_yaml,
+    ConfigDocument,
+    ConfigDocuments,
     stage_name,
 )
 from towline.config.merge import (
@@ -28,28 +24,11 @@ from towline.config.merge import (
     Setting,
     fold,
 )
-from towline.config.metadata import all_schemas, load_schema
 from towline.config.schema import GENERAL, PARAMETERS, STAGES, STEPS, StepSchema, as_text
 from towline.config.values import EMPTY, ZERO, typed
 from towline.errors import ConfigError
 from towline.literals import RepeatedKey, from_json
 from towline.pipeline.environment import changed, origin, proven
-
-__all__ = [
-    "PROJECT_FILE",
-    "Document",
-    "Documents",
-    "Inputs",
-    "all_schemas",
-    "effective",
-    "load_schema",
-    "ordered",
-    "parse_document",
-    "read_documents",
-    "read_yaml",
-    "settled",
-    "unfiltered",
-]
 
 PARAMETERS_JSON = "PIPER_parametersJSON"
 NOTHING_SET = Layer(name="variables", trusted=True, values={})
@@ -67,7 +46,7 @@ class Inputs:
     """
 
     stage: str
-    documents: Documents
+    documents: ConfigDocuments
     pipeline_environment: Mapping[str, object]
     environ: Mapping[str, str]
     parameters: Mapping[str, object]
@@ -156,7 +135,7 @@ def _without_rules(schema: StepSchema, layer: Layer) -> Layer:
     )
 
 
-def unfiltered(documents: Documents, names: Sequence[str], stage: str) -> tuple[Layer, ...]:
+def unfiltered(documents: ConfigDocuments, names: Sequence[str], stage: str) -> tuple[Layer, ...]:
     """Every key of the sections that count for a step (`names`: its spellings, own name first) in a stage, weakest first (facts 3.2).
 
     A key that is another spelling of the step (its flag) stands under the step's own name.
@@ -272,7 +251,7 @@ def _defaults(schema: StepSchema) -> Layer:
 
 
 def _section(
-    schema: StepSchema, document: Document, scope: str, label: str, *paths: Sequence[str]
+    schema: StepSchema, document: ConfigDocument, scope: str, label: str, *paths: Sequence[str]
 ) -> Layer:
     found = _accepted(schema, scope, _entries(document, *paths))
     if scope == GENERAL and not document.trusted:
@@ -296,7 +275,7 @@ def _same(where: str, *_: str) -> str:
     return where
 
 
-def _entries(document: Document, *paths: Sequence[str]) -> _Entries:
+def _entries(document: ConfigDocument, *paths: Sequence[str]) -> _Entries:
     """The keys of several sections with their places, nulls left out; an earlier section wins."""
     found: dict[str, tuple[object, _Where]] = {}
     for path in paths:

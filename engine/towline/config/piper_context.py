@@ -12,11 +12,11 @@ from typing import Any
 
 from towline.config.schema import (
     SCOPES,
-    Alias,
     ConditionalDefault,
     Parameter,
-    Source,
+    ParameterAlias,
     StepSchema,
+    ValueSource,
     as_text,
 )
 from towline.config.values import EMPTY
@@ -83,7 +83,7 @@ REPORTING = {
     "gcsBucketId": "pipelineId",
     "gcsSubFolder": "",
 }
-_FOLDER = Source(pipeline_environment="custom/gcsFolderPath")
+_FOLDER = ValueSource(pipeline_environment="custom/gcsFolderPath")
 
 
 def common(schema: StepSchema) -> StepSchema:
@@ -199,7 +199,7 @@ def _free(name: str, *, aliases: tuple[str, ...] = ()) -> Parameter:
         type="object",
         description="",
         scope=SCOPES,
-        aliases=tuple(Alias(name=alias) for alias in aliases),
+        aliases=tuple(ParameterAlias(name=alias) for alias in aliases),
     )
 
 

@@ -11,13 +11,13 @@ from typing import Any
 
 from towline.config.schema import (
     SCOPES,
-    Alias,
     ConditionalDefault,
-    Credential,
+    JenkinsCredential,
     Parameter,
+    ParameterAlias,
     Requirement,
-    Source,
     StepSchema,
+    ValueSource,
     VaultReference,
     as_text,
 )
@@ -83,7 +83,7 @@ def _parameter(entry: Mapping[str, Any], where: str) -> Parameter:
         default=None if conditions else entry.get("default"),
         aliases=tuple(_aliases(entry, where)),
         sources=tuple(
-            Source(pipeline_environment=str(ref.get("param")))
+            ValueSource(pipeline_environment=str(ref.get("param")))
             for ref in references
             if ref.get("name") == _ENVIRONMENT
         ),
@@ -114,8 +114,8 @@ def _requirement(entry: Mapping[str, Any], where: str) -> Requirement:
     return Requirement(parameter=_name(entry, where), values=(as_text(entry.get("value", "")),))
 
 
-def _credential(entry: Mapping[str, Any], where: str) -> Credential:
-    return Credential(
+def _credential(entry: Mapping[str, Any], where: str) -> JenkinsCredential:
+    return JenkinsCredential(
         name=_name(entry, where),
         kind=str(entry.get("type") or ""),
         parameters={},
@@ -123,9 +123,9 @@ def _credential(entry: Mapping[str, Any], where: str) -> Credential:
     )
 
 
-def _aliases(entry: Mapping[str, Any], where: str) -> Iterator[Alias]:
+def _aliases(entry: Mapping[str, Any], where: str) -> Iterator[ParameterAlias]:
     for alias in _maps(entry, "aliases", where):
-        yield Alias(name=_name(alias, where), deprecated=alias.get("deprecated") is True)
+        yield ParameterAlias(name=_name(alias, where), deprecated=alias.get("deprecated") is True)
 
 
 def _name(entry: Mapping[str, Any], where: str) -> str:

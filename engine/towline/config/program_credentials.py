@@ -15,7 +15,7 @@ from towline.config.merge import Setting
 from towline.config.schema import SCOPES, Parameter, StepSchema, as_text
 from towline.config.settings import Settings
 from towline.config.values import EMPTY
-from towline.config.vault_lookup import Question, places, properties_of
+from towline.config.vault_lookup import VaultQuestion, places, properties_of
 from towline.errors import ConfigError
 
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
@@ -48,7 +48,7 @@ _TYPES = ("string", "list", "string")
 
 
 @dataclass(frozen=True, kw_only=True)
-class Wanted(Question):
+class WantedCredential(VaultQuestion):
     """Fields of one secret: the first of `paths` decides that has one of them.
 
     Each makes a variable for each prefix, `encoded` in base64 as well.
@@ -66,7 +66,7 @@ class Wanted(Question):
 class Held:
     """What Vault holds of it: the fields at `path`, which is empty where none of its paths has one."""
 
-    wanted: Wanted
+    wanted: WantedCredential
     path: str
     fields: Mapping[str, str]
 
@@ -128,7 +128,9 @@ def _fit(path: object, keys: object, prefix: object) -> bool:
     )
 
 
-def asked(step: StepSchema, settings: Settings, values: Mapping[str, Setting]) -> Iterator[Wanted]:
+def asked(
+    step: StepSchema, settings: Settings, values: Mapping[str, Setting]
+) -> Iterator[WantedCredential]:
     """What is wanted of each secret; `values` are layers of the step, of which `check` says whether they fit.
 
     Raises ConfigError as `places` does.
@@ -141,7 +143,7 @@ def asked(step: StepSchema, settings: Settings, values: Mapping[str, Setting]) -
                 settings, properties, name, "" if values[path].trusted else values[path].origin
             )
             usual = (kind.usual,) if not chosen or kind.general else ()
-            yield Wanted(
+            yield WantedCredential(
                 parameter=name,
                 paths=tuple(found),
                 origins=found,
@@ -194,11 +196,11 @@ def _text(value: object) -> str:
 
 
 def found_of(
-    wanted: Iterable[Question], read: Callable[[str], Mapping[str, str]]
+    wanted: Iterable[VaultQuestion], read: Callable[[str], Mapping[str, str]]
 ) -> Iterator[Held]:
     """What `read` (path to fields) holds of each."""
     for one in wanted:
-        if isinstance(one, Wanted):
+        if isinstance(one, WantedCredential):
             there = ((path, read(path)) for path in one.paths)
             path, fields = next(
                 ((path, fields) for path, fields in there if fields.keys() & set(one.fields)),
@@ -250,7 +252,7 @@ def variables(
     return made
 
 
-def _named(wanted: Wanted, field: str, value: str) -> Iterator[tuple[str, str]]:
+def _named(wanted: WantedCredential, field: str, value: str) -> Iterator[tuple[str, str]]:
     name = _LOST.sub("", field.upper().replace("-", "_"))
     for prefix in wanted.prefixes:
         if not name:

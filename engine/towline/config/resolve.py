@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
+from towline.config.documents import ConfigDocuments
 from towline.config.layers import (
     PARAMETERS_JSON,
-    Documents,
     Inputs,
     called,
     left_to_others,
@@ -121,7 +121,7 @@ def _known(schema: StepSchema, inputs: Inputs) -> None:
         )
 
 
-def _left(schema: StepSchema, documents: Documents) -> Iterator[str]:
+def _left(schema: StepSchema, documents: ConfigDocuments) -> Iterator[str]:
     """A line on each key of `general` that is left to steps of other libraries, since a pull request can change it."""
     for document in (*documents.defaults, documents.project):
         for key in document.section("general") if not document.trusted else ():
@@ -144,7 +144,7 @@ def _unheard(schema: StepSchema, inputs: Inputs) -> Iterator[str]:
             )
 
 
-def _unknown(schema: StepSchema, documents: Documents) -> Iterator[str]:
+def _unknown(schema: StepSchema, documents: ConfigDocuments) -> Iterator[str]:
     """The keys of the step's own sections that mean nothing to it: Piper says nothing of them, and a slip looks like a default."""
     known = keys(schema)
     sections = (

@@ -24,7 +24,7 @@ CREDENTIAL_KINDS = ("usernamePassword", "string", "file", "sshUserPrivateKey")
 
 
 @dataclass(frozen=True, kw_only=True)
-class Alias:
+class ParameterAlias:
     """Another key of a parameter, `a/b/c` for a nested one; it counts in the sections of `scope` only."""
 
     name: str
@@ -33,7 +33,7 @@ class Alias:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Source:
+class ValueSource:
     """A key of the pipeline environment; with `over: GENERAL` it stands above the project's general section instead of below all documents."""
 
     pipeline_environment: str
@@ -88,8 +88,8 @@ class Parameter:
     description: str
     scope: tuple[str, ...]
     default: object = None
-    aliases: tuple[Alias, ...] = ()
-    sources: tuple[Source, ...] = ()
+    aliases: tuple[ParameterAlias, ...] = ()
+    sources: tuple[ValueSource, ...] = ()
     conditions: tuple[ConditionalDefault, ...] = ()
     vault: VaultReference | None = None
     possible_values: tuple[str, ...] = ()
@@ -115,7 +115,7 @@ class Parameter:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Credential:
+class JenkinsCredential:
     """A Jenkins credential: the parameter `name` holds its id, `parameters` maps its parts to what they fill.
 
     Parts are `username` and `password`, `text`, or `file` (its path; of an SSH key, too), by kind;
@@ -125,7 +125,7 @@ class Credential:
     name: str
     kind: str
     parameters: Mapping[str, str]
-    aliases: tuple[Alias, ...] = ()
+    aliases: tuple[ParameterAlias, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -150,7 +150,7 @@ class StepSchema:
     description: str
     parameters: tuple[Parameter, ...]
     aliases: tuple[str, ...] = ()
-    credentials: tuple[Credential, ...] = field(default=())
+    credentials: tuple[JenkinsCredential, ...] = field(default=())
     rules: tuple[Rule, ...] = ()
     library: bool = False
     flags: bool = False
@@ -283,17 +283,19 @@ def _parameter(data: object, where: str) -> Parameter:
     )
 
 
-def _alias(data: object, owner: str, where: str) -> Alias:
+def _alias(data: object, owner: str, where: str) -> ParameterAlias:
     record = _record(data, {"name", "deprecated", "scope"}, where, required=("name",))
     scope = _scope(record, owner, where) if "scope" in record else SCOPES
-    return Alias(name=record["name"], deprecated=record.get("deprecated", False), scope=scope)
+    return ParameterAlias(
+        name=record["name"], deprecated=record.get("deprecated", False), scope=scope
+    )
 
 
-def _source(data: object, where: str) -> Source:
+def _source(data: object, where: str) -> ValueSource:
     record = _record(
         data, {"pipelineEnvironment", "over"}, where, required=("pipelineEnvironment",)
     )
-    return Source(
+    return ValueSource(
         pipeline_environment=record["pipelineEnvironment"],
         over=_one_of(record.get("over", ""), ("", GENERAL), "over", where),
     )
@@ -329,13 +331,13 @@ def _vault(data: object, where: str) -> VaultReference:
     return VaultReference(**record)
 
 
-def _credential(data: object, known: tuple[str, ...], where: str) -> Credential:
+def _credential(data: object, known: tuple[str, ...], where: str) -> JenkinsCredential:
     record = _record(
         data, {"name", "kind", "parameters"}, where, required=("name", "kind", "parameters")
     )
     for name in (record["name"], *record["parameters"].values()):
         _one_of(name, known, "a credential's parameter", where)
-    return Credential(
+    return JenkinsCredential(
         name=record["name"],
         kind=_one_of(record["kind"], CREDENTIAL_KINDS, "a credential's kind", where),
         parameters=record["parameters"],

@@ -16,8 +16,8 @@ from towline.config.metadata import AUTH_METHOD, AUTH_ROLE, VAULT_CREDENTIALS
 from towline.config.settings import Settings
 from towline.credential_hosts import (
     Credential,
+    CredentialRules,
     Refused,
-    Rules,
     Word,
     allow_line,
     or_warn,
@@ -123,7 +123,7 @@ def credential_of(login: VaultLogin, bound: Mapping[str, str]) -> Credential:
     )
 
 
-def role_word(rules: Rules, settings: Settings, login: VaultLogin) -> Word | None:
+def role_word(rules: CredentialRules, settings: Settings, login: VaultLogin) -> Word | None:
     """By whose word the project chooses the role of a login, with mount and namespace; None where it does not.
 
     Raises CredentialError, ConfigError.
@@ -175,7 +175,7 @@ def _whole(name: str, text: str) -> str:
 
 
 def namespace_word(
-    rules: Rules, settings: Settings, login: VaultLogin, paths: Sequence[str]
+    rules: CredentialRules, settings: Settings, login: VaultLogin, paths: Sequence[str]
 ) -> Word | None:
     """By whose word the project chooses the namespace of a token or an AppRole, in which `paths` are read; None where it does not.
 

@@ -30,10 +30,10 @@ from towline.config.vault_login import (
 )
 from towline.credential_hosts import (
     Addressees,
+    CredentialRules,
+    HostAddress,
     Named,
-    Place,
     Refused,
-    Rules,
     Word,
     allow_line,
     or_warn,
@@ -55,12 +55,12 @@ _ROOTS = {
 _TEXTS = (URL, NAMESPACE, "vaultPath", "vaultBasePath", "vaultPipelineName")
 _PROPERTY = re.compile(r"\$\(([A-Za-z0-9.]*)\)")
 _DEPTH, _LENGTH = 10, 2048
-Ask = Callable[[StepSchema, Settings, Mapping[str, Setting]], "Iterator[Question]"]
+Ask = Callable[[StepSchema, Settings, Mapping[str, Setting]], "Iterator[VaultQuestion]"]
 _RECORD = ("url", "hosts")  # fields of a secret that name the hosts that it is for
 
 
 @dataclass(frozen=True, kw_only=True)
-class Server:
+class VaultServer:
     """Where Vault is; `origin` is the place that names it, and the plan's `named` says who else does."""
 
     url: str
@@ -69,7 +69,7 @@ class Server:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Question:
+class VaultQuestion:
     """A parameter's value: the first of `fields` (its name, then its aliases) that is not empty in the first of `paths` that has one.
 
     Of `whole` secrets the first that is there decides, also where it lacks the field. `origins`:
@@ -85,7 +85,7 @@ class Question:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Plan:
+class VaultLookup:
     """All that is asked for one step, where, and by whose word.
 
     `named`: who names the server. `chosen`: the paths that the project has chosen, each with the
@@ -93,8 +93,8 @@ class Plan:
     the rules.
     """
 
-    server: Server
-    questions: tuple[Question, ...]
+    server: VaultServer
+    questions: tuple[VaultQuestion, ...]
     settings: Settings
     named: Named
     chosen: Mapping[str, str]
@@ -107,7 +107,7 @@ class Plan:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Answer:
+class VaultAnswer:
     """What Vault holds for a parameter, and the place there."""
 
     parameter: str
@@ -119,7 +119,7 @@ class Answer:
 
 def plan(
     step: StepSchema, vault: StepSchema, inputs: Inputs, ask: Ask | None = None
-) -> Plan | None:
+) -> VaultLookup | None:
     """What to ask for `step`, with `vault` as the metadata of Vault's own settings; None where Vault is off or nothing is to be asked.
 
     `ask` says what is asked, instead of `questions`.
@@ -146,7 +146,7 @@ def plan(
     chosen = {
         path: origin for one in asked for path, origin in one.origins.items() if path not in sure
     }
-    return Plan(
+    return VaultLookup(
         server=server_of(settings),
         questions=asked,
         settings=settings,
@@ -191,7 +191,10 @@ def _is_below(path: str, bound: str) -> bool:
 
 
 def admit(
-    plan: Plan, addressees: Addressees, login: VaultLogin, bound: Mapping[str, str] | None = None
+    plan: VaultLookup,
+    addressees: Addressees,
+    login: VaultLogin,
+    bound: Mapping[str, str] | None = None,
 ) -> None:
     """Pass where the login may go to the server, and the project has chosen no role, namespace or path that it may not; raises CredentialError.
 
@@ -210,14 +213,14 @@ def admit(
         )
 
 
-def place_of(server: Server) -> Place:
+def place_of(server: VaultServer) -> HostAddress:
     """Where the login is to go."""
     scheme, host = _place(server.url)
-    return Place(scheme=scheme, host=host)
+    return HostAddress(scheme=scheme, host=host)
 
 
 def path_word(
-    rules: Rules, path: str, origin: str, *, settings: Settings, bounds: Sequence[str]
+    rules: CredentialRules, path: str, origin: str, *, settings: Settings, bounds: Sequence[str]
 ) -> Word:
     """By whose word the project chooses a path in Vault; raises CredentialError where by nobody's, ConfigError for a pattern that is none."""
     patterns, space = settings.texts(PATHS), settings.text(NAMESPACE).strip("/")
@@ -282,7 +285,7 @@ def _metadata(step: StepSchema, vault: StepSchema) -> StepSchema:
 # ---- where
 
 
-def server_of(settings: Settings) -> Server:
+def server_of(settings: Settings) -> VaultServer:
     """The server; raises ConfigError, and CredentialError where the login would go over plain http."""
     url, origin = settings.text(URL).strip().rstrip("/"), settings.origin(URL)
     scheme, host = _place(url)
@@ -298,7 +301,7 @@ def server_of(settings: Settings) -> Server:
             where=origin,
             hint="use https, or set allowPlainHttp where the platform team trusts that network",
         )
-    return Server(url=url, namespace=settings.text(NAMESPACE).strip("/"), origin=origin)
+    return VaultServer(url=url, namespace=settings.text(NAMESPACE).strip("/"), origin=origin)
 
 
 def named_of(settings: Settings) -> Named:
@@ -344,7 +347,7 @@ def _place(url: str) -> tuple[str, str]:
 
 def questions(
     step: StepSchema, settings: Settings, values: Mapping[str, Setting]
-) -> Iterator[Question]:
+) -> Iterator[VaultQuestion]:
     """One question for each parameter that Vault may hold; `values` are the step's other layers.
 
     Raises ConfigError for a path that leads elsewhere.
@@ -367,7 +370,7 @@ def questions(
                 if reference.field
                 else (parameter.name, *(alias.name for alias in parameter.aliases))
             )
-            yield Question(
+            yield VaultQuestion(
                 parameter=parameter.name,
                 paths=tuple(paths),
                 fields=fields,
@@ -435,8 +438,8 @@ def interpolate(text: str, properties: Mapping[str, str]) -> str | None:
 
 
 def answers(
-    asked: Sequence[Question], read: Callable[[str], Mapping[str, str]]
-) -> Iterator[Answer]:
+    asked: Sequence[VaultQuestion], read: Callable[[str], Mapping[str, str]]
+) -> Iterator[VaultAnswer]:
     """What `read` (path to fields, none where there is no such secret) holds for the questions; each path is read once, and only when its turn comes."""
     known: dict[str, Mapping[str, str]] = {}
     for question in asked:
@@ -452,7 +455,7 @@ def answers(
                         for text in known[path].get(name, "").replace(",", " ").split()
                     ]
                 )
-                yield Answer(
+                yield VaultAnswer(
                     parameter=question.parameter,
                     value=known[path][field],
                     origin=f"Vault {path} field {field}",

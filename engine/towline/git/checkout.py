@@ -17,10 +17,10 @@ from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 from towline.errors import TowlineError
-from towline.limits import Limits
+from towline.limits import ProcessLimits
 from towline.process import Overrun, find, run
 
-_LIMITS = Limits(seconds=10.0)
+_LIMITS = ProcessLimits(seconds=10.0)
 _ID = re.compile(r"[0-9a-fA-F]{40}(?:[0-9a-fA-F]{24})?")
 _HISTORY = 100
 _ORIGIN = "refs/remotes/origin/"

@@ -11,13 +11,13 @@ from pathlib import Path
 
 from towline.errors import ConfigError, GitError
 from towline.git.errors import own_words
-from towline.limits import GIB, MIB, Limits, amount
+from towline.limits import GIB, MIB, ProcessLimits, amount
 from towline.process import Completed
 
 # One commit without what its files hold is some MiB in the largest of repositories. A server that
 # knows no partial clones sends all files along.
-USUAL = Limits(memory=256 * MIB, file_size=192 * MIB)
-WHOLE = Limits(memory=GIB, file_size=2 * GIB)
+USUAL = ProcessLimits(memory=256 * MIB, file_size=192 * MIB)
+WHOLE_STEP = ProcessLimits(memory=GIB, file_size=2 * GIB)
 _UNFILTERED = "filtering not recognized by server"
 _DISK = re.compile(rf"File too large|died of signal {int(signal.SIGXFSZ)}\b")
 _MEMORY = re.compile(
@@ -43,7 +43,7 @@ class Room:
         self._folder = folder
         self.most = USUAL
 
-    def limits(self, seconds: float) -> Limits:
+    def limits(self, seconds: float) -> ProcessLimits:
         """Those of a git that talks to the server: of the disk what the copies have left of it."""
         return replace(
             self.most,
@@ -51,7 +51,7 @@ class Room:
             file_size=max(MIB, self.most.file_size - _used(self._folder)),
         )
 
-    def local(self, seconds: float) -> Limits:
+    def local(self, seconds: float) -> ProcessLimits:
         """Those of a git that works with what is here."""
         return replace(self.most, seconds=seconds)
 
@@ -66,7 +66,7 @@ class Room:
         """Whether there is more room from now on: a server that knows no partial clones sends what nobody has asked for."""
         filtered = any(word.startswith("--filter=") for word in words) and _UNFILTERED not in text
         wider = self.most is USUAL and not filtered and not _COPYING.isdisjoint(words)
-        self.most = WHOLE if wider else self.most
+        self.most = WHOLE_STEP if wider else self.most
         return wider
 
     def tidy(self) -> None:

@@ -11,8 +11,8 @@ from towline.git import errors
 from towline.git.limits import SendsTooMuch
 from towline.git.program import Program
 from towline.git.remote import Remote
-from towline.git.sparse import WHOLE, Scope
-from towline.git.tree import Entry, parse_listing, parse_tree
+from towline.git.sparse import WHOLE_TREE, Scope
+from towline.git.tree import TreeEntry, parse_listing, parse_tree
 from towline.suggest import nearest
 
 _PLAIN = {"HEAD": "ref: refs/heads/none\n", "refs/heads/.keep": "", "objects/.keep": ""}
@@ -43,7 +43,7 @@ class OutOfScope(ConfigError):
     """What is wanted was not fetched; with the whole of the repository it would be."""
 
 
-class Copy:
+class PartialClone:
     """A bare clone in `folder`, made anew for each `clone`; `say` is told what makes it slower than it should be.
 
     `plain` is a second repository that borrows its objects, and in which commits are made and
@@ -58,8 +58,8 @@ class Copy:
         self._number = 0
         self._partial = self._filtered = True
         self._past = self._due = ""
-        self._listed: tuple[str, tuple[Entry, ...]] = "", ()
-        self.scope = WHOLE
+        self._listed: tuple[str, tuple[TreeEntry, ...]] = "", ()
+        self.scope = WHOLE_TREE
         self.plain = git.at(folder / "plain")
 
     @property
@@ -224,7 +224,7 @@ class Copy:
                 ),
             )
 
-    def listing(self, commit: str) -> tuple[Entry, ...]:
+    def listing(self, commit: str) -> tuple[TreeEntry, ...]:
         """Everything of the commit's tree that is in scope, folders too, sorted by path."""
         if self._listed[0] != commit:
             whole = (
@@ -370,7 +370,7 @@ class Copy:
         self._past = "" if done.code else commit
         return not done.code
 
-    def _cut(self, commit: str) -> tuple[Entry, ...]:
+    def _cut(self, commit: str) -> tuple[TreeEntry, ...]:
         """What the scope says: the levels one by one, the trees below it as a whole."""
         levels = self._levels(commit)
         brought: set[str] = set()
@@ -417,7 +417,7 @@ class Copy:
             )
         return tuple(found[path] for path in sorted(found))
 
-    def _levels(self, commit: str) -> dict[str, tuple[Entry, ...] | None]:
+    def _levels(self, commit: str) -> dict[str, tuple[TreeEntry, ...] | None]:
         """The entries of each level's folder; None for one that is not here, which may be on the server."""
         names = {f"{commit}:{folder}": folder for folder in self.scope.levels}
         found = self._batch(list(names))
@@ -466,7 +466,7 @@ def prepare(folder: Path, length: int, more: Mapping[str, str]) -> None:
         (folder / name).write_text(text, encoding="utf-8")
 
 
-def _is_one_of_many(folder: str, levels: Mapping[str, tuple[Entry, ...] | None]) -> bool:
+def _is_one_of_many(folder: str, levels: Mapping[str, tuple[TreeEntry, ...] | None]) -> bool:
     """Whether the repository has so many folders like this one that its files may come along unseen: one request less, and few bytes more.
 
     The folders on the way to it tell how many there are, as far as those beside them look like

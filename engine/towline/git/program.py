@@ -22,7 +22,7 @@ from towline.git.limits import Room, TooLarge
 from towline.git.remote import Remote
 from towline.http.addresses import PORTS, Lasting, Reach, literal
 from towline.http.proxy import Proxies
-from towline.limits import Limits
+from towline.limits import ProcessLimits
 from towline.printable import hide, masked
 from towline.process import Completed, Overrun, find, run
 from towline.retry import Deadline, pause
@@ -131,7 +131,7 @@ def _file(path: Path, text: str) -> Path:
     return path
 
 
-class Server:
+class PinnedServer:
     """The server of `remote`, and the file of `settings` that every git reads."""
 
     def __init__(self, remote: Remote, environ: Mapping[str, str], *, settings: Path) -> None:
@@ -261,7 +261,7 @@ class Program:
         self._opening = {name: environ[name] for name in _ONWARD if name in environ} | variables(
             remote, secrets, environ
         )
-        self._server = Server(remote, environ, settings=own)
+        self._server = PinnedServer(remote, environ, settings=own)
 
     @property
     def place(self) -> Path:
@@ -365,7 +365,11 @@ class Program:
         return words if len(words) <= _TEXT else f"{words[:_TEXT]} ..."
 
     def _run(
-        self, words: tuple[str, ...], stdin: bytes, variables: Mapping[str, str], limits: Limits
+        self,
+        words: tuple[str, ...],
+        stdin: bytes,
+        variables: Mapping[str, str],
+        limits: ProcessLimits,
     ) -> Completed:
         command = [self._program, f"--git-dir={self._repository}", *words]
         try:

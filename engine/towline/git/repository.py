@@ -19,12 +19,12 @@ from towline.git.base_branch import Apart, Ends, find_ends, merged
 from towline.git.checkout import Commit
 from towline.git.limits import SendsTooMuch, TooLarge
 from towline.git.lock import alone
-from towline.git.partial_clone import Copy, Missing, OutOfScope
+from towline.git.partial_clone import Missing, OutOfScope, PartialClone
 from towline.git.program import Program
 from towline.git.remote import Remote
 from towline.git.signing import SigningKey, signing, unsigned
-from towline.git.sparse import WHOLE, Scope, scope_of
-from towline.git.tree import Entry, rewrite
+from towline.git.sparse import WHOLE_TREE, Scope, scope_of
+from towline.git.tree import TreeEntry, rewrite
 from towline.printable import masked, tame_lines
 from towline.private_folder import PrivateFolder
 from towline.retry import Clock, Deadline
@@ -123,7 +123,7 @@ class Repository:
                 environ=environ,
                 deadline=self.deadline,
             )
-            self._copy = Copy(self._git, remote, folder=self._folder, say=say)
+            self._copy = PartialClone(self._git, remote, folder=self._folder, say=say)
         except BaseException:
             self._close()
             raise
@@ -142,7 +142,7 @@ class Repository:
         """Hold off other writers of this user on this host while a block runs, where that can be done."""
         return alone(f"{self.remote.url} {branch}", environ=self._environ, deadline=self.deadline)
 
-    def fetch(self, branch: str, *, scope: Scope = WHOLE, create: bool = False) -> Tip:
+    def fetch(self, branch: str, *, scope: Scope = WHOLE_TREE, create: bool = False) -> Tip:
         """Read the tip of `branch`, of the remote's HEAD where it is empty: one commit, and those of its trees that are in `scope`.
 
         With `create`, a branch that is not there is one to be made from the remote's HEAD. Raises
@@ -218,11 +218,11 @@ class Repository:
         ]:
             self._copy.extend(scope_of(more))
 
-    def listing(self, commit: str) -> tuple[Entry, ...]:
+    def listing(self, commit: str) -> tuple[TreeEntry, ...]:
         """Everything of the commit's tree that is in scope, folders too; empty for no commit."""
         return self._copy.listing(commit) if commit else ()
 
-    def read(self, entries: Iterable[Entry]) -> dict[str, bytes]:
+    def read(self, entries: Iterable[TreeEntry]) -> dict[str, bytes]:
         """The contents of these files by path; what is not here yet comes in one request (facts 3.2, 7), what is here in none.
 
         Raises ConfigError where they are too large together, GitError where one is that the server
@@ -493,7 +493,7 @@ class Repository:
             .split()
         )
 
-    def _make_trees(self, folders: Iterable[Iterable[Entry]]) -> list[str]:
+    def _make_trees(self, folders: Iterable[Iterable[TreeEntry]]) -> list[str]:
         """Write folders and give their ids; `--missing` because most of what they name was never fetched (facts 3.1)."""
         trees = (
             "".join(

@@ -10,13 +10,13 @@ from pathlib import Path
 
 from towline.errors import CredentialError, MachineError, TowlineError
 from towline.git.errors import of_machine
-from towline.limits import Limits
+from towline.limits import ProcessLimits
 from towline.private_folder import PrivateFolder
 from towline.process import Completed, Overrun, find, run
 
 SSH, GPG = "ssh", "gpg"
 _IMPORTED = re.compile(rb"^\[GNUPG:\] IMPORT_OK [0-9]+ ([0-9A-F]{40,64})", re.MULTILINE)
-_LIMITS = Limits(seconds=60.0)
+_LIMITS = ProcessLimits(seconds=60.0)
 _SHORT = {"TMPDIR": "/tmp"}  # noqa: S108 - a private folder; the sockets of gpg's agent lie in it, and have short names
 
 

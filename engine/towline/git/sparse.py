@@ -52,7 +52,7 @@ class Scope:
         )
 
 
-WHOLE = Scope()
+WHOLE_TREE = Scope()
 
 
 def scope_of(patterns: Iterable[str]) -> Scope:
@@ -67,10 +67,12 @@ def scope_of(patterns: Iterable[str]) -> Scope:
         plain = next((at for at, part in enumerate(parts) if _GLOB.search(part)), len(parts))
         folder = "/".join(parts[: min(plain, len(parts) - 1)])
         if folder and not is_path(folder):
-            return WHOLE
+            return WHOLE_TREE
         (lists if plain == len(parts) else trees).add(folder)
     return (
-        Scope(lists=tuple(sorted(lists)), trees=tuple(sorted(trees))) if lists or trees else WHOLE
+        Scope(lists=tuple(sorted(lists)), trees=tuple(sorted(trees)))
+        if lists or trees
+        else WHOLE_TREE
     )
 
 

@@ -24,7 +24,7 @@ _LFS = b"version https://git-lfs.github.com/spec/"
 
 
 @dataclass(frozen=True, kw_only=True)
-class Entry:
+class TreeEntry:
     """One line of `git ls-tree`: mode as six octal digits, kind (blob, tree, commit), object id, path from the root."""
 
     mode: str
@@ -48,21 +48,21 @@ class Entry:
         return _OBSTACLES.get(self.mode, "")
 
 
-Folders = dict[str, dict[str, Entry]]
+Folders = dict[str, dict[str, TreeEntry]]
 """Folder (the root is empty) to its entries by name."""
 
 
-def parse_listing(data: bytes) -> tuple[Entry, ...]:
+def parse_listing(data: bytes) -> tuple[TreeEntry, ...]:
     """The output of `git ls-tree -r -t -z` to entries in its order; bytes that are not UTF-8 are kept as surrogates."""
     entries = []
     for line in data.decode("utf-8", "surrogateescape").split("\0")[:-1]:
         attributes, _, path = line.partition("\t")
         mode, kind, oid = attributes.split(" ")
-        entries.append(Entry(mode=mode, kind=kind, oid=oid, path=path))
+        entries.append(TreeEntry(mode=mode, kind=kind, oid=oid, path=path))
     return tuple(entries)
 
 
-def parse_tree(data: bytes, folder: str, size: int) -> tuple[Entry, ...]:
+def parse_tree(data: bytes, folder: str, size: int) -> tuple[TreeEntry, ...]:
     """A tree object as git stores it, of the folder at that path (the root is empty), to its entries; ids are `size` bytes long."""
     entries, at = [], 0
     while at < len(data):
@@ -70,7 +70,7 @@ def parse_tree(data: bytes, folder: str, size: int) -> tuple[Entry, ...]:
         mode, _, name = data[at:end].decode("utf-8", "surrogateescape").partition(" ")
         oid, at = data[end + 1 : end + 1 + size].hex(), end + 1 + size
         entries.append(
-            Entry(
+            TreeEntry(
                 mode=mode.zfill(6),
                 kind=_KINDS.get(mode, "blob"),
                 oid=oid,
@@ -119,9 +119,9 @@ def is_pointer(content: bytes) -> bool:
 
 
 def rewrite(
-    entries: Iterable[Entry],
+    entries: Iterable[TreeEntry],
     blobs: Mapping[str, str],
-    make: Callable[[Sequence[Iterable[Entry]]], Sequence[str]],
+    make: Callable[[Sequence[Iterable[TreeEntry]]], Sequence[str]],
 ) -> str:
     """Put `blobs` (path -> object id) into the tree `entries` and give the new root's id; `make` writes folders and gives their ids.
 
@@ -135,7 +135,9 @@ def rewrite(
             raise ConfigError(
                 f"{path} is {old.obstacle}, not a file", hint="give the path of a file"
             )
-        _put(folders, Entry(mode=old.mode if old else "100644", kind="blob", oid=oid, path=path))
+        _put(
+            folders, TreeEntry(mode=old.mode if old else "100644", kind="blob", oid=oid, path=path)
+        )
     inner = sorted(folders.keys() - {""}, key=_depth, reverse=True)
     for _, level in groupby(inner, key=_depth):
         names = list(level)
@@ -146,11 +148,11 @@ def rewrite(
                     f"{name} is {old.obstacle or 'a file'}, not a folder",
                     hint="give a path whose folders are folders",
                 )
-            _put(folders, Entry(mode="040000", kind="tree", oid=oid, path=name))
+            _put(folders, TreeEntry(mode="040000", kind="tree", oid=oid, path=name))
     return make([folders[""].values()])[0]
 
 
-def _spine(entries: Iterable[Entry], paths: Iterable[str]) -> Folders:
+def _spine(entries: Iterable[TreeEntry], paths: Iterable[str]) -> Folders:
     """The folders on the way to `paths` with what is in them."""
     folders: Folders = {"": {}}
     for path in paths:
@@ -163,12 +165,12 @@ def _spine(entries: Iterable[Entry], paths: Iterable[str]) -> Folders:
     return folders
 
 
-def _entry(folders: Folders, path: str) -> Entry | None:
+def _entry(folders: Folders, path: str) -> TreeEntry | None:
     parent, _, name = path.rpartition("/")
     return folders[parent].get(name)
 
 
-def _put(folders: Folders, entry: Entry) -> None:
+def _put(folders: Folders, entry: TreeEntry) -> None:
     parent, _, name = entry.path.rpartition("/")
     folders[parent][name] = entry
 

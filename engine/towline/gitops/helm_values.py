@@ -47,11 +47,11 @@ from towline.secret import MASK
 from towline.suggest import some
 from towline.yaml import marks
 from towline.yaml.aliases import ALL, REFUSING, Sharing, meant
-from towline.yaml.edit import Edit, edit, own_value
-from towline.yaml.marks import Node, Path, Scalar
-from towline.yaml.paths import Place, check_missing, find, parse_dotted
+from towline.yaml.edit import ValueEdit, edit, own_value
+from towline.yaml.marks import Node, Path, ScalarNode
+from towline.yaml.paths import PathMatch, check_missing, find, parse_dotted
 from towline.yaml.scalar import Value, said
-from towline.yaml.source import Source, read
+from towline.yaml.source import YamlSource, read
 
 _SECRET_KEYS = ("data", "stringData")
 
@@ -121,7 +121,7 @@ class PathValues:
             )
         return {path: data for path, data in changed.items() if data != files[path]}
 
-    def _spots(self, source: Source) -> Iterator[Spot]:
+    def _spots(self, source: YamlSource) -> Iterator[Spot]:
         for text, wanted in self.values.items():
             yield from (
                 Spot(text=text, file=source, place=place, wanted=wanted)
@@ -161,8 +161,8 @@ class PathValues:
 
     def _edits(
         self, spots: Sequence[Spot], base: Mapping[str, Any], *, joined: bool | None
-    ) -> Iterator[Edit]:
-        missing: dict[tuple[object, int, Path], tuple[Place, dict[str, Value]]] = {}
+    ) -> Iterator[ValueEdit]:
+        missing: dict[tuple[object, int, Path], tuple[PathMatch, dict[str, Value]]] = {}
         texts: dict[int, str] = {}
         further: list[Beside] = []
         for _, group in by_site(spots):
@@ -222,7 +222,7 @@ class PathValues:
         place, node = spot.place, _meant(spot.place)
         if (
             place.missing
-            or not isinstance(node, Scalar)
+            or not isinstance(node, ScalarNode)
             or place.source.templated(node.start.index, node.end.index)
         ):
             return value
@@ -236,12 +236,12 @@ class PathValues:
                     ) from None
                 raise
 
-    def _find(self, source: Source, text: str, *, optional: bool = False) -> list[Place]:
+    def _find(self, source: YamlSource, text: str, *, optional: bool = False) -> list[PathMatch]:
         return find(
             source, parse_dotted(text), follow=self.sharing.policy == ALL, optional=optional
         )
 
-    def _inserted(self, place: Place, entries: Mapping[str, Value]) -> Iterator[Edit]:
+    def _inserted(self, place: PathMatch, entries: Mapping[str, Value]) -> Iterator[ValueEdit]:
         """New keys, behind the one of ours that stands there already, else behind the last."""
         steps = [parse_dotted(text) for text in self.values]
         depth = len(place.path) + sum(len(path) for _, path in place.inside)
@@ -286,28 +286,28 @@ def _hidden(spot: Spot) -> bool:
     ]
     held = any(step in _SECRET_KEYS for step in parse_dotted(spot.text))
     return held and any(
-        isinstance(kind, Scalar) and kind.value in ("Secret", "SecretList", "List")
+        isinstance(kind, ScalarNode) and kind.value in ("Secret", "SecretList", "List")
         for kind in kinds
     )
 
 
-def _old(place: Place) -> str:
+def _old(place: PathMatch) -> str:
     """The text that stands, or is meant, at a place; empty where there is none."""
     node = _meant(place)
-    return place.source.shown(node) if isinstance(node, Scalar) and not place.missing else ""
+    return place.source.shown(node) if isinstance(node, ScalarNode) and not place.missing else ""
 
 
-def _meant(place: Place) -> Node | None:
+def _meant(place: PathMatch) -> Node | None:
     """What stands at a place, or what the alias there stands for."""
     root = place.source.documents[place.document].root
     return meant(place.node, place.source.targets(root))
 
 
-def _keys(place: Place) -> list[str]:
+def _keys(place: PathMatch) -> list[str]:
     """The keys of the map at a place, none where it holds no map."""
     return (
-        [key.value for key, _ in place.node.pairs if isinstance(key, Scalar)]
-        if isinstance(place.node, marks.Mapping)
+        [key.value for key, _ in place.node.pairs if isinstance(key, ScalarNode)]
+        if isinstance(place.node, marks.MappingNode)
         else []
     )
 

@@ -83,7 +83,7 @@ def _pod(specification: Mapping[str, Any], owner: str) -> Pod:
 _REGISTRY = ("registry", "imageregistry")
 _NAME = ("repository", "name", "image", "newname", "imagerepository", "imagename", "repo")
 _TAG = ("tag", "newtag", "imagetag", "version")
-WHOLE = "the file"  # the place of what stands in the keys at a file's top
+WHOLE_DOCUMENT = "the file"  # the place of what stands in the keys at a file's top
 _WORKLOADS = {
     ("v1", "Pod"),
     ("v1", "ReplicationController"),
@@ -423,7 +423,7 @@ def _spread(node: Mapping[Any, Any], path: str, common: str, *, resource: bool) 
             text = composed(above, name, tag, digest)
             reference = None if _TEMPLATED.search(text) else parse_familiar(text)
             if reference and (reference.image.tag or reference.image.digest):
-                yield Found(place=path or WHOLE, text=text)
+                yield Found(place=path or WHOLE_DOCUMENT, text=text)
 
 
 def _parameters(items: Sequence[Any]) -> dict[str, Any]:

@@ -22,9 +22,9 @@ from towline.gitops.surroundings import resource_at
 from towline.suggest import nearest
 from towline.yaml import marks
 from towline.yaml.aliases import REFUSING, Sharing, meant
-from towline.yaml.edit import Edit, edit, own_value, value_of
-from towline.yaml.marks import Node, Path, Scalar
-from towline.yaml.source import Source, read
+from towline.yaml.edit import ValueEdit, edit, own_value, value_of
+from towline.yaml.marks import Node, Path, ScalarNode
+from towline.yaml.source import YamlSource, read
 
 _LISTS = ("containers", "initContainers", "ephemeralContainers")
 
@@ -50,7 +50,7 @@ class ContainerImage:
     def apply(self, files: Mapping[str, bytes]) -> Mapping[str, bytes]:
         """Edit every place where the container stands; raises ConfigError where it stands nowhere, RenderError where an edit is not safe."""
         names: set[str] = set()
-        found: list[tuple[Source, _Container]] = []
+        found: list[tuple[YamlSource, _Container]] = []
         for path, data in sorted(files.items()):
             source = read(path, data)
             containers = tuple(_containers(source))
@@ -71,13 +71,15 @@ class ContainerImage:
         )
         return {path: data for path, data in changed.items() if data != files[path]}
 
-    def _edited(self, places: Iterable[tuple[Source, _Container]]) -> tuple[str, bytes]:
+    def _edited(self, places: Iterable[tuple[YamlSource, _Container]]) -> tuple[str, bytes]:
         """A file's name and what it becomes; raises RenderError."""
-        edits: list[Edit] = []
+        edits: list[ValueEdit] = []
         for source, one in places:
             image = self._image(source.name, one)
             edits.append(
-                Edit(document=one.document, path=(*one.path, "image"), value=image, after="name")
+                ValueEdit(
+                    document=one.document, path=(*one.path, "image"), value=image, after="name"
+                )
             )
             self.note(Replaced(file=source.name, name=self.container, old=one.image, new=image))
         return source.name, edit(source, edits, self.sharing)
@@ -90,7 +92,7 @@ class ContainerImage:
             )
 
 
-def _candidate(source: Source, container: _Container) -> Candidate:
+def _candidate(source: YamlSource, container: _Container) -> Candidate:
     resource = resource_at(source, container.document, container.path)
     return Candidate(file=source.name, resource=resource, image=container.image)
 
@@ -110,7 +112,7 @@ def _hint(wanted: str, names: set[str]) -> str:
 class _Walk:
     """One document, and what its aliases stand for."""
 
-    source: Source
+    source: YamlSource
     targets: Mapping[int, Node]
 
     def value(self, node: Node | None, key: str) -> Node | None:
@@ -122,12 +124,12 @@ class _Walk:
     def name(self, entry: Node) -> str | None:
         """A container's name: its own, else the first that its merge keys bring in; None where it has none."""
         found = value_of(self.source, meant(entry, self.targets), "name", self.targets)
-        return self.source.shown(found) if isinstance(found, Scalar) else None
+        return self.source.shown(found) if isinstance(found, ScalarNode) else None
 
     def image(self, entry: Node) -> str:
         """A container's own image; empty where it has none."""
         value = self.value(entry, "image")
-        return self.source.shown(value) if isinstance(value, Scalar) else ""
+        return self.source.shown(value) if isinstance(value, ScalarNode) else ""
 
     def containers(self, node: Node, path: Path) -> Iterator[tuple[Path, str, str]]:
         """Path, name and image of every container below `node`, as they stand in the text; aliases are not followed downwards."""
@@ -135,17 +137,17 @@ class _Walk:
         for key in _LISTS if specification is not None else ():
             listed = self.value(specification, key)
             for number, entry in enumerate(
-                listed.items if isinstance(listed, marks.Sequence) else ()
+                listed.items if isinstance(listed, marks.SequenceNode) else ()
             ):
                 container = self.name(entry)
                 if container is not None:
                     yield (*path, "spec", key, number), container, self.image(entry)
-        if isinstance(node, marks.Mapping):
+        if isinstance(node, marks.MappingNode):
             for called, value in node.pairs:
                 name = meant(called, self.targets)
-                if isinstance(name, Scalar):
+                if isinstance(name, ScalarNode):
                     yield from self.containers(value, (*path, name.value))
-        for number, value in enumerate(node.items if isinstance(node, marks.Sequence) else ()):
+        for number, value in enumerate(node.items if isinstance(node, marks.SequenceNode) else ()):
             yield from self.containers(value, (*path, number))
 
 
@@ -157,7 +159,7 @@ class _Container:
     image: str
 
 
-def _containers(source: Source) -> Iterator[_Container]:
+def _containers(source: YamlSource) -> Iterator[_Container]:
     """Every container of a file."""
     for number, document in enumerate(source.documents):
         if document.root is not None:

@@ -22,11 +22,11 @@ from towline.gitops.surroundings import neighbouring_texts, resource_at
 from towline.suggest import nearest, some
 from towline.yaml import marks
 from towline.yaml.aliases import REFUSING, Sharing, meant
-from towline.yaml.edit import Edit, edit, own_value, value_of
-from towline.yaml.marks import Node, Path, Scalar
+from towline.yaml.edit import ValueEdit, edit, own_value, value_of
+from towline.yaml.marks import Node, Path, ScalarNode
 from towline.yaml.plain_data import load
 from towline.yaml.plain_scalar import plain
-from towline.yaml.source import Source, read
+from towline.yaml.source import YamlSource, read
 
 _KINDS = ("Kustomization", "Component")
 _OLD_NAME = "imageTags"
@@ -96,9 +96,13 @@ class KustomizeImage:
                 self.warn(use.told)
 
     def _edited(
-        self, source: Source, places: Sequence[_Place], files: Mapping[str, bytes], uses: list[Use]
+        self,
+        source: YamlSource,
+        places: Sequence[_Place],
+        files: Mapping[str, bytes],
+        uses: list[Use],
     ) -> bytes:
-        edits: list[Edit] = []
+        edits: list[ValueEdit] = []
         for place in places:
             for entry in place.found:
                 self._check_merged(source, place.items[entry], place.targets)
@@ -120,7 +124,7 @@ class KustomizeImage:
                 )
         return edit(source, edits, self.sharing)
 
-    def _place(self, source: Source, number: int, prefix: Path) -> _Place:
+    def _place(self, source: YamlSource, number: int, prefix: Path) -> _Place:
         """The images of one document, and which of them have our name."""
         root = source.documents[number].root
         targets = source.targets(root)
@@ -130,11 +134,11 @@ class KustomizeImage:
         images = meant(own_value(source, node, "images", targets), targets)
         items = (
             tuple(meant(item, targets) for item in images.items)
-            if isinstance(images, marks.Sequence)
+            if isinstance(images, marks.SequenceNode)
             else ()
         )
         names = [value_of(source, item, "name", targets) for item in items]
-        called = tuple(name.value if isinstance(name, Scalar) else "" for name in names)
+        called = tuple(name.value if isinstance(name, ScalarNode) else "" for name in names)
         resource = resource_at(source, number, ())
         return _Place(
             document=number,
@@ -148,10 +152,10 @@ class KustomizeImage:
         )
 
     def _chosen(
-        self, sources: Sequence[Source], files: Mapping[str, bytes]
-    ) -> list[tuple[Source, Sequence[_Place]]]:
+        self, sources: Sequence[YamlSource], files: Mapping[str, bytes]
+    ) -> list[tuple[YamlSource, Sequence[_Place]]]:
         """The kustomizations of each file that are meant, without the entries that are for another image; raises ConfigError."""
-        every: Sequence[tuple[Source, list[_Place]]] = [
+        every: Sequence[tuple[YamlSource, list[_Place]]] = [
             (
                 source,
                 [self._place(source, number, prefix) for number, prefix in kustomizations(source)],
@@ -195,8 +199,8 @@ class KustomizeImage:
         ]
 
     def _named(
-        self, every: Sequence[tuple[Source, list[_Place]]]
-    ) -> Sequence[tuple[Source, list[_Place]]]:
+        self, every: Sequence[tuple[YamlSource, list[_Place]]]
+    ) -> Sequence[tuple[YamlSource, list[_Place]]]:
         """Those of the resource that is chosen, in all files; a single one, or those that have no names, it cannot choose.
 
         Raises ConfigError.
@@ -218,16 +222,16 @@ class KustomizeImage:
         return every
 
     def _having(
-        self, every: Sequence[tuple[Source, Sequence[_Place]]], files: Mapping[str, bytes]
-    ) -> list[tuple[Source, Sequence[_Place]]]:
+        self, every: Sequence[tuple[YamlSource, Sequence[_Place]]], files: Mapping[str, bytes]
+    ) -> list[tuple[YamlSource, Sequence[_Place]]]:
         """The kustomizations with an entry for the image, else those that run it, of each file.
 
         Files without such are left alone beside others. If all are, it is each file's only
         kustomization, but for those that are known to run no such image, beside others.
         Raises ConfigError where a file has several.
         """
-        having: list[tuple[Source, Sequence[_Place]]] = []
-        unknown: list[tuple[Source, Sequence[_Place]]] = []
+        having: list[tuple[YamlSource, Sequence[_Place]]] = []
+        unknown: list[tuple[YamlSource, Sequence[_Place]]] = []
         several = len(every) > 1 or any(len(places) > 1 for _, places in every)
         for source, places in every:
             found = [place for place in places if place.found]
@@ -259,7 +263,7 @@ class KustomizeImage:
             )
         return chosen
 
-    def _candidate(self, source: Source, place: _Place, entry: int) -> Candidate:
+    def _candidate(self, source: YamlSource, place: _Place, entry: int) -> Candidate:
         """An entry with the image that it makes; of a bare placeholder as `name` that is not known."""
         texts = _texts(place.items[entry], place.targets)
         telling = (
@@ -273,7 +277,7 @@ class KustomizeImage:
             image=_image(self.name, texts) if telling else "",
         )
 
-    def _use(self, source: Source, files: Mapping[str, bytes], place: _Place) -> Use:
+    def _use(self, source: YamlSource, files: Mapping[str, bytes], place: _Place) -> Use:
         """Whether what the kustomization reads runs the image, as far as that can be read."""
         path = source.name
         documents, own = load(files[path]) or [], place.path == ("images",)
@@ -316,7 +320,7 @@ class KustomizeImage:
         return {key: value for key, value in fields.items() if value}
 
     def _check_merged(
-        self, source: Source, entry: Node | None, targets: Mapping[int, Node]
+        self, source: YamlSource, entry: Node | None, targets: Mapping[int, Node]
     ) -> None:
         """Refuse a digest or tag that a merge key brings in, and that would stand beside ours."""
         unwanted = "newTag" if self.digest else "digest"
@@ -331,7 +335,7 @@ class KustomizeImage:
                 hint="take it out of what is merged, or write it out in the entry",
             )
 
-    def _edits(self, place: _Place, number: int) -> list[Edit]:
+    def _edits(self, place: _Place, number: int) -> list[ValueEdit]:
         """Changes of one entry: where a digest takes the place of a tag, or a tag that of a digest, it stands in the same line."""
         keys = set(_texts(place.items[number], place.targets))
         wanted, unwanted = ("digest", "newTag") if self.digest else ("newTag", "digest")
@@ -348,7 +352,7 @@ class KustomizeImage:
             replace(place.edit(number, unwanted, self._wanted()[wanted]), rename=wanted),
         ]
 
-    def _appended(self, source: Source, place: _Place) -> Edit:
+    def _appended(self, source: YamlSource, place: _Place) -> ValueEdit:
         entry, images = {"name": self.name, **self._wanted()}, place.images
         old = own_value(source, source.documents[place.document].root, _OLD_NAME, place.targets)
         if images is None and old is not None:
@@ -357,12 +361,14 @@ class KustomizeImage:
                 where=source.where(old.start),
                 hint=f"rename {_OLD_NAME} to images",
             )
-        if isinstance(images, marks.Sequence):
-            return Edit(document=place.document, path=(*place.path, len(images.items)), value=entry)
+        if isinstance(images, marks.SequenceNode):
+            return ValueEdit(
+                document=place.document, path=(*place.path, len(images.items)), value=entry
+            )
         if images is None or (
-            isinstance(images, Scalar) and not images.style and plain(images.value) is None
+            isinstance(images, ScalarNode) and not images.style and plain(images.value) is None
         ):
-            return Edit(document=place.document, path=place.path, value=(entry,))
+            return ValueEdit(document=place.document, path=place.path, value=(entry,))
         raise RenderError(
             "images is no list",
             where=source.where(images.start),
@@ -387,14 +393,14 @@ class _Place:
         """The same for some of the `found` only; None where of several none is left."""
         return replace(self, found=tuple(found)) if found or not self.found else None
 
-    def edit(self, number: int, key: str, value: str | None, *, after: str = "") -> Edit:
+    def edit(self, number: int, key: str, value: str | None, *, after: str = "") -> ValueEdit:
         """The edit of a key of an entry."""
-        return Edit(
+        return ValueEdit(
             document=self.document, path=(*self.path, number, key), value=value, after=after
         )
 
 
-def kustomizations(source: Source) -> list[tuple[int, Path]]:
+def kustomizations(source: YamlSource) -> list[tuple[int, Path]]:
     """Where kustomizations are in a file: the number of the document, and the path of what holds `images`; raises ConfigError where there is none.
 
     Kustomize's own file is one document; Flux has its Kustomization as a resource, among others
@@ -410,7 +416,7 @@ def kustomizations(source: Source) -> list[tuple[int, Path]]:
         return flux
     if (
         len(heads) != 1
-        or not isinstance(source.documents[0].root, marks.Mapping)
+        or not isinstance(source.documents[0].root, marks.MappingNode)
         or heads[0][0] not in (*_KINDS, None)
     ):
         raise ConfigError(
@@ -424,18 +430,22 @@ def kustomizations(source: Source) -> list[tuple[int, Path]]:
     return [(0, ())]
 
 
-def _head(source: Source, number: int) -> tuple[str | None, str]:
+def _head(source: YamlSource, number: int) -> tuple[str | None, str]:
     """Kind and group of the API of a document; no kind where there is none."""
     root = source.documents[number].root
     kind = own_value(source, root, "kind", source.targets(root)) if root is not None else None
     group = neighbouring_texts(source, number, ()).get("apiVersion", "").partition("/")[0]
-    return kind.value if isinstance(kind, Scalar) else None, group
+    return kind.value if isinstance(kind, ScalarNode) else None, group
 
 
 def _texts(entry: Node | None, targets: Mapping[int, Node]) -> dict[str, str]:
-    pairs = entry.pairs if isinstance(entry, marks.Mapping) else ()
-    values = {key.value: meant(value, targets) for key, value in pairs if isinstance(key, Scalar)}
-    return {key: value.value if isinstance(value, Scalar) else "" for key, value in values.items()}
+    pairs = entry.pairs if isinstance(entry, marks.MappingNode) else ()
+    values = {
+        key.value: meant(value, targets) for key, value in pairs if isinstance(key, ScalarNode)
+    }
+    return {
+        key: value.value if isinstance(value, ScalarNode) else "" for key, value in values.items()
+    }
 
 
 def _image(name: str, fields: Mapping[str, str]) -> str:

@@ -13,7 +13,16 @@ from dataclasses import dataclass, field, replace
 
 import yaml
 
-from towline.gitops.helm.manifests import Document, Path, at, cut, data, entries, items, replaced
+from towline.gitops.helm.manifests import (
+    Path,
+    RenderedDocument,
+    at,
+    cut,
+    data,
+    entries,
+    items,
+    replaced,
+)
 from towline.secret import MASK
 
 _APPLIED = "kubectl.kubernetes.io/last-applied-configuration"
@@ -73,7 +82,7 @@ def shown(contents: Mapping[str, bytes], marks: Marks) -> dict[str, bytes]:
     }
 
 
-def _shown(one: Document, marks: Marks) -> str:
+def _shown(one: RenderedDocument, marks: Marks) -> str:
     """The text of a document as it may be shown."""
     if not _suspect(one.text):
         return one.text
@@ -93,7 +102,7 @@ def _shown(one: Document, marks: Marks) -> str:
     return made.text
 
 
-def _without_change(one: Document, text: str) -> Document:
+def _without_change(one: RenderedDocument, text: str) -> RenderedDocument:
     """`one` with this text; without any root where that is not the same to what reads YAML."""
     made = replace(one, text=text)
     same = made.root is not None and one.root is not None and data(made.root) == data(one.root)

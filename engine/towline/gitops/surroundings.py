@@ -11,56 +11,58 @@ from collections.abc import Iterator
 
 from towline.yaml.aliases import meant, merged_mappings
 from towline.yaml.edit import spell
-from towline.yaml.marks import Mapping, Node, Path, Scalar, Sequence, is_merge
+from towline.yaml.marks import MappingNode, Node, Path, ScalarNode, SequenceNode, is_merge
 from towline.yaml.plain_scalar import plain
-from towline.yaml.source import Source
+from towline.yaml.source import YamlSource
 
 _IMAGE_KEYS = ("tag", "repository")
 
 
-def neighbouring_texts(source: Source, document: int, path: Path) -> dict[str, str]:
+def neighbouring_texts(source: YamlSource, document: int, path: Path) -> dict[str, str]:
     """The texts in the map at a path, also those that merge keys bring in, empty for null; nothing where there is no map."""
     node, targets = _node(source, document, path)
-    if not isinstance(node, Mapping):
+    if not isinstance(node, MappingNode):
         return {}
-    own = {key.value: meant(value, targets) for key, value in node.pairs if isinstance(key, Scalar)}
+    own = {
+        key.value: meant(value, targets) for key, value in node.pairs if isinstance(key, ScalarNode)
+    }
     brought: dict[str, Node | None] = {}
     for one in merged_mappings(node.pairs, targets):
         for key, value in one.pairs:
-            if isinstance(key, Scalar) and not is_merge(key):
+            if isinstance(key, ScalarNode) and not is_merge(key):
                 brought.setdefault(key.value, meant(value, targets))
     return {
         key: _text(source, value)
         for key, value in (brought | own).items()
-        if isinstance(value, Scalar)
+        if isinstance(value, ScalarNode)
     }
 
 
-def neighbouring_text(source: Source, document: int, path: Path) -> str:
+def neighbouring_text(source: YamlSource, document: int, path: Path) -> str:
     """The text at a path; empty where there is none."""
     return neighbouring_texts(source, document, path[:-1]).get(str(path[-1]), "")
 
 
-def document_texts(source: Source, document: int) -> Iterator[tuple[Path, str]]:
+def document_texts(source: YamlSource, document: int) -> Iterator[tuple[Path, str]]:
     """Every text of a document, with its path; what aliases repeat only where it is written."""
     root = source.documents[document].root
     for path, node in _texts(root, ()) if root else ():
         yield path, _text(source, node)
 
 
-def _text(source: Source, node: Scalar) -> str:
+def _text(source: YamlSource, node: ScalarNode) -> str:
     shown = source.shown(node)
     is_null = not node.style and node.tag is None and plain(shown) is None
     return "" if is_null else shown
 
 
-def where_at(source: Source, document: int, path: Path) -> str:
+def where_at(source: YamlSource, document: int, path: Path) -> str:
     """The line of what stands at a path; empty where nothing does."""
     node, _ = _node(source, document, path)
     return source.where(node.start) if node else ""
 
 
-def resource_at(source: Source, document: int, path: Path) -> str:
+def resource_at(source: YamlSource, document: int, path: Path) -> str:
     """`kind/namespace/name`, or `kind/name`, of the innermost resource that a place belongs to; empty for none."""
     for length in range(len(path), -1, -1):
         kind = neighbouring_texts(source, document, path[:length]).get("kind", "")
@@ -71,7 +73,7 @@ def resource_at(source: Source, document: int, path: Path) -> str:
     return ""
 
 
-def image_paths(source: Source) -> list[str]:
+def image_paths(source: YamlSource) -> list[str]:
     """Where texts stand whose key speaks of an image, or is a tag or a repository, as imageName and webTag."""
     roots = [document.root for document in source.documents if document.root]
     paths = dict.fromkeys(spell(path) for root in roots for path, _ in _texts(root, ()))
@@ -84,17 +86,19 @@ def speaks_of_image(key: str) -> bool:
     return lower.endswith(_IMAGE_KEYS) or ("image" in lower and "pull" not in lower)
 
 
-def _texts(node: Node, path: Path) -> Iterator[tuple[Path, Scalar]]:
-    if isinstance(node, Scalar):
+def _texts(node: Node, path: Path) -> Iterator[tuple[Path, ScalarNode]]:
+    if isinstance(node, ScalarNode):
         yield path, node
-    for key, value in node.pairs if isinstance(node, Mapping) else ():
-        if isinstance(key, Scalar):
+    for key, value in node.pairs if isinstance(node, MappingNode) else ():
+        if isinstance(key, ScalarNode):
             yield from _texts(value, (*path, key.value))
-    for number, item in enumerate(node.items if isinstance(node, Sequence) else ()):
+    for number, item in enumerate(node.items if isinstance(node, SequenceNode) else ()):
         yield from _texts(item, (*path, number))
 
 
-def _node(source: Source, document: int, path: Path) -> tuple[Node | None, abc.Mapping[int, Node]]:
+def _node(
+    source: YamlSource, document: int, path: Path
+) -> tuple[Node | None, abc.Mapping[int, Node]]:
     """What a path leads to, aliases followed, and what these stand for."""
     node: Node | None = source.documents[document].root
     targets = source.targets(node)
@@ -104,13 +108,17 @@ def _node(source: Source, document: int, path: Path) -> tuple[Node | None, abc.M
 
 
 def _child(node: Node | None, part: str | int) -> Node | None:
-    if isinstance(node, Mapping):
+    if isinstance(node, MappingNode):
         return next(
-            (value for key, value in node.pairs if isinstance(key, Scalar) and key.value == part),
+            (
+                value
+                for key, value in node.pairs
+                if isinstance(key, ScalarNode) and key.value == part
+            ),
             None,
         )
     return (
         node.items[part]
-        if isinstance(node, Sequence) and isinstance(part, int) and part < len(node.items)
+        if isinstance(node, SequenceNode) and isinstance(part, int) and part < len(node.items)
         else None
     )

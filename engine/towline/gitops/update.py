@@ -12,7 +12,7 @@ from towline.errors import ConfigError, GitError, GitUnreachable, RenderError, p
 from towline.git.partial_clone import OutOfScope
 from towline.git.repository import Author, Pushed, Repository, Tip
 from towline.git.sparse import scope_of
-from towline.git.tree import Entry, behind, check_path, is_path, is_pointer
+from towline.git.tree import TreeEntry, behind, check_path, is_path, is_pointer
 from towline.gitops.change import Change, further, glances
 from towline.gitops.host_files import check_files
 from towline.gitops.provenance import (
@@ -87,7 +87,7 @@ class Update:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Edit:
+class FileEdit:
     """One file before (None: it was not there) and after."""
 
     path: str
@@ -107,7 +107,7 @@ class Job:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Plan:
+class CommitPlan:
     """What a job comes to: the commit `made` on top of `tip`, which is only here, and empty if nothing is to be pushed; and what has become of it so far."""
 
     tip: Tip
@@ -115,7 +115,7 @@ class Plan:
     made: str = ""
 
 
-def plan(job: Job) -> Plan:
+def plan(job: Job) -> CommitPlan:
     """Read the branch, and make the change and its commit in the copy alone.
 
     Nothing to change is a success without a commit.
@@ -133,12 +133,12 @@ def plan(job: Job) -> Plan:
     return planned
 
 
-def again(job: Job, planned: Plan) -> Plan:
+def again(job: Job, planned: CommitPlan) -> CommitPlan:
     """The plan on the branch as it is now; raises as `plan` does."""
     return _planned(job, job.repository.refetch(planned.tip), planned.update.attempts)
 
 
-def check(job: Job, planned: Plan) -> Plan:
+def check(job: Job, planned: CommitPlan) -> CommitPlan:
     """A plan with something to push, once the server would let this user push it; made again where the branch has moved.
 
     Raises as `push` does.
@@ -158,7 +158,7 @@ def check(job: Job, planned: Plan) -> Plan:
     raise _refusal(repository, tip, refused)
 
 
-def push(job: Job, planned: Plan) -> Update:
+def push(job: Job, planned: CommitPlan) -> Update:
     """Push what is planned, planned again where the branch has moved, until it is there or the repository's deadline is over.
 
     Raises ConfigError, CredentialError, GitError (the server refuses), GitUnreachable, and what the
@@ -186,7 +186,7 @@ def push(job: Job, planned: Plan) -> Update:
     return planned.update
 
 
-def _planned(job: Job, tip: Tip, attempts: int) -> Plan:
+def _planned(job: Job, tip: Tip, attempts: int) -> CommitPlan:
     """What the job comes to on this tip."""
     repository, text, terms = job.repository, job.text, job.terms
     if terms.past:
@@ -195,9 +195,9 @@ def _planned(job: Job, tip: Tip, attempts: int) -> Plan:
     check_files((edit.path for edit in edits), terms.allowed_paths)
     done = replace(done, attempts=attempts)
     if newer := _newer(job, tip, edits):
-        return Plan(tip=tip, update=replace(done, files=(), newer=newer))
+        return CommitPlan(tip=tip, update=replace(done, files=(), newer=newer))
     if not (edits or tip.there) or terms.dry_run:
-        return Plan(
+        return CommitPlan(
             tip=tip, update=replace(done, diff=_shown(repository, tip, edits) if edits else "")
         )
     changes = {edit.path: edit.new for edit in edits}
@@ -206,10 +206,10 @@ def _planned(job: Job, tip: Tip, attempts: int) -> Plan:
         if edits
         else tip.commit
     )
-    return Plan(tip=tip, update=done, made=made)
+    return CommitPlan(tip=tip, update=done, made=made)
 
 
-def _newer(job: Job, tip: Tip, edits: Sequence[Edit]) -> Newer | None:
+def _newer(job: Job, tip: Tip, edits: Sequence[FileEdit]) -> Newer | None:
     """The later build of the same pipeline that the edits would take back."""
     if not edits or job.terms.allow_older:
         return None
@@ -239,7 +239,7 @@ def _say_new(tip: Tip, terms: Terms, *, needed: bool) -> None:
     terms.console.say(f"  branch {tip.branch} is not there{told}")
 
 
-def _shown(repository: Repository, tip: Tip, edits: Sequence[Edit]) -> str:
+def _shown(repository: Repository, tip: Tip, edits: Sequence[FileEdit]) -> str:
     """What the edits change, without the values of Secrets."""
     marks = Marks()
     before = shown({edit.path: edit.old for edit in edits if edit.old is not None}, marks)
@@ -252,14 +252,14 @@ def _messages(repository: Repository, tip: Tip) -> Iterator[tuple[str, str]]:
     return ((commit.id, commit.message) for commit in repository.history(tip))
 
 
-def _changes(job: Job, tip: Tip) -> tuple[Tip, tuple[Edit, ...], Update]:
+def _changes(job: Job, tip: Tip) -> tuple[Tip, tuple[FileEdit, ...], Update]:
     """What the change comes to: the tip that it is made on, the edits there, and what becomes of the branch as the server has it.
 
     A branch of its own gets what its base has besides first; edits may be none then.
     """
     repository, change, terms = job.repository, job.change, job.terms
     while True:
-        edits: tuple[Edit, ...] = ()
+        edits: tuple[FileEdit, ...] = ()
         fault: ConfigError | RenderError | None = None
         try:
             tip, edits = _prepared(repository, tip, change, terms.within)
@@ -306,7 +306,7 @@ def _named(repository: Repository, tip: Tip) -> list[str]:
 
 def _prepared(
     repository: Repository, tip: Tip, change: Change, within: Iterable[str]
-) -> tuple[Tip, tuple[Edit, ...]]:
+) -> tuple[Tip, tuple[FileEdit, ...]]:
     """The tip and what the change makes of it; where that fails on a part of the repository, once more on the whole, which may be newer."""
     try:
         return tip, prepare(repository, tip, change, within)
@@ -319,7 +319,7 @@ def _prepared(
 
 def prepare(
     repository: Repository, tip: Tip, change: Change, within: Iterable[str] = ()
-) -> tuple[Edit, ...]:
+) -> tuple[FileEdit, ...]:
     """What `change` comes to on this tip, unchanged files left out; raises ConfigError (a path that is no editable file)."""
     entries = {entry.path: entry for entry in repository.listing(tip.commit)}
     listing = sorted(path for path, entry in entries.items() if entry.named)
@@ -348,7 +348,7 @@ def prepare(
         repository, entries, [path for path in changed if check_path(path) not in files]
     )
     edits = tuple(
-        Edit(path=path, old=old.get(path), new=new)
+        FileEdit(path=path, old=old.get(path), new=new)
         for path, new in sorted(changed.items())
         if old.get(path) != new and not _behind_link(repository, entries.get(path), changed, new)
     )
@@ -391,7 +391,7 @@ def _besides(
     }
 
 
-def _check_obstacles(entries: Mapping[str, Entry], paths: Iterable[str]) -> None:
+def _check_obstacles(entries: Mapping[str, TreeEntry], paths: Iterable[str]) -> None:
     """Raises ConfigError where one of `paths` is a folder, or leads over what is none: a Change is not shown these, and cannot tell."""
     for parts in (path.split("/") for path in paths):
         for depth in range(1, len(parts) + 1):
@@ -407,7 +407,7 @@ def _check_obstacles(entries: Mapping[str, Entry], paths: Iterable[str]) -> None
 
 
 def _read(
-    repository: Repository, entries: Mapping[str, Entry], paths: Iterable[str]
+    repository: Repository, entries: Mapping[str, TreeEntry], paths: Iterable[str]
 ) -> dict[str, bytes]:
     """Those of `paths` that are there, links followed; raises ConfigError where one is no file whose text could be edited."""
     wanted = _followed(
@@ -426,8 +426,8 @@ def _read(
 
 
 def _followed(
-    repository: Repository, entries: Mapping[str, Entry], wanted: Iterable[Entry]
-) -> list[Entry]:
+    repository: Repository, entries: Mapping[str, TreeEntry], wanted: Iterable[TreeEntry]
+) -> list[TreeEntry]:
     """`wanted` with the files that links lead to in the place of the links, under their names; raises ConfigError and OutOfScope."""
     found = {entry.path: entry for entry in wanted}
     for _ in range(_LINKS):
@@ -452,7 +452,7 @@ def _followed(
     return [entry if entry.link else replace(entry, path=name) for name, entry in found.items()]
 
 
-def _in_chart(name: str, found: Mapping[str, Entry]) -> bool:
+def _in_chart(name: str, found: Mapping[str, TreeEntry]) -> bool:
     """Whether a path lies in a chart that is read: there, folders may be links."""
     return any(
         f"{'/'.join(name.split('/')[:depth])}/Chart.yaml".lstrip("/") in found
@@ -460,7 +460,7 @@ def _in_chart(name: str, found: Mapping[str, Entry]) -> bool:
     )
 
 
-def _below(name: str, folder: str, entries: Mapping[str, Entry]) -> dict[str, Entry]:
+def _below(name: str, folder: str, entries: Mapping[str, TreeEntry]) -> dict[str, TreeEntry]:
     """What is in a folder, under the name of the link to it; raises ConfigError where the link lies in it."""
     if f"{name}/".startswith(f"{folder}/"):
         raise ConfigError(
@@ -475,7 +475,7 @@ def _below(name: str, folder: str, entries: Mapping[str, Entry]) -> dict[str, En
 
 
 def _behind_link(
-    repository: Repository, entry: Entry | None, changed: Mapping[str, bytes], new: bytes
+    repository: Repository, entry: TreeEntry | None, changed: Mapping[str, bytes], new: bytes
 ) -> bool:
     """Whether the entry is a link to a file that becomes the same: a glob has found both."""
     return (
@@ -485,7 +485,7 @@ def _behind_link(
     )
 
 
-def _check_places(repository: Repository, entries: Iterable[Entry]) -> None:
+def _check_places(repository: Repository, entries: Iterable[TreeEntry]) -> None:
     """Pass where all of them are files; raises ConfigError."""
     for entry in entries:
         if entry.obstacle:

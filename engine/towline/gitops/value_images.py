@@ -30,10 +30,10 @@ from towline.gitops.surroundings import (
 )
 from towline.suggest import close, some
 from towline.yaml import plain_data
-from towline.yaml.edit import Edit, spell
+from towline.yaml.edit import ValueEdit, spell
 from towline.yaml.marks import Path
-from towline.yaml.paths import Place, parse_dotted
-from towline.yaml.source import Source
+from towline.yaml.paths import PathMatch, parse_dotted
+from towline.yaml.source import YamlSource
 
 _OTHERWISE = {
     "repository": ("name", "image", "imagename", "repo", "ref", "reference", "uri", "url", "path"),
@@ -59,7 +59,7 @@ class Around:
         return next((key for key, one in self.paths.items() if one == path), str(path[-1]))
 
 
-def around(place: Place, parent: Path) -> Around:
+def around(place: PathMatch, parent: Path) -> Around:
     """What a map holds, or a list of `{name: image.tag, value: ...}` in the place of one, as Argo CD gives parameters to Helm."""
     source, document = place.source, place.document
     own = neighbouring_texts(source, document, parent)
@@ -93,8 +93,8 @@ class Spot:
     """A place that the dotted path `text` leads to, in the file `file`, and what is wanted there."""
 
     text: str
-    file: Source
-    place: Place
+    file: YamlSource
+    place: PathMatch
     wanted: str | ImagePart
 
     @property
@@ -188,11 +188,11 @@ class Beside:
     new: str
 
     @property
-    def edit(self) -> Edit:
+    def edit(self) -> ValueEdit:
         """The edit that writes it, into a map that is there."""
         place, around = self.spot.place, self.spot.around
         path = around.paths.get(self.key, (*self.spot.parent, self.key))
-        return Edit(
+        return ValueEdit(
             document=place.document,
             path=path,
             value=self.new,

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 
 from towline.errors import RenderError
-from towline.gitops.render.process import Limits, document
+from towline.gitops.render.process import RenderLimits, document
 from towline.yaml.marks import YamlFault, parse
 from towline.yaml.source import is_json
 
@@ -58,7 +58,7 @@ class ValuesTemplate:
     template_text: str
     file_path: str
     variables: TemplateVariables
-    limits: Limits = field(default_factory=Limits)
+    limits: RenderLimits = field(default_factory=RenderLimits)
 
     def wants(self, listing: Sequence[str]) -> Sequence[str]:
         """The file to write, where it is there already."""

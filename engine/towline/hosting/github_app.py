@@ -48,7 +48,7 @@ class App:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Place:
+class AppRepository:
     """The repository `name` of `owner`, on the GitHub server whose API is at `api`."""
 
     api: str
@@ -61,7 +61,7 @@ class Place:
         return f"/repos/{quote(self.owner)}/{quote(self.name)}"
 
 
-def place(url: str, api: str = "") -> Place:
+def app_repository(url: str, api: str = "") -> AppRepository:
     """The repository of an http(s) URL; without `api` the API of its host: api.github.com, else /api/v3 there.
 
     Raises ConfigError.
@@ -79,13 +79,13 @@ def place(url: str, api: str = "") -> Place:
         if parts.netloc in ("github.com", "www.github.com")
         else f"{parts.scheme}://{parts.netloc}/api/v3"
     )
-    return Place(api=api.rstrip("/") or own, owner=owner, name=name)
+    return AppRepository(api=api.rstrip("/") or own, owner=owner, name=name)
 
 
 @contextlib.contextmanager
 def token(
     app: App,
-    there: Place,
+    there: AppRepository,
     *,
     transport: Transport,
     environ: Mapping[str, str],
@@ -126,7 +126,7 @@ def _is_token(given: object) -> TypeGuard[str]:
 class _Api:
     """Questions to the API, one answer each; a redirect is none."""
 
-    def __init__(self, app: App, there: Place, transport: Transport) -> None:
+    def __init__(self, app: App, there: AppRepository, transport: Transport) -> None:
         self._app, self._there, self._transport = app, there, transport
         self.host = urlsplit(there.api).netloc
 

@@ -16,7 +16,7 @@ from typing import NoReturn
 from urllib.parse import quote, urlsplit
 from xml.etree import ElementTree as ET
 
-from towline.credential_hosts import Place
+from towline.credential_hosts import HostAddress
 from towline.errors import ConfigError, CredentialError, TransportError
 from towline.http.client import Transport
 from towline.http.messages import HttpRequest
@@ -63,7 +63,7 @@ class Slot:
         return f"{self.url.rstrip('/')}/credentials/store/{store}/domain/{quote(self.domain, safe='')}/credential/{quote(self.id, safe='')}/config.xml"
 
 
-def jenkins_place(url: str) -> Place:
+def jenkins_place(url: str) -> HostAddress:
     """Where a Jenkins is; raises ConfigError for a URL that is none of one."""
     parts, good = urlsplit(""), False
     with suppress(ValueError):
@@ -79,7 +79,7 @@ def jenkins_place(url: str) -> Place:
             "this is no URL of a Jenkins",
             hint="expected https://host[:port][/path][/job/FOLDER], without a user",
         )
-    return Place(scheme=parts.scheme.lower(), host=parts.netloc.lower())
+    return HostAddress(scheme=parts.scheme.lower(), host=parts.netloc.lower())
 
 
 class CredentialStore:

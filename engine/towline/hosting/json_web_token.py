@@ -14,7 +14,7 @@ from pathlib import Path
 
 from towline import dispatch
 from towline.errors import CredentialError, MachineError
-from towline.limits import Limits
+from towline.limits import ProcessLimits
 from towline.private_folder import PrivateFolder
 from towline.process import Overrun, find, run
 
@@ -89,7 +89,7 @@ def _signature(text: bytes, pem: bytes, environ: Mapping[str, str]) -> bytes:
                 [program, "dgst", "-sha256", "-sign", "/dev/stdin", str(file)],
                 environment={"LC_ALL": "C"},
                 stdin=pem,
-                limits=Limits(seconds=_SECONDS),
+                limits=ProcessLimits(seconds=_SECONDS),
             )
         except Overrun as fault:
             raise MachineError(f"openssl ran into its {fault.what}") from fault

@@ -42,7 +42,7 @@ _CREDENTIALS = frozenset({"authorization", "x-vault-token"})
 
 
 @dataclass(kw_only=True)
-class Tally:
+class Statistics:
     """How many requests were sent, and how many of them because an earlier one had failed."""
 
     requests: int = 0
@@ -82,7 +82,7 @@ class Transport:
         self.ending = threading.Event()
         self._resting: dict[str, float] = {}
         self.pressure = 0  # how often a host has asked for a rest
-        self._tallies: dict[int, Tally] = {}
+        self._tallies: dict[int, Statistics] = {}
         self.why = "closed: nothing more is sent"  # once `ending` is set
         self.limit = limit
         self._expired = 0.0
@@ -177,17 +177,17 @@ class Transport:
         sleep_unless(self.ending, seconds, self.clock)
 
     @property
-    def tally(self) -> Tally:
+    def tally(self) -> Statistics:
         """What the calling thread has sent so far."""
         with self._lock:
-            return self._tallies.setdefault(threading.get_ident(), Tally())
+            return self._tallies.setdefault(threading.get_ident(), Statistics())
 
     @property
-    def total(self) -> Tally:
+    def total(self) -> Statistics:
         """What all threads have sent so far."""
         with self._lock:
             tallies = list(self._tallies.values())
-        return Tally(
+        return Statistics(
             requests=sum(tally.requests for tally in tallies),
             retries=sum(tally.retries for tally in tallies),
         )

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 
-from towline.config.documents import Document, Documents
+from towline.config.documents import ConfigDocument, ConfigDocuments
 from towline.config.layers import unfiltered
 from towline.config.merge import Layer, Setting, fold
 from towline.credential_hosts import ENFORCEMENT, WARN
@@ -20,7 +20,7 @@ _INIT_STEPS = ("piperInitRunStageConfiguration", "piperPipelineStageInit")
 _USUAL = ("master", "main")
 
 
-def _nowhere() -> Document | None:
+def _nowhere() -> ConfigDocument | None:
     """The configuration on a tip that is not here."""
 
 
@@ -33,7 +33,7 @@ class DefaultBranch:
 
     name: str = ""
     by: str = ""
-    tip: Callable[[], Document | None] = _nowhere
+    tip: Callable[[], ConfigDocument | None] = _nowhere
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -42,14 +42,14 @@ class DefaultBranch:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Rules:
+class BranchRules:
     """Where settings for the whole pipeline stand: in the documents, and over all of them in the variables of the agent, which are trusted.
 
     `default` says which branch is the default one. `own`: what the project's documents say counts
     as if they stood there.
     """
 
-    documents: Documents
+    documents: ConfigDocuments
     agent: Layer
     default: Callable[[], DefaultBranch] = DefaultBranch
     own: bool = False
@@ -70,7 +70,7 @@ class Verdict:
     warning: str = ""
 
 
-def productive_branch(rules: Rules, branch: str) -> Verdict:
+def productive_branch(rules: BranchRules, branch: str) -> Verdict:
     """Whether builds of the branch deploy; raises ConfigError if the setting is no name and no glob.
 
     The agent's word goes before that of the project, as it stands on the tip of the default branch,
@@ -90,7 +90,9 @@ def productive_branch(rules: Rules, branch: str) -> Verdict:
         return _by(claimed, branch) if claimed else _default(default, branch)
     there = default.tip()
     said = (
-        fold(unfiltered(Documents(defaults=(), project=there), _INIT_STEPS, "Init")).get(_BRANCH)
+        fold(unfiltered(ConfigDocuments(defaults=(), project=there), _INIT_STEPS, "Init")).get(
+            _BRANCH
+        )
         if there
         else None
     ) or team
@@ -113,7 +115,9 @@ def productive_branch(rules: Rules, branch: str) -> Verdict:
     return replace(found, unheard=unheard)
 
 
-def productive(rules: Rules, *, branch: str = "", tag: str = "", unknown: str = "") -> Verdict:
+def productive(
+    rules: BranchRules, *, branch: str = "", tag: str = "", unknown: str = ""
+) -> Verdict:
     """Whether what is built is productive: a branch, a tag, something that is `unknown`, or none of them: a job whose owner has set its branch.
 
     Raises ConfigError.
@@ -127,7 +131,7 @@ def productive(rules: Rules, *, branch: str = "", tag: str = "", unknown: str = 
     return productive_branch(rules, branch)
 
 
-def lenient(rules: Rules) -> bool:
+def lenient(rules: BranchRules) -> bool:
     """Whether a trusted layer has it that refusals which are new are warnings for now."""
     setting = rules.setting(ENFORCEMENT, trusted=True)
     return setting is not None and setting.value == WARN
@@ -171,7 +175,7 @@ def _fits(setting: Setting, branch: str) -> bool:
         return branch == name or bool(change.match(name, [branch]))
 
 
-def productive_tag(rules: Rules, tag: str) -> bool:
+def productive_tag(rules: BranchRules, tag: str) -> bool:
     """Whether a trusted layer takes the tag for productive: else whoever may push a tag could deploy; raises ConfigError."""
     setting = rules.setting(TAGS, trusted=True)
     if setting is None:

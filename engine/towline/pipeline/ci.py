@@ -13,7 +13,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
 
-from towline.pipeline.ci_systems import CHANGE_REF, EVENTS, MERGED, REFS, SIGNS, SYSTEMS, WHOLE
+from towline.pipeline.ci_systems import CHANGE_REF, EVENTS, MERGED, REFS, SIGNS, SYSTEMS, WHOLE_REF
 
 ALLOW = "allowChangeRequest"  # of trusted layers: builds of change requests publish, too
 NONE = "none"  # what says that no change request is built
@@ -23,7 +23,7 @@ _BRANCH_REF, _TAG_REF = "refs/heads/", "refs/tags/"
 
 
 @dataclass(frozen=True, kw_only=True)
-class Facts:
+class BuildFacts:
     """What is known of a build; unknown parts are empty.
 
     `branch_by` is the variable that names branch or tag; with `exact` that name is believed for the
@@ -69,13 +69,13 @@ def change_of(environ: Mapping[str, str]) -> str:
     return next(_signs(environ), "")
 
 
-def facts_of(environ: Mapping[str, str], name: str = "") -> Facts:
+def build_facts(environ: Mapping[str, str], name: str = "") -> BuildFacts:
     """What the system `name`, else the one whose variables are set, says of its build."""
     system = next(
         (system for system in SYSTEMS if system.name == (name or system_of(environ))), None
     )
     if system is None:
-        return Facts()
+        return BuildFacts()
     told = {
         field.name: _first(environ, getattr(system, field.name))
         for field in fields(system)
@@ -83,7 +83,7 @@ def facts_of(environ: Mapping[str, str], name: str = "") -> Facts:
     }
     texts = {name: text for name, (text, _) in told.items()}
     branch, tag, by = texts["branch"], texts["tag"], told["tag"][1] or told["branch"][1]
-    whole = told["branch"][1] in WHOLE
+    whole = told["branch"][1] in WHOLE_REF
     if whole and branch.startswith(_TAG_REF):
         tag = branch.removeprefix(_TAG_REF)
     elif system.name == "Jenkins" and branch == environ.get("TAG_NAME"):
@@ -98,7 +98,7 @@ def facts_of(environ: Mapping[str, str], name: str = "") -> Facts:
     }
     primary = system.name == "Jenkins" and environ.get("BRANCH_IS_PRIMARY") == "true"
     texts |= {"default": texts["branch"]} if primary else {}
-    return Facts(
+    return BuildFacts(
         **texts,
         system=system.name,
         branch_by=by,
@@ -153,7 +153,7 @@ class Revision:
 
 
 def revision(
-    facts: Facts, checkout: Checkout, *, change_request: str = "", branch: str = ""
+    facts: BuildFacts, checkout: Checkout, *, change_request: str = "", branch: str = ""
 ) -> Revision:
     """What is built, by the first that says it: a change request, the branch that was named, the CI's own one, a job of Jenkins, git.
 
@@ -188,7 +188,7 @@ def revision(
     )
 
 
-def _other_commit(facts: Facts, checkout: Checkout) -> str:
+def _other_commit(facts: BuildFacts, checkout: Checkout) -> str:
     """That something else is checked out than what the CI system names; a commit that a step has made on top of it, for a version, is none."""
     known = [
         commit.lower() for commit in (checkout.commits[:1] if facts.exact else checkout.commits)

@@ -59,7 +59,7 @@ EVENTS = {
 }
 # These name a branch or a tag by its whole reference, others by its short name: of these a branch
 # that is called `refs/heads/main` is another one than `main`.
-WHOLE = frozenset({"GITHUB_REF", "BUILD_SOURCEBRANCH"})
+WHOLE_REF = frozenset({"GITHUB_REF", "BUILD_SOURCEBRANCH"})
 REFS = (
     "GITHUB_REF",
     "BUILD_SOURCEBRANCH",

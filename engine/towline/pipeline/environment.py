@@ -40,20 +40,20 @@ class PipelineEnvironment(Mapping[str, object]):
         return len(self._values)
 
 
-def facts_of(values: Mapping[str, object]) -> Mapping[str, object]:
+def proven_values(values: Mapping[str, object]) -> Mapping[str, object]:
     """What this pipeline's own steps have written; of values that nobody has kept apart there is none."""
     return values.facts if isinstance(values, PipelineEnvironment) else {}
 
 
 def proven(values: Mapping[str, object], key: str) -> bool:
     """Whether the value of `key` is the one that a step of this pipeline has written."""
-    facts = facts_of(values)
+    facts = proven_values(values)
     return key in values and key in facts and _text(values[key]) == _text(facts[key])
 
 
 def changed(values: Mapping[str, object], key: str) -> bool:
     """Whether a step of this pipeline has written another value there than the one that is there by now."""
-    return key in values and key in facts_of(values) and not proven(values, key)
+    return key in values and key in proven_values(values) and not proven(values, key)
 
 
 def origin(values: Mapping[str, object], key: str) -> str:

@@ -97,7 +97,7 @@ _OLD = 30 * 24 * 3600.0  # seconds: no build waits longer for somebody's approva
 _RUNNER = "RUNNER_TEMP"
 
 
-class Copy:
+class ProvenCopy:
     """The copy of one build in one workspace; `build` is what the CI system calls it, nothing at all on a laptop."""
 
     def __init__(self, workspace: Path, build: Sequence[str], environ: Mapping[str, str]) -> None:

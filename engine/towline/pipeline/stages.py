@@ -10,16 +10,16 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 
 from towline.config import conditions, metadata
-from towline.config.conditions import ONLY_BY_FLAG, Answer, Decision, Scene, Workspace
-from towline.config.documents import Document, Documents, stage_name
+from towline.config.conditions import ONLY_BY_FLAG, Answer, ConditionContext, Decision, Workspace
+from towline.config.documents import ConfigDocument, ConfigDocuments, stage_name
 from towline.config.layers import NOTHING_SET, unfiltered
 from towline.config.merge import Layer, Setting, fold
 from towline.config.schema import as_text
 from towline.errors import ConfigError, UsageError
 from towline.pipeline.branches import (
     TAGS,
+    BranchRules,
     DefaultBranch,
-    Rules,
     Verdict,
     lenient,
     productive,
@@ -43,7 +43,7 @@ def _silent(_: str) -> None:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Circumstances:
+class BuildContext:
     """What is known of the build besides its configuration.
 
     `branch` and `tag`: both empty for a job that has only one source, which its owner has set and
@@ -93,15 +93,15 @@ class StagePlan:
 class _View:
     """All that a question is answered from; `planning`: the pipeline environment may still grow; `bare`: as Piper's checkIfStepActive answers."""
 
-    documents: Documents
-    circumstances: Circumstances
+    documents: ConfigDocuments
+    circumstances: BuildContext
     pipeline: Pipeline
     planning: bool
     bare: bool = False
 
 
 def plan(
-    documents: Documents, circumstances: Circumstances, *, pipeline: Pipeline | None = None
+    documents: ConfigDocuments, circumstances: BuildContext, *, pipeline: Pipeline | None = None
 ) -> tuple[StagePlan, ...]:
     """Every stage of `pipeline` (else of Towline's own), then the configuration's own ones, each active or not and why; raises ConfigError."""
     view = _View(
@@ -114,7 +114,7 @@ def plan(
     return tuple(_planned(view, stage) for stage in (*view.pipeline.stages, *own))
 
 
-def unproductive(documents: Documents, circumstances: Circumstances) -> str:
+def unproductive(documents: ConfigDocuments, circumstances: BuildContext) -> str:
     """The branch or tag that is built, for people, if it is known and none that is deployed; else empty."""
     view = _View(
         documents=documents, circumstances=circumstances, pipeline=definition(), planning=True
@@ -127,8 +127,8 @@ def unproductive(documents: Documents, circumstances: Circumstances) -> str:
 
 
 def decide(
-    documents: Documents,
-    circumstances: Circumstances,
+    documents: ConfigDocuments,
+    circumstances: BuildContext,
     *,
     stage: str,
     step: str,
@@ -169,7 +169,7 @@ def publishes(step: str) -> bool:
 
 
 def evaluate(
-    documents: Documents, circumstances: Circumstances, *, pipeline: Pipeline
+    documents: ConfigDocuments, circumstances: BuildContext, *, pipeline: Pipeline
 ) -> Mapping[str, Mapping[str, bool]]:
     """Stage to step to whether it is active, by flags and conditions alone: what Piper's checkIfStepActive writes (facts 3.3); raises ConfigError."""
     view = _bare(documents, circumstances, pipeline)
@@ -182,7 +182,12 @@ def evaluate(
 
 
 def check(
-    documents: Documents, circumstances: Circumstances, *, stage: str, step: str, pipeline: Pipeline
+    documents: ConfigDocuments,
+    circumstances: BuildContext,
+    *,
+    stage: str,
+    step: str,
+    pipeline: Pipeline,
 ) -> Decision:
     """Whether `step` is active in `stage` by flags and conditions alone: what Piper's checkIfStepActive answers (facts 3.3); raises ConfigError."""
     view = _bare(documents, circumstances, pipeline)
@@ -195,7 +200,7 @@ def check(
     )
 
 
-def _bare(documents: Documents, circumstances: Circumstances, pipeline: Pipeline) -> _View:
+def _bare(documents: ConfigDocuments, circumstances: BuildContext, pipeline: Pipeline) -> _View:
     """A view without the rules for kinds of builds."""
     given = replace(circumstances, change_request=False, deployment=False)
     return _View(
@@ -361,12 +366,12 @@ def _what(view: _View) -> str:
     )
 
 
-def verdict(documents: Documents, circumstances: Circumstances) -> Verdict:
+def verdict(documents: ConfigDocuments, circumstances: BuildContext) -> Verdict:
     """Whether what is built is productive, who says so, and what does not count; raises ConfigError."""
     given = circumstances
     if given.change_request:
         return Verdict(productive=False, why="a change request is built")
-    rules = Rules(documents=documents, agent=given.agent, default=given.default)
+    rules = BranchRules(documents=documents, agent=given.agent, default=given.default)
     return productive(rules, branch=given.branch, tag=given.tag, unknown=given.unknown)
 
 
@@ -377,13 +382,13 @@ def _verdict(view: _View) -> Verdict:
     return found
 
 
-def _rules(view: _View) -> Rules:
-    return Rules(
+def _rules(view: _View) -> BranchRules:
+    return BranchRules(
         documents=view.documents, agent=view.circumstances.agent, default=view.circumstances.default
     )
 
 
-def _run_in_all_branches(documents: Documents, stage: str) -> Setting | None:
+def _run_in_all_branches(documents: ConfigDocuments, stage: str) -> Setting | None:
     """What the stage's own sections say; raises ConfigError for what is neither true nor false."""
     found = None
     for document in _all(documents):
@@ -402,7 +407,7 @@ def _run_in_all_branches(documents: Documents, stage: str) -> Setting | None:
     return found
 
 
-def _all(documents: Documents) -> tuple[Document, ...]:
+def _all(documents: ConfigDocuments) -> tuple[ConfigDocument, ...]:
     return (*documents.defaults, documents.project)
 
 
@@ -557,7 +562,7 @@ def _how_to_allow(stage: StageDefinition) -> str:
 
 
 def allows_change_request(
-    documents: Documents, agent: Layer, names: tuple[str, ...] = ("",)
+    documents: ConfigDocuments, agent: Layer, names: tuple[str, ...] = ("",)
 ) -> bool:
     """Whether a trusted layer lets builds of change requests publish by the step of these names, without one by any."""
     sections = (layer for layer in unfiltered(documents, names, "") if layer.trusted)
@@ -586,10 +591,10 @@ def _spellings(view: _View, step: str) -> tuple[str, ...]:
 
 def _scene(
     view: _View, stage: StageDefinition, step: str, decisions: Mapping[str, Decision]
-) -> Scene:
+) -> ConditionContext:
     project = view.documents.project
     names = _spellings(view, step)
-    return Scene(
+    return ConditionContext(
         stage=stage.name,
         step=step,
         config=fold(unfiltered(view.documents, names, stage.name)),

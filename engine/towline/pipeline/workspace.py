@@ -31,7 +31,7 @@ _SPECIAL = re.compile(r"[*?\[\]{},/]")
 _LONGEST = 4096
 
 
-class Entry(Protocol):
+class FolderEntry(Protocol):
     """An entry of a folder, as os.scandir gives it."""
 
     @property
@@ -42,7 +42,7 @@ class Entry(Protocol):
         """Whether it is a folder."""
 
 
-Scan = Callable[[Path], AbstractContextManager[Iterable[Entry]]]
+Scan = Callable[[Path], AbstractContextManager[Iterable[FolderEntry]]]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,7 +53,7 @@ class _Folder:
     folders: tuple[str, ...]
 
 
-class Files:
+class WorkspaceFiles:
     """The workspace `root`; what is asked for is looked up once and remembered.
 
     `scan` lists one folder, as os.scandir does.

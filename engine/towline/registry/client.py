@@ -31,7 +31,7 @@ from towline.registry.manifest import (
     digest_of,
     parse_manifest,
 )
-from towline.registry.session import Allowance, Session
+from towline.registry.session import Allowance, RegistrySession
 from towline.registry.uploads import Uploads
 from towline.retry import moments
 from towline.secret import Login
@@ -88,7 +88,7 @@ class RegistryClient:
         self, party: errors.Party, *, transport: Transport, allow_plain_http: bool = False
     ) -> None:
         self.party = party
-        self._session = Session(self.party, transport, allow_plain_http=allow_plain_http)
+        self._session = RegistrySession(self.party, transport, allow_plain_http=allow_plain_http)
         self.uploads = Uploads(self._session, self.has_blob)
         self._allow_plain_http = allow_plain_http
         self._logins: dict[str, Login | None] = {}

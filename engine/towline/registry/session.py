@@ -57,7 +57,7 @@ _REREAD = frozenset({301, 302, 303})
 _MOVED = frozenset({307, 308})
 
 
-class Session:
+class RegistrySession:
     """The way to one registry in its role; shared by threads."""
 
     def __init__(

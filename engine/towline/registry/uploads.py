@@ -21,7 +21,7 @@ from towline.http.redirects import absolute
 from towline.registry import errors
 from towline.registry.chunk_size import SMALLEST, ChunkSize
 from towline.registry.errors import ANEW, THERE, BrokenOff
-from towline.registry.session import REDIRECTS, Session
+from towline.registry.session import REDIRECTS, RegistrySession
 from towline.retry import moments
 
 # an upload that the registry forgot, or may take later
@@ -51,7 +51,7 @@ class UploadSession:
 class Uploads:
     """Uploads into one registry, and what has been learned of it; shared by threads."""
 
-    def __init__(self, session: Session, has_blob: Callable[[str, str, int], bool]) -> None:
+    def __init__(self, session: RegistrySession, has_blob: Callable[[str, str, int], bool]) -> None:
         self.session = session
         self._has_blob = has_blob
         self._mounts_own: bool | None = None

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 
-from towline.config.layers import load_schema
+from towline.config.metadata import load_schema
 from towline.config.settings import Settings
 from towline.contract import Outcome
 from towline.errors import ConfigError, DigestMismatch, placed
 from towline.image import parse_image, parse_registry
-from towline.pipeline.environment import facts_of
+from towline.pipeline.environment import proven_values
 from towline.steps import image_push_to_registry
 from towline.steps.task import Task
 
@@ -105,7 +105,10 @@ def _from(task: Task, releases: str, images: list[str]) -> tuple[str, list[str]]
     Where it is a fact what this step itself has pushed when it ran before, it does the same once
     more.
     """
-    registry, facts = task.settings.text("sourceRegistryUrl"), facts_of(task.pipeline_environment)
+    registry, facts = (
+        task.settings.text("sourceRegistryUrl"),
+        proven_values(task.pipeline_environment),
+    )
     if not _pushed_last(task):
         return registry, images
     origin, before = facts.get(_FROM), _list(facts, _FROM_IMAGES)

@@ -12,7 +12,7 @@ from towline import dispatch
 from towline.config.credential_rules import password_of
 from towline.config.settings import Settings
 from towline.console import Console
-from towline.credential_hosts import Named, Place
+from towline.credential_hosts import HostAddress, Named
 from towline.errors import CredentialError
 from towline.secret import Login
 from towline.steps.task import Task
@@ -64,7 +64,7 @@ def bundle(task: Task) -> bytes:
     return whole
 
 
-def login(task: Task, names: tuple[str, str], place: Place, named: Named) -> Login | None:
+def login(task: Task, names: tuple[str, str], place: HostAddress, named: Named) -> Login | None:
     """The login from the parameters called `names` (user, password) for a place, None where neither is set.
 
     Raises CredentialError for half a login and for a host that this one may not go to.

@@ -14,17 +14,17 @@ from towline.errors import ConfigError, placed
 from towline.files import Outside, open_inside
 from towline.http.client import Transport
 from towline.image import Image, Platform, Reference, Registry, parse_registry
-from towline.pipeline.environment import facts_of
+from towline.pipeline.environment import proven_values
 from towline.registry.client import RegistryClient
 from towline.registry.copy.images import copy_images
 from towline.registry.copy.job import CopyJob, CopyReport, line, outputs, summary, target_names
-from towline.registry.copy.plan import Source
+from towline.registry.copy.plan import ImageSource
 from towline.registry.copy.progress import Progress
 from towline.registry.copy.survey import Copying
 from towline.registry.copy.verify import verify_images
-from towline.registry.local.locations import DaemonImage, parse_local_place
+from towline.registry.local.locations import DaemonImage, parse_local_location
 from towline.steps.images import (
-    Wanted,
+    WantedImage,
     local_targets,
     wanted_images,
     wanted_platforms,
@@ -116,11 +116,11 @@ def _source(task: Task, transport: Transport, jobs: Sequence[CopyJob]) -> Regist
     )
 
 
-def _local_source(task: Task, transport: Transport) -> AbstractContextManager[Source]:
+def _local_source(task: Task, transport: Transport) -> AbstractContextManager[ImageSource]:
     """The image of this machine that `localDockerImagePath` names; raises ConfigError, what a pull request can change leads to the workspace only."""
     settings, local = task.settings, dispatch.part("local_images")
     place, where = (
-        parse_local_place(settings.text("localDockerImagePath")),
+        parse_local_location(settings.text("localDockerImagePath")),
         settings.origin("localDockerImagePath"),
     )
     trusted = settings.trusted("localDockerImagePath")
@@ -144,7 +144,7 @@ def _local_source(task: Task, transport: Transport) -> AbstractContextManager[So
                 f"{path} leads out of the workspace", where=where, hint=hint
             ) from fault
 
-    opened: AbstractContextManager[Source] = local.open_source(
+    opened: AbstractContextManager[ImageSource] = local.open_source(
         place,
         environ=task.environ,
         transport=transport,
@@ -172,7 +172,7 @@ def _jobs(task: Task, targets: Sequence[_Place]) -> tuple[CopyJob, ...]:
     return tuple(_job(task, source, targets, wanted) for wanted in wanted_images(task))
 
 
-def _job(task: Task, source: _Place, targets: Sequence[_Place], wanted: Wanted) -> CopyJob:
+def _job(task: Task, source: _Place, targets: Sequence[_Place], wanted: WantedImage) -> CopyJob:
     reference, chosen = _reference(source, wanted.source), _chosen(task, wanted.digest)
     return CopyJob(
         repository=reference.image.name,
@@ -190,7 +190,7 @@ def _job(task: Task, source: _Place, targets: Sequence[_Place], wanted: Wanted) 
 def _chosen(task: Task, digest: str) -> str:
     """The digest of what an earlier push of this pipeline has chosen out of the index `digest`: with it a second run needs no staging registry."""
     known, platforms = (
-        facts_of(task.pipeline_environment).get(_PLATFORMS),
+        proven_values(task.pipeline_environment).get(_PLATFORMS),
         wanted_platforms(task.settings),
     )
     return (
@@ -200,9 +200,9 @@ def _chosen(task: Task, digest: str) -> str:
     )
 
 
-def _claimed(task: Task, wanted: Wanted) -> bool:
+def _claimed(task: Task, wanted: WantedImage) -> bool:
     """Whether the digest may be of any image: no step of this build is known to have written it, and none has pushed it before."""
-    pushed = facts_of(task.pipeline_environment).get("container/targetImageDigests")
+    pushed = proven_values(task.pipeline_environment).get("container/targetImageDigests")
     ours = isinstance(pushed, list) and wanted.digest in pushed
     return (
         task.settings.layer("sourceImageDigests") in (CHANGED, UNPROVEN)

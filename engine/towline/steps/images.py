@@ -13,7 +13,7 @@ from towline.steps.task import Task
 
 
 @dataclass(frozen=True, kw_only=True)
-class Wanted:
+class WantedImage:
     """One image by its source and its target names, each still without the registry's path, and the digest it is known to have."""
 
     source: Image
@@ -21,7 +21,7 @@ class Wanted:
     digest: str = ""
 
 
-def wanted_images(task: Task) -> tuple[Wanted, ...]:
+def wanted_images(task: Task) -> tuple[WantedImage, ...]:
     """The images of the pipeline environment or of the configuration, in their order; raises ConfigError where there are none."""
     settings = task.settings
     by_tags = settings.flag("useImageNameTags")
@@ -94,7 +94,7 @@ def local_targets(task: Task) -> tuple[Image, ...]:
     return tuple(dict.fromkeys(targets))
 
 
-def _check_apart(settings: Settings, images: Sequence[Wanted]) -> None:
+def _check_apart(settings: Settings, images: Sequence[WantedImage]) -> None:
     """Pass where no two images would get the same name and tag: only the one that happens to come last would keep it; raises ConfigError."""
     owners: dict[Image, Image] = {}
     for image in images:
@@ -117,7 +117,7 @@ def _of_one_build(settings: Settings, *, by_tags: bool) -> bool:
     return not by_build[0] or all(by_build)
 
 
-def _by_names(settings: Settings) -> list[Wanted]:
+def _by_names(settings: Settings) -> list[WantedImage]:
     renamed = settings.mapping("targetImages")
     images = []
     for name in settings.texts("sourceImages"):
@@ -132,7 +132,7 @@ def _by_names(settings: Settings) -> list[Wanted]:
             source = _tagged(settings, source, "sourceImageTag")
         target = _image(settings, "targetImages", renamed[name]) if renamed else source
         images.append(
-            Wanted(
+            WantedImage(
                 source=source,
                 targets=_targets(settings, target, _own_tag(settings, target, source)),
             )
@@ -161,7 +161,7 @@ def _targets(settings: Settings, image: Image, tag: str) -> tuple[Image, ...]:
     return tuple(replace(image, tag=one, digest="") for one in dict.fromkeys(tags))
 
 
-def _by_name_tags(settings: Settings) -> list[Wanted]:
+def _by_name_tags(settings: Settings) -> list[WantedImage]:
     names, renamed = settings.texts("sourceImageNameTags"), settings.texts("targetImageNameTags")
     if renamed and len(renamed) != len(names):
         raise ConfigError(
@@ -176,7 +176,7 @@ def _by_name_tags(settings: Settings) -> list[Wanted]:
             settings, "targetImageNameTags" if renamed else "sourceImageNameTags", other
         )
         images.append(
-            Wanted(
+            WantedImage(
                 source=_image(settings, "sourceImageNameTags", name),
                 targets=_targets(settings, target, target.tag),
             )

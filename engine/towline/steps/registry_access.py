@@ -9,7 +9,7 @@ from pathlib import Path
 from towline import deadline, dispatch
 from towline.config.credential_rules import named_by, registry_place
 from towline.config.settings import Settings
-from towline.credential_hosts import Credential, Named, Place, reach
+from towline.credential_hosts import Credential, HostAddress, Named, reach
 from towline.errors import ConfigError, CredentialError, MachineError, TowlineError
 from towline.files import in_workspace
 from towline.http.client import Transport
@@ -106,7 +106,7 @@ def registry_logins(
     else the agent's own Docker configuration. What is secret in it is masked from here on. Raises
     CredentialError, ConfigError.
     """
-    settings, place = task.settings, Place(scheme=registry.scheme, host=registry.host)
+    settings, place = task.settings, HostAddress(scheme=registry.scheme, host=registry.host)
     names = (f"{role}RegistryUser", f"{role}RegistryPassword")
     own = login(task, names, place, _named(task, role, place)) if role else None
     if own is not None:
@@ -124,7 +124,7 @@ def registry_logins(
     }
 
 
-def _named(task: Task, role: str, place: Place) -> Named:
+def _named(task: Task, role: str, place: HostAddress) -> Named:
     """Who names the registry of a role: a parameter of the step, what was pushed to before, or the arguments of `towline copy`."""
     settings = task.settings
     if not task.project:

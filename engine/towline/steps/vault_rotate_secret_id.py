@@ -27,7 +27,7 @@ from towline.steps.host_access import authorities
 from towline.steps.task import Task
 from towline.vault.logins import APP_ROLE, METHODS, ROLE_ID, SECRET_ID, VaultLogin
 from towline.vault.secret_ids import SecretId, SecretIds
-from towline.vault.session import Access
+from towline.vault.session import VaultAccess
 
 _ID = "vaultAppRoleSecretTokenCredentialsId"
 _SECONDS = 600.0
@@ -140,9 +140,9 @@ def _proven(task: Task, login: VaultLogin) -> SecretId:
         return SecretIds(access).look(login.proof())
 
 
-def _vault(task: Task, login: VaultLogin) -> Access:
+def _vault(task: Task, login: VaultLogin) -> VaultAccess:
     server = server_of(task.settings).url
-    return Access(server, login, console=task.console, network=_network(task))
+    return VaultAccess(server, login, console=task.console, network=_network(task))
 
 
 def _network(task: Task) -> Network:

@@ -21,7 +21,7 @@ from towline.http.connection import Network
 from towline.literals import WrittenFloat, WrittenInteger
 from towline.retry import Clock
 from towline.vault.logins import TOKEN, VaultLogin
-from towline.vault.session import Access, said
+from towline.vault.session import VaultAccess, said
 
 
 class Vault:
@@ -36,7 +36,7 @@ class Vault:
         network: Network | None = None,
         clock: Clock | None = None,
     ) -> None:
-        self._access = Access(url, login, console=console, network=network, clock=clock)
+        self._access = VaultAccess(url, login, console=console, network=network, clock=clock)
         self._client, self._login, self._warn = self._access.client, login, console.warn
         self.host = self._access.host
         self._mounts: dict[str, bool] = {}

@@ -11,7 +11,7 @@ from typing import Any
 
 from hvac.exceptions import VaultError
 
-from towline.vault.session import Access, said
+from towline.vault.session import VaultAccess, said
 
 _TIME = re.compile(r"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)(?:\.\d+)?(Z|[+-]\d\d:\d\d)")
 
@@ -37,7 +37,7 @@ class Fresh:
 class SecretIds:
     """Those of the AppRole that `access` is logged in as; raises CredentialError and VaultUnreachable, with what its policy lacks."""
 
-    def __init__(self, access: Access) -> None:
+    def __init__(self, access: VaultAccess) -> None:
         self._access = access
         self._mount = access.login.mount
         self._approle = access.client.auth.approle

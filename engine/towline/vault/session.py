@@ -34,7 +34,7 @@ _SETTLING = 15.0  # seconds in which another one of several servers takes over
 
 
 @dataclass(frozen=True, kw_only=True)
-class Answer:
+class VaultResponse:
     """As much of `requests.Response` as hvac looks at."""
 
     status_code: int
@@ -59,7 +59,7 @@ class Answer:
             raise ValueError("nested too deeply") from None
 
 
-class Session:
+class VaultTransport:
     """As much of `requests.Session` as hvac calls, over the engine's transport; raises VaultUnreachable, and CredentialError for a redirect."""
 
     verify = cert = proxies = None
@@ -79,13 +79,13 @@ class Session:
         headers: Mapping[str, str],
         json: Any = None,
         **_others: object,
-    ) -> Answer:
+    ) -> VaultResponse:
         """Send it and give the whole answer.
 
         A redirect is not followed: of several servers one that stands by does not forward requests
         for a moment.
         """
-        answer = Answer(status_code=0, headers={}, body=b"")
+        answer = VaultResponse(status_code=0, headers={}, body=b"")
         for _ in self.moments(_SETTLING):
             answer = self._once(_request(method, url, headers, json))
             if not 300 <= answer.status_code < 400:
@@ -103,14 +103,14 @@ class Session:
             )
         return answer
 
-    def _once(self, request: HttpRequest) -> Answer:
+    def _once(self, request: HttpRequest) -> VaultResponse:
         if not self._deadline.left:
             raise self._unreachable(
                 f"takes longer than {_SECONDS:.0f} seconds for all that is asked"
             )
         try:
             with self._transport.request(request) as response:
-                return Answer(
+                return VaultResponse(
                     status_code=response.status,
                     headers=dict(response.headers),
                     body=response.read_capped(_BODY),
@@ -166,7 +166,7 @@ _SETTING_UP = 5.0  # seconds for a store that changes its version
 _LAST = 20.0  # seconds in which a token is given back, however long the rest has taken
 
 
-class Access:
+class VaultAccess:
     """A server between log-in and log-out, to be asked by `client`; a token that was given to us stays valid at the end."""
 
     def __init__(
@@ -181,7 +181,7 @@ class Access:
         self.host = urlsplit(url).netloc
         self.login, self._method = login, METHODS[login.method]
         self._console, self._clock = console, clock or Clock()
-        self._session = Session(
+        self._session = VaultTransport(
             self.host, network=network or Network(), clock=self._clock, hide=console.hide
         )
         self.client: Any = hvac.Client(

@@ -12,12 +12,12 @@ from dataclasses import dataclass
 
 from towline.console import silent
 from towline.yaml.marks import (
-    Alias,
-    Mapping,
+    AliasNode,
+    MappingNode,
     Node,
     Path,
-    Scalar,
-    Sequence,
+    ScalarNode,
+    SequenceNode,
     aliases,
     descendants,
     is_merge,
@@ -40,7 +40,7 @@ class Sharing:
 REFUSING = Sharing()
 
 
-def users(root: Node, changed: Node) -> tuple[tuple[Path, Alias], ...]:
+def users(root: Node, changed: Node) -> tuple[tuple[Path, AliasNode], ...]:
     """The aliases below `root`, with their paths, that would say something else if what stands at `changed` did; also by way of each other.
 
     A merge key whose mapping has the changed key itself does not.
@@ -74,27 +74,29 @@ def _own(root: Node) -> dict[int, frozenset[str]]:
     """For each alias that a merge key takes, the keys of its mapping behind the merge key: they win for every parser."""
     found: dict[int, frozenset[str]] = {}
     for node in descendants(root):
-        pairs = node.pairs if isinstance(node, Mapping) else ()
+        pairs = node.pairs if isinstance(node, MappingNode) else ()
         for number, (key, value) in enumerate(pairs):
             if is_merge(key):
                 own = frozenset(
-                    key.value for key, _ in pairs[number + 1 :] if isinstance(key, Scalar)
+                    key.value for key, _ in pairs[number + 1 :] if isinstance(key, ScalarNode)
                 )
                 found |= {
                     one.start.index: own
-                    for one in (value.items if isinstance(value, Sequence) else (value,))
-                    if isinstance(one, Alias)
+                    for one in (value.items if isinstance(value, SequenceNode) else (value,))
+                    if isinstance(one, AliasNode)
                 }
     return found
 
 
 def _key(node: Node, place: int, merging: str | None) -> str | None:
     """The key of a mapping in whose value a place is: of what a merge key brings in, that of the other mapping; None where it has none."""
-    pairs = node.pairs if isinstance(node, Mapping) else ()
+    pairs = node.pairs if isinstance(node, MappingNode) else ()
     found = next(
-        (key for key, value in pairs if isinstance(key, Scalar) and _holds(value, place)), None
+        (key for key, value in pairs if isinstance(key, ScalarNode) and _holds(value, place)), None
     )
-    return None if not isinstance(found, Scalar) else merging if is_merge(found) else found.value
+    return (
+        None if not isinstance(found, ScalarNode) else merging if is_merge(found) else found.value
+    )
 
 
 def path_of(root: Node, wanted: Node) -> Path:
@@ -108,14 +110,14 @@ def is_key(root: Node, place: Node) -> bool:
     return any(
         key.start.index in indexes
         for node in descendants(root)
-        if isinstance(node, Mapping)
+        if isinstance(node, MappingNode)
         for key, _ in node.pairs
     )
 
 
 def meant(node: Node | None, targets: abc.Mapping[int, Node]) -> Node | None:
     """A node, or what it stands for where it is an alias. `targets` is what aliases stand for."""
-    return targets[node.start.index] if isinstance(node, Alias) else node
+    return targets[node.start.index] if isinstance(node, AliasNode) else node
 
 
 def merged(
@@ -129,14 +131,14 @@ def merged(
         value
         for node in merged_mappings(pairs, targets)
         for name, value in node.pairs
-        if isinstance(name, Scalar) and name.value == key
+        if isinstance(name, ScalarNode) and name.value == key
     )
     return meant(next(values, None), targets)
 
 
 def merged_mappings(
     pairs: abc.Sequence[tuple[Node, Node]], targets: abc.Mapping[int, Node]
-) -> Iterator[Mapping]:
+) -> Iterator[MappingNode]:
     """The mappings that the merge keys among `pairs` bring in, also by way of each other; of two that have a key the first one counts."""
     left, seen = [value for name, value in reversed(pairs) if is_merge(name)], set[int]()
     while left:
@@ -144,9 +146,9 @@ def merged_mappings(
         if found is None or found.start.index in seen:
             continue
         seen.add(found.start.index)
-        if isinstance(found, Sequence):
+        if isinstance(found, SequenceNode):
             left += reversed(found.items)
-        elif isinstance(found, Mapping):
+        elif isinstance(found, MappingNode):
             yield found
             left += [value for name, value in reversed(found.pairs) if is_merge(name)]
 
@@ -163,16 +165,18 @@ def _holds(node: Node, place: int) -> bool:
     return node.start.index <= place < max(node.end.index, node.start.index + 1)
 
 
-def _below(node: Node, path: Path) -> Iterator[tuple[Path, Alias]]:
+def _below(node: Node, path: Path) -> Iterator[tuple[Path, AliasNode]]:
     """Every alias with its path."""
-    yield from ((place, found) for place, found in _nodes(node, path) if isinstance(found, Alias))
+    yield from (
+        (place, found) for place, found in _nodes(node, path) if isinstance(found, AliasNode)
+    )
 
 
 def _nodes(node: Node, path: Path) -> Iterator[tuple[Path, Node]]:
     """Every node with its path, that of its pair where it is a key."""
     yield path, node
-    for key, value in node.pairs if isinstance(node, Mapping) else ():
-        place = (*path, key.value) if isinstance(key, Scalar) else path
+    for key, value in node.pairs if isinstance(node, MappingNode) else ():
+        place = (*path, key.value) if isinstance(key, ScalarNode) else path
         yield from (*_nodes(key, place), *_nodes(value, place))
-    for number, item in enumerate(node.items if isinstance(node, Sequence) else ()):
+    for number, item in enumerate(node.items if isinstance(node, SequenceNode) else ()):
         yield from _nodes(item, (*path, number))

@@ -23,12 +23,12 @@ import yaml
 from towline.errors import RenderError
 from towline.yaml.marks import (
     BREAK,
-    Document,
+    DocumentNode,
     Event,
-    Limits,
     Mark,
     YamlFault,
     YamlLimit,
+    YamlLimits,
     aliases,
     outline,
     parse,
@@ -59,13 +59,13 @@ def deeper(text: str, most: int) -> bool:
 
 
 LARGE = 2 * 1024 * 1024
-LIMITS = Limits(characters=64 * 1024 * 1024, nodes=2_000_000)  # of a file, and of a part of it
+LIMITS = YamlLimits(characters=64 * 1024 * 1024, nodes=2_000_000)  # of a file, and of a part of it
 
 _BEGIN = re.compile(r"(?m)^---(?=[ \t\r\n]|\Z)")
 _DIRECTIVE = re.compile("(?m)^%")
 
 
-class Documents:
+class YamlDocuments:
     """The documents of `text`, in their order; raises RenderError where it is no YAML: at once, of a large file some when they are asked for."""
 
     def __init__(self, name: str, text: str) -> None:
@@ -74,7 +74,7 @@ class Documents:
         self._lines = [1]
         for first, last in pairwise(self.starts):
             self._lines.append(self._lines[-1] + len(BREAK.findall(text, first, last)))
-        self._kept: tuple[int, tuple[Document, ...], tuple[Event, ...]] = -1, (), ()
+        self._kept: tuple[int, tuple[DocumentNode, ...], tuple[Event, ...]] = -1, (), ()
         # how many documents, and events, are before each part
         self._before, self.numbers = [0], [0]
         for part in range(len(self.starts)):
@@ -85,13 +85,13 @@ class Documents:
     def __len__(self) -> int:
         return self._before[-1]
 
-    def __getitem__(self, number: int) -> Document:
+    def __getitem__(self, number: int) -> DocumentNode:
         if not 0 <= number < len(self):
             raise IndexError(number)
         part = self.part(number)
         return self._read(part)[number - self._before[part]]
 
-    def __iter__(self) -> Iterator[Document]:
+    def __iter__(self) -> Iterator[DocumentNode]:
         return (self[number] for number in range(len(self)))
 
     def part(self, document: int) -> int:
@@ -118,7 +118,7 @@ class Documents:
     def _begin(self, part: int) -> Mark:
         return Mark(self.starts[part], self._lines[part], 1)
 
-    def _read(self, part: int) -> tuple[Document, ...]:
+    def _read(self, part: int) -> tuple[DocumentNode, ...]:
         kept, documents, _ = self._kept
         if kept == part:
             return documents

@@ -31,7 +31,16 @@ from towline.yaml.aliases import (
     users,
 )
 from towline.yaml.embedded import text_of
-from towline.yaml.marks import Alias, Mapping, Node, Path, Scalar, Sequence, aliases, is_merge
+from towline.yaml.marks import (
+    AliasNode,
+    MappingNode,
+    Node,
+    Path,
+    ScalarNode,
+    SequenceNode,
+    aliases,
+    is_merge,
+)
 from towline.yaml.proof import Patch, inserted, proven, removed, replaced, rewritten
 from towline.yaml.scalar import (
     Splice,
@@ -43,11 +52,11 @@ from towline.yaml.scalar import (
     replacement,
     says,
 )
-from towline.yaml.source import Source
+from towline.yaml.source import YamlSource
 
 
 @dataclass(frozen=True, kw_only=True)
-class Edit:
+class ValueEdit:
     """One wanted value: the text, or the entries, at `path` of document `document` (from 0); None removes the key.
 
     A missing last key is inserted behind the key `after`, else behind the last one; an index equal
@@ -64,13 +73,13 @@ class Edit:
     inside: tuple[tuple[int, Path], ...] = ()
 
 
-def edit(source: Source, edits: abc.Sequence[Edit], sharing: Sharing = REFUSING) -> bytes:
+def edit(source: YamlSource, edits: abc.Sequence[ValueEdit], sharing: Sharing = REFUSING) -> bytes:
     """Make `edits`, whose paths all speak of `source` as it is; the very same bytes where all holds already; raises RenderError."""
     return _edited(source, edits, sharing)[1].encode()
 
 
 def _edited(
-    source: Source, edits: abc.Sequence[Edit], sharing: Sharing
+    source: YamlSource, edits: abc.Sequence[ValueEdit], sharing: Sharing
 ) -> tuple[list[Splice], str]:
     """The characters that change, in their order, and the text that this makes, proven."""
     # aliases may ask for one place several times
@@ -84,7 +93,7 @@ def _edited(
             if one.inside[:1] == ((document, path),)
         ]
         work |= dict.fromkeys(
-            _inside(source, Edit(document=document, path=path, value=""), inner, sharing)
+            _inside(source, ValueEdit(document=document, path=path, value=""), inner, sharing)
         )
     splices = sorted((splice for splice, _ in work), key=lambda splice: (splice.start, splice.end))
     if any(first.end > second.start for first, second in pairwise(splices)):
@@ -117,13 +126,13 @@ def _edited(
 
 
 def _inside(
-    source: Source, one: Edit, edits: abc.Sequence[Edit], sharing: Sharing
+    source: YamlSource, one: ValueEdit, edits: abc.Sequence[ValueEdit], sharing: Sharing
 ) -> list[tuple[Splice, Patch]]:
     """Edits of the YAML or JSON that the text at the place of `one` is, as changes of the file around; all of them say what the text says then."""
     root = _root(source, one)
     place = _find(source, one, root, sharing.policy)
     text = text_of(source, place.node) if place.node is not None else None
-    if text is None or not isinstance(place.node, Scalar):
+    if text is None or not isinstance(place.node, ScalarNode):
         raise RenderError(
             f"{spell(one.path)} holds no text that could be edited",
             where=source.where(place.changed.start),
@@ -135,7 +144,7 @@ def _inside(
     return [(text.outward(splice), rewritten(place.node, wanted)) for splice in splices]
 
 
-def _steps(source: Source, one: Edit, sharing: Sharing) -> list[tuple[Splice, Patch]]:
+def _steps(source: YamlSource, one: ValueEdit, sharing: Sharing) -> list[tuple[Splice, Patch]]:
     """Turn an edit into changed characters and what they are to say; nothing where it holds already."""
     root = _root(source, one)
     place = _find(source, one, root, sharing.policy)
@@ -145,7 +154,7 @@ def _steps(source: Source, one: Edit, sharing: Sharing) -> list[tuple[Splice, Pa
     return steps
 
 
-def _root(source: Source, one: Edit) -> Node:
+def _root(source: YamlSource, one: ValueEdit) -> Node:
     root = source.documents[one.document].root if one.document < len(source.documents) else None
     if root is None:
         raise RenderError(
@@ -156,7 +165,7 @@ def _root(source: Source, one: Edit) -> Node:
     return root
 
 
-def _tell(source: Source, one: Edit, root: Node, place: _Place, sharing: Sharing) -> None:
+def _tell(source: YamlSource, one: ValueEdit, root: Node, place: _Place, sharing: Sharing) -> None:
     """Say which other places a change reaches; raises RenderError where it may not."""
     shared = _shared(source, one, root, place, sharing) if source.documents.aliased else ()
     if shared:
@@ -166,12 +175,12 @@ def _tell(source: Source, one: Edit, root: Node, place: _Place, sharing: Sharing
         )
 
 
-def _changes(source: Source, one: Edit, place: _Place) -> list[tuple[Splice, Patch]]:
+def _changes(source: YamlSource, one: ValueEdit, place: _Place) -> list[tuple[Splice, Patch]]:
     parent, number, node, last = place.parent, place.number, place.node, one.path[-1]
     if one.value is None:
         return (
             [(deletion(source, parent, number), removed(*parent.pairs[number]))]
-            if node is not None and isinstance(parent, Mapping)
+            if node is not None and isinstance(parent, MappingNode)
             else []
         )
     if node is None:
@@ -185,7 +194,7 @@ def _changes(source: Source, one: Edit, place: _Place) -> list[tuple[Splice, Pat
     if isinstance(one.value, str):
         named = (
             [(parent.pairs[number][0], one.rename)]
-            if one.rename and isinstance(parent, Mapping)
+            if one.rename and isinstance(parent, MappingNode)
             else []
         )
         texts = [
@@ -195,7 +204,7 @@ def _changes(source: Source, one: Edit, place: _Place) -> list[tuple[Splice, Pat
         return [
             (splice, replaced(each, value)) for each, value, splice in texts if splice is not None
         ]
-    if not isinstance(parent, Mapping):
+    if not isinstance(parent, MappingNode):
         raise RenderError(
             f"{spell(one.path)} holds something already",
             where=source.where(node.start),
@@ -204,15 +213,15 @@ def _changes(source: Source, one: Edit, place: _Place) -> list[tuple[Splice, Pat
     return [(filling(source, parent, number, one.value), replaced(node, one.value))]
 
 
-def _replacement(source: Source, parent: Node, node: Node, value: str) -> Splice | None:
+def _replacement(source: YamlSource, parent: Node, node: Node, value: str) -> Splice | None:
     """The characters of a scalar that change: of one with several lines, only those that differ."""
     several = (
-        isinstance(node, Scalar)
+        isinstance(node, ScalarNode)
         and node.value.count("\n") == value.count("\n")
         and ("\n" in value or node.end.line > node.start.line)
     )
     text = text_of(source, node) if several else None
-    if text is None or not isinstance(node, Scalar) or not text.text == node.value != value:
+    if text is None or not isinstance(node, ScalarNode) or not text.text == node.value != value:
         return replacement(source, node, value, quoted=as_json(source, parent))
     first = len(commonprefix([node.value, value]))
     last = len(commonprefix([node.value[first:][::-1], value[first:][::-1]]))
@@ -228,13 +237,13 @@ def _replacement(source: Source, parent: Node, node: Node, value: str) -> Splice
 class _Place:
     """Where an edit's path leads: mapping or list, number of pair or item, its value; or the number to insert behind, and None."""
 
-    parent: Mapping | Sequence
+    parent: MappingNode | SequenceNode
     number: int
     node: Node | None
     changed: Node  # whose text becomes another one
 
 
-def _find(source: Source, one: Edit, root: Node, policy: str) -> _Place:
+def _find(source: YamlSource, one: ValueEdit, root: Node, policy: str) -> _Place:
     """The place of an edit; raises RenderError where there is none, or where it is behind an alias that is not to be followed."""
     parent: Node | None = root
     for part in one.path[:-1]:
@@ -243,15 +252,19 @@ def _find(source: Source, one: Edit, root: Node, policy: str) -> _Place:
     if isinstance(one.path[-1], str):
         # two parsers must read it alike
         own_value(source, parent, one.path[-1], source.targets(root))
-    assert isinstance(parent, Mapping | Sequence)
-    if isinstance(found, Alias) and one.value is not None:
+    assert isinstance(parent, MappingNode | SequenceNode)
+    if isinstance(found, AliasNode) and one.value is not None:
         target = aliases(root)[found.start.index]
-        if isinstance(target, Scalar) and isinstance(one.value, str) and says(target, one.value):
+        if (
+            isinstance(target, ScalarNode)
+            and isinstance(one.value, str)
+            and says(target, one.value)
+        ):
             found = target
-        elif policy != OWN or not isinstance(target, Scalar):
+        elif policy != OWN or not isinstance(target, ScalarNode):
             found = _behind(source, one, root, found, policy)
-    if found is None and isinstance(parent, Mapping):
-        keys = [key.value if isinstance(key, Scalar) else "" for key, _ in parent.pairs]
+    if found is None and isinstance(parent, MappingNode):
+        keys = [key.value if isinstance(key, ScalarNode) else "" for key, _ in parent.pairs]
         number = keys.index(one.after) if one.after and one.after in keys else len(keys) - 1
         # in front of it, kubectl would not see it
         number = max(
@@ -266,12 +279,12 @@ def _find(source: Source, one: Edit, root: Node, policy: str) -> _Place:
 
 
 def _shared(
-    source: Source, one: Edit, root: Node, place: _Place, sharing: Sharing
-) -> abc.Sequence[tuple[Path, Alias]]:
+    source: YamlSource, one: ValueEdit, root: Node, place: _Place, sharing: Sharing
+) -> abc.Sequence[tuple[Path, AliasNode]]:
     """The aliases that repeat a place; raises RenderError where they may not change, or would stand for nothing any more."""
     pair = (
         place.parent.pairs[place.number]
-        if place.node is not None and isinstance(place.parent, Mapping)
+        if place.node is not None and isinstance(place.parent, MappingNode)
         else ()
     )
     if any(
@@ -300,9 +313,11 @@ def _shared(
     return found
 
 
-def _behind(source: Source, one: Edit, root: Node, node: Node | None, policy: str) -> Node | None:
+def _behind(
+    source: YamlSource, one: ValueEdit, root: Node, node: Node | None, policy: str
+) -> Node | None:
     """A node, or what the alias stands for that it is; raises RenderError where aliases are not to be followed."""
-    if not isinstance(node, Alias):
+    if not isinstance(node, AliasNode):
         return node
     target = aliases(root)[node.start.index]
     if policy == ALL:
@@ -313,7 +328,7 @@ def _behind(source: Source, one: Edit, root: Node, node: Node | None, policy: st
         f" {source.line(target.start)} ({spell(path_of(root, target))})"
         + (f" and repeated in {_listed(source, others)}" if others else ""),
         where=source.where(node.start),
-        hint=_hint(own=isinstance(target, Scalar)),
+        hint=_hint(own=isinstance(target, ScalarNode)),
     )
 
 
@@ -324,18 +339,18 @@ def _hint(*, own: bool) -> str:
     )
 
 
-def _listed(source: Source, found: abc.Sequence[tuple[Path, Alias]]) -> str:
+def _listed(source: YamlSource, found: abc.Sequence[tuple[Path, AliasNode]]) -> str:
     """Aliases for people: `line 4 (e) and line 6 (f.g)`."""
     *first, last = [f"line {source.line(alias.start)} ({spell(path)})" for path, alias in found]
     return f"{', '.join(first)} and {last}" if first else last
 
 
-def _child(source: Source, node: Node | None, part: str | int) -> tuple[int, Node | None]:
+def _child(source: YamlSource, node: Node | None, part: str | int) -> tuple[int, Node | None]:
     """The number and the value of a key or an index; -1 or the last number, and None, where that is missing."""
-    if isinstance(node, Mapping) and isinstance(part, str):
+    if isinstance(node, MappingNode) and isinstance(part, str):
         number = _keys(source, node).get(part)
         return (-1, None) if number is None else (number, node.pairs[number][1])
-    if isinstance(node, Sequence) and isinstance(part, int) and 0 <= part <= len(node.items):
+    if isinstance(node, SequenceNode) and isinstance(part, int) and 0 <= part <= len(node.items):
         return (part, node.items[part]) if part < len(node.items) else (part - 1, None)
     raise RenderError(
         f"{spell((part,))} is not in {source.name}",
@@ -344,13 +359,13 @@ def _child(source: Source, node: Node | None, part: str | int) -> tuple[int, Nod
     )
 
 
-def _keys(source: Source, node: Mapping) -> dict[str, int]:
+def _keys(source: YamlSource, node: MappingNode) -> dict[str, int]:
     """The number of each key of a mapping that is edited; raises RenderError where two are the same or one is an alias: parsers differ on them."""
     numbers: dict[str, int] = {}
     for number, (key, _) in enumerate(node.pairs):
-        if isinstance(key, Alias):
+        if isinstance(key, AliasNode):
             raise _alias_key(source, key)
-        if isinstance(key, Scalar) and not source.templated(key.start.index, key.end.index):
+        if isinstance(key, ScalarNode) and not source.templated(key.start.index, key.end.index):
             if key.value in numbers:
                 raise _twice(source, key)
             numbers[key.value] = number
@@ -358,7 +373,7 @@ def _keys(source: Source, node: Mapping) -> dict[str, int]:
 
 
 def own_value(
-    source: Source, node: Node | None, key: str, targets: abc.Mapping[int, Node]
+    source: YamlSource, node: Node | None, key: str, targets: abc.Mapping[int, Node]
 ) -> Node | None:
     """The value of a mapping's own key, to decide on; `targets` is what aliases stand for.
 
@@ -366,12 +381,12 @@ def own_value(
     front of a merge key that has it too.
     """
     value: Node | None = None
-    pairs = node.pairs if isinstance(node, Mapping) else ()
+    pairs = node.pairs if isinstance(node, MappingNode) else ()
     for number, (name, held) in enumerate(pairs):
         called = meant(name, targets)
-        if not isinstance(called, Scalar) or called.value != key:
+        if not isinstance(called, ScalarNode) or called.value != key:
             continue
-        if isinstance(name, Alias):
+        if isinstance(name, AliasNode):
             raise _alias_key(source, name)
         if value is not None:
             raise _twice(source, called)
@@ -386,18 +401,20 @@ def own_value(
 
 
 def value_of(
-    source: Source, node: Node | None, key: str, targets: abc.Mapping[int, Node]
+    source: YamlSource, node: Node | None, key: str, targets: abc.Mapping[int, Node]
 ) -> Node | None:
     """What a mapping has at a key, itself or by a merge key, an alias followed; `targets` is what aliases stand for.
 
     Raises RenderError where parsers differ.
     """
-    mappings = [node, *merged_mappings(node.pairs, targets)] if isinstance(node, Mapping) else []
+    mappings = (
+        [node, *merged_mappings(node.pairs, targets)] if isinstance(node, MappingNode) else []
+    )
     values = (own_value(source, one, key, targets) for one in mappings)
     return meant(next((value for value in values if value is not None), None), targets)
 
 
-def _alias_key(source: Source, key: Alias) -> RenderError:
+def _alias_key(source: YamlSource, key: AliasNode) -> RenderError:
     return RenderError(
         f"a key is the alias *{key.name}",
         where=source.where(key.start),
@@ -405,7 +422,7 @@ def _alias_key(source: Source, key: Alias) -> RenderError:
     )
 
 
-def _twice(source: Source, key: Scalar) -> RenderError:
+def _twice(source: YamlSource, key: ScalarNode) -> RenderError:
     return RenderError(
         f"key {key.value!r} stands twice in one mapping",
         where=source.where(key.start),

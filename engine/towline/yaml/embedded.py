@@ -18,9 +18,9 @@ from dataclasses import dataclass, replace
 from yaml.scanner import Scanner
 
 from towline.errors import RenderError
-from towline.yaml.marks import BREAK, Mark, Node, Scalar
+from towline.yaml.marks import BREAK, Mark, Node, ScalarNode
 from towline.yaml.scalar import TEXT_TAGS, Splice, write
-from towline.yaml.source import Source, parsed
+from towline.yaml.source import YamlSource, parsed
 
 _HEADER = re.compile(r"[|>][-+0-9]*(?:[ \t]+#[^\r\n]*)?[ \t]*")
 _ESCAPE = re.compile(r"\\(?:x[0-9A-Fa-f]{2}|u[0-9A-Fa-f]{4}|U[0-9A-Fa-f]{8}|.)")
@@ -41,14 +41,14 @@ class _Piece:
 class Text:
     """The text of a scalar of `source`, with the place of each piece of it; `indent` stands before each line of a block scalar."""
 
-    source: Source
-    node: Scalar
+    source: YamlSource
+    node: ScalarNode
     text: str
     offsets: tuple[int, ...]
     pieces: tuple[_Piece, ...]
     indent: str
 
-    def read(self) -> Source:
+    def read(self) -> YamlSource:
         """The text as a file of its own, whose places are those of the file around; raises RenderError."""
         return replace(parsed(self.source.name, self.text), around=self.where)
 
@@ -121,10 +121,10 @@ class Text:
         return piece.start + inside
 
 
-def text_of(source: Source, node: Node) -> Text | None:
+def text_of(source: YamlSource, node: Node) -> Text | None:
     """The text of a quoted or block scalar; None for every other node, and where its characters cannot be told."""
     if (
-        not isinstance(node, Scalar)
+        not isinstance(node, ScalarNode)
         or not node.style
         or node.tag not in TEXT_TAGS
         or not node.value.strip()
@@ -161,7 +161,7 @@ def text_of(source: Source, node: Node) -> Text | None:
     )
 
 
-def _lines(source: Source, start: int, end: int) -> Iterator[tuple[int, int, int]]:
+def _lines(source: YamlSource, start: int, end: int) -> Iterator[tuple[int, int, int]]:
     """Start, end without its line end, and start of the next, of every line between two places."""
     while start < end:
         found = BREAK.search(source.masked, start, end)
@@ -169,7 +169,7 @@ def _lines(source: Source, start: int, end: int) -> Iterator[tuple[int, int, int
         start = found.end() if found else end
 
 
-def _body(source: Source, node: Scalar) -> list[tuple[int, int, int]]:
+def _body(source: YamlSource, node: ScalarNode) -> list[tuple[int, int, int]]:
     """The lines of a block scalar below its header."""
     header = _HEADER.match(source.masked, node.start.index, node.end.index)
     found = BREAK.match(source.masked, header.end()) if header else None
@@ -180,7 +180,7 @@ def _blanks(text: str, start: int, end: int) -> int:
     return len(text[start:end]) - len(text[start:end].lstrip(" "))
 
 
-def _indent(source: Source, node: Scalar) -> int:
+def _indent(source: YamlSource, node: ScalarNode) -> int:
     """How many blanks stand before every line of a block scalar: those of its first line but for the ones that are text; -1 where that is not to be told."""
     value = next(line for line in node.value.split("\n") if line.strip())
     first = next(
@@ -191,7 +191,7 @@ def _indent(source: Source, node: Scalar) -> int:
     )
 
 
-def _literal(source: Source, node: Scalar, indent: int) -> Iterator[_Piece]:
+def _literal(source: YamlSource, node: ScalarNode, indent: int) -> Iterator[_Piece]:
     lines = [
         (start + min(indent, _blanks(source.text, start, end)), start, end)
         for start, end, _ in _body(source, node)
@@ -206,7 +206,7 @@ def _literal(source: Source, node: Scalar, indent: int) -> Iterator[_Piece]:
             yield _Piece(ending, ending, end, following)
 
 
-def _folded(source: Source, node: Scalar, indent: int) -> Iterator[_Piece]:
+def _folded(source: YamlSource, node: ScalarNode, indent: int) -> Iterator[_Piece]:
     """Lines are joined by blanks, but for those farther in and around empty ones."""
     last, empty, deep = -1, 0, True
     for start, end, _ in _body(source, node):
@@ -224,7 +224,7 @@ def _folded(source: Source, node: Scalar, indent: int) -> Iterator[_Piece]:
         yield _Piece("\n", "\n", last, node.end.index)
 
 
-def _quoted(source: Source, node: Scalar, _indent: int) -> Iterator[_Piece]:
+def _quoted(source: YamlSource, node: ScalarNode, _indent: int) -> Iterator[_Piece]:
     double, last, empty, joined = node.style == '"', -1, 0, " "
     lines = list(_lines(source, node.start.index + 1, node.end.index - 1))
     for number, (start, end, _) in enumerate(lines):
@@ -243,7 +243,7 @@ def _quoted(source: Source, node: Scalar, _indent: int) -> Iterator[_Piece]:
         last, empty, joined = stop - escaped, 0, "" if escaped else " "
 
 
-def _unquoted(source: Source, start: int, end: int, *, double: bool) -> Iterator[_Piece]:
+def _unquoted(source: YamlSource, start: int, end: int, *, double: bool) -> Iterator[_Piece]:
     """One line of a quoted text, escapes on their own."""
     done = start
     for found in (_ESCAPE if double else _QUOTE).finditer(source.masked, start, end):

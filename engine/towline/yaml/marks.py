@@ -81,7 +81,7 @@ START = Mark(0, 1, 1)
 
 
 @dataclass(frozen=True, slots=True)
-class Scalar:
+class ScalarNode:
     """A scalar; `start` to `end` is its own source, quotes or block header included, without anchor and tag; `style` is '' where plain.
 
     `number` is that of the node's first event in the whole text, as `outline` counts them.
@@ -97,7 +97,7 @@ class Scalar:
 
 
 @dataclass(frozen=True, slots=True)
-class Mapping:
+class MappingNode:
     """Pairs in their order; a block mapping ends where its last value ends."""
 
     pairs: tuple[tuple[Node, Node], ...]
@@ -110,7 +110,7 @@ class Mapping:
 
 
 @dataclass(frozen=True, slots=True)
-class Sequence:
+class SequenceNode:
     """Items in their order; a block sequence ends where its last item ends."""
 
     items: tuple[Node, ...]
@@ -123,7 +123,7 @@ class Sequence:
 
 
 @dataclass(frozen=True, slots=True)
-class Alias:
+class AliasNode:
     """A use (`*name`) of an anchor."""
 
     name: str
@@ -142,12 +142,12 @@ class Event(NamedTuple):
     tag: str | None = None
 
 
-Node = Scalar | Mapping | Sequence | Alias
+Node = ScalarNode | MappingNode | SequenceNode | AliasNode
 Path = tuple[str | int, ...]
 
 
 @dataclass(frozen=True, slots=True)
-class Document:
+class DocumentNode:
     """One document of a stream, from `---` where that is written; `root` is None where nothing stands in it."""
 
     root: Node | None
@@ -179,7 +179,7 @@ class YamlLimit(YamlFault):
     """A text that goes over a limit."""
 
 
-class Limits(NamedTuple):
+class YamlLimits(NamedTuple):
     """How many characters and nodes a text may have."""
 
     characters: int
@@ -192,8 +192,8 @@ def parse(
     *,
     begin: Mark = START,
     number: int = 0,
-    limits: Limits | None = None,
-) -> tuple[Document, ...]:
+    limits: YamlLimits | None = None,
+) -> tuple[DocumentNode, ...]:
     """Every document of `text` with positions, and its outline into `events`; raises YamlFault, YamlLimit where a limit on size, nodes or depth is exceeded.
 
     Where `text` is a part of another one, it begins there at `begin`, and with event `number`.
@@ -203,7 +203,7 @@ def parse(
     return tuple(composer.documents())
 
 
-def outline(text: str, *, begin: Mark = START, limits: Limits | None = None) -> Iterator[Event]:
+def outline(text: str, *, begin: Mark = START, limits: YamlLimits | None = None) -> Iterator[Event]:
     """Every event of `text` without its position: two texts with the same outline say the same, in the same styles; raises YamlFault."""
     return (_event(event) for event in _Composer(text, begin=begin, limits=limits).stream)
 
@@ -223,7 +223,7 @@ def load(text: str) -> Located:
     Of what follows that, `unread` says where it begins. yes/no/on/off and dates stay text; keys are
     text as written; duplicate keys fail; aliases and `<<` are expanded.
     """
-    documents = _Composer(text, limits=Limits(MAX_CHARACTERS, MAX_LOADED)).documents()
+    documents = _Composer(text, limits=YamlLimits(MAX_CHARACTERS, MAX_LOADED)).documents()
     first = next(documents, None)
     found = (
         _Constructor(first.root).located()
@@ -233,7 +233,7 @@ def load(text: str) -> Located:
     return replace(found, unread=_unread(documents))
 
 
-def _unread(documents: Iterator[Document]) -> Mark | None:
+def _unread(documents: Iterator[DocumentNode]) -> Mark | None:
     """Where the next of `documents` that holds something begins, or what is none; None if neither follows."""
     try:
         return next((document.start for document in documents if document.root is not None), None)
@@ -250,13 +250,13 @@ class _Composer:
         events: list[Event] | None = None,
         *,
         begin: Mark = START,
-        limits: Limits | None = None,
+        limits: YamlLimits | None = None,
     ) -> None:
         mark = int(text.startswith("\ufeff"))
         self.shift, self.line = begin.index + mark, begin.line
         self.text = text[mark:]
         self.nodes, self.number, self.events = 0, -1, events  # the number is that of the last event
-        self.limits = limits or Limits(MAX_CHARACTERS, MAX_NODES)
+        self.limits = limits or YamlLimits(MAX_CHARACTERS, MAX_NODES)
         if len(text) > self.limits.characters:
             raise YamlLimit(f"longer than {self.limits.characters} characters", 1, 1)
         # nor a byte order mark inside of the text
@@ -291,18 +291,18 @@ class _Composer:
         except (yaml.YAMLError, ValueError, OverflowError) as fault:
             raise YamlFault(str(fault) or "not YAML", self.line, 1) from fault
 
-    def documents(self) -> Iterator[Document]:
+    def documents(self) -> Iterator[DocumentNode]:
         for event in self.stream:
             if isinstance(event, yaml.DocumentStartEvent):
                 root = self.node(next(self.stream), 1)
                 ending = next(self.stream)
                 empty = (
-                    isinstance(root, Scalar)
+                    isinstance(root, ScalarNode)
                     and root.start.index == root.end.index
                     and not (root.anchor or root.tag)
                 )
                 last = self.mark(event.end_mark) if empty else root.end
-                yield Document(
+                yield DocumentNode(
                     None if empty else root,
                     self.mark(event.start_mark),
                     self.mark(ending.end_mark) if ending.explicit else last,
@@ -323,7 +323,7 @@ class _Composer:
         if isinstance(event, yaml.ScalarEvent):
             return self.scalar(event)
         if isinstance(event, yaml.AliasEvent):
-            return Alias(
+            return AliasNode(
                 str(event.anchor),
                 self.mark(event.start_mark),
                 self.mark(event.end_mark),
@@ -339,8 +339,8 @@ class _Composer:
         )
         end = self.mark(ending.end_mark) if flow or not inner else inner[-1].end
         if isinstance(event, yaml.MappingStartEvent):
-            return Mapping(tuple(self.pairs(inner)), flow, start, end, anchor, tag, number)
-        return Sequence(tuple(inner), flow, start, end, anchor, tag, number)
+            return MappingNode(tuple(self.pairs(inner)), flow, start, end, anchor, tag, number)
+        return SequenceNode(tuple(inner), flow, start, end, anchor, tag, number)
 
     def children(self, depth: int) -> tuple[list[Node], Any]:
         found: list[Node] = []
@@ -351,11 +351,11 @@ class _Composer:
         # not reached: the parser closes what it opened
         raise YamlFault("ends inside a collection", 1, 1)
 
-    def scalar(self, event: Any) -> Scalar:
+    def scalar(self, event: Any) -> ScalarNode:
         start, end = self.mark(event.start_mark), self.mark(event.end_mark)
         if event.anchor is not None or event.tag is not None:
             start = self.skip_properties(event.start_mark, event.end_mark)
-        return Scalar(
+        return ScalarNode(
             event.value, event.tag, event.style or "", start, end, event.anchor, self.number
         )
 
@@ -368,7 +368,7 @@ class _Composer:
         """Keys with their values; an empty value stands right behind its colon, which only the Python parser says of flow mappings too."""
         for key, value in zip(nodes[::2], nodes[1::2], strict=True):
             if (
-                not isinstance(value, Scalar)
+                not isinstance(value, ScalarNode)
                 or value.start.index != value.end.index
                 or value.anchor is not None
                 or value.tag is not None
@@ -378,7 +378,7 @@ class _Composer:
             end = key.end.index - self.shift
             colon = _COLON.match(self.text, end, value.start.index - self.shift)
             place = self.advance(key.end, colon.end() - end if colon else 0)
-            yield key, Scalar("", None, "", place, place, None, value.number)
+            yield key, ScalarNode("", None, "", place, place, None, value.number)
 
     def advance(self, start: Mark, length: int) -> Mark:
         index = start.index - self.shift
@@ -389,9 +389,9 @@ class _Composer:
 
 def children(node: Node) -> tuple[Node, ...]:
     """List the nodes directly below `node` in their order, keys included."""
-    if isinstance(node, Mapping):
+    if isinstance(node, MappingNode):
         return tuple(child for pair in node.pairs for child in pair)
-    return node.items if isinstance(node, Sequence) else ()
+    return node.items if isinstance(node, SequenceNode) else ()
 
 
 def descendants(root: Node) -> Iterator[Node]:
@@ -406,7 +406,7 @@ def aliases(root: Node) -> dict[int, Node]:
     anchored: dict[str, Node] = {}
     targets: dict[int, Node] = {}
     for node in descendants(root):
-        if not isinstance(node, Alias):
+        if not isinstance(node, AliasNode):
             anchored |= {node.anchor: node} if node.anchor is not None else {}
         elif node.name in anchored:
             targets[node.start.index] = anchored[node.name]
@@ -419,7 +419,7 @@ def aliases(root: Node) -> dict[int, Node]:
 
 def is_merge(key: Node) -> bool:
     """Whether `key` is the merge key `<<`: plain, or tagged so."""
-    return isinstance(key, Scalar) and (
+    return isinstance(key, ScalarNode) and (
         key.tag == f"{_STANDARD}merge" or (key.value == "<<" and not key.style and key.tag is None)
     )
 
@@ -444,11 +444,11 @@ class _Constructor:
 
     def build(self, node: Node, path: Path, depth: int) -> object:
         self.spend(node, depth)
-        if isinstance(node, Alias):
+        if isinstance(node, AliasNode):
             return self.build(self.targets[node.start.index], path, depth + 1)
-        if isinstance(node, Scalar):
+        if isinstance(node, ScalarNode):
             return _value(node)
-        if isinstance(node, Sequence):
+        if isinstance(node, SequenceNode):
             return [
                 self.place(item, item, (*path, index), depth)
                 for index, item in enumerate(node.items)
@@ -462,7 +462,7 @@ class _Constructor:
         self.marks[path] = at.start
         return self.build(node, path, depth + 1)
 
-    def entries(self, node: Mapping, depth: int) -> dict[str, tuple[Node, Node]]:
+    def entries(self, node: MappingNode, depth: int) -> dict[str, tuple[Node, Node]]:
         """Key and value by name: the mapping's own in their order, then what its merge keys add."""
         own: dict[str, tuple[Node, Node]] = {}
         for key, value in node.pairs:
@@ -482,10 +482,10 @@ class _Constructor:
     def merged(self, node: Node, depth: int) -> dict[str, tuple[Node, Node]]:
         """Entries that a `<<` brings in: from a mapping, or from a list of them, where the earlier wins."""
         self.spend(node, depth)
-        target = self.targets[node.start.index] if isinstance(node, Alias) else node
-        if isinstance(target, Mapping):
+        target = self.targets[node.start.index] if isinstance(node, AliasNode) else node
+        if isinstance(target, MappingNode):
             return self.entries(target, depth + 1)
-        if not isinstance(target, Sequence):
+        if not isinstance(target, SequenceNode):
             raise YamlFault(
                 "a merge key needs a mapping or a list of mappings",
                 node.start.line,
@@ -497,8 +497,8 @@ class _Constructor:
         return found
 
     def name(self, key: Node) -> str:
-        target = self.targets[key.start.index] if isinstance(key, Alias) else key
-        if not isinstance(target, Scalar):
+        target = self.targets[key.start.index] if isinstance(key, AliasNode) else key
+        if not isinstance(target, ScalarNode):
             raise YamlFault("a mapping's key must be a scalar", key.start.line, key.start.column)
         return target.value
 
@@ -506,7 +506,7 @@ class _Constructor:
 _TYPES: dict[str, type] = {"null": type(None), "bool": bool, "int": int, "float": float}
 
 
-def _value(node: Scalar) -> object:
+def _value(node: ScalarNode) -> object:
     """Resolve a scalar by its tag, else by its text; an unknown tag makes it text, a timestamp stays as written."""
     if node.tag is None:
         return node.value if node.style else plain(node.value)
@@ -523,7 +523,7 @@ def _value(node: Scalar) -> object:
     return value
 
 
-def _binary(node: Scalar) -> str:
+def _binary(node: ScalarNode) -> str:
     try:
         return base64.b64decode("".join(node.value.split()), validate=True).decode()
     except (binascii.Error, UnicodeDecodeError, ValueError) as fault:

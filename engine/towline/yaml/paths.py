@@ -17,11 +17,19 @@ from dataclasses import dataclass
 from towline.errors import ConfigError, RenderError
 from towline.suggest import close, swapped
 from towline.yaml.aliases import meant
-from towline.yaml.edit import Edit, own_value, spell
+from towline.yaml.edit import ValueEdit, own_value, spell
 from towline.yaml.embedded import text_of
-from towline.yaml.marks import Alias, Mapping, Node, Path, Scalar, Sequence, is_merge
+from towline.yaml.marks import (
+    AliasNode,
+    MappingNode,
+    Node,
+    Path,
+    ScalarNode,
+    SequenceNode,
+    is_merge,
+)
 from towline.yaml.scalar import Value
-from towline.yaml.source import Source
+from towline.yaml.source import YamlSource
 
 _PART = re.compile(
     r"\[(?P<index>[0-9]{1,6})\]|\[(?P<key>[^\[\]=]+)=(?P<text>[^\[\]]*)\]|(?P<dot>^|\.)?(?P<name>(?:[^\\.\[\]]|\\.)+)"
@@ -40,23 +48,23 @@ Step = str | int | Selector
 
 
 @dataclass(frozen=True, kw_only=True)
-class Place:
+class PathMatch:
     """How far a path leads in document `document` of `source`: `path` is there and is `node`, `missing` is not.
 
     `inside` are the texts of the file that it leads through: then `source` is the last of them, as
     a file of its own.
     """
 
-    source: Source
+    source: YamlSource
     document: int
     path: Path
     node: Node
     missing: tuple[Step, ...]
     inside: tuple[tuple[int, Path], ...] = ()
 
-    def edit(self, value: Value | None, *below: str, after: str = "") -> Edit:
+    def edit(self, value: Value | None, *below: str, after: str = "") -> ValueEdit:
         """The edit that gives `value` to the place, or to a key below it."""
-        return Edit(
+        return ValueEdit(
             document=self.document,
             path=(*self.path, *below),
             value=value,
@@ -93,8 +101,8 @@ def parse_dotted(text: str) -> tuple[Step, ...]:
 
 
 def find(
-    source: Source, steps: tuple[Step, ...], *, follow: bool = False, optional: bool = False
-) -> list[Place]:
+    source: YamlSource, steps: tuple[Step, ...], *, follow: bool = False, optional: bool = False
+) -> list[PathMatch]:
     """Every document's place that `steps` lead to whole, with `follow` by way of aliases; else the one that they lead farthest in.
 
     With `optional` all of those, if they are several. Raises ConfigError and RenderError.
@@ -120,7 +128,7 @@ def find(
 
 
 def _walks(
-    source: Source, inside: tuple[tuple[int, Path], ...], *, through: bool
+    source: YamlSource, inside: tuple[tuple[int, Path], ...], *, through: bool
 ) -> abc.Iterator[tuple[_Walk, Node]]:
     """A walk for each document with content, and its root."""
     for number, document in enumerate(source.documents):
@@ -133,20 +141,20 @@ def _walks(
 
 @dataclass(frozen=True)
 class _Walk:
-    source: Source
+    source: YamlSource
     document: int
     targets: abc.Mapping[int, Node]
     inside: tuple[tuple[int, Path], ...]
     through: bool
 
-    def follow(self, node: Node, path: Path, steps: tuple[Step, ...]) -> list[Place]:
+    def follow(self, node: Node, path: Path, steps: tuple[Step, ...]) -> list[PathMatch]:
         """As far as it goes; of a nested and a literal dotted key the one that goes farther, the nested one where both do.
 
         Several places only in documents of one text.
         """
-        if isinstance(node, Alias) and self.through:
+        if isinstance(node, AliasNode) and self.through:
             node = self.targets[node.start.index]
-        if isinstance(node, Alias):  # an edit refuses it, and says where the alias stands
+        if isinstance(node, AliasNode):  # an edit refuses it, and says where the alias stands
             return [
                 self._place(
                     node, (*path, *(step for step in steps if not isinstance(step, Selector))), ()
@@ -166,8 +174,8 @@ class _Walk:
             key=lambda way: len(way[0].missing),
         )
 
-    def _place(self, node: Node, path: Path, missing: tuple[Step, ...]) -> Place:
-        return Place(
+    def _place(self, node: Node, path: Path, missing: tuple[Step, ...]) -> PathMatch:
+        return PathMatch(
             source=self.source,
             document=self.document,
             path=path,
@@ -176,7 +184,7 @@ class _Walk:
             inside=self.inside,
         )
 
-    def _text_of(self, node: Node, path: Path, steps: tuple[Step, ...]) -> list[list[Place]]:
+    def _text_of(self, node: Node, path: Path, steps: tuple[Step, ...]) -> list[list[PathMatch]]:
         """Into a text that is YAML or JSON: a single line of prose may look like it, so there at least one step must be found."""
         text = text_of(self.source, node)
         if text is None:
@@ -185,7 +193,9 @@ class _Walk:
             inner = text.read()
         except RenderError:
             return []
-        if not all(isinstance(one.root, Mapping | Sequence | None) for one in inner.documents):
+        if not all(
+            isinstance(one.root, MappingNode | SequenceNode | None) for one in inner.documents
+        ):
             return []
         places = [
             place
@@ -199,7 +209,9 @@ class _Walk:
             text.node.style in "|>"
             or "\n" in inner.text
             or any(
-                one.root.flow for one in inner.documents if isinstance(one.root, Mapping | Sequence)
+                one.root.flow
+                for one in inner.documents
+                if isinstance(one.root, MappingNode | SequenceNode)
             )
         )
         return (
@@ -208,9 +220,9 @@ class _Walk:
             else []
         )
 
-    def _keys(self, node: Node, path: Path, steps: tuple[Step, ...]) -> list[list[Place]]:
-        found: list[list[Place]] = []
-        for length in range(1, len(steps) + 1 if isinstance(node, Mapping) else 0):
+    def _keys(self, node: Node, path: Path, steps: tuple[Step, ...]) -> list[list[PathMatch]]:
+        found: list[list[PathMatch]] = []
+        for length in range(1, len(steps) + 1 if isinstance(node, MappingNode) else 0):
             if not isinstance(steps[length - 1], str):
                 break
             key = ".".join(map(str, steps[:length]))
@@ -218,8 +230,8 @@ class _Walk:
             found += [self.follow(value, (*path, key), steps[length:])] if value is not None else []
         return found
 
-    def _items(self, node: Node, path: Path, steps: tuple[Step, ...]) -> list[list[Place]]:
-        items, first = (node.items if isinstance(node, Sequence) else ()), steps[0]
+    def _items(self, node: Node, path: Path, steps: tuple[Step, ...]) -> list[list[PathMatch]]:
+        items, first = (node.items if isinstance(node, SequenceNode) else ()), steps[0]
         if isinstance(first, Selector):
             chosen = [
                 number
@@ -242,25 +254,27 @@ class _Walk:
         value = meant(
             own_value(self.source, meant(item, self.targets), key, self.targets), self.targets
         )
-        return value.value if isinstance(value, Scalar) else None
+        return value.value if isinstance(value, ScalarNode) else None
 
 
-def check_missing(place: Place, wanted: str) -> tuple[str, ...]:
+def check_missing(place: PathMatch, wanted: str) -> tuple[str, ...]:
     """The keys that are missing for a path called `wanted`, where it is safe to add them; raises ConfigError and RenderError."""
     source, first = place.source, place.missing[0]
     where = source.where(place.node.start)
     there = (
-        [key.value for key, _ in place.node.pairs if isinstance(key, Scalar)]
-        if isinstance(place.node, Mapping)
+        [key.value for key, _ in place.node.pairs if isinstance(key, ScalarNode)]
+        if isinstance(place.node, MappingNode)
         else []
     )
-    if not all(isinstance(step, str) for step in place.missing) or isinstance(place.node, Sequence):
+    if not all(isinstance(step, str) for step in place.missing) or isinstance(
+        place.node, SequenceNode
+    ):
         raise ConfigError(
             f"{wanted} leads to an item that is not in {source.name}",
             where=where,
             hint="add it first, then its value can be set",
         )
-    if isinstance(place.node, Scalar) and place.node.value not in ("", "~", "null"):
+    if isinstance(place.node, ScalarNode) and place.node.value not in ("", "~", "null"):
         through = spell(place.path) if place.path else "the top of the file"
         raise ConfigError(
             f"{wanted} leads through {through}, which holds a text{_unread(source, place.node)}",
@@ -275,7 +289,7 @@ def check_missing(place: Place, wanted: str) -> tuple[str, ...]:
         )
     if (
         len(place.missing) > 1
-        and isinstance(place.node, Mapping)
+        and isinstance(place.node, MappingNode)
         and any(is_merge(key) for key, _ in place.node.pairs)
     ):
         raise RenderError(
@@ -286,7 +300,7 @@ def check_missing(place: Place, wanted: str) -> tuple[str, ...]:
     return tuple(map(str, place.missing))
 
 
-def _unread(source: Source, node: Scalar) -> str:
+def _unread(source: YamlSource, node: ScalarNode) -> str:
     """Why a text of several lines is not read as YAML, empty if it is."""
     text = text_of(source, node)
     try:

@@ -22,19 +22,19 @@ from towline.yaml.documents import LIMITS
 from towline.yaml.embedded import text_of
 from towline.yaml.marks import (
     Event,
-    Mapping,
+    MappingNode,
     Mark,
     Node,
-    Scalar,
+    ScalarNode,
     YamlFault,
     children,
     descendants,
     outline,
     parse,
 )
-from towline.yaml.marks import Sequence as Items
+from towline.yaml.marks import SequenceNode as Items
 from towline.yaml.scalar import Value, typed
-from towline.yaml.source import Source, is_json, masked
+from towline.yaml.source import YamlSource, is_json, masked
 
 _MANY = 10_000
 
@@ -55,7 +55,7 @@ class Patch:
 
 def replaced(node: Node, value: Value) -> Patch:
     """A node that becomes `value`; a text keeps anchor and tag of the one before."""
-    if isinstance(node, Scalar) and isinstance(value, str):
+    if isinstance(node, ScalarNode) and isinstance(value, str):
         return Patch(
             first=node.number,
             last=node.number + 1,
@@ -64,7 +64,7 @@ def replaced(node: Node, value: Value) -> Patch:
     return Patch(first=node.number, last=_behind(node), events=_events(value))
 
 
-def rewritten(node: Scalar, text: str) -> Patch:
+def rewritten(node: ScalarNode, text: str) -> Patch:
     """A scalar whose YAML or JSON was edited where it stands."""
     return Patch(
         first=node.number,
@@ -79,14 +79,16 @@ def removed(key: Node, value: Node) -> Patch:
     return Patch(first=key.number, last=_behind(value))
 
 
-def inserted(parent: Mapping | Items, number: int, key: str, value: Value) -> Patch:
+def inserted(parent: MappingNode | Items, number: int, key: str, value: Value) -> Patch:
     """A new pair, or an item where there is no key, behind pair or item `number` (-1: there is none yet)."""
-    below = [value for _, value in parent.pairs] if isinstance(parent, Mapping) else parent.items
+    below = (
+        [value for _, value in parent.pairs] if isinstance(parent, MappingNode) else parent.items
+    )
     place = parent.number + 1 if number < 0 else _behind(below[number])
     return Patch(first=place, last=place, events=(*(_events(key) if key else ()), *_events(value)))
 
 
-def proven(source: Source, patches: Sequence[Patch], text: str) -> bool:
+def proven(source: YamlSource, patches: Sequence[Patch], text: str) -> bool:
     """Whether `text` says what `source` says with the patches made, and nothing else; of JSON, to a parser of JSON too."""
     try:
         after = _After(text, masked(source.name, text))
@@ -103,7 +105,7 @@ class _After:
     masked: str
 
 
-def _proven(source: Source, patches: Sequence[Patch], after: _After) -> bool:
+def _proven(source: YamlSource, patches: Sequence[Patch], after: _After) -> bool:
     """A part that no patch changes is the same characters."""
     before, starts = source.documents, source.documents.starts_in(after.masked)
     if len(starts) != len(before.starts):
@@ -132,7 +134,7 @@ class _Part:
     end: int
 
 
-def _told(source: Source, part: _Part, after: _After) -> bool:
+def _told(source: YamlSource, part: _Part, after: _After) -> bool:
     """Whether the events of a part are those of before, but for what its patches change."""
     piece = after.masked[part.start : part.end]
     if source.strict and not (is_json(piece) and _read_alike(piece)):
@@ -209,7 +211,7 @@ def _events_of_json(value: Any) -> Iterator[Event]:
         )
 
 
-def _holds(source: Source, part: _Part, number: int, text: str, *, after: _After) -> bool:
+def _holds(source: YamlSource, part: _Part, number: int, text: str, *, after: _After) -> bool:
     """Whether the characters of the scalar that is event `number` of a part are the wanted ones, templates included."""
     documents = parse(
         after.masked[part.start : part.end], begin=Mark(part.start, 1, 1), limits=LIMITS
@@ -248,7 +250,7 @@ def _events(value: Value) -> tuple[Event, ...]:
 
 def _behind(node: Node) -> int:
     """The number of the first event behind a node: a collection has an end of its own."""
-    if not isinstance(node, Mapping | Items):
+    if not isinstance(node, MappingNode | Items):
         return node.number + 1
     below = children(node)
     return (_behind(below[-1]) if below else node.number + 1) + 1

@@ -20,9 +20,17 @@ from dataclasses import dataclass, replace
 import yaml
 
 from towline.errors import RenderError
-from towline.yaml.marks import BREAK, Alias, Mapping, Node, Scalar, Sequence, descendants
+from towline.yaml.marks import (
+    BREAK,
+    AliasNode,
+    MappingNode,
+    Node,
+    ScalarNode,
+    SequenceNode,
+    descendants,
+)
 from towline.yaml.plain_scalar import plain
-from towline.yaml.source import Source
+from towline.yaml.source import YamlSource
 
 _PLAIN = re.compile(
     r"(?:--?(?=[A-Za-z]))?[A-Za-z0-9_./](?:[A-Za-z0-9_./@+=~-]|:(?!\s|$)| (?=[A-Za-z0-9_./]))*"
@@ -53,7 +61,7 @@ def typed(text: str) -> bool:
     )
 
 
-def said(node: Scalar) -> str:
+def said(node: ScalarNode) -> str:
     """The text of a scalar; empty where it is null."""
     return "" if not node.style and not node.tag and plain(node.value) is None else node.value
 
@@ -69,7 +77,7 @@ def write(value: str, style: str = "") -> str:
     )
 
 
-def rewrite(value: str, old: Scalar, source: str) -> str:
+def rewrite(value: str, old: ScalarNode, source: str) -> str:
     """Write `value` in the style of `old`, whose own text is `source`: what follows the last line of a block scalar stays."""
     header = _BLOCK.match(source)
     if old.style not in ("|", ">") or not header:
@@ -135,9 +143,11 @@ class Layout:
         )
 
 
-def layout(source: Source, parent: Mapping | Sequence) -> Layout:
+def layout(source: YamlSource, parent: MappingNode | SequenceNode) -> Layout:
     """The layout of the entries of a collection."""
-    pairs = parent.pairs if isinstance(parent, Mapping) else [(item, item) for item in parent.items]
+    pairs = (
+        parent.pairs if isinstance(parent, MappingNode) else [(item, item) for item in parent.items]
+    )
     places = [
         parent.start.index + 1,
         *(place.index for first, last in pairs for place in (first.start, last.end)),
@@ -160,19 +170,19 @@ def layout(source: Source, parent: Mapping | Sequence) -> Layout:
     return Layout(json=json, comma=comma, colon=colon)
 
 
-def as_json(source: Source, parent: Node) -> bool:
+def as_json(source: YamlSource, parent: Node) -> bool:
     """Whether what stands in a collection is written as JSON: in a file that is JSON or called so, and beside keys that all are as JSON has them."""
-    if source.strict or not isinstance(parent, Mapping | Sequence) or not parent.flow:
+    if source.strict or not isinstance(parent, MappingNode | SequenceNode) or not parent.flow:
         return source.strict
-    keys = [key for key, _ in parent.pairs] if isinstance(parent, Mapping) else []
+    keys = [key for key, _ in parent.pairs] if isinstance(parent, MappingNode) else []
     return source.name.endswith(".json") or (
-        bool(keys) and all(isinstance(key, Scalar) and key.style == '"' for key in keys)
+        bool(keys) and all(isinstance(key, ScalarNode) and key.style == '"' for key in keys)
     )
 
 
-def _colon(source: Source, parent: Mapping | Sequence, *, json: bool) -> str:
+def _colon(source: YamlSource, parent: MappingNode | SequenceNode, *, json: bool) -> str:
     """What stands between key and value of the last pair, where the two may be as near."""
-    if not isinstance(parent, Mapping) or not parent.pairs:
+    if not isinstance(parent, MappingNode) or not parent.pairs:
         return ": "
     key, value = parent.pairs[-1]
     found = source.text[key.end.index : value.start.index]
@@ -192,14 +202,16 @@ class Splice:
     text: str
 
 
-def replacement(source: Source, node: Node, value: str, *, quoted: bool = False) -> Splice | None:
+def replacement(
+    source: YamlSource, node: Node, value: str, *, quoted: bool = False
+) -> Splice | None:
     """Change the characters of one scalar, or put it where an alias stands; None where it is that text already; raises RenderError.
 
     With `quoted` it stands in double quotes if it did in none.
     """
-    if isinstance(node, Alias):
+    if isinstance(node, AliasNode):
         return Splice(start=node.start.index, end=node.end.index, text=write(value))
-    if not isinstance(node, Scalar) or node.tag not in TEXT_TAGS:
+    if not isinstance(node, ScalarNode) or node.tag not in TEXT_TAGS:
         raise RenderError(
             "what is to be changed is no text",
             where=source.where(node.start),
@@ -230,24 +242,24 @@ def replacement(source: Source, node: Node, value: str, *, quoted: bool = False)
     return Splice(start=start, end=end, text=" " + text if glued else text)
 
 
-def says(node: Scalar, value: str) -> bool:
+def says(node: ScalarNode, value: str) -> bool:
     """Whether a scalar is the text `value` already, to every parser."""
     return node.value == value and bool(node.style or node.tag or not typed(value))
 
 
-def filling(source: Source, parent: Mapping, number: int, value: Value) -> Splice:
+def filling(source: YamlSource, parent: MappingNode, number: int, value: Value) -> Splice:
     """Put entries where a key has no value yet, or a map into an empty one; raises RenderError where it has one."""
     key, node = parent.pairs[number]
     if (
         isinstance(value, abc.Mapping)
-        and isinstance(node, Mapping)
+        and isinstance(node, MappingNode)
         and source.text[node.start.index : node.end.index] == "{}"
     ):
         return Splice(
             start=node.start.index, end=node.end.index, text=_laid(source, parent).text(value)
         )
     if (
-        not isinstance(node, Scalar)
+        not isinstance(node, ScalarNode)
         or node.style
         or node.tag
         or node.anchor
@@ -268,18 +280,18 @@ def filling(source: Source, parent: Mapping, number: int, value: Value) -> Splic
     return _below(source, node.end.index, _block(value, key.start.column - 1, _offset(source)))
 
 
-def _laid(source: Source, parent: Mapping) -> Layout:
+def _laid(source: YamlSource, parent: MappingNode) -> Layout:
     """The layout of what is written beside a key of `parent`: that of JSON, else on one line."""
     return layout(source, parent) if parent.flow else Layout()
 
 
 def insertion(
-    source: Source, parent: Mapping | Sequence, number: int, key: str, value: Value
+    source: YamlSource, parent: MappingNode | SequenceNode, number: int, key: str, value: Value
 ) -> Splice:
     """Insert `key: value`, or an item, behind pair or item `number` (-1: there is none yet); raises RenderError."""
     ends = (
         [pair[1].end.index for pair in parent.pairs]
-        if isinstance(parent, Mapping)
+        if isinstance(parent, MappingNode)
         else [item.end.index for item in parent.items]
     )
     if parent.flow:
@@ -293,7 +305,7 @@ def insertion(
             end=place,
             text=before + (style.pair(key, value) if key else style.text(value)),
         )
-    if isinstance(parent, Sequence):
+    if isinstance(parent, SequenceNode):
         gap = parent.items[0].start.index - parent.start.index - 1
         return _below(
             source,
@@ -315,7 +327,7 @@ def insertion(
     return _below(source, ends[number], lines)
 
 
-def deletion(source: Source, parent: Mapping, number: int) -> Splice:
+def deletion(source: YamlSource, parent: MappingNode, number: int) -> Splice:
     """Remove a key with its value: whole lines in a block mapping; raises RenderError."""
     key, value = parent.pairs[number]
     start, end = key.start.index, value.end.index
@@ -336,7 +348,7 @@ def deletion(source: Source, parent: Mapping, number: int) -> Splice:
 
 
 def _delete_between(
-    source: Source, before: tuple[int | None, int], after: tuple[int, int | None]
+    source: YamlSource, before: tuple[int | None, int], after: tuple[int, int | None]
 ) -> Splice:
     """Remove a pair of a flow mapping with the comma before it, else with the one behind it, wherever no comment is lost."""
     (previous, start), (end, following) = before, after
@@ -353,7 +365,7 @@ def _delete_between(
     )
 
 
-def _delete_first(source: Source, key: Node, value: Node, following: int | None) -> Splice:
+def _delete_first(source: YamlSource, key: Node, value: Node, following: int | None) -> Splice:
     """Remove the key that shares its line with a list's dash; comments between it and the next key stay."""
     text, start, end = source.text, key.start.index, value.end.index
     dashes = text[_line_start(text, start) : start]
@@ -380,7 +392,7 @@ def _whole_lines(text: str, start: int, end: int) -> Splice:
     )
 
 
-def _below(source: Source, index: int, lines: abc.Sequence[str]) -> Splice:
+def _below(source: YamlSource, index: int, lines: abc.Sequence[str]) -> Splice:
     """New lines below the one that holds what ends at `index`, its comment included."""
     if _at_line_start(source.text, index):
         return Splice(start=index, end=index, text="".join(line + source.newline for line in lines))
@@ -411,13 +423,13 @@ def _block(value: Value, indent: int, offset: int, gap: int = 1) -> list[str]:
     return lines
 
 
-def _offset(source: Source) -> int:
+def _offset(source: YamlSource) -> int:
     """How much deeper than their key the file's lists stand: as its first one, else not at all, as kustomize writes."""
     for document in source.documents:
         for node in descendants(document.root) if document.root else ():
-            for key, value in node.pairs if isinstance(node, Mapping) else ():
+            for key, value in node.pairs if isinstance(node, MappingNode) else ():
                 if (
-                    isinstance(value, Sequence)
+                    isinstance(value, SequenceNode)
                     and not value.flow
                     and value.start.line > key.start.line
                 ):

@@ -13,8 +13,8 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 from towline.errors import RenderError
-from towline.yaml.documents import LIMITS, Documents
-from towline.yaml.marks import BREAK, Mark, Node, Scalar, aliases
+from towline.yaml.documents import LIMITS, YamlDocuments
+from towline.yaml.marks import BREAK, Mark, Node, ScalarNode, aliases
 
 # Atomic, as everything here: read once forwards. A backslash outside of a text is that of a YAML
 # string around the template: "{{ f \"x\" }}".
@@ -46,7 +46,7 @@ _HALF = re.compile(r"\\u[dD][89a-fA-F][0-9A-Fa-f]{2}")
 
 
 @dataclass(frozen=True, kw_only=True)
-class Source:
+class YamlSource:
     """`masked` is `text` with every template replaced by as many other characters; positions of `documents` hold for both.
 
     A file that is JSON is `strict`: it stays JSON. `around` says where a place is in the file
@@ -56,7 +56,7 @@ class Source:
     name: str
     text: str
     masked: str
-    documents: Documents
+    documents: YamlDocuments
     strict: bool = False
     around: Callable[[Mark], str] | None = None
 
@@ -74,11 +74,11 @@ class Source:
         """The line of a place in the file."""
         return int(self.where(mark).rsplit(":", 2)[1])
 
-    def written(self, node: Scalar) -> str:
+    def written(self, node: ScalarNode) -> str:
         """A scalar's own characters, quotes included."""
         return self.text[node.start.index : node.end.index]
 
-    def shown(self, node: Scalar) -> str:
+    def shown(self, node: ScalarNode) -> str:
         """A scalar's value, or its characters where a template stands in them."""
         return (
             self.written(node) if self.templated(node.start.index, node.end.index) else node.value
@@ -98,7 +98,7 @@ class Source:
         return found.start() if found else len(self.text)
 
 
-def read(name: str, data: bytes) -> Source:
+def read(name: str, data: bytes) -> YamlSource:
     """Parse the content of the file `name`; raises RenderError with file, line and column."""
     try:
         text = data.decode()
@@ -109,7 +109,7 @@ def read(name: str, data: bytes) -> Source:
     return parsed(name, text)
 
 
-def parsed(name: str, text: str) -> Source:
+def parsed(name: str, text: str) -> YamlSource:
     """Parse the text of the file `name`; raises RenderError with file, line and column."""
     if len(text) > LIMITS.characters:
         raise RenderError(
@@ -119,8 +119,8 @@ def parsed(name: str, text: str) -> Source:
         )
     hidden = masked(name, text)
     strict = is_json(hidden) and ('"' in hidden or name.endswith(".json"))
-    return Source(
-        name=name, text=text, masked=hidden, documents=Documents(name, hidden), strict=strict
+    return YamlSource(
+        name=name, text=text, masked=hidden, documents=YamlDocuments(name, hidden), strict=strict
     )
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from towline.commands.build import change_request
-from towline.commands.build_context import circumstances
+from towline.commands.build_context import build_context
 from towline.commands.call import Call
 from towline.console import Console, Output
 from towline.contract import Build, Request
@@ -30,7 +30,7 @@ def call(folder: Path, environ: dict[str, str], *, requested: bool) -> Call:
 
 def test_a_build_is_known_by_its_request(tmp_path: Path) -> None:
     (tmp_path / "a.txt").write_text("")
-    found = circumstances(
+    found = build_context(
         call(tmp_path, {"GITHUB_ACTIONS": "true"}, requested=True),
         {"custom/x": 1},
         sign="CHANGE_ID",
@@ -43,7 +43,7 @@ def test_a_build_is_known_by_its_request(tmp_path: Path) -> None:
     )
     assert found.pipeline_environment == {"custom/x": 1}
     assert found.workspace.find("*.txt") == "a.txt"
-    found = circumstances(call(tmp_path, {}, requested=True), {})
+    found = build_context(call(tmp_path, {}, requested=True), {})
     assert (found.branch, found.change_request) == ("feature/x", False)
 
 
@@ -54,22 +54,22 @@ def test_a_build_without_request_is_known_by_its_variables(tmp_path: Path) -> No
     environ = {"JENKINS_URL": "j", "BRANCH_NAME": "PR-7", "CHANGE_ID": "7"}
     bare = replace(call(tmp_path, environ, requested=False), request=Request())
     for asked in (bare, replace(bare, requested=True)):
-        found = circumstances(asked, {}, sign=change_request(asked))
+        found = build_context(asked, {}, sign=change_request(asked))
         assert (found.branch, found.change_request, found.orchestrator) == ("", True, "Jenkins")
-    tagged = circumstances(replace(bare, environ={"GITLAB_CI": "true", "CI_COMMIT_TAG": "v1"}), {})
+    tagged = build_context(replace(bare, environ={"GITLAB_CI": "true", "CI_COMMIT_TAG": "v1"}), {})
     assert (tagged.branch, tagged.tag, tagged.change_request, tagged.orchestrator) == (
         "",
         "v1",
         False,
         "Unknown",
     )
-    assert circumstances(replace(bare, environ={}), {}).unknown
-    assert circumstances(replace(bare, environ={}), {}, branch="main").branch == "main"
+    assert build_context(replace(bare, environ={}), {}).unknown
+    assert build_context(replace(bare, environ={}), {}, branch="main").branch == "main"
 
 
 @pytest.mark.parametrize(("value", "allowed"), [("true", False), ("false", True), ("", True)])
 def test_the_agent_may_forbid_extensions(tmp_path: Path, value: str, allowed: bool) -> None:
-    found = circumstances(call(tmp_path, {"PIPER_DISABLE_EXTENSIONS": value}, requested=False), {})
+    found = build_context(call(tmp_path, {"PIPER_DISABLE_EXTENSIONS": value}, requested=False), {})
     assert (found.extensions, found.orchestrator) == (allowed, "Unknown")
 
 
@@ -88,6 +88,6 @@ def test_a_checkout_of_a_deployment_is_known_by_its_trailers(tmp_path: Path) -> 
     subprocess.run(["git", "init", "--quiet"], cwd=tmp_path, check=True)
     built = commit("a change")
     asked = call(tmp_path, {"PATH": os.environ["PATH"]}, requested=True)
-    assert not circumstances(asked, {}).deployment
+    assert not build_context(asked, {}).deployment
     commit(compose("Updated app", Provenance(deployment="app", source_commit=built)))
-    assert circumstances(asked, {}).deployment
+    assert build_context(asked, {}).deployment

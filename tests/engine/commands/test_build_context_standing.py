@@ -5,22 +5,24 @@ from typing import Any
 import pytest
 
 from towline.commands.build_context import standing_of
-from towline.config.documents import Documents, parse_document
+from towline.config.documents import ConfigDocuments, parse_document
 from towline.credential_hosts import Standing
 from towline.pipeline.branches import DefaultBranch
-from towline.pipeline.stages import Circumstances
-from towline.pipeline.workspace import Files
+from towline.pipeline.stages import BuildContext
+from towline.pipeline.workspace import WorkspaceFiles
 
 
 def standing(
     folder: Any, project: str = "", team: str = "", sign: str = "", **known: Any
 ) -> Standing:
-    documents = Documents(
+    documents = ConfigDocuments(
         defaults=(parse_document(team, "team.yml", trusted=True),),
         project=parse_document(project, "config.yml", trusted=False),
     )
     given = {"default": lambda: DefaultBranch(name="main", by="origin/HEAD"), **known}
-    return standing_of(documents, lambda: Circumstances(workspace=Files(folder), **given), sign)()
+    return standing_of(
+        documents, lambda: BuildContext(workspace=WorkspaceFiles(folder), **given), sign
+    )()
 
 
 @pytest.mark.parametrize(

@@ -15,7 +15,7 @@ from tests.fakes.authority import Authority
 from tests.fakes.images import ImageParts, make_image, make_index, missing, put, refer_to
 from tests.fakes.registry import FakeRegistry
 from towline.commands.copy import PARAMETERS
-from towline.config.layers import load_schema
+from towline.config.metadata import load_schema
 
 SECRET = "target-pass-word"
 

@@ -9,7 +9,7 @@ import pytest
 from tests.calls import configure
 from towline.commands import check_if_step_active, get_config, piper_flags
 from towline.commands.call import Call
-from towline.config.documents import Documents
+from towline.config.documents import ConfigDocuments
 from towline.console import Console, Output
 from towline.contract import Request
 from towline.errors import ConfigError
@@ -32,7 +32,7 @@ def call(folder: Path, *, stage: str = "", **environ: str) -> Call:
     )
 
 
-def names(documents: Documents) -> list[str]:
+def names(documents: ConfigDocuments) -> list[str]:
     return [document.name for document in (*documents.defaults, documents.project)]
 
 

@@ -17,7 +17,7 @@ from tests.fakes.vault_server import VaultServer
 from tests.trust import BRANCH, PRODUCTIVE
 from towline.commands.call import Call
 from towline.commands.vault_secrets import from_vault
-from towline.config.documents import Documents, parse_document
+from towline.config.documents import ConfigDocuments, parse_document
 from towline.config.layers import Inputs
 from towline.config.metadata import load_schema
 from towline.config.resolve import resolve
@@ -65,7 +65,7 @@ class Place:
             f"general: {{vaultServerUrl: '{server.url}', {general}}}\nsteps: {{imagePushToRegistry:"
             " {targetRegistryUrl: 'http://127.0.0.1:1'}}\n"
         )
-        self.documents = Documents(
+        self.documents = ConfigDocuments(
             defaults=(), project=parse_document(text, "config.yml", trusted=False)
         )
         self.call = Call(

@@ -18,7 +18,7 @@ from tests.trust import PRODUCTIVE
 from tests.vault_calls import AUDIENCE, take_jwt, take_pods
 from towline.commands.call import Call
 from towline.commands.vault_secrets import from_vault
-from towline.config.documents import Documents, parse_document
+from towline.config.documents import ConfigDocuments, parse_document
 from towline.config.layers import Inputs
 from towline.config.metadata import load_schema
 from towline.config.resolve import resolve
@@ -68,7 +68,7 @@ class World:
             console=Console(log),
             out=Output(io.StringIO()),
         )
-        documents = Documents(
+        documents = ConfigDocuments(
             defaults=(),
             project=parse_document(f"general: {{{project}}}", "config.yml", trusted=False),
         )

@@ -6,7 +6,15 @@ from typing import Any
 
 import pytest
 
-from towline.config.conditions import Answer, Decision, Scene, decide, parse, restrain, same
+from towline.config.conditions import (
+    Answer,
+    ConditionContext,
+    Decision,
+    decide,
+    parse,
+    restrain,
+    same,
+)
 from towline.config.merge import Setting
 from towline.errors import ConfigError
 
@@ -54,7 +62,7 @@ CONFIG: dict[str, object] = {
     "up": ["../x", "there.json"],
     "npmScriptsPackageJSONExcludes": ["old/**", 3],
 }
-SCENE = Scene(
+SCENE = ConditionContext(
     stage="Acceptance",
     step="deploy",
     config={key: setting(value) for key, value in CONFIG.items()},
@@ -82,7 +90,7 @@ SCENE = Scene(
 )
 
 
-def answer(condition: dict[str, Any], scene: Scene = SCENE) -> tuple[str, str]:
+def answer(condition: dict[str, Any], scene: ConditionContext = SCENE) -> tuple[str, str]:
     decision = decide([parse(condition, "stages.yaml:4")], scene)
     return decision.active, decision.why
 
@@ -402,7 +410,7 @@ def test_a_flag_decides_over_every_condition(
     )
 
 
-def flagged(flag: object, *, bare: bool = False) -> Scene:
+def flagged(flag: object, *, bare: bool = False) -> ConditionContext:
     return replace(SCENE, config={"deploy": setting(flag, "stage Acceptance")}, bare=bare)
 
 

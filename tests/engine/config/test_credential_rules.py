@@ -15,14 +15,14 @@ from towline.config.credential_rules import (
     secret_of,
     usable,
 )
-from towline.config.documents import Documents, parse_document
+from towline.config.documents import ConfigDocuments, parse_document
 from towline.config.layers import Inputs
 from towline.config.merge import Layer
 from towline.config.metadata import load_schema
 from towline.config.resolve import resolve
 from towline.config.schema import StepSchema
 from towline.config.settings import Settings
-from towline.credential_hosts import Rules
+from towline.credential_hosts import CredentialRules
 from towline.errors import ConfigError
 from towline.pipeline.environment import PipelineEnvironment
 
@@ -38,7 +38,7 @@ def settings(
     environ: Mapping[str, str] | None = None,
     **more: Any,
 ) -> Settings:
-    documents = Documents(
+    documents = ConfigDocuments(
         defaults=(parse_document(team, "team.yml", trusted=True),),
         project=parse_document(f"steps: {{{schema.name}: {{{project}}}}}", "c.yml", trusted=False),
     )
@@ -68,7 +68,7 @@ def test_the_rules_are_what_trusted_layers_say() -> None:
     )
     none = rules_of(settings("targetRegistryUrl: r"), lambda: PRODUCTIVE)
     assert (none.hosts, none.each, none.ids, none.strict, none.warn) == (
-        Rules(standing=none.standing).hosts,
+        CredentialRules(standing=none.standing).hosts,
         {},
         (),
         False,

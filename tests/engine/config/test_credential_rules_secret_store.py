@@ -4,11 +4,11 @@ import pytest
 
 from tests.trust import BRANCH, PRODUCTIVE, REQUEST
 from towline.config.credential_rules import store_word
-from towline.config.documents import Documents, parse_document
+from towline.config.documents import ConfigDocuments, parse_document
 from towline.config.layers import Inputs, ordered, settled
 from towline.config.metadata import load_schema
 from towline.config.settings import Settings
-from towline.credential_hosts import Rules, Standing, Word
+from towline.credential_hosts import CredentialRules, Standing, Word
 from towline.errors import CredentialError
 
 TEAMS = "jenkinsUrl: 'https://jenkins.example/job/team/'"
@@ -31,7 +31,7 @@ def said(
     defaults = parse_document(
         f"steps: {{vaultRotateSecretId: {{{team}}}}}", "team.yml", trusted=True
     )
-    documents = Documents(
+    documents = ConfigDocuments(
         defaults=(defaults,),
         project=parse_document(
             f"steps: {{vaultRotateSecretId: {{{project}}}}}", "config.yml", trusted=False
@@ -43,7 +43,7 @@ def said(
     schema = load_schema("vaultRotateSecretId")
     layers = ordered(schema, inputs)
     return store_word(
-        Rules(strict=strict, warn=warn, standing=lambda: standing),
+        CredentialRules(strict=strict, warn=warn, standing=lambda: standing),
         Settings(schema, settled(schema, layers), layers),
     )
 

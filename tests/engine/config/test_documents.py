@@ -9,7 +9,13 @@ from pathlib import Path
 import pytest
 
 from tests.fakes.serve import Answer, LoopbackServer, Request
-from towline.config.documents import Document, Documents, parse_document, read_documents, stage_name
+from towline.config.documents import (
+    ConfigDocument,
+    ConfigDocuments,
+    parse_document,
+    read_documents,
+    stage_name,
+)
 from towline.errors import ConfigError
 
 
@@ -24,7 +30,7 @@ def put(workspace: Path, text: str, name: str = ".pipeline/config.yml") -> Path:
     return workspace
 
 
-def names(documents: Documents) -> list[str]:
+def names(documents: ConfigDocuments) -> list[str]:
     return [document.name for document in documents.defaults]
 
 
@@ -311,7 +317,7 @@ def test_what_is_no_file_says_what_it_is(workspace: Path) -> None:
 
 def test_a_place_without_a_mark_is_that_of_what_is_around_it() -> None:
     document = parse_document("general:\n  a: 1\n", "f", trusted=True)
-    nothing = Document(name="config.yml", trusted=False, content={}, marks={})
+    nothing = ConfigDocument(name="config.yml", trusted=False, content={}, marks={})
     assert (document.where("general", "b"), document.where("steps", "s"), nothing.where("x")) == (
         "f:1",
         "f:1",

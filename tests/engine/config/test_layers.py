@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from towline.config.documents import Documents, parse_document
+from towline.config.documents import ConfigDocuments, parse_document
 from towline.config.layers import Inputs, effective, mentions, ordered, unfiltered
 from towline.config.merge import Layer, fold
 from towline.config.metadata import load_schema
@@ -54,7 +54,7 @@ SCHEMA = parse(
 
 
 def inputs(project: str = "", *defaults: str) -> Inputs:
-    documents = Documents(
+    documents = ConfigDocuments(
         defaults=tuple(
             parse_document(text, f"team{number}.yml", trusted=True)
             for number, text in enumerate(defaults)

@@ -7,11 +7,11 @@ import pytest
 from towline.config.documents import read_yaml
 from towline.config.piper_metadata import parse
 from towline.config.schema import (
-    Alias,
     ConditionalDefault,
+    ParameterAlias,
     Requirement,
-    Source,
     StepSchema,
+    ValueSource,
     VaultReference,
 )
 from towline.errors import ConfigError
@@ -70,7 +70,7 @@ def test_pipers_metadata_becomes_a_schema() -> None:
     )
     assert (schema.containers, schema.sidecars) == (({"image": "a:1"},), ({"image": "b:1"},))
     assert schema.credentials[0].name == "paintCredentialsId"
-    assert schema.credentials[0].aliases == (Alias(name="oldId", deprecated=True),)
+    assert schema.credentials[0].aliases == (ParameterAlias(name="oldId", deprecated=True),)
 
 
 def test_a_parameter_keeps_everything_that_counts() -> None:
@@ -83,10 +83,10 @@ def test_a_parameter_keeps_everything_that_counts() -> None:
         True,
     )
     assert (colour.aliases, colour.possible_values) == (
-        (Alias(name="color", deprecated=True), Alias(name="a/b")),
+        (ParameterAlias(name="color", deprecated=True), ParameterAlias(name="a/b")),
         ("red", "1", "true"),
     )
-    assert colour.sources == (Source(pipeline_environment="custom/colour"),)
+    assert colour.sources == (ValueSource(pipeline_environment="custom/colour"),)
     assert colour.vault == VaultReference(secret="paintVaultSecretName", default="paint", file=True)
     assert colour.mandatory_if == (
         Requirement(parameter="tool", values=("brush",)),

@@ -4,12 +4,12 @@ from typing import Any
 
 import pytest
 
-from towline.config.documents import Documents, parse_document
+from towline.config.documents import ConfigDocuments, parse_document
 from towline.config.layers import Inputs, effective
 from towline.config.metadata import PROGRAM_KEYS, vault_schema
 from towline.config.program_credentials import (
     Held,
-    Wanted,
+    WantedCredential,
     asked,
     check,
     found_of,
@@ -17,7 +17,7 @@ from towline.config.program_credentials import (
     with_keys,
 )
 from towline.config.schema import StepSchema
-from towline.config.vault_lookup import Plan, plan
+from towline.config.vault_lookup import VaultLookup, plan
 from towline.errors import ConfigError
 
 ROOTS = "vaultServerUrl: http://localhost, vaultBasePath: kv, vaultPipelineName: shop"
@@ -25,7 +25,7 @@ STEP = with_keys(StepSchema(name="npmExecuteScripts", description="", parameters
 
 
 def inputs(general: str, team: str = "", *, more: str = "", **others: Any) -> Inputs:
-    documents = Documents(
+    documents = ConfigDocuments(
         defaults=(parse_document(team, "team.yml", trusted=True),) if team else (),
         project=parse_document(
             f"general: {{{ROOTS}, {general}}}\n{more}", "config.yml", trusted=False
@@ -40,7 +40,7 @@ def inputs(general: str, team: str = "", *, more: str = "", **others: Any) -> In
     return Inputs(stage="Release", documents=documents, **{**empty, **others})
 
 
-def planned(general: str, team: str = "", **others: Any) -> Plan:
+def planned(general: str, team: str = "", **others: Any) -> VaultLookup:
     given = inputs(general, team, **others)
     assert check(effective(STEP, given))
     found = plan(STEP, vault_schema(), given, ask=asked)
@@ -48,8 +48,10 @@ def planned(general: str, team: str = "", **others: Any) -> Plan:
     return found
 
 
-def wanted(general: str, **others: Any) -> tuple[Wanted, ...]:
-    return tuple(one for one in planned(general, **others).questions if isinstance(one, Wanted))
+def wanted(general: str, **others: Any) -> tuple[WantedCredential, ...]:
+    return tuple(
+        one for one in planned(general, **others).questions if isinstance(one, WantedCredential)
+    )
 
 
 def made(
@@ -71,7 +73,7 @@ def test_the_keys_are_those_that_a_call_may_pass_along() -> None:
 
 def test_general_credentials_are_looked_for_below_the_roots_of_parameters() -> None:
     assert wanted("vaultCredentialPath: app, vaultCredentialKeys: [user, pass]") == (
-        Wanted(
+        WantedCredential(
             parameter="app",
             paths=("kv/shop/app", "kv/GROUP-SECRETS/app"),
             fields=("user", "pass"),

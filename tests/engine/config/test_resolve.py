@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from towline.config.documents import Documents, parse_document
+from towline.config.documents import ConfigDocuments, parse_document
 from towline.config.layers import Inputs
 from towline.config.metadata import load_schema
 from towline.config.resolve import check, resolve, secrets_in_files
@@ -34,7 +34,7 @@ PUSHED = {
 
 
 def inputs(project: str = SEED, *defaults: str, stage: str = "Build", **others: Any) -> Inputs:
-    documents = Documents(
+    documents = ConfigDocuments(
         defaults=tuple(parse_document(text, "team.yml", trusted=True) for text in defaults),
         project=parse_document(project, ".pipeline/config.yml", trusted=False),
     )

@@ -4,14 +4,14 @@ from typing import Any
 
 import pytest
 
-from towline.config.layers import all_schemas
+from towline.config.metadata import all_schemas
 from towline.config.schema import (
-    Alias,
     ConditionalDefault,
+    ParameterAlias,
     Requirement,
     Rule,
-    Source,
     StepSchema,
+    ValueSource,
     VaultReference,
     as_text,
     parse,
@@ -39,10 +39,10 @@ def test_metadata_becomes_a_schema() -> None:
     ).parameters[0]
     assert one(type="integer", minimum=0).parameters[0].minimum == 0
     assert parameter.aliases == (
-        Alias(name="color", deprecated=True),
-        Alias(name="hue", scope=("STEPS",)),
+        ParameterAlias(name="color", deprecated=True),
+        ParameterAlias(name="hue", scope=("STEPS",)),
     )
-    assert parameter.sources == (Source(pipeline_environment="custom/colour", over="GENERAL"),)
+    assert parameter.sources == (ValueSource(pipeline_environment="custom/colour", over="GENERAL"),)
     assert (
         parameter.default,
         parameter.possible_values,

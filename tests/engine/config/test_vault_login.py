@@ -6,11 +6,11 @@ from dataclasses import replace
 import pytest
 
 from tests.trust import BRANCH, PRODUCTIVE, REQUEST, addressees
-from towline.config.documents import Documents, parse_document
+from towline.config.documents import ConfigDocuments, parse_document
 from towline.config.layers import Inputs
 from towline.config.metadata import load_schema, vault_schema
 from towline.config.vault_login import bindable, clean, credential_of, lacking, login_of, role_of
-from towline.config.vault_lookup import Plan, admit, plan
+from towline.config.vault_lookup import VaultLookup, admit, plan
 from towline.credential_hosts import Standing
 from towline.errors import ConfigError, CredentialError
 from towline.vault.logins import (
@@ -29,9 +29,9 @@ from towline.vault.logins import (
 SERVER = "vaultServerUrl: 'https://vault.example', vaultPath: kv/a"
 
 
-def planned(project: str, team: str = "", environ: Mapping[str, str] | None = None) -> Plan:
+def planned(project: str, team: str = "", environ: Mapping[str, str] | None = None) -> VaultLookup:
     defaults = parse_document(f"general: {{{team}}}", "team.yml", trusted=True)
-    documents = Documents(
+    documents = ConfigDocuments(
         defaults=(defaults,),
         project=parse_document(f"general: {{{project}}}", "config.yml", trusted=False),
     )
@@ -54,7 +54,7 @@ def chosen(
     *,
     there: tuple[str, ...] = (JWT_VARIABLE,),
     environ: Mapping[str, str] | None = None,
-) -> tuple[Plan, VaultLogin]:
+) -> tuple[VaultLookup, VaultLogin]:
     found = planned(project, team, environ)
     login = login_of(found.settings, there)
     assert login is not None
@@ -444,7 +444,7 @@ def test_authorities_of_other_steps_are_none_of_vaults_and_no_fault_there() -> N
     )
     step = replace(load_schema("imagePushToRegistry"), name="build", aliases=())
     for trusted in (False, True):
-        documents = Documents(
+        documents = ConfigDocuments(
             defaults=(), project=parse_document(text, "config.yml", trusted=trusted)
         )
         found = plan(

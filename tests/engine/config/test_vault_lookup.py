@@ -8,15 +8,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.trust import BRANCH, PRODUCTIVE, REQUEST, addressees
-from towline.config.documents import Documents, parse_document
+from towline.config.documents import ConfigDocuments, parse_document
 from towline.config.layers import Inputs
 from towline.config.metadata import PROGRAM_KEYS, VAULT_KEYS, load_schema, vault_keys, vault_schema
 from towline.config.schema import StepSchema, parse
 from towline.config.vault_lookup import (
-    Answer,
-    Plan,
-    Question,
-    Server,
+    VaultAnswer,
+    VaultLookup,
+    VaultQuestion,
+    VaultServer,
     admit,
     answers,
     interpolate,
@@ -70,7 +70,7 @@ ON = "vaultServerUrl: http://127.0.0.1:8200, vaultPath: secret/team"
 def inputs(
     general: str, team: str = "", *, stage: str = "Release", more: str = "", **others: Any
 ) -> Inputs:
-    documents = Documents(
+    documents = ConfigDocuments(
         defaults=(parse_document(team, "team.yml", trusted=True),) if team else (),
         project=parse_document(f"general: {{{general}}}\n{more}", "config.yml", trusted=False),
     )
@@ -83,13 +83,13 @@ def inputs(
     return Inputs(stage=stage, documents=documents, **{**empty, **others})
 
 
-def planned(general: str, team: str = "", *, step: StepSchema = STEP, **others: Any) -> Plan:
+def planned(general: str, team: str = "", *, step: StepSchema = STEP, **others: Any) -> VaultLookup:
     found = plan(step, vault_schema(), inputs(general, team, **others))
     assert found is not None
     return found
 
 
-def paths(found: Plan, parameter: str = "user") -> tuple[str, ...]:
+def paths(found: VaultLookup, parameter: str = "user") -> tuple[str, ...]:
     return next(question.paths for question in found.questions if question.parameter == parameter)
 
 
@@ -98,10 +98,12 @@ def paths(found: Plan, parameter: str = "user") -> tuple[str, ...]:
 
 def test_the_two_questions_of_a_login_name_paths_and_fields() -> None:
     found = planned(ON)
-    assert found.server == Server(url="http://127.0.0.1:8200", namespace="", origin="config.yml:1")
+    assert found.server == VaultServer(
+        url="http://127.0.0.1:8200", namespace="", origin="config.yml:1"
+    )
     assert found.questions == (
-        Question(parameter="user", paths=("secret/team/deploy",), fields=("user",)),
-        Question(
+        VaultQuestion(parameter="user", paths=("secret/team/deploy",), fields=("user",)),
+        VaultQuestion(
             parameter="password",
             paths=("secret/team/deploy",),
             fields=("password", "token", "deep/key"),
@@ -175,7 +177,7 @@ def test_the_secrets_name_comes_from_every_section_and_the_call(
 
 def test_a_secret_that_a_parameter_of_the_step_names_may_be_a_file() -> None:
     found = planned(ON, more="steps: {deploy: {configName: kube}}")
-    assert found.questions[-1] == Question(
+    assert found.questions[-1] == VaultQuestion(
         parameter="config", paths=("secret/team/kube",), fields=("config",), file=True
     )
 
@@ -210,7 +212,7 @@ def test_the_call_and_the_agent_count_more_than_the_project() -> None:
         environ={"PIPER_vaultServerUrl": "http://localhost:1/", "PIPER_vaultNamespace": "/ns/"},
     )
     assert paths(found) == ("call/deploy",)
-    assert found.server == Server(
+    assert found.server == VaultServer(
         url="http://localhost:1", namespace="ns", origin="PIPER_vaultServerUrl"
     )
 
@@ -552,11 +554,13 @@ def test_what_is_no_url_of_a_server_is_a_fault_that_does_not_repeat_it(url: str)
 
 # ---- answers
 
-USER = Question(parameter="user", paths=("a", "b"), fields=("user",))
-PASSWORD = Question(parameter="password", paths=("a", "b"), fields=("password", "token"))
+USER = VaultQuestion(parameter="user", paths=("a", "b"), fields=("user",))
+PASSWORD = VaultQuestion(parameter="password", paths=("a", "b"), fields=("password", "token"))
 
 
-def asked(stored: dict[str, dict[str, str]], *wanted: Question) -> tuple[list[Answer], list[str]]:
+def asked(
+    stored: dict[str, dict[str, str]], *wanted: VaultQuestion
+) -> tuple[list[VaultAnswer], list[str]]:
     read: list[str] = []
 
     def reader(path: str) -> dict[str, str]:
@@ -568,7 +572,9 @@ def asked(stored: dict[str, dict[str, str]], *wanted: Question) -> tuple[list[An
 
 def test_the_first_path_with_a_value_wins_and_the_rest_is_not_read() -> None:
     found, read = asked({"a": {"user": "me"}, "b": {"user": "you"}}, USER)
-    assert found == [Answer(parameter="user", value="me", origin="Vault a field user", file=False)]
+    assert found == [
+        VaultAnswer(parameter="user", value="me", origin="Vault a field user", file=False)
+    ]
     assert read == ["a"]
 
 

@@ -69,7 +69,7 @@ def test_a_server_that_knows_no_partial_clones_may_send_more(
     repository = opened()
     entries = {entry.path: entry for entry in repository.listing(repository.fetch("main").commit)}
     assert repository.read([entries["small"]]) == {"small": b"1"}
-    monkeypatch.setattr(limits, "WHOLE", replace(limits.WHOLE, file_size=3 * MIB))
+    monkeypatch.setattr(limits, "WHOLE", replace(limits.WHOLE_STEP, file_size=3 * MIB))
     with pytest.raises(GitError, match="3 MiB on disk"):
         opened().fetch("main")
 

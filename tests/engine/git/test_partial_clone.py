@@ -12,10 +12,10 @@ import pytest
 
 from tests.fakes.git_server import GitServer
 from towline.errors import ConfigError, GitError, GitUnreachable
-from towline.git.partial_clone import Copy, Missing, OutOfScope
+from towline.git.partial_clone import Missing, OutOfScope, PartialClone
 from towline.git.program import Program
 from towline.git.remote import parse_remote
-from towline.git.sparse import WHOLE, scope_of
+from towline.git.sparse import WHOLE_TREE, scope_of
 from towline.retry import Clock, Deadline
 
 FILES: Mapping[str, bytes | tuple[bytes, int]] = {
@@ -41,7 +41,7 @@ def copy(
     environ: Mapping[str, str],
     slept: list[float],
     said: list[str],
-) -> Copy:
+) -> PartialClone:
     server.create("demo", FILES)
     remote = parse_remote(server.url("demo"))
     git = Program(
@@ -51,22 +51,22 @@ def copy(
         environ=environ,
         deadline=Deadline.after(60, Clock(sleep=slept.append)),
     )
-    return Copy(git, remote, folder=temporary, say=said.append)
+    return PartialClone(git, remote, folder=temporary, say=said.append)
 
 
-def paths(copy: Copy) -> list[str]:
+def paths(copy: PartialClone) -> list[str]:
     """The files that the copy lists."""
     return [entry.path for entry in copy.listing(copy.branches()["main"]) if entry.kind == "blob"]
 
 
-def test_the_whole_is_listed_in_three_requests(server: GitServer, copy: Copy) -> None:
-    copy.clone("", WHOLE)
+def test_the_whole_is_listed_in_three_requests(server: GitServer, copy: PartialClone) -> None:
+    copy.clone("", WHOLE_TREE)
     assert paths(copy) == sorted(FILES)
     assert len(server.requests) == 3
 
 
 def test_a_files_folder_costs_one_fetch_more_and_shows_what_is_beside_it_and_above(
-    server: GitServer, copy: Copy
+    server: GitServer, copy: PartialClone
 ) -> None:
     copy.clone("main", scope_of(["out/stage/app.yaml"]))
     assert paths(copy) == ["README", "out/stage/app.yaml", "out/stage/link"]
@@ -76,13 +76,13 @@ def test_a_files_folder_costs_one_fetch_more_and_shows_what_is_beside_it_and_abo
     assert len(server.requests) == 5
 
 
-def test_a_file_at_the_root_costs_nothing_more(server: GitServer, copy: Copy) -> None:
+def test_a_file_at_the_root_costs_nothing_more(server: GitServer, copy: PartialClone) -> None:
     copy.clone("", scope_of(["README"]))
     assert paths(copy) == ["README"]
     assert len(server.requests) == 3
 
 
-def test_a_chart_comes_with_all_that_is_below_it(server: GitServer, copy: Copy) -> None:
+def test_a_chart_comes_with_all_that_is_below_it(server: GitServer, copy: PartialClone) -> None:
     copy.clone("", scope_of(["charts/app/**", "out/stage/app.yaml", "values/new.yaml"]))
     assert paths(copy) == [
         "README",
@@ -94,13 +94,13 @@ def test_a_chart_comes_with_all_that_is_below_it(server: GitServer, copy: Copy) 
     assert len(server.requests) == 5
 
 
-def test_a_folder_that_is_not_there_or_is_a_file_is_just_not_listed(copy: Copy) -> None:
+def test_a_folder_that_is_not_there_or_is_a_file_is_just_not_listed(copy: PartialClone) -> None:
     copy.clone("", scope_of(["README/x.yaml", "nowhere/at/all.yaml", "gone/**"]))
     assert paths(copy) == ["README"]
 
 
 def test_a_submodule_and_a_name_that_is_no_text_are_listed_as_what_they_are(
-    server: GitServer, copy: Copy
+    server: GitServer, copy: PartialClone
 ) -> None:
     bare = server.folder / "demo.git"
     commit = server.git("rev-parse", "main", repository=bare).strip()
@@ -114,7 +114,7 @@ def test_a_submodule_and_a_name_that_is_no_text_are_listed_as_what_they_are(
     "filters", ["uploadpackfilter.combine.allow", "uploadpackfilter.tree.allow"]
 )
 def test_a_server_that_leaves_out_only_files_is_asked_for_all_folders(
-    server: GitServer, copy: Copy, filters: str, slept: list[float], said: list[str]
+    server: GitServer, copy: PartialClone, filters: str, slept: list[float], said: list[str]
 ) -> None:
     server.git("config", filters, "false", repository=server.folder / "demo.git")
     copy.clone("", scope_of(["out/stage/app.yaml"]))
@@ -123,7 +123,7 @@ def test_a_server_that_leaves_out_only_files_is_asked_for_all_folders(
 
 
 def test_a_server_that_leaves_out_nothing_is_asked_for_all_and_it_is_said(
-    server: GitServer, copy: Copy, slept: list[float], said: list[str]
+    server: GitServer, copy: PartialClone, slept: list[float], said: list[str]
 ) -> None:
     server.git("config", "uploadpackfilter.allow", "false", repository=server.folder / "demo.git")
     copy.clone("", scope_of(["out/stage/app.yaml"]))
@@ -134,7 +134,7 @@ def test_a_server_that_leaves_out_nothing_is_asked_for_all_and_it_is_said(
 
 
 def test_a_server_without_filters_at_all_sends_everything_and_it_is_said(
-    server: GitServer, copy: Copy, said: list[str]
+    server: GitServer, copy: PartialClone, said: list[str]
 ) -> None:
     server.git("config", "uploadpack.allowFilter", "false", repository=server.folder / "demo.git")
     copy.clone("", scope_of(["out/stage/app.yaml"]))
@@ -151,9 +151,9 @@ def test_a_server_without_filters_at_all_sends_everything_and_it_is_said(
 
 
 def test_an_old_server_that_gives_out_branches_only_is_out_of_scope_until_all_is_fetched(
-    server: GitServer, copy: Copy
+    server: GitServer, copy: PartialClone
 ) -> None:
-    copy.clone("", WHOLE)
+    copy.clone("", WHOLE_TREE)
     entry = next(entry for entry in copy.listing(copy.branches()["main"]) if entry.path == "README")
     # what both sides fall back to
     (copy.place / "config").write_text(
@@ -161,11 +161,11 @@ def test_an_old_server_that_gives_out_branches_only_is_out_of_scope_until_all_is
     )
     with pytest.raises(OutOfScope, match="whole branches only"):
         copy.bring([entry.oid])
-    copy.clone("", WHOLE)
+    copy.clone("", WHOLE_TREE)
     assert copy.contents([entry.oid]) == {entry.oid: b"hello"}
 
 
-def test_a_branch_is_read_again_with_what_came_since(server: GitServer, copy: Copy) -> None:
+def test_a_branch_is_read_again_with_what_came_since(server: GitServer, copy: PartialClone) -> None:
     copy.clone("", scope_of(["out/stage/app.yaml"]))
     last = server.add("demo", {"out/stage/new.yaml": b"n: 3"})
     assert copy.fetch("refs/heads/main") == last
@@ -173,7 +173,7 @@ def test_a_branch_is_read_again_with_what_came_since(server: GitServer, copy: Co
 
 
 def test_the_plain_repository_never_asks_for_what_was_left_out(
-    server: GitServer, copy: Copy
+    server: GitServer, copy: PartialClone
 ) -> None:
     copy.clone("", scope_of(["out/stage/app.yaml"]))
     server.requests.clear()
@@ -194,13 +194,13 @@ MANY: Mapping[str, bytes | tuple[bytes, int]] = {
 }
 
 
-def oid(copy: Copy, path: str) -> str:
+def oid(copy: PartialClone, path: str) -> str:
     """The object at `path`."""
     return next(entry.oid for entry in copy.listing(copy.branches()["main"]) if entry.path == path)
 
 
 def test_of_many_folders_the_one_that_is_wanted_brings_its_small_files_along(
-    server: GitServer, copy: Copy
+    server: GitServer, copy: PartialClone
 ) -> None:
     server.add("demo", MANY)
     copy.clone("", scope_of(["apps/7/app.yaml"]))
@@ -213,7 +213,9 @@ def test_of_many_folders_the_one_that_is_wanted_brings_its_small_files_along(
     assert len(server.requests) == 7
 
 
-def test_of_few_folders_the_files_come_when_they_are_wanted(server: GitServer, copy: Copy) -> None:
+def test_of_few_folders_the_files_come_when_they_are_wanted(
+    server: GitServer, copy: PartialClone
+) -> None:
     copy.clone("", scope_of(["out/stage/app.yaml"]))
     file = oid(copy, "out/stage/app.yaml")
     assert len(server.requests) == 5
@@ -222,7 +224,7 @@ def test_of_few_folders_the_files_come_when_they_are_wanted(server: GitServer, c
 
 
 def test_a_server_that_does_not_look_at_sizes_is_asked_for_the_folder_alone(
-    server: GitServer, copy: Copy, slept: list[float]
+    server: GitServer, copy: PartialClone, slept: list[float]
 ) -> None:
     server.add("demo", MANY)
     server.git(
@@ -237,17 +239,17 @@ def test_a_server_that_does_not_look_at_sizes_is_asked_for_the_folder_alone(
     assert slept == []
 
 
-def test_an_object_that_nobody_has_is_a_fault(copy: Copy) -> None:
-    copy.clone("", WHOLE)
+def test_an_object_that_nobody_has_is_a_fault(copy: PartialClone) -> None:
+    copy.clone("", WHOLE_TREE)
     with pytest.raises(GitUnreachable):
         copy.bring(["12" * 20])
     with pytest.raises(GitUnreachable):
         copy.contents(["12" * 20])
 
 
-def test_many_contents_come_apart_again(server: GitServer, copy: Copy) -> None:
+def test_many_contents_come_apart_again(server: GitServer, copy: PartialClone) -> None:
     server.add("demo", {"empty": b"", "lines": b"\n\n a blob 3\n", "noise": os.urandom(1000)})
-    copy.clone("", WHOLE)
+    copy.clone("", WHOLE_TREE)
     oids = {
         entry.path: entry.oid
         for entry in copy.listing(copy.branches()["main"])
@@ -261,29 +263,29 @@ def test_many_contents_come_apart_again(server: GitServer, copy: Copy) -> None:
     )
 
 
-def test_what_is_not_there_is_told_apart(server: GitServer, copy: Copy) -> None:
+def test_what_is_not_there_is_told_apart(server: GitServer, copy: PartialClone) -> None:
     with pytest.raises(Missing, match="there is no branch 'stage'"):
-        copy.clone("stage", WHOLE)
+        copy.clone("stage", WHOLE_TREE)
     server.git("symbolic-ref", "HEAD", "refs/heads/gone", repository=server.folder / "demo.git")
-    copy.clone("", WHOLE)
+    copy.clone("", WHOLE_TREE)
     with pytest.raises(ConfigError, match="HEAD names no branch"):
         copy.explain("")
 
 
 def test_a_clone_that_fails_for_another_reason_is_not_put_down_to_the_branch(
-    server: GitServer, copy: Copy, slept: list[float]
+    server: GitServer, copy: PartialClone, slept: list[float]
 ) -> None:
     # the pack breaks off; the branches are looked at
     answers: list[int | str | None] = [None, None, "cut", None, None]
     server.fault = lambda _method, _path: answers.pop(0) if answers else None
-    assert list(copy.clone("", WHOLE)) == ["main"]
+    assert list(copy.clone("", WHOLE_TREE)) == ["main"]
     assert len(slept) == 1
 
 
 def test_an_empty_repository_names_the_branch_that_it_would_have(
-    server: GitServer, copy: Copy
+    server: GitServer, copy: PartialClone
 ) -> None:
     server.git("update-ref", "-d", "refs/heads/main", repository=server.folder / "demo.git")
     server.git("symbolic-ref", "HEAD", "refs/heads/trunk", repository=server.folder / "demo.git")
-    assert copy.clone("", WHOLE) == {}
+    assert copy.clone("", WHOLE_TREE) == {}
     assert copy.unborn() == "trunk"

@@ -13,7 +13,7 @@ import pytest
 from tests.fakes.git_server import GitServer
 from tests.fakes.names import Names
 from towline.errors import ConfigError
-from towline.git.program import Program, Server
+from towline.git.program import PinnedServer, Program
 from towline.git.remote import parse_remote
 from towline.retry import Clock, Deadline
 from towline.secret import Login
@@ -22,8 +22,8 @@ LOGIN = Login(username="ann", password=secrets.token_hex(8), origin="PIPER_passw
 METADATA = ("169.254.169.254", "fe80::1", "168.63.129.16", "fd00:ec2::254", "::ffff:a9fe:a9fe")
 
 
-def server(folder: Path, url: str, **environ: str) -> Server:
-    return Server(parse_remote(url), environ, settings=folder / "settings")
+def server(folder: Path, url: str, **environ: str) -> PinnedServer:
+    return PinnedServer(parse_remote(url), environ, settings=folder / "settings")
 
 
 def program(folder: Path, url: str) -> Program:

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from towline.git.sparse import WHOLE, Scope, scope_of
+from towline.git.sparse import WHOLE_TREE, Scope, scope_of
 
 
 @pytest.mark.parametrize(
@@ -35,9 +35,9 @@ def test_paths_need_their_folder_and_globs_all_below_their_plain_part(
 
 def test_the_whole_covers_everything_and_a_part_its_own() -> None:
     part = scope_of(["charts/app/**", "out/stage/app.yaml"])
-    assert WHOLE.whole
+    assert WHOLE_TREE.whole
     assert not part.whole
-    assert WHOLE.covers("any/where")
+    assert WHOLE_TREE.covers("any/where")
     seen = ["x", "charts/x", "charts/app/x", "charts/app/templates/deep/x", "out/x", "out/stage/x"]
     assert [
         path for path in (*seen, "charts/apple/x", "out/stage/deep/x", "y/x") if part.covers(path)
@@ -47,4 +47,4 @@ def test_the_whole_covers_everything_and_a_part_its_own() -> None:
 def test_levels_lead_from_the_root_to_each_folder() -> None:
     part = scope_of(["a/b/c/*.yaml", "d/e.yaml"])
     assert part.levels == ("", "a", "a/b", "a/b/c", "d")
-    assert (part.depth, WHOLE.depth, scope_of(["x"]).depth) == (3, 0, 0)
+    assert (part.depth, WHOLE_TREE.depth, scope_of(["x"]).depth) == (3, 0, 0)

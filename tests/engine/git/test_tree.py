@@ -5,15 +5,15 @@ from collections.abc import Iterable, Sequence
 import pytest
 
 from towline.errors import ConfigError
-from towline.git.tree import Entry, behind, check_path, is_pointer, parse_listing, rewrite
+from towline.git.tree import TreeEntry, behind, check_path, is_pointer, parse_listing, rewrite
 
 
-def blob(path: str, oid: str = "b0", mode: str = "100644") -> Entry:
-    return Entry(mode=mode, kind="blob", oid=oid, path=path)
+def blob(path: str, oid: str = "b0", mode: str = "100644") -> TreeEntry:
+    return TreeEntry(mode=mode, kind="blob", oid=oid, path=path)
 
 
-def tree(path: str, oid: str = "t0") -> Entry:
-    return Entry(mode="040000", kind="tree", oid=oid, path=path)
+def tree(path: str, oid: str = "t0") -> TreeEntry:
+    return TreeEntry(mode="040000", kind="tree", oid=oid, path=path)
 
 
 class Store:
@@ -22,7 +22,7 @@ class Store:
     def __init__(self) -> None:
         self.made: list[list[str]] = []
 
-    def __call__(self, folders: Sequence[Iterable[Entry]]) -> Sequence[str]:
+    def __call__(self, folders: Sequence[Iterable[TreeEntry]]) -> Sequence[str]:
         first = len(self.made)
         self.made += [
             sorted(f"{entry.mode} {entry.oid} {entry.path}" for entry in folder)
@@ -40,7 +40,7 @@ ENTRIES = (
     tree("b"),
     blob("b/y"),
     blob("link", mode="120000"),
-    Entry(mode="160000", kind="commit", oid="c0", path="module"),
+    TreeEntry(mode="160000", kind="commit", oid="c0", path="module"),
 )
 
 

@@ -22,7 +22,7 @@ from hypothesis import strategies as st
 from tests.engine.gitops.yaml_files import repeating, written
 from towline.errors import RenderError
 from towline.yaml.aliases import ALL, Sharing
-from towline.yaml.edit import Edit, edit, spell
+from towline.yaml.edit import ValueEdit, edit, spell
 from towline.yaml.marks import Path as YamlPath
 from towline.yaml.source import read
 
@@ -191,7 +191,7 @@ def prove(data: bytes, leaf: Leaf, value: str) -> str:
     text = data.decode()
     try:
         result = edit(
-            read("f.yaml", data), [Edit(document=leaf.document, path=leaf.path, value=value)]
+            read("f.yaml", data), [ValueEdit(document=leaf.document, path=leaf.path, value=value)]
         ).decode()
     except RenderError:
         return "refused"
@@ -279,7 +279,7 @@ def _paths(node: Any, path: YamlPath) -> Iterator[tuple[Any, YamlPath]]:
 def everywhere(data: bytes, leaf: Leaf, value: str, group: list[YamlPath]) -> str:
     """Change one text for all that use it: `all`, `same` or `refused`; anything else fails."""
     said: list[str] = []
-    one = Edit(document=leaf.document, path=leaf.path, value=value)
+    one = ValueEdit(document=leaf.document, path=leaf.path, value=value)
     try:
         result = edit(read("f.yaml", data), [one], Sharing(policy=ALL, say=said.append))
     except RenderError:

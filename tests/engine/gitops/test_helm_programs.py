@@ -17,7 +17,7 @@ from tests.engine.gitops.helm.test_render import RANDOM
 from tests.engine.gitops.helm_programs import HERE, NO_HELM, VERSIONS, built
 from towline.errors import RenderError
 from towline.gitops.helm.chart_images import ImageValues
-from towline.gitops.helm.manifests import Document, documents, same
+from towline.gitops.helm.manifests import RenderedDocument, documents, same
 from towline.gitops.helm.program import Cluster, HelmLibrary, HelmProgram, Renderer
 from towline.gitops.helm.render import HelmChart, ValuesFile
 
@@ -115,7 +115,7 @@ def rendered(
 
 def given(
     files: Mapping[str, str], renderer: Renderer, cluster: Cluster | None = None
-) -> list[Document] | RenderError:
+) -> list[RenderedDocument] | RenderError:
     try:
         return documents(rendered(files, renderer, cluster))
     except RenderError as refusal:

@@ -20,7 +20,7 @@ import yaml
 from tests.engine.gitops.test_edits_extra import NASTY, explicit, leaves, settle, tallied
 from tests.engine.gitops.yaml_files import written
 from towline.errors import RenderError
-from towline.yaml.edit import Edit, edit
+from towline.yaml.edit import ValueEdit, edit
 from towline.yaml.marks import Path
 from towline.yaml.source import read
 
@@ -78,7 +78,7 @@ def nested(data: bytes, dice: random.Random, tally: Counter[str]) -> None:
         tally["not read"] += 1
         return
     for leaf in dice.sample(found, min(10, len(found))):
-        one = Edit(document=leaf.document, path=leaf.path, value=dice.choice(VALUES))
+        one = ValueEdit(document=leaf.document, path=leaf.path, value=dice.choice(VALUES))
         try:
             alone = edit(read("f.yaml", inner.encode()), [one]).decode()
         except RenderError:
@@ -87,12 +87,12 @@ def nested(data: bytes, dice: random.Random, tally: Counter[str]) -> None:
         tally[_inside(parts, inner, alone, one)] += 1
 
 
-def _inside(parts: tuple[str, str, str], inner: str, alone: str, one: Edit) -> str:
+def _inside(parts: tuple[str, str, str], inner: str, alone: str, one: ValueEdit) -> str:
     file = "".join(parts)
     try:
         result = edit(
             read("f.yaml", file.encode()),
-            [Edit(document=one.document, path=one.path, value=one.value, inside=((0, TEXT),))],
+            [ValueEdit(document=one.document, path=one.path, value=one.value, inside=((0, TEXT),))],
         ).decode()
     except RenderError:
         return "refused"
@@ -194,10 +194,10 @@ def of_json(data: bytes, dice: random.Random, tally: Counter[str]) -> None:
             continue
         else:
             at(wanted, path[:-1])[path[-1]] = value
-        tally[_proven(text, Edit(path=path, value=value), wanted)] += 1
+        tally[_proven(text, ValueEdit(path=path, value=value), wanted)] += 1
 
 
-def _proven(text: str, one: Edit, wanted: Any) -> str:
+def _proven(text: str, one: ValueEdit, wanted: Any) -> str:
     name = "f.json" if len(text) % 2 else "f.yaml"
     try:
         result = edit(read(name, text.encode()), [one]).decode()
@@ -257,12 +257,14 @@ def beside_templates(data: bytes, dice: random.Random, tally: Counter[str]) -> N
     text, value = data.decode(), dice.choice(("new", "1.20"))
     written_value = value if value == "new" else '"1.20"'
     source = read("f.yaml", data)
-    assert edit(source, [Edit(path=("z",), value=value)]).decode() == text.replace(
+    assert edit(source, [ValueEdit(path=("z",), value=value)]).decode() == text.replace(
         "z: old", f"z: {written_value}"
     )
     path: Path = ("values", "config") if text.startswith("values") else ("config",)
     try:
-        result = edit(source, [Edit(path=("b", "c"), value=value, inside=((0, path),))]).decode()
+        result = edit(
+            source, [ValueEdit(path=("b", "c"), value=value, inside=((0, path),))]
+        ).decode()
     except RenderError:
         tally["refused"] += 1
         return

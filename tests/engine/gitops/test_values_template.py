@@ -7,7 +7,7 @@ import yaml
 
 from towline.errors import RenderError
 from towline.files import resource_text
-from towline.gitops.render.process import Limits
+from towline.gitops.render.process import RenderLimits
 from towline.gitops.values_template import (
     TemplateBuild,
     TemplateImage,
@@ -113,7 +113,7 @@ def test_an_empty_result_is_refused(text: str) -> None:
 def test_a_template_that_loops_is_stopped_and_named() -> None:
     found = fault(
         "{% for a in range(99999) %}{% for b in range(99999) %}{% endfor %}{% endfor %}",
-        limits=Limits(seconds=1),
+        limits=RenderLimits(seconds=1),
     )
     assert found.where == "env/values.yaml.j2"
 

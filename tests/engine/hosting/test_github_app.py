@@ -21,7 +21,7 @@ from towline.errors import (
     MachineError,
     TowlineError,
 )
-from towline.hosting.github_app import App, Place, place, token
+from towline.hosting.github_app import App, AppRepository, app_repository, token
 from towline.http.client import Transport
 
 
@@ -31,7 +31,7 @@ class Caller:
     def __init__(self, server: GithubServer, folder: Path) -> None:
         self.server, self.warnings, self.hidden = server, list[str](), list[str]()
         self.app = App(id=APP, key=server.key, origin="PIPER_githubAppPrivateKey")
-        self.place = Place(api=server.url, owner="team", name="ops")
+        self.place = AppRepository(api=server.url, owner="team", name="ops")
         self.environ = {"PATH": os.environ["PATH"], "TMPDIR": str(folder)}
 
     def login(self) -> str:
@@ -207,8 +207,8 @@ def test_a_key_that_signs_nothing_and_a_machine_without_signer_say_so(
     ],
 )
 def test_the_api_follows_from_the_repositorys_address(url: str, api: str) -> None:
-    assert place(url) == Place(api=api, owner="team", name="ops")
-    assert place(url, "https://api.example.com/x/") == Place(
+    assert app_repository(url) == AppRepository(api=api, owner="team", name="ops")
+    assert app_repository(url, "https://api.example.com/x/") == AppRepository(
         api="https://api.example.com/x", owner="team", name="ops"
     )
 
@@ -218,4 +218,4 @@ def test_the_api_follows_from_the_repositorys_address(url: str, api: str) -> Non
 )
 def test_what_is_no_repository_of_githubs_is_a_fault(path: str) -> None:
     with pytest.raises(ConfigError, match="GitHub App opens"):
-        place(f"https://git.example.com/{path}")
+        app_repository(f"https://git.example.com/{path}")

@@ -4,13 +4,13 @@ from dataclasses import replace
 
 import pytest
 
-from towline.config.documents import Documents, parse_document
+from towline.config.documents import ConfigDocuments, parse_document
 from towline.config.layers import agent_layer
 from towline.config.metadata import PIPELINE
 from towline.errors import ConfigError
 from towline.pipeline.branches import (
+    BranchRules,
     DefaultBranch,
-    Rules,
     productive,
     productive_branch,
     productive_tag,
@@ -27,12 +27,12 @@ def rules(
     own: bool = True,
     default: DefaultBranch = UNKNOWN,
     **variables: str,
-) -> Rules:
-    documents = Documents(
+) -> BranchRules:
+    documents = ConfigDocuments(
         defaults=(parse_document(team, "team.yml", trusted=True),),
         project=parse_document(project, "config.yml", trusted=False),
     )
-    return Rules(
+    return BranchRules(
         documents=documents,
         agent=agent_layer(PIPELINE, variables),
         default=lambda: default,
@@ -52,7 +52,7 @@ def rules(
     ],
 )
 def test_the_agent_s_word_on_branches_stands_over_the_documents(
-    given: Rules, branches: set[str]
+    given: BranchRules, branches: set[str]
 ) -> None:
     assert {
         branch
@@ -125,7 +125,7 @@ def tip(text: str) -> DefaultBranch:
         (rules("general: {productiveBranch: main}", own=False), {"main"}),
     ],
 )
-def test_a_branch_does_not_call_itself_productive(given: Rules, branches: set[str]) -> None:
+def test_a_branch_does_not_call_itself_productive(given: BranchRules, branches: set[str]) -> None:
     assert {
         branch
         for branch in ("main", "master", "develop", "x")
@@ -182,7 +182,7 @@ def test_a_job_whose_owner_has_set_its_branch_is_productive_and_what_nobody_know
     ],
 )
 def test_tags_are_productive_by_trusted_layers_the_agent_s_before_all(
-    given: Rules, tags: set[str]
+    given: BranchRules, tags: set[str]
 ) -> None:
     assert {tag for tag in ("v1", "v2", "w1") if productive_tag(given, tag)} == tags
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from towline.pipeline.ci import Facts, change_of, facts_of, system_of
+from towline.pipeline.ci import BuildFacts, build_facts, change_of, system_of
 
 SHA = "0123456789abcdef0123456789abcdef01234567"
 
@@ -247,7 +247,7 @@ EXACT = ("Bitbucket", "CircleCI", "Travis", "Buildkite")
 def test_a_build_of_a_branch_says_what_it_is_of_and_where_it_comes_from(name: str) -> None:
     environ, known = EVERY[name]
     assert system_of(environ) == name
-    assert facts_of(environ) == Facts(
+    assert build_facts(environ) == BuildFacts(
         system=name, branch="main", commit=SHA, exact=name in EXACT, **known
     )
     assert change_of(environ) == ""
@@ -274,7 +274,7 @@ def test_a_build_of_a_branch_says_what_it_is_of_and_where_it_comes_from(name: st
 def test_some_systems_name_the_default_branch(
     environ: dict[str, str], default: str, by: str
 ) -> None:
-    found = facts_of(environ)
+    found = build_facts(environ)
     assert (found.default, found.default_by) == (default, by)
 
 
@@ -305,7 +305,7 @@ TAGS: dict[str, dict[str, str]] = {
 
 @pytest.mark.parametrize("name", TAGS)
 def test_a_build_of_a_tag_is_of_no_branch(name: str) -> None:
-    found = facts_of(TAGS[name])
+    found = build_facts(TAGS[name])
     assert (found.tag, found.branch, found.commit, change_of(TAGS[name])) == ("v1", "", SHA, "")
 
 
@@ -517,14 +517,14 @@ def test_what_is_no_sign(environ: dict[str, str]) -> None:
     ],
 )
 def test_a_part_that_is_not_told_is_empty(environ: dict[str, str], known: dict[str, Any]) -> None:
-    found = facts_of(environ)
+    found = build_facts(environ)
     assert {name: getattr(found, name) for name in known} == known
-    assert known or found == Facts()
+    assert known or found == BuildFacts()
 
 
 def test_a_system_may_be_known_beforehand() -> None:
     assert (
-        facts_of(
+        build_facts(
             {"BRANCH_NAME": "main", "GITHUB_ACTIONS": "true", "GITHUB_REF": "refs/heads/x"},
             "Jenkins",
         ).branch

@@ -4,13 +4,15 @@ from typing import Any
 
 import pytest
 
-from towline.pipeline.ci import NONE, Checkout, Facts, Revision, revision
+from towline.pipeline.ci import NONE, BuildFacts, Checkout, Revision, revision
 
 ONE, TWO, THREE = "1" * 40, "2" * 40, "3" * 40
-BRANCH = Facts(system="GitHubActions", branch="main", branch_by="GITHUB_REF", commit=ONE)
-EXACT = Facts(system="GitHubActions", branch="main", branch_by="GITHUB_REF", commit=ONE, exact=True)
-TAG = Facts(system="GitLab", tag="v1", branch_by="CI_COMMIT_TAG", commit=ONE)
-JOB = Facts(system="Jenkins", commit=ONE)
+BRANCH = BuildFacts(system="GitHubActions", branch="main", branch_by="GITHUB_REF", commit=ONE)
+EXACT = BuildFacts(
+    system="GitHubActions", branch="main", branch_by="GITHUB_REF", commit=ONE, exact=True
+)
+TAG = BuildFacts(system="GitLab", tag="v1", branch_by="CI_COMMIT_TAG", commit=ONE)
+JOB = BuildFacts(system="Jenkins", commit=ONE)
 
 
 @pytest.mark.parametrize(
@@ -43,7 +45,7 @@ JOB = Facts(system="Jenkins", commit=ONE)
         (BRANCH, Checkout(), {}, Revision(branch="main")),  # no checkout that could say otherwise
         # no commit is named
         (
-            Facts(system="Drone", branch="main"),
+            BuildFacts(system="Drone", branch="main"),
             Checkout(commits=[TWO]),
             {},
             Revision(branch="main"),
@@ -86,23 +88,28 @@ JOB = Facts(system="Jenkins", commit=ONE)
         # a job of Jenkins without a branch
         (JOB, Checkout(commits=[TWO], branch="feature/x"), {}, Revision()),
         # git's HEAD
-        (Facts(), Checkout(commits=[ONE], branch="feature/x"), {}, Revision(branch="feature/x")),
         (
-            Facts(system="Bitbucket"),
+            BuildFacts(),
+            Checkout(commits=[ONE], branch="feature/x"),
+            {},
+            Revision(branch="feature/x"),
+        ),
+        (
+            BuildFacts(system="Bitbucket"),
             Checkout(commits=[ONE], branch="main"),
             {},
             Revision(branch="main"),
         ),
         (
-            Facts(),
+            BuildFacts(),
             Checkout(commits=[ONE]),
             {},
             Revision(unknown="no variable of a CI system names it, and HEAD is on none"),
         ),
-        (Facts(), Checkout(), {}, Revision(unknown="no variable of a CI system names it")),
+        (BuildFacts(), Checkout(), {}, Revision(unknown="no variable of a CI system names it")),
     ],
 )
 def test_what_is_built_is_said_by_the_first_that_knows(
-    facts: Facts, checkout: Checkout, flags: dict[str, Any], expected: Revision
+    facts: BuildFacts, checkout: Checkout, flags: dict[str, Any], expected: Revision
 ) -> None:
     assert revision(facts, checkout, **flags) == expected

@@ -2,14 +2,14 @@ from __future__ import annotations
 
 import pytest
 
-from towline.pipeline.environment import PipelineEnvironment, changed, facts_of, origin, proven
+from towline.pipeline.environment import PipelineEnvironment, changed, origin, proven, proven_values
 
 KEY = "container/registryUrl"
 
 
 def test_values_are_those_that_are_there_and_facts_lie_beside_them() -> None:
     found = PipelineEnvironment({"a": 1, "b": "claimed"}, {"b": "pushed", "c": [2]})
-    assert (dict(found), len(found), facts_of(found)) == (
+    assert (dict(found), len(found), proven_values(found)) == (
         {"a": 1, "b": "claimed"},
         2,
         {"b": "pushed", "c": [2]},
@@ -20,7 +20,7 @@ def test_values_are_those_that_are_there_and_facts_lie_beside_them() -> None:
 def test_of_values_that_nobody_has_kept_apart_none_is_a_fact() -> None:
     """A copy loses the facts, and is believed less, never more."""
     copy = {**PipelineEnvironment({KEY: "r"}, {KEY: "r"})}
-    assert (facts_of(copy), proven(copy, KEY)) == ({}, False)
+    assert (proven_values(copy), proven(copy, KEY)) == ({}, False)
 
 
 @pytest.mark.parametrize(

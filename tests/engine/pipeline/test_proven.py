@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from towline.errors import MachineError
-from towline.pipeline.proven import Copy
+from towline.pipeline.proven import ProvenCopy
 
 BUILD = ("GitLab", "team/app", "7", "https://gitlab.example/7")
 VALUES: dict[str, object] = {
@@ -28,8 +28,8 @@ def workspace(tmp_path: Path) -> Iterator[Path]:
     os.umask(before)
 
 
-def copy(workspace: Path, build: tuple[str, ...] = BUILD, **environ: str) -> Copy:
-    return Copy(workspace, build, environ or {"HOME": str(workspace.parent / "home")})
+def copy(workspace: Path, build: tuple[str, ...] = BUILD, **environ: str) -> ProvenCopy:
+    return ProvenCopy(workspace, build, environ or {"HOME": str(workspace.parent / "home")})
 
 
 def own(workspace: Path) -> Path:
@@ -105,9 +105,9 @@ def test_another_workspace_has_facts_of_its_own_and_a_link_to_this_one_has_these
 def test_the_places_are_the_job_s_own_then_the_user_s(workspace: Path, variable: str) -> None:
     first, home = workspace.parent / "first", workspace.parent / "home"
     first.mkdir(mode=0o755)
-    Copy(workspace, BUILD, {variable: str(first), "HOME": str(home)}).keep(VALUES)
+    ProvenCopy(workspace, BUILD, {variable: str(first), "HOME": str(home)}).keep(VALUES)
     assert (list(home.iterdir()), (first / "towline" / "builds").is_dir()) == ([], True)
-    assert Copy(workspace, BUILD, {variable: str(first)}).read() == VALUES
+    assert ProvenCopy(workspace, BUILD, {variable: str(first)}).read() == VALUES
 
 
 @pytest.mark.parametrize(
@@ -128,7 +128,7 @@ def test_what_lies_in_the_workspace_proves_nothing(
     link = workspace.parent / "link"
     link.symlink_to(workspace)
     places = {name: text.format(workspace=workspace, link=link) for name, text in environ.items()}
-    found = Copy(workspace, BUILD, places)
+    found = ProvenCopy(workspace, BUILD, places)
     assert found.read() == {}
     with pytest.raises(MachineError, match="no folder outside of the workspace") as caught:
         found.keep(VALUES)

@@ -7,10 +7,10 @@ from typing import Any
 import pytest
 
 from towline.config.conditions import Decision
-from towline.config.documents import Documents, parse_document
+from towline.config.documents import ConfigDocuments, parse_document
 from towline.errors import ConfigError, UsageError
 from towline.pipeline.definition import Pipeline, definition, parse
-from towline.pipeline.stages import Circumstances, StagePlan, check, decide, evaluate, plan
+from towline.pipeline.stages import BuildContext, StagePlan, check, decide, evaluate, plan
 
 SEED = (Path(__file__).parents[1] / "config" / "seed.yml").read_text(encoding="utf-8")
 STAGES = [
@@ -49,15 +49,15 @@ class Listing:
         return ""
 
 
-def documents(project: str = SEED, *defaults: str) -> Documents:
-    return Documents(
+def documents(project: str = SEED, *defaults: str) -> ConfigDocuments:
+    return ConfigDocuments(
         defaults=tuple(parse_document(text, "team.yml", trusted=True) for text in defaults),
         project=parse_document(project, ".pipeline/config.yml", trusted=False),
     )
 
 
-def given(*files: str, **known: Any) -> Circumstances:
-    return Circumstances(workspace=Listing(*files), **known)
+def given(*files: str, **known: Any) -> BuildContext:
+    return BuildContext(workspace=Listing(*files), **known)
 
 
 def planned(stage: str, project: str = SEED, *defaults: str, **known: Any) -> StagePlan:
@@ -479,7 +479,7 @@ def test_a_scan_of_a_change_request_runs_in_the_voting_stage_only() -> None:
 def test_a_step_asks_for_the_files_of_its_own_conditions_only() -> None:
     workspace = Listing()
     decide(
-        documents(), Circumstances(workspace=workspace), stage="Build", step="imagePushToRegistry"
+        documents(), BuildContext(workspace=workspace), stage="Build", step="imagePushToRegistry"
     )
     assert workspace.asked == []
 
@@ -969,7 +969,7 @@ def test_a_null_is_no_value_however_deep() -> None:
     )
     assert on("general: {x: {y: null}, z: null}", pipeline=pipeline) == {"a": "no", "b": "no"}
     below = parse_document("general: {x: {y: 1}, z: 1}", "team.yml", trusted=True)
-    known = Documents(
+    known = ConfigDocuments(
         defaults=(below,),
         project=parse_document("general: {x: {y: null}, z: null}", "c", trusted=False),
     )

@@ -10,7 +10,7 @@ import pytest
 
 from towline.errors import ConfigError
 from towline.gitops import change
-from towline.pipeline.workspace import Entry, Files
+from towline.pipeline.workspace import FolderEntry, WorkspaceFiles
 
 
 def tree(root: Path, *names: str) -> Path:
@@ -43,7 +43,7 @@ class Counting:
         self._root, self._folders, self._files = root.resolve(), folders, files
 
     @contextmanager
-    def __call__(self, path: Path) -> Iterator[Iterable[Entry]]:
+    def __call__(self, path: Path) -> Iterator[Iterable[FolderEntry]]:
         self.reads[path.relative_to(self._root).as_posix()] += 1
         made_up: list[MadeUp] = []
         if path == self._root:
@@ -103,7 +103,7 @@ FILES = (
 def test_a_glob_finds_files_and_folders_hidden_ones_too(
     tmp_path: Path, pattern: str, found: str
 ) -> None:
-    assert Files(tree(tmp_path, *FILES)).find(pattern) == found
+    assert WorkspaceFiles(tree(tmp_path, *FILES)).find(pattern) == found
 
 
 @pytest.mark.parametrize(
@@ -124,24 +124,25 @@ def test_a_glob_finds_files_and_folders_hidden_ones_too(
 )
 def test_a_pattern_that_leads_out_of_the_workspace_is_refused(tmp_path: Path, pattern: str) -> None:
     with pytest.raises(ConfigError) as caught:
-        Files(tmp_path).find(pattern)
+        WorkspaceFiles(tmp_path).find(pattern)
     assert caught.value.hint
 
 
 def test_the_folder_of_git_is_never_looked_into(tmp_path: Path) -> None:
     tree(tmp_path, ".git/sonar-project.properties", "sub/.git/sonar-project.properties")
     scan = Counting(tmp_path)
-    assert Files(tmp_path, scan=scan).find("**/sonar-project.properties") == ""
+    assert WorkspaceFiles(tmp_path, scan=scan).find("**/sonar-project.properties") == ""
     assert set(scan.reads) == {".", "sub"}
 
 
 def test_what_an_installation_brings_fits_no_glob_that_does_not_name_it(tmp_path: Path) -> None:
     root = tree(tmp_path, "node_modules/a/conf.js", "app/node_modules/b/karma.conf.js")
     assert [
-        Files(root).find(pattern) for pattern in ("**/conf.js", "**/karma.conf.js", "*/a/conf.js")
+        WorkspaceFiles(root).find(pattern)
+        for pattern in ("**/conf.js", "**/karma.conf.js", "*/a/conf.js")
     ] == ["", "", ""]
-    assert Files(root).find("node_modules/*/conf.js") == "node_modules/a/conf.js"
-    assert Files(root).find("**/node_modules/b/*.js") == "app/node_modules/b/karma.conf.js"
+    assert WorkspaceFiles(root).find("node_modules/*/conf.js") == "node_modules/a/conf.js"
+    assert WorkspaceFiles(root).find("**/node_modules/b/*.js") == "app/node_modules/b/karma.conf.js"
 
 
 def test_a_link_out_of_the_workspace_counts_for_nothing(tmp_path: Path) -> None:
@@ -149,7 +150,7 @@ def test_a_link_out_of_the_workspace_counts_for_nothing(tmp_path: Path) -> None:
     root = tree(tmp_path / "workspace", "own.md")
     (root / "link.txt").symlink_to(outside / "secret.txt")
     (root / "folder").symlink_to(outside / "folder")
-    files = Files(root)
+    files = WorkspaceFiles(root)
     assert [
         files.find(pattern)
         for pattern in (
@@ -170,7 +171,7 @@ def test_a_link_inside_of_the_workspace_counts_and_is_not_walked_into(tmp_path: 
     (root / "circle").symlink_to(".")
     (root / "dead.md").symlink_to("gone")
     scan = Counting(root)
-    files = Files(root, scan=scan)
+    files = WorkspaceFiles(root, scan=scan)
     found = {
         pattern: files.find(pattern)
         for pattern in ("*.md", "link.md", "circle/real/a.txt", "dead.*", "**/b.txt")
@@ -188,7 +189,7 @@ def test_a_link_inside_of_the_workspace_counts_and_is_not_walked_into(tmp_path: 
 def test_a_glob_may_begin_with_a_link_inside_of_the_workspace(tmp_path: Path) -> None:
     root = tree(tmp_path, "real/a.txt", "real/sub/b.txt")
     (root / "link").symlink_to("real")
-    files = Files(root)
+    files = WorkspaceFiles(root)
     assert [files.find(pattern) for pattern in ("link/*.txt", "link/**/b.*", "li*/a.txt")] == [
         "link/a.txt",
         "link/sub/b.txt",
@@ -201,21 +202,21 @@ def test_nothing_outside_of_the_workspace_is_read(tmp_path: Path) -> None:
     root = tree(tmp_path / "workspace", "own.md")
     (root / "folder").symlink_to(outside)
     scan = Counting(root)
-    assert Files(root, scan=scan).find("folder/*.txt") == ""
+    assert WorkspaceFiles(root, scan=scan).find("folder/*.txt") == ""
     assert scan.reads == {}
 
 
 def test_links_in_a_circle_and_names_that_are_too_long_are_not_there(tmp_path: Path) -> None:
     (tmp_path / "a").symlink_to("b")
     (tmp_path / "b").symlink_to("a")
-    files = Files(tmp_path)
+    files = WorkspaceFiles(tmp_path)
     assert [files.find(pattern) for pattern in ("a", "?", "n" * 1000)] == ["", "", ""]
 
 
 def test_a_workspace_that_is_reached_by_a_link_is_a_workspace(tmp_path: Path) -> None:
     tree(tmp_path / "real", "a/b.txt")
     (tmp_path / "link").symlink_to("real")
-    assert Files(tmp_path / "link").find("a/*.txt") == "a/b.txt"
+    assert WorkspaceFiles(tmp_path / "link").find("a/*.txt") == "a/b.txt"
 
 
 def test_a_name_that_is_no_text_is_found_and_can_be_printed(tmp_path: Path) -> None:
@@ -223,26 +224,26 @@ def test_a_name_that_is_no_text_is_found_and_can_be_printed(tmp_path: Path) -> N
         (tmp_path / os.fsdecode(b"a\xff.txt")).write_text("")
     except OSError:
         pytest.skip("this file system knows text only")
-    assert Files(tmp_path).find("*.txt") == "a?.txt"
+    assert WorkspaceFiles(tmp_path).find("*.txt") == "a?.txt"
 
 
 def test_a_folder_that_cannot_be_read_holds_nothing(tmp_path: Path) -> None:
     tree(tmp_path, "a/x.txt", "b/y.txt")
 
     @contextmanager
-    def scan(path: Path) -> Iterator[Iterable[Entry]]:
+    def scan(path: Path) -> Iterator[Iterable[FolderEntry]]:
         if path.name == "a":
             raise PermissionError
         with os.scandir(path) as entries:
             yield entries
 
-    files = Files(tmp_path, scan=scan)
+    files = WorkspaceFiles(tmp_path, scan=scan)
     assert [files.find(pattern) for pattern in ("**/x.*", "**/y.*")] == ["", "b/y.txt"]
 
 
 def test_the_nearest_file_that_fits_is_found(tmp_path: Path) -> None:
-    assert Files(tree(tmp_path, "a/x", "b/b/x")).find("**/x") == "a/x"
-    assert Files(tree(tmp_path, "c/c/y", "d/y")).find("**/y") == "d/y"
+    assert WorkspaceFiles(tree(tmp_path, "a/x", "b/b/x")).find("**/x") == "a/x"
+    assert WorkspaceFiles(tree(tmp_path, "c/c/y", "d/y")).find("**/y") == "d/y"
 
 
 def test_a_glob_means_what_it_means_in_a_gitops_repository(tmp_path: Path) -> None:
@@ -260,7 +261,7 @@ def test_a_glob_means_what_it_means_in_a_gitops_repository(tmp_path: Path) -> No
         "src/b*/c.py",
         "**/.*",
     ):
-        found = Files(root).find(pattern)
+        found = WorkspaceFiles(root).find(pattern)
         assert (
             (found in change.match(pattern, listing))
             if found
@@ -273,7 +274,7 @@ def test_a_glob_means_what_it_means_in_a_gitops_repository(tmp_path: Path) -> No
 
 def test_a_tree_of_100_000_files_is_walked_once_whatever_is_asked_for(tmp_path: Path) -> None:
     scan = Counting(tmp_path, folders=1000, files=100)
-    files = Files(tmp_path, scan=scan)
+    files = WorkspaceFiles(tmp_path, scan=scan)
     patterns = [
         "**/sonar-project.properties",
         "**/*.bats",
@@ -291,27 +292,27 @@ def test_a_tree_of_100_000_files_is_walked_once_whatever_is_asked_for(tmp_path: 
 
 def test_a_literal_path_reads_no_folder(tmp_path: Path) -> None:
     scan = Counting(tmp_path, folders=1000, files=100)
-    assert Files(tmp_path, scan=scan).find("integration-tests/pom.xml") == ""
+    assert WorkspaceFiles(tmp_path, scan=scan).find("integration-tests/pom.xml") == ""
     assert scan.reads == {}
 
 
 def test_a_pattern_that_begins_with_a_folder_reads_no_other(tmp_path: Path) -> None:
     tree(tmp_path, "a/b/c/d.txt", "a/x/y.txt", "z/q.txt")
     scan = Counting(tmp_path)
-    assert Files(tmp_path, scan=scan).find("a/b/**/gone.*") == ""
+    assert WorkspaceFiles(tmp_path, scan=scan).find("a/b/**/gone.*") == ""
     assert set(scan.reads) == {"a/b", "a/b/c"}
 
 
 def test_a_pattern_without_two_stars_reads_no_deeper_than_it_is(tmp_path: Path) -> None:
     tree(tmp_path, "a/b/c/d.txt", "e/f/g.txt")
     scan = Counting(tmp_path)
-    assert Files(tmp_path, scan=scan).find("*/gone.*") == ""
+    assert WorkspaceFiles(tmp_path, scan=scan).find("*/gone.*") == ""
     assert set(scan.reads) == {".", "a", "e"}
 
 
 def test_a_walk_ends_with_the_first_file_that_fits(tmp_path: Path) -> None:
     scan = Counting(tree(tmp_path, "a.txt", "deep/er/b.txt"))
-    assert Files(tmp_path, scan=scan).find("**/*.txt") == "a.txt"
+    assert WorkspaceFiles(tmp_path, scan=scan).find("**/*.txt") == "a.txt"
     assert set(scan.reads) == {"."}
 
 
@@ -321,11 +322,11 @@ def test_a_workspace_without_end_is_a_fault(
     monkeypatch.setattr("towline.pipeline.workspace._MOST", 1000)
 
     @contextmanager
-    def scan(_: Path) -> Iterator[Iterable[Entry]]:
+    def scan(_: Path) -> Iterator[Iterable[FolderEntry]]:
         yield [MadeUp(str(index), folder=True) for index in range(10)]
 
     with pytest.raises(ConfigError) as caught:
-        Files(tmp_path, scan=scan).find("**/x")
+        WorkspaceFiles(tmp_path, scan=scan).find("**/x")
     assert "1000 files" in caught.value.message
 
 
@@ -341,7 +342,7 @@ def package(root: Path, name: str, text: str = '{"scripts": {"test": "jest"}}') 
 def test_a_script_is_found_in_any_package_of_the_project(tmp_path: Path) -> None:
     package(tmp_path, ".", '{"scripts": {"build": "tsc"}}')
     package(tmp_path, "apps/web")
-    files = Files(tmp_path)
+    files = WorkspaceFiles(tmp_path)
     assert [files.find_script(name, []) for name in ("build", "test", "lint")] == [
         "package.json",
         "apps/web/package.json",
@@ -358,14 +359,14 @@ def test_packages_that_others_made_do_not_count_however_broken_they_are(
     package(tmp_path, folder)
     package(tmp_path, f"{folder}/broken", "{")
     scan = Counting(tmp_path)
-    assert Files(tmp_path, scan=scan).find_script("test", []) == ""
+    assert WorkspaceFiles(tmp_path, scan=scan).find_script("test", []) == ""
     assert folder not in scan.reads
 
 
 def test_packages_that_the_project_excludes_do_not_count(tmp_path: Path) -> None:
     package(tmp_path, "old/app")
     package(tmp_path, "new")
-    files = Files(tmp_path)
+    files = WorkspaceFiles(tmp_path)
     assert files.find_script("test", ["old/**", "**/new/package.json"]) == ""
     assert files.find_script("test", ["new/**"]) == "old/app/package.json"
 
@@ -375,14 +376,14 @@ def test_packages_that_the_project_excludes_do_not_count(tmp_path: Path) -> None
 )
 def test_a_package_without_the_script_is_none(tmp_path: Path, text: str) -> None:
     package(tmp_path, ".", text)
-    assert Files(tmp_path).find_script("test", []) == ""
+    assert WorkspaceFiles(tmp_path).find_script("test", []) == ""
 
 
 @pytest.mark.parametrize("text", ["{", "[]", '"x"', "", "[" * 100_000])
 def test_a_package_that_is_no_object_is_a_fault_that_names_it(tmp_path: Path, text: str) -> None:
     package(tmp_path, "a", text)
     with pytest.raises(ConfigError) as caught:
-        Files(tmp_path).find_script("test", [])
+        WorkspaceFiles(tmp_path).find_script("test", [])
     assert caught.value.where == "a/package.json"
     assert "npmScriptsPackageJSONExcludes" in caught.value.hint
 
@@ -390,13 +391,13 @@ def test_a_package_that_is_no_object_is_a_fault_that_names_it(tmp_path: Path, te
 def test_a_package_of_absurd_size_is_a_fault(tmp_path: Path) -> None:
     package(tmp_path, ".", " " * (8 * 1024 * 1024 + 1))
     with pytest.raises(ConfigError) as caught:
-        Files(tmp_path).find_script("test", [])
+        WorkspaceFiles(tmp_path).find_script("test", [])
     assert "larger" in caught.value.message
 
 
 def test_a_package_with_a_byte_order_mark_is_read(tmp_path: Path) -> None:
     package(tmp_path, ".", '\ufeff{"scripts": {"test": ""}}')
-    assert Files(tmp_path).find_script("test", []) == "package.json"
+    assert WorkspaceFiles(tmp_path).find_script("test", []) == "package.json"
 
 
 def test_a_package_outside_of_the_workspace_or_no_file_is_not_read(tmp_path: Path) -> None:
@@ -404,4 +405,4 @@ def test_a_package_outside_of_the_workspace_or_no_file_is_not_read(tmp_path: Pat
     root = tree(tmp_path / "workspace", "b/package.json/")
     (root / "package.json").symlink_to(tmp_path / "outside" / "package.json")
     os.mkfifo(root / "b" / "package.json" / "package.json")
-    assert Files(root).find_script("test", []) == ""
+    assert WorkspaceFiles(root).find_script("test", []) == ""

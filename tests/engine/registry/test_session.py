@@ -17,26 +17,30 @@ from towline.image import Registry
 from towline.parallel import in_parallel
 from towline.registry.auth.tokens import Authorizer
 from towline.registry.errors import Party
-from towline.registry.session import Session
+from towline.registry.session import RegistrySession
 from towline.secret import Login
 
 
 @pytest.fixture
-def session(source: FakeRegistry, transport: Transport) -> Session:
+def session(source: FakeRegistry, transport: Transport) -> RegistrySession:
     return open_session(source, transport)
 
 
-def open_session(server: FakeRegistry, transport: Transport, role: str = "source") -> Session:
+def open_session(
+    server: FakeRegistry, transport: Transport, role: str = "source"
+) -> RegistrySession:
     login = SOURCE_LOGIN if role == "source" else TARGET_LOGIN
     server.username, server.password = login.username, login.password
-    return Session(
+    return RegistrySession(
         Party(registry=registry_of(server), role=role, login=login),
         transport,
         allow_plain_http=False,
     )
 
 
-def send(session: Session, method: str, path: str, body: bytes = b"", *, scope: str = "app") -> int:
+def send(
+    session: RegistrySession, method: str, path: str, body: bytes = b"", *, scope: str = "app"
+) -> int:
     with session.send(
         HttpRequest(method=method, url=session.base + path, body=body, repeatable=True),
         (session.scope(scope),),
@@ -46,7 +50,7 @@ def send(session: Session, method: str, path: str, body: bytes = b"", *, scope: 
 
 @pytest.mark.parametrize("auth", ["none", "basic", "bearer"])
 def test_each_kind_of_login_is_found_by_one_challenge(
-    source: FakeRegistry, session: Session, auth: str
+    source: FakeRegistry, session: RegistrySession, auth: str
 ) -> None:
     source.auth = auth
     assert [send(session, "HEAD", "/v2/app/manifests/1") for _ in range(3)] == [404] * 3
@@ -77,7 +81,7 @@ def quiet(server: FakeRegistry, *, status: int = 401) -> None:
 @pytest.mark.parametrize("status", [401, 403])
 @pytest.mark.parametrize("auth", ["basic", "bearer"])
 def test_a_registry_that_says_what_it_wants_at_its_door_alone_is_asked_there_once(
-    source: FakeRegistry, session: Session, auth: str, status: int
+    source: FakeRegistry, session: RegistrySession, auth: str, status: int
 ) -> None:
     quiet(source, status=status)
     source.auth = auth
@@ -89,7 +93,9 @@ def test_a_registry_that_says_what_it_wants_at_its_door_alone_is_asked_there_onc
     assert source.count("GET", "^/v2/$") == 1
 
 
-def test_all_threads_ask_together_at_the_door_once(source: FakeRegistry, session: Session) -> None:
+def test_all_threads_ask_together_at_the_door_once(
+    source: FakeRegistry, session: RegistrySession
+) -> None:
     together = threading.Barrier(4, timeout=30)
 
     def refuse_together(record: Record) -> None:
@@ -104,7 +110,9 @@ def test_all_threads_ask_together_at_the_door_once(source: FakeRegistry, session
     assert source.count("GET", "^/v2/$") == 1
 
 
-def test_a_door_that_does_not_answer_is_asked_again(source: FakeRegistry, session: Session) -> None:
+def test_a_door_that_does_not_answer_is_asked_again(
+    source: FakeRegistry, session: RegistrySession
+) -> None:
     quiet(source)
     source.auth, source.fault = "basic", on("GET", "^/v2/$", Status(code=500), times=5)
     with pytest.raises(CredentialError):
@@ -113,7 +121,7 @@ def test_a_door_that_does_not_answer_is_asked_again(source: FakeRegistry, sessio
 
 
 def test_a_door_that_cannot_be_reached_leaves_the_answer_that_led_there_closed(
-    source: FakeRegistry, session: Session
+    source: FakeRegistry, session: RegistrySession
 ) -> None:
     source.auth = "basic"
     quiet(source)
@@ -125,7 +133,7 @@ def test_a_door_that_cannot_be_reached_leaves_the_answer_that_led_there_closed(
 
 
 def test_a_registry_that_says_nothing_at_its_door_either_refuses(
-    source: FakeRegistry, session: Session
+    source: FakeRegistry, session: RegistrySession
 ) -> None:
     source.fault = lambda _: Status(code=401)
     with pytest.raises(CredentialError, match="refuses user 'builder'"):
@@ -136,7 +144,7 @@ def test_a_registry_that_says_nothing_at_its_door_either_refuses(
 
 
 def test_without_a_login_a_403_is_an_answer(source: FakeRegistry, transport: Transport) -> None:
-    session = Session(
+    session = RegistrySession(
         Party(registry=registry_of(source), role="source", login=None),
         transport,
         allow_plain_http=False,
@@ -156,7 +164,9 @@ def test_a_source_asks_for_pull_and_a_target_for_push_as_well(
     assert target.scopes == [(scope,)]
 
 
-def test_a_token_that_expired_early_is_renewed_once(source: FakeRegistry, session: Session) -> None:
+def test_a_token_that_expired_early_is_renewed_once(
+    source: FakeRegistry, session: RegistrySession
+) -> None:
     source.auth = "bearer"
     send(session, "HEAD", "/v2/app/manifests/1")
     source.expire_tokens()
@@ -165,7 +175,7 @@ def test_a_token_that_expired_early_is_renewed_once(source: FakeRegistry, sessio
 
 
 def test_a_token_that_another_request_brought_and_that_has_ended_as_well_is_no_refusal(
-    source: FakeRegistry, session: Session, monkeypatch: pytest.MonkeyPatch
+    source: FakeRegistry, session: RegistrySession, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     source.auth = "bearer"
     send(session, "HEAD", "/v2/app/manifests/1")
@@ -185,7 +195,7 @@ def test_a_token_that_another_request_brought_and_that_has_ended_as_well_is_no_r
 
 
 def test_a_registry_that_refuses_every_token_is_not_asked_for_ever(
-    source: FakeRegistry, session: Session
+    source: FakeRegistry, session: RegistrySession
 ) -> None:
     source.auth, source.token_seconds = "bearer", -1
     with pytest.raises(CredentialError, match="'builder'"):
@@ -193,7 +203,7 @@ def test_a_registry_that_refuses_every_token_is_not_asked_for_ever(
     assert (source.count("HEAD"), len(source.scopes)) == (2, 1)
 
 
-def upload(session: Session, scopes: tuple[str, ...]) -> int:
+def upload(session: RegistrySession, scopes: tuple[str, ...]) -> int:
     request = HttpRequest(method="PUT", url=session.base + "/v2/app/blobs/uploads/x?digest=y")
     with session.begin(request, 2, scopes) as sending:
         sending.send(b"ab")
@@ -240,7 +250,7 @@ def test_a_host_that_is_gone_before_an_upload_is_unreachable(
 
 
 def test_a_redirect_to_another_host_carries_no_authorization(
-    source: FakeRegistry, target: FakeRegistry, session: Session
+    source: FakeRegistry, target: FakeRegistry, session: RegistrySession
 ) -> None:
     """Facts section 4, "bearer token re-attached after cross-host redirect" and "same class in
     Python HTTP libs".
@@ -259,7 +269,7 @@ def test_a_redirect_to_another_host_carries_no_authorization(
 
 
 def test_a_challenge_of_the_other_host_is_not_answered(
-    source: FakeRegistry, target: FakeRegistry, session: Session
+    source: FakeRegistry, target: FakeRegistry, session: RegistrySession
 ) -> None:
     target.auth = "basic"
     source.fault = on(
@@ -270,7 +280,7 @@ def test_a_challenge_of_the_other_host_is_not_answered(
 
 
 def test_a_redirect_at_home_keeps_it_and_one_back_home_does_not(
-    source: FakeRegistry, target: FakeRegistry, session: Session
+    source: FakeRegistry, target: FakeRegistry, session: RegistrySession
 ) -> None:
     """Facts section 4, "bearer token re-attached after cross-host redirect"."""
     source.auth = "basic"
@@ -286,7 +296,9 @@ def test_a_redirect_at_home_keeps_it_and_one_back_home_does_not(
     assert [record.authorization for record in source.requests] == ["Basic", ""]
 
 
-def test_ten_redirects_are_followed_and_no_more(source: FakeRegistry, session: Session) -> None:
+def test_ten_redirects_are_followed_and_no_more(
+    source: FakeRegistry, session: RegistrySession
+) -> None:
     """Facts section 4, "bearer token re-attached after cross-host redirect": at most 10."""
     source.fault = on("GET", "", Status(code=301, headers={"Location": "/v2/x"}), times=10)
     assert (send(session, "GET", "/v2/app/blobs/x"), source.count("GET")) == (404, 11)
@@ -297,7 +309,7 @@ def test_ten_redirects_are_followed_and_no_more(source: FakeRegistry, session: S
 
 @pytest.mark.parametrize("location", ["ftp://example.com/x", "http://[::1", "file:///etc/passwd"])
 def test_a_redirect_to_where_it_may_not_is_refused(
-    source: FakeRegistry, session: Session, location: str
+    source: FakeRegistry, session: RegistrySession, location: str
 ) -> None:
     source.fault = on("GET", "", Status(code=307, headers={"Location": location}))
     with pytest.raises(RegistryError, match="redirects to where it may not"):
@@ -329,7 +341,7 @@ def test_a_redirect_that_leads_inside_is_refused_however_it_is_written(
         port=source.port,
     )
     source.fault = on("GET", "", Status(code=307, headers={"Location": f"http://{host}/x"}))
-    session = Session(
+    session = RegistrySession(
         Party(
             registry=Registry(scheme="http", host="registry.example.com"), role="source", login=None
         ),
@@ -351,7 +363,7 @@ def test_an_upload_to_a_name_that_leads_inside_is_not_sent(
         role="target",
         login=TARGET_LOGIN,
     )
-    session = Session(party, transport, allow_plain_http=False)
+    session = RegistrySession(party, transport, allow_plain_http=False)
     with pytest.raises(RegistryUnreachable, match="its address is private"):
         session.begin(
             HttpRequest(method="PUT", url="https://inside.example.net/upload"),
@@ -444,7 +456,7 @@ WRITES = ["POST", "PUT", "PATCH", "DELETE"]
 @pytest.mark.parametrize("code", [307, 308])
 @pytest.mark.parametrize("method", WRITES)
 def test_a_write_goes_where_it_is_sent_with_its_body_and_at_home_with_its_login(
-    source: FakeRegistry, session: Session, method: str, code: int
+    source: FakeRegistry, session: RegistrySession, method: str, code: int
 ) -> None:
     source.auth = "basic"
     send(session, "HEAD", "/v2/")
@@ -463,7 +475,7 @@ def test_a_write_goes_where_it_is_sent_with_its_body_and_at_home_with_its_login(
 @pytest.mark.parametrize("code", [301, 302, 303])
 @pytest.mark.parametrize("method", WRITES)
 def test_a_write_is_not_made_a_question(
-    source: FakeRegistry, session: Session, method: str, code: int
+    source: FakeRegistry, session: RegistrySession, method: str, code: int
 ) -> None:
     source.fault = on(method, "", Status(code=code, headers={"Location": "/v2/elsewhere"}))
     assert (send(session, method, "/v2/a"), source.count("GET")) == (code, 0)
@@ -473,7 +485,7 @@ def test_a_write_is_not_made_a_question(
 def test_a_write_to_another_host_carries_no_authorization_nor_one_back_home(
     source: FakeRegistry,
     target: FakeRegistry,
-    session: Session,
+    session: RegistrySession,
     method: str,
 ) -> None:
     """Facts section 4, "bearer token re-attached after cross-host redirect"."""
@@ -501,7 +513,7 @@ def test_an_upload_that_another_host_has_sent_back_home_carries_no_authorization
 
 
 def test_writes_that_are_sent_round_in_a_circle_come_to_an_end(
-    source: FakeRegistry, session: Session
+    source: FakeRegistry, session: RegistrySession
 ) -> None:
     source.fault = on("PUT", "", Status(code=307, headers={"Location": "/v2/x"}), times=99)
     with pytest.raises(RegistryError, match="more than 10 times"):
@@ -521,7 +533,7 @@ def test_a_write_is_not_sent_down_to_http_nor_inside(
         role="target",
         login=TARGET_LOGIN,
     )
-    session = Session(party, transport, allow_plain_http=False)
+    session = RegistrySession(party, transport, allow_plain_http=False)
     target.fault = on("PUT", "", Status(code=307, headers={"Location": location}))
     response = transport.request(HttpRequest(method="PUT", url=target.url + "/x"))
     with pytest.raises(RegistryError, match="redirects to where it may not"):
@@ -540,7 +552,7 @@ def test_a_redirect_that_a_proxy_places_at_http_stays_with_https_at_the_registry
         role="target",
         login=TARGET_LOGIN,
     )
-    session = Session(party, transport, allow_plain_http=False)
+    session = RegistrySession(party, transport, allow_plain_http=False)
     target.fault = on(
         method, "", Status(code=308, headers={"Location": "http://registry.example.com/y?z=1"})
     )
@@ -554,7 +566,7 @@ def test_a_redirect_that_a_proxy_places_at_http_stays_with_https_at_the_registry
 
 
 def test_a_network_fault_is_an_unreachable_registry_with_its_role(
-    session: Session, source: FakeRegistry
+    session: RegistrySession, source: FakeRegistry
 ) -> None:
     source.stop()
     with pytest.raises(RegistryUnreachable, match="the source registry 127") as caught:
@@ -566,4 +578,7 @@ def test_a_network_fault_is_an_unreachable_registry_with_its_role(
 @pytest.mark.parametrize("host", ["docker.io", "index.docker.io", "registry-1.docker.io"])
 def test_docker_hub_has_its_api_elsewhere(transport: Transport, host: str) -> None:
     party = Party(registry=Registry(scheme="https", host=host), role="source", login=None)
-    assert Session(party, transport, allow_plain_http=False).base == "https://registry-1.docker.io"
+    assert (
+        RegistrySession(party, transport, allow_plain_http=False).base
+        == "https://registry-1.docker.io"
+    )

@@ -8,11 +8,13 @@ import pytest
 
 from tests.trust import BRANCH, PRODUCTIVE, addressees
 from towline.config.credential_rules import named_by, registry_place
-from towline.config.layers import Inputs, load_schema, read_documents
+from towline.config.documents import read_documents
+from towline.config.layers import Inputs
+from towline.config.metadata import load_schema
 from towline.config.resolve import resolve
 from towline.console import Console
 from towline.contract import Build
-from towline.credential_hosts import Place, Standing
+from towline.credential_hosts import HostAddress, Standing
 from towline.errors import CredentialError
 from towline.secret import Login
 from towline.steps.host_access import login
@@ -20,7 +22,7 @@ from towline.steps.task import Task
 
 NAMES = ("targetRegistryUser", "targetRegistryPassword")
 LOGIN = {"targetRegistryUser": "anna", "targetRegistryPassword": "hidden-word"}
-PLACE = Place(scheme="https", host="r.example.com")
+PLACE = HostAddress(scheme="https", host="r.example.com")
 
 
 def found(

@@ -13,7 +13,7 @@ from tests.vault_calls import role
 from towline.console import Console
 from towline.errors import CredentialError
 from towline.vault.secret_ids import SecretIds
-from towline.vault.session import Access
+from towline.vault.session import VaultAccess
 
 ROTATES = (
     'path "auth/approle/role/{0}/secret-id" {{ capabilities = ["update"] }}\n'
@@ -35,8 +35,8 @@ def app_role(
     return server.app_role(name, secret_id_ttl=life)
 
 
-def entered(server: VaultServer, ids: tuple[str, str]) -> Access:
-    return Access(server.url, role(ids), console=Console(io.StringIO()))
+def entered(server: VaultServer, ids: tuple[str, str]) -> VaultAccess:
+    return VaultAccess(server.url, role(ids), console=Console(io.StringIO()))
 
 
 def test_one_says_whose_it_is_and_how_long_it_lives(server: VaultServer) -> None:

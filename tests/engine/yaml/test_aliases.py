@@ -4,7 +4,16 @@ import pytest
 
 from towline.yaml.aliases import anchors_lost, is_key, merged, path_of, users
 from towline.yaml.edit import spell
-from towline.yaml.marks import Mapping, Node, Path, Scalar, Sequence, aliases, descendants, parse
+from towline.yaml.marks import (
+    MappingNode,
+    Node,
+    Path,
+    ScalarNode,
+    SequenceNode,
+    aliases,
+    descendants,
+    parse,
+)
 
 TEXT = """\
 a: &a {image: &i one, other: x}
@@ -27,9 +36,9 @@ def root_of(text: str) -> Node:
 
 def at(node: Node, *path: str) -> Node:
     for part in path:
-        assert isinstance(node, Mapping)
+        assert isinstance(node, MappingNode)
         node = next(
-            value for key, value in node.pairs if isinstance(key, Scalar) and key.value == part
+            value for key, value in node.pairs if isinstance(key, ScalarNode) and key.value == part
         )
     return node
 
@@ -90,7 +99,7 @@ def test_an_anchor_without_a_value_has_users_too() -> None:
 def test_aliases_that_turn_in_a_circle_end() -> None:
     root = root_of("a: &a [*a, &b {c: *a, d: 1}]\ne: *b\n")
     items = at(root, "a")
-    assert isinstance(items, Sequence)
+    assert isinstance(items, SequenceNode)
     assert [spell(place) for place, _ in users(root, items.items[1])] == ["a[0]", "a[1].c", "e"]
 
 
@@ -109,7 +118,7 @@ def test_an_anchor_that_only_what_is_removed_uses_is_not_missed() -> None:
 
 def scalar(root: Node, value: str) -> Node:
     return next(
-        node for node in descendants(root) if isinstance(node, Scalar) and node.value == value
+        node for node in descendants(root) if isinstance(node, ScalarNode) and node.value == value
     )
 
 
@@ -152,6 +161,6 @@ def test_a_text_is_a_key_by_an_alias_or_by_itself(text: str, found: bool) -> Non
 )
 def test_the_first_that_a_merge_key_brings_in_counts(text: str, says: str | None) -> None:
     root = root_of(text)
-    assert isinstance(root, Mapping)
+    assert isinstance(root, MappingNode)
     found = merged(root.pairs, "k", aliases(root))
-    assert (found.value if isinstance(found, Scalar) else None) == says
+    assert (found.value if isinstance(found, ScalarNode) else None) == says

@@ -9,16 +9,16 @@ from towline.errors import RenderError
 from towline.gitops.helm_values import PathValues
 from towline.gitops.kubectl import ContainerImage
 from towline.yaml import documents as module
-from towline.yaml.documents import Documents
-from towline.yaml.edit import Edit, edit
+from towline.yaml.documents import YamlDocuments
+from towline.yaml.edit import ValueEdit, edit
 from towline.yaml.marks import (
-    Document,
+    DocumentNode,
     Event,
-    Limits,
-    Mapping,
+    MappingNode,
     Node,
-    Scalar,
-    Sequence,
+    ScalarNode,
+    SequenceNode,
+    YamlLimits,
     descendants,
     parse,
 )
@@ -49,7 +49,7 @@ def large(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "LARGE", 0)
 
 
-def told(found: Documents) -> list[tuple[object, ...]]:
+def told(found: YamlDocuments) -> list[tuple[object, ...]]:
     """Everything that documents say, but for the numbers of their events."""
     return [
         (
@@ -62,20 +62,20 @@ def told(found: Documents) -> list[tuple[object, ...]]:
 
 
 def _node(node: Node) -> tuple[object, ...]:
-    anchor = node.anchor if isinstance(node, Scalar | Mapping | Sequence) else node.name
+    anchor = node.anchor if isinstance(node, ScalarNode | MappingNode | SequenceNode) else node.name
     return (
         type(node),
         node.start,
         node.end,
-        node.value if isinstance(node, Scalar) else "",
+        node.value if isinstance(node, ScalarNode) else "",
         anchor,
     )
 
 
 def test_a_large_file_is_read_as_any_other(monkeypatch: pytest.MonkeyPatch) -> None:
-    usual = told(Documents("x.yaml", STREAM))
+    usual = told(YamlDocuments("x.yaml", STREAM))
     monkeypatch.setattr(module, "LARGE", 0)
-    parts = Documents("x.yaml", STREAM)
+    parts = YamlDocuments("x.yaml", STREAM)
     assert len(parts.starts) == 5
     assert told(parts) == usual
     assert [len(parts), len(usual)] == [5, 5]
@@ -97,8 +97,8 @@ def test_so_is_one_that_dice_have_written_and_edited_alike(
             return told(source.documents), edit(
                 source,
                 [
-                    Edit(document=last, path=("z",), value="new"),
-                    Edit(document=last, path=("k",), value="v"),
+                    ValueEdit(document=last, path=("z",), value="new"),
+                    ValueEdit(document=last, path=("k",), value="v"),
                 ],
             )
         except RenderError as fault:
@@ -111,12 +111,12 @@ def test_so_is_one_that_dice_have_written_and_edited_alike(
 
 @pytest.mark.usefixtures("large")
 def test_one_part_at_a_time_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:
-    alive: list[Document] = []
+    alive: list[DocumentNode] = []
     parsed: list[int] = []
 
     def counting(
         text: str, events: list[Event] | None = None, **options: Any
-    ) -> tuple[Document, ...]:
+    ) -> tuple[DocumentNode, ...]:
         parsed.append(len(text))
         return parse(text, events, **options)
 
@@ -148,7 +148,7 @@ def test_a_fault_is_told_with_its_line_in_the_file(text: str, where: str) -> Non
 
 def test_a_file_with_directives_is_one_part(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "LARGE", 0)
-    assert Documents("x.yaml", "a: 1\n...\n%YAML 1.1\n---\nb: 1\n").starts == (0,)
+    assert YamlDocuments("x.yaml", "a: 1\n...\n%YAML 1.1\n---\nb: 1\n").starts == (0,)
 
 
 @pytest.mark.usefixtures("large")
@@ -170,7 +170,7 @@ def test_of_a_large_file_too_whatever_else_changes_is_seen() -> None:
     text = "a: 1\n---\nb: old\n---\nc: 1\n"
     found = read("x.yaml", text.encode())
     root = found.documents[1].root
-    assert isinstance(root, Mapping)
+    assert isinstance(root, MappingNode)
     patch = replaced(root.pairs[0][1], "new")
     after = text.replace("old", "new")
     assert proven(found, [patch], after)
@@ -186,7 +186,7 @@ def test_of_a_large_file_too_whatever_else_changes_is_seen() -> None:
 
 
 def test_limits_are_told_as_such(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "LIMITS", Limits(1000, 5))
+    monkeypatch.setattr(module, "LIMITS", YamlLimits(1000, 5))
     with pytest.raises(
         RenderError, match=r"x\.yaml is too large: more than 5 keys and values"
     ) as caught:

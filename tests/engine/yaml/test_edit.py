@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from towline.errors import RenderError
 from towline.yaml.aliases import ALL, OWN, REFUSE, Sharing
-from towline.yaml.edit import Edit, edit, spell
+from towline.yaml.edit import ValueEdit, edit, spell
 from towline.yaml.marks import Path
 from towline.yaml.source import read
 
@@ -25,11 +25,11 @@ d:
 g: old"""
 
 
-def change(text: str, *edits: Edit) -> str:
+def change(text: str, *edits: ValueEdit) -> str:
     return edit(read("x.yaml", text.encode()), edits).decode()
 
 
-def refusal(text: str, *edits: Edit) -> RenderError:
+def refusal(text: str, *edits: ValueEdit) -> RenderError:
     with pytest.raises(RenderError) as caught:
         change(text, *edits)
     assert caught.value.hint
@@ -38,12 +38,12 @@ def refusal(text: str, *edits: Edit) -> RenderError:
 
 def test_several_edits_of_several_documents_change_nothing_else() -> None:
     edits = [
-        Edit(path=("g",), value="1.20", document=1),
-        Edit(path=("a", "c", 1), value="new"),
-        Edit(path=("d", 0, "f"), value="it's"),
-        Edit(path=("a", "b"), value="x: y"),
-        Edit(path=("d", 0, "e"), value="new"),
-        Edit(path=("d", 1), value="new"),
+        ValueEdit(path=("g",), value="1.20", document=1),
+        ValueEdit(path=("a", "c", 1), value="new"),
+        ValueEdit(path=("d", 0, "f"), value="it's"),
+        ValueEdit(path=("a", "b"), value="x: y"),
+        ValueEdit(path=("d", 0, "e"), value="new"),
+        ValueEdit(path=("d", 1), value="new"),
     ]
     assert (
         change(TEXT, *edits)
@@ -60,14 +60,18 @@ g: "1.20\""""
 
 
 def test_two_keys_inserted_behind_the_same_one_keep_their_order() -> None:
-    edits = [Edit(path=("b",), value="1", after="a"), Edit(path=("c",), value="x", after="a")]
+    edits = [
+        ValueEdit(path=("b",), value="1", after="a"),
+        ValueEdit(path=("c",), value="x", after="a"),
+    ]
     assert change("a: 0\nz: 0\n", *edits) == 'a: 0\nb: "1"\nc: x\nz: 0\n'
 
 
 def test_a_key_can_be_renamed_with_its_value() -> None:
     assert (
         change(
-            "- newTag: '1' # c\n  name: a\n", Edit(path=(0, "newTag"), value="x", rename="digest")
+            "- newTag: '1' # c\n  name: a\n",
+            ValueEdit(path=(0, "newTag"), value="x", rename="digest"),
         )
         == "- digest: 'x' # c\n  name: a\n"
     )
@@ -79,9 +83,9 @@ def test_what_holds_already_gives_the_very_same_bytes() -> None:
         edit(
             read("x.yaml", data),
             [
-                Edit(path=("a",), value="x"),
-                Edit(path=("b", "c"), value="z"),
-                Edit(path=("n",), value=None),
+                ValueEdit(path=("a",), value="x"),
+                ValueEdit(path=("b", "c"), value="z"),
+                ValueEdit(path=("n",), value=None),
             ],
         )
         == data
@@ -90,14 +94,14 @@ def test_what_holds_already_gives_the_very_same_bytes() -> None:
 
 def test_a_dotted_key_is_not_a_path() -> None:
     assert (
-        change("a.b: old\na: {b: old}\n", Edit(path=("a.b",), value="new"))
+        change("a.b: old\na: {b: old}\n", ValueEdit(path=("a.b",), value="new"))
         == "a.b: new\na: {b: old}\n"
     )
 
 
 def test_a_document_that_is_not_there_is_refused() -> None:
-    assert "document" in refusal(TEXT, Edit(path=("a",), value="new", document=2)).message
-    assert "document" in refusal("# nothing\n", Edit(path=("a",), value="new")).message
+    assert "document" in refusal(TEXT, ValueEdit(path=("a",), value="new", document=2)).message
+    assert "document" in refusal("# nothing\n", ValueEdit(path=("a",), value="new")).message
 
 
 @pytest.mark.parametrize(
@@ -110,7 +114,7 @@ def test_a_document_that_is_not_there_is_refused() -> None:
     ],
 )
 def test_a_path_that_leads_nowhere_is_refused(path: Path, where: str) -> None:
-    assert refusal(TEXT, Edit(path=path, value="new")).where == where
+    assert refusal(TEXT, ValueEdit(path=path, value="new")).where == where
 
 
 @pytest.mark.parametrize(
@@ -126,35 +130,35 @@ def test_a_path_that_leads_nowhere_is_refused(path: Path, where: str) -> None:
     ],
 )
 def test_a_mapping_that_parsers_read_differently_is_not_edited(text: str, where: str) -> None:
-    assert refusal(text, Edit(path=("b", "c"), value="new")).where == where
-    assert refusal(text, Edit(path=("b", "new"), value="new")).where == where
+    assert refusal(text, ValueEdit(path=("b", "c"), value="new")).where == where
+    assert refusal(text, ValueEdit(path=("b", "new"), value="new")).where == where
 
 
 def test_keys_that_stand_twice_elsewhere_do_not_matter() -> None:
     assert (
-        change("a: {x: 1, x: 2, y: &k z, *k : 1}\nb: old\n", Edit(path=("b",), value="new"))
+        change("a: {x: 1, x: 2, y: &k z, *k : 1}\nb: old\n", ValueEdit(path=("b",), value="new"))
         == "a: {x: 1, x: 2, y: &k z, *k : 1}\nb: new\n"
     )
 
 
 def test_keys_that_are_templates_are_not_the_same_for_being_as_long() -> None:
     text = "a:\n  {{ .x }}: 1\n  {{ .y }}: 2\n  b: old\n"
-    assert change(text, Edit(path=("a", "b"), value="new")) == text.replace("old", "new")
+    assert change(text, ValueEdit(path=("a", "b"), value="new")) == text.replace("old", "new")
 
 
 def test_an_alias_is_not_edited_as_a_value_nor_on_the_way() -> None:
     text = "a: &x {b: old}\nc: *x\nd: &y old\ne: *y\n"
-    assert refusal(text, Edit(path=("e",), value="new")).where == "x.yaml:4:4"
-    assert refusal(text, Edit(path=("c", "b"), value="new")).where == "x.yaml:2:4"
+    assert refusal(text, ValueEdit(path=("e",), value="new")).where == "x.yaml:4:4"
+    assert refusal(text, ValueEdit(path=("c", "b"), value="new")).where == "x.yaml:2:4"
 
 
 @pytest.mark.parametrize("path", [("d",), ("a", "b"), ("a", "new")])
 def test_what_an_alias_repeats_is_not_edited_and_the_alias_is_named(path: Path) -> None:
-    found = refusal("a: &x {b: old}\nc: *x\nd: &y old\ne: *y\n", Edit(path=path, value="new"))
+    found = refusal("a: &x {b: old}\nc: *x\nd: &y old\ne: *y\n", ValueEdit(path=path, value="new"))
     assert f"by an alias in line {4 if path == ('d',) else 2}" in found.message
 
 
-def shared(text: str, *edits: Edit, policy: str) -> tuple[str, list[str]]:
+def shared(text: str, *edits: ValueEdit, policy: str) -> tuple[str, list[str]]:
     """What becomes of a text under a policy for aliases, and what is said."""
     said: list[str] = []
     return (
@@ -169,13 +173,13 @@ SHARED = "a: &i 'old' # here\nb: *i # there\nc: {d: *i, e: &m {f: old}}\ng: *m\n
 
 
 def test_a_refusal_names_every_place_that_would_change_and_the_way_out() -> None:
-    found = refusal(SHARED, Edit(path=("a",), value="new"))
+    found = refusal(SHARED, ValueEdit(path=("a",), value="new"))
     assert (
         found.message
         == "a is repeated by aliases in line 2 (b) and line 3 (c.d), which would change too"
     )
     assert "yamlAliases" in found.hint
-    found = refusal(SHARED, Edit(path=("b",), value="new"))
+    found = refusal(SHARED, ValueEdit(path=("b",), value="new"))
     assert (
         found.message
         == "b stands behind the alias *i of what is in line 1 (a) and repeated in line 3 (c.d)"
@@ -184,15 +188,15 @@ def test_a_refusal_names_every_place_that_would_change_and_the_way_out() -> None
 
 @pytest.mark.parametrize("path", [("a",), ("b",), ("c", "d")])
 def test_with_all_the_text_that_aliases_stand_for_changes_and_they_are_named(path: Path) -> None:
-    after, said = shared(SHARED, Edit(path=path, value="new"), policy=ALL)
+    after, said = shared(SHARED, ValueEdit(path=path, value="new"), policy=ALL)
     assert after == SHARED.replace("'old'", "'new'")
     assert said == ["x.yaml:1:7: a is shared, and changes for line 2 (b) and line 3 (c.d), too"]
-    assert shared(after, Edit(path=path, value="new"), policy=ALL) == (after, [])
+    assert shared(after, ValueEdit(path=path, value="new"), policy=ALL) == (after, [])
 
 
 @pytest.mark.parametrize("path", [("g", "f"), ("c", "e", "f")])
 def test_with_all_what_stands_inside_of_it_changes_merge_keys_included(path: Path) -> None:
-    after, said = shared(SHARED, Edit(path=path, value="new"), policy=ALL)
+    after, said = shared(SHARED, ValueEdit(path=path, value="new"), policy=ALL)
     assert after == SHARED.replace("{f: old}", "{f: new}")
     assert said == [
         "x.yaml:3:22: c.e.f is shared, and changes for line 4 (g) and line 5 (h.<<), too"
@@ -200,10 +204,10 @@ def test_with_all_what_stands_inside_of_it_changes_merge_keys_included(path: Pat
 
 
 def test_with_all_a_key_is_added_to_what_they_share_and_removed_from_it() -> None:
-    assert shared(SHARED, Edit(path=("g", "z"), value="new"), policy=ALL)[0] == SHARED.replace(
+    assert shared(SHARED, ValueEdit(path=("g", "z"), value="new"), policy=ALL)[0] == SHARED.replace(
         "{f: old}", "{f: old, z: new}"
     )
-    assert shared(SHARED, Edit(path=("g", "f"), value=None), policy=ALL)[0] == SHARED.replace(
+    assert shared(SHARED, ValueEdit(path=("g", "f"), value=None), policy=ALL)[0] == SHARED.replace(
         "{f: old}", "{}"
     )
 
@@ -213,26 +217,31 @@ def test_with_all_a_key_is_added_to_what_they_share_and_removed_from_it() -> Non
 )
 def test_with_all_no_key_is_renamed_by_the_way(text: str, path: Path) -> None:
     with pytest.raises(RenderError, match="is a key too"):
-        shared(text, Edit(path=path, value="new"), policy=ALL)
+        shared(text, ValueEdit(path=path, value="new"), policy=ALL)
 
 
 def test_with_all_a_key_is_not_renamed_where_others_share_its_value() -> None:
     for path in (("a",), ("b",)):
         with pytest.raises(RenderError, match="is repeated by"):
-            shared(SHARED, Edit(path=path, value="new", rename="other"), policy=ALL)
+            shared(SHARED, ValueEdit(path=path, value="new", rename="other"), policy=ALL)
 
 
 def test_with_all_a_key_that_a_merge_key_brings_in_is_written_beside_it() -> None:
-    after, said = shared(SHARED, Edit(path=("h", "f"), value="new"), policy=ALL)
+    after, said = shared(SHARED, ValueEdit(path=("h", "f"), value="new"), policy=ALL)
     assert (after, said) == (SHARED.replace("{<<: *m}", "{<<: *m, f: new}"), [])
 
 
 def test_with_all_one_text_that_is_asked_for_twice_is_written_once_and_two_are_refused() -> None:
     assert shared(
-        SHARED, Edit(path=("a",), value="new"), Edit(path=("b",), value="new"), policy=ALL
+        SHARED, ValueEdit(path=("a",), value="new"), ValueEdit(path=("b",), value="new"), policy=ALL
     )[0] == SHARED.replace("'old'", "'new'")
     with pytest.raises(RenderError, match="same characters"):
-        shared(SHARED, Edit(path=("a",), value="new"), Edit(path=("b",), value="other"), policy=ALL)
+        shared(
+            SHARED,
+            ValueEdit(path=("a",), value="new"),
+            ValueEdit(path=("b",), value="other"),
+            policy=ALL,
+        )
 
 
 @pytest.mark.parametrize(
@@ -242,7 +251,7 @@ def test_with_all_one_text_that_is_asked_for_twice_is_written_once_and_two_are_r
 def test_with_own_the_value_is_written_where_one_alias_stands(
     path: Path, before: str, after: str
 ) -> None:
-    assert shared(SHARED, Edit(path=path, value="new"), policy=OWN) == (
+    assert shared(SHARED, ValueEdit(path=path, value="new"), policy=OWN) == (
         SHARED.replace(before, after),
         [],
     )
@@ -251,12 +260,12 @@ def test_with_own_the_value_is_written_where_one_alias_stands(
 @pytest.mark.parametrize("policy", [REFUSE, ALL, OWN])
 @pytest.mark.parametrize("path", [("a",), ("b",), ("c", "d")])
 def test_what_holds_already_is_left_alone_whoever_shares_it(path: Path, policy: str) -> None:
-    assert shared(SHARED, Edit(path=path, value="old"), policy=policy) == (SHARED, [])
+    assert shared(SHARED, ValueEdit(path=path, value="old"), policy=policy) == (SHARED, [])
 
 
 def test_with_own_a_text_that_could_be_read_as_something_else_is_quoted() -> None:
     assert (
-        shared("a: &x 1\nb: *x\n", Edit(path=("b",), value="1.20"), policy=OWN)[0]
+        shared("a: &x 1\nb: *x\n", ValueEdit(path=("b",), value="1.20"), policy=OWN)[0]
         == 'a: &x 1\nb: "1.20"\n'
     )
 
@@ -264,7 +273,7 @@ def test_with_own_a_text_that_could_be_read_as_something_else_is_quoted() -> Non
 @pytest.mark.parametrize("path", [("a",), ("g",), ("g", "f"), ("c", "e", "f"), ("g", "n")])
 def test_with_own_what_others_repeat_or_what_is_shared_as_a_whole_is_refused(path: Path) -> None:
     with pytest.raises(RenderError, match=r"repeated by|behind the alias") as caught:
-        shared(SHARED, Edit(path=path, value="new"), policy=OWN)
+        shared(SHARED, ValueEdit(path=path, value="new"), policy=OWN)
     assert ", own in this" not in caught.value.hint
 
 
@@ -272,12 +281,12 @@ def test_with_own_what_others_repeat_or_what_is_shared_as_a_whole_is_refused(pat
 @pytest.mark.parametrize(
     "one",
     [
-        Edit(path=("a",), value=None),
-        Edit(path=("a", "b"), value=None),
-        Edit(path=("a", "k"), value="1", rename="m"),
+        ValueEdit(path=("a",), value=None),
+        ValueEdit(path=("a", "b"), value=None),
+        ValueEdit(path=("a", "k"), value="1", rename="m"),
     ],
 )
-def test_what_an_alias_stands_for_is_never_removed(one: Edit, policy: str) -> None:
+def test_what_an_alias_stands_for_is_never_removed(one: ValueEdit, policy: str) -> None:
     with pytest.raises(RenderError, match="elsewhere repeats"):
         shared("a: {b: &x 1, &k k: 1}\nc: *x\nd: *k\n", one, policy=policy)
 
@@ -293,7 +302,7 @@ def test_with_all_every_user_of_a_text_says_the_new_one_and_nothing_else_does(
     text = "".join(["i: &i old\n", *(f"k{number}: {use}\n" for number, use in enumerate(uses))])
     number = data.draw(st.sampled_from([-1, *(at for at, use in enumerate(uses) if use == "*i")]))
     path = "i" if number < 0 else f"k{number}"
-    after, said = shared(text, Edit(path=(path,), value="new"), policy=ALL)
+    after, said = shared(text, ValueEdit(path=(path,), value="new"), policy=ALL)
     assert yaml.safe_load(after) == yaml.safe_load(text.replace("&i old", "&i new"))
     # through an alias, the anchor's own place changes, too
     assert bool(said) == any("*i" in use for use in uses)
@@ -301,19 +310,19 @@ def test_with_all_every_user_of_a_text_says_the_new_one_and_nothing_else_does(
 
 def test_an_anchor_that_nothing_uses_stays_beside_its_new_value() -> None:
     assert (
-        change("a: &x old\nb: &y 1\nc: *y\n", Edit(path=("a",), value="new"))
+        change("a: &x old\nb: &y 1\nc: *y\n", ValueEdit(path=("a",), value="new"))
         == "a: &x new\nb: &y 1\nc: *y\n"
     )
 
 
 def test_an_anchor_that_is_used_is_not_removed() -> None:
-    assert "alias" in refusal("a: {b: &x 1}\nc: *x\n", Edit(path=("a",), value=None)).message
+    assert "alias" in refusal("a: {b: &x 1}\nc: *x\n", ValueEdit(path=("a",), value=None)).message
 
 
 def test_an_override_is_inserted_beside_a_merge_key() -> None:
     text = "base: &b {image: old}\nuse:\n  <<: *b\n  name: a\n"
     assert (
-        change(text, Edit(path=("use", "image"), value="new", after="name"))
+        change(text, ValueEdit(path=("use", "image"), value="new", after="name"))
         == text + "  image: new\n"
     )
 
@@ -321,17 +330,17 @@ def test_an_override_is_inserted_beside_a_merge_key() -> None:
 def test_nor_is_it_inserted_in_front_of_one() -> None:
     text = "base: &b {image: old}\nuse:\n  name: a\n  <<: *b # all of it\n"
     assert (
-        change(text, Edit(path=("use", "image"), value="new", after="name"))
+        change(text, ValueEdit(path=("use", "image"), value="new", after="name"))
         == text + "  image: new\n"
     )
 
 
 def test_a_key_in_front_of_a_merge_key_that_has_it_too_is_refused() -> None:
     text = "base: &b {image: old}\nuse:\n  image: x\n  <<: *b\n"
-    found = refusal(text, Edit(path=("use", "image"), value="new"))
+    found = refusal(text, ValueEdit(path=("use", "image"), value="new"))
     assert (found.where, "kubectl" in found.hint) == ("x.yaml:3:3", True)
     behind = "base: &b {image: old}\nuse:\n  <<: *b\n  image: x\n"
-    assert change(behind, Edit(path=("use", "image"), value="new")) == behind.replace(
+    assert change(behind, ValueEdit(path=("use", "image"), value="new")) == behind.replace(
         "image: x", "image: new"
     )
 
@@ -339,7 +348,9 @@ def test_a_key_in_front_of_a_merge_key_that_has_it_too_is_refused() -> None:
 def test_two_edits_of_the_same_characters_are_refused() -> None:
     assert (
         "same characters"
-        in refusal("a: old\n", Edit(path=("a",), value="x"), Edit(path=("a",), value="y")).message
+        in refusal(
+            "a: old\n", ValueEdit(path=("a",), value="x"), ValueEdit(path=("a",), value="y")
+        ).message
     )
 
 
@@ -347,13 +358,13 @@ def test_two_edits_of_the_same_characters_are_refused() -> None:
     ("text", "one"),
     [
         # the single pair has no braces to insert into
-        ("[a: old]\n", Edit(path=(0, "n"), value="new")),
+        ("[a: old]\n", ValueEdit(path=(0, "n"), value="new")),
         # the list's column is that of its anchor
-        ("a: &x\n  - b\n", Edit(path=("a", 1), value={"k": "v"})),
-        ("a: old\n", Edit(path=("a",), value="{{ new }}")),
+        ("a: &x\n  - b\n", ValueEdit(path=("a", 1), value={"k": "v"})),
+        ("a: old\n", ValueEdit(path=("a",), value="{{ new }}")),
     ],
 )
-def test_a_result_that_is_not_what_was_wanted_is_refused(text: str, one: Edit) -> None:
+def test_a_result_that_is_not_what_was_wanted_is_refused(text: str, one: ValueEdit) -> None:
     found = refusal(text, one)
     assert "safely" in found.message
     assert spell(one.path) in found.message
@@ -365,7 +376,7 @@ def test_a_path_is_spelled_as_people_write_it() -> None:
 
 def test_a_large_file_is_edited_once_through() -> None:
     text = "".join(f"k{number}:\n  image: host/name:{number} # c\n" for number in range(5000))
-    assert change(text, Edit(path=("k4999", "image"), value="new")) == text.replace(
+    assert change(text, ValueEdit(path=("k4999", "image"), value="new")) == text.replace(
         "host/name:4999 #", "new #"
     )
 
@@ -388,7 +399,7 @@ def test_a_large_file_is_edited_once_through() -> None:
     ],
 )
 def test_what_libraries_write_anew_stays_as_it_is(text: str, path: Path) -> None:
-    assert change(text, Edit(path=path, value="new")) == text.replace("old", "new")
+    assert change(text, ValueEdit(path=path, value="new")) == text.replace("old", "new")
 
 
 KEYS = st.sampled_from(["a", "b c", "on", "1", "é", "x.y", "😀", "k#"])
@@ -445,13 +456,13 @@ def test_any_scalar_is_set_to_any_text_or_refused(
     if "{{" in text + value:
         return
     try:
-        result = change(text, Edit(path=path, value=value))
+        result = change(text, ValueEdit(path=path, value=value))
     except RenderError:
         assert styles[0] is not None  # PyYAML tags what is no text then: !!int "5"
         return
     assert yaml.safe_load(result) == with_value(yaml.safe_load(text), path, value)
     assert result.endswith("# tail")
-    assert change(result, Edit(path=path, value=value)) == result
+    assert change(result, ValueEdit(path=path, value=value)) == result
 
 
 @given(
@@ -467,9 +478,9 @@ def test_a_key_is_inserted_and_removed_again_without_a_trace(
     text = dumped(tree, None, flow, "\n")
     if "{{" in text or "new" in tree:
         return
-    inserted = change(text, Edit(path=("new",), value="1.20", after=data.draw(KEYS)))
+    inserted = change(text, ValueEdit(path=("new",), value="1.20", after=data.draw(KEYS)))
     assert yaml.safe_load(inserted) == {**tree, "new": "1.20"}
-    assert change(inserted, Edit(path=("new",), value=None)) == text
+    assert change(inserted, ValueEdit(path=("new",), value=None)) == text
 
 
 @given(
@@ -481,7 +492,7 @@ def test_a_key_is_inserted_and_removed_again_without_a_trace(
 @example("b: &x\n  - *x\n\na: old\n", "v")
 def test_in_any_file_only_the_wanted_path_changes(text: str, value: str) -> None:
     try:
-        result = change(text, Edit(path=("a",), value=value))
+        result = change(text, ValueEdit(path=("a",), value=value))
         before, after = (
             list(yaml.load_all(each, Loader=yaml.CSafeLoader)) for each in (text, result)
         )

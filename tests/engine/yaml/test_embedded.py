@@ -7,9 +7,9 @@ from towline.errors import ConfigError, RenderError
 from towline.gitops.helm_values import PathValues
 from towline.yaml.aliases import ALL, REFUSE, Sharing
 from towline.yaml.embedded import Text, text_of
-from towline.yaml.marks import Mapping, Scalar
+from towline.yaml.marks import MappingNode, ScalarNode
 from towline.yaml.scalar import Splice
-from towline.yaml.source import Source, read
+from towline.yaml.source import YamlSource, read
 
 APPLICATION = """\
 kind: Application
@@ -30,7 +30,7 @@ def text(file: str) -> Text | None:
     """The text of the last value of a file's mapping."""
     source = read("x.yaml", file.encode())
     root = source.documents[0].root
-    assert isinstance(root, Mapping)
+    assert isinstance(root, MappingNode)
     return text_of(source, root.pairs[-1][1])
 
 
@@ -112,7 +112,7 @@ def test_a_place_of_the_text_is_told_as_that_of_the_file() -> None:
     assert found is not None
     inner = found.read()
     root = inner.documents[0].root
-    assert isinstance(root, Mapping)
+    assert isinstance(root, MappingNode)
     assert [inner.where(value.start) for _, value in root.pairs] == ["x.yaml:3:7", "x.yaml:4:7"]
     with pytest.raises(RenderError, match="template") as caught:
         changed("a: |\n  - b: '{{ .c }}'\n", {"a[0].b": "x"})
@@ -120,11 +120,11 @@ def test_a_place_of_the_text_is_told_as_that_of_the_file() -> None:
     deep = text("b: |\n  c: |\n    x: 1\n")
     assert deep is not None
     root = deep.read().documents[0].root
-    assert isinstance(root, Mapping)
+    assert isinstance(root, MappingNode)
     inside = text_of(deep.read(), root.pairs[0][1])
     assert inside is not None
     found_root = inside.read().documents[0].root
-    assert isinstance(found_root, Mapping)
+    assert isinstance(found_root, MappingNode)
     assert inside.read().where(found_root.pairs[0][1].start) == "x.yaml:3:8"
 
 
@@ -251,10 +251,10 @@ def test_a_text_that_an_alias_repeats_changes_as_the_policy_says() -> None:
 
 
 def test_the_text_of_a_source_is_read_without_its_own_positions() -> None:
-    source: Source = read("x.yaml", b"a: |\n  b: 1\n")
+    source: YamlSource = read("x.yaml", b"a: |\n  b: 1\n")
     root = source.documents[0].root
-    assert isinstance(root, Mapping)
+    assert isinstance(root, MappingNode)
     node = root.pairs[0][1]
-    assert isinstance(node, Scalar)
+    assert isinstance(node, ScalarNode)
     assert text_of(source, node) is not None
     assert text_of(source, root) is None

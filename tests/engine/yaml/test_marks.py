@@ -10,14 +10,14 @@ from hypothesis import strategies as st
 
 from towline.yaml import marks as yaml_marks
 from towline.yaml.marks import (
-    Alias,
+    AliasNode,
     Event,
     Located,
-    Mapping,
+    MappingNode,
     Mark,
     Node,
-    Scalar,
-    Sequence,
+    ScalarNode,
+    SequenceNode,
     YamlFault,
     descendants,
     load,
@@ -46,13 +46,13 @@ h: &e
 """
 
 
-def scalars(text: str) -> list[Scalar]:
+def scalars(text: str) -> list[ScalarNode]:
     return [
         node
         for document in parse(text)
         if document.root
         for node in descendants(document.root)
-        if isinstance(node, Scalar)
+        if isinstance(node, ScalarNode)
     ]
 
 
@@ -146,15 +146,15 @@ def test_block_collections_end_with_their_last_value_and_flow_ones_with_their_br
         for document in parse(text)
         if document.root
         for node in descendants(document.root)
-        if isinstance(node, Mapping | Sequence)
+        if isinstance(node, MappingNode | SequenceNode)
     ]
     assert found == ["a:\n  - {b: c}  # no\n  - d", "- {b: c}  # no\n  - d", "{b: c}"]
 
 
 def test_an_alias_is_no_scalar() -> None:
     (document,) = parse("a: &x 1\nb: *x\n")
-    assert isinstance(document.root, Mapping)
-    assert document.root.pairs[1][1] == Alias("x", Mark(11, 2, 4), Mark(13, 2, 6), 6)
+    assert isinstance(document.root, MappingNode)
+    assert document.root.pairs[1][1] == AliasNode("x", Mark(11, 2, 4), Mark(13, 2, 6), 6)
 
 
 @pytest.mark.parametrize(
@@ -462,14 +462,14 @@ def test_a_nodes_number_is_that_of_its_event_in_the_outline(text: str) -> None:
     ]
     assert events == list(outline(text))
     kinds = {
-        Scalar: "scalar",
-        Mapping: "MappingStartEvent",
-        Sequence: "SequenceStartEvent",
-        Alias: "AliasEvent",
+        ScalarNode: "scalar",
+        MappingNode: "MappingStartEvent",
+        SequenceNode: "SequenceStartEvent",
+        AliasNode: "AliasEvent",
     }
     assert [events[node.number].kind for node in nodes] == [kinds[type(node)] for node in nodes]
-    assert [events[node.number].value for node in nodes if isinstance(node, Scalar)] == [
-        node.value for node in nodes if isinstance(node, Scalar)
+    assert [events[node.number].value for node in nodes if isinstance(node, ScalarNode)] == [
+        node.value for node in nodes if isinstance(node, ScalarNode)
     ]
 
 

@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from towline.errors import ConfigError, RenderError
-from towline.yaml.marks import Path, Scalar
+from towline.yaml.marks import Path, ScalarNode
 from towline.yaml.paths import Selector, check_missing, find, parse_dotted
 from towline.yaml.source import read
 
@@ -74,7 +74,7 @@ def test_an_alias_is_followed_where_that_is_wanted() -> None:
     source = read("x.yaml", b"x: &x {b: 1, c: &c [{n: one, v: &v 2}]}\na: *x\nd: *c\ne: *v\n")
     for text in ("a.b", "d[n=one].v", "d[0].v", "e"):
         (place,) = find(source, parse_dotted(text), follow=True)
-        assert (place.missing, type(place.node)) == ((), Scalar)
+        assert (place.missing, type(place.node)) == ((), ScalarNode)
     (place,) = find(source, parse_dotted("a.new"), follow=True)
     assert (place.path, place.missing) == (("a",), ("new",))
 
@@ -114,4 +114,4 @@ def test_keys_that_may_be_added_are_named() -> None:
     source = read("x.yaml", b"a: {b: 1}\n")
     (place,) = find(source, parse_dotted("a.image.tag"))
     assert check_missing(place, "a.image.tag") == ("image", "tag")
-    assert not isinstance(place.node, Scalar)
+    assert not isinstance(place.node, ScalarNode)

@@ -2,20 +2,20 @@ from __future__ import annotations
 
 import pytest
 
-from towline.yaml.marks import Mapping, Scalar, Sequence
+from towline.yaml.marks import MappingNode, ScalarNode, SequenceNode
 from towline.yaml.proof import Patch, inserted, proven, removed, replaced, rewritten
-from towline.yaml.source import Source, read
+from towline.yaml.source import YamlSource, read
 
 TEXT = "a: old\nb: [1, &x y, *x]\nc: {d: e}\n---\nz: 'q'\n"
 
 
-def source(text: str = TEXT) -> Source:
+def source(text: str = TEXT) -> YamlSource:
     return read("x.yaml", text.encode())
 
 
-def pairs(found: Source, document: int = 0) -> Mapping:
+def pairs(found: YamlSource, document: int = 0) -> MappingNode:
     root = found.documents[document].root
-    assert isinstance(root, Mapping)
+    assert isinstance(root, MappingNode)
     return root
 
 
@@ -81,7 +81,7 @@ def test_pairs_and_items_come_and_go() -> None:
     found = source()
     root = pairs(found)
     items = root.pairs[1][1]
-    assert isinstance(items, Sequence)
+    assert isinstance(items, SequenceNode)
     assert proven(found, [removed(*root.pairs[1])], TEXT.replace("b: [1, &x y, *x]\n", ""))
     assert proven(
         found,
@@ -123,7 +123,7 @@ def test_a_text_that_was_edited_inside_keeps_its_style_and_has_the_wanted_charac
     before = "a: |\n  {{- if .x }}\n  b: old\n  {{- end }}\nc: 1\n"
     found = source(before)
     node = pairs(found).pairs[0][1]
-    assert isinstance(node, Scalar)
+    assert isinstance(node, ScalarNode)
     patch = rewritten(node, "{{- if .x }}\nb: new\n{{- end }}\n")
     after = before.replace("old", "new")
     assert proven(found, [patch, patch], after)

@@ -157,8 +157,8 @@ def test_a_block_scalar_keeps_its_style_indentation_and_what_follows(
     block: str, value: str, expected: str
 ) -> None:
     (document,) = marks.parse("k: " + block)
-    assert isinstance(document.root, marks.Mapping)
+    assert isinstance(document.root, marks.MappingNode)
     old = document.root.pairs[0][1]
-    assert isinstance(old, marks.Scalar)
+    assert isinstance(old, marks.ScalarNode)
     assert rewrite(value, old, block) == expected
     assert yaml.safe_load("k: " + expected) == {"k": value}

@@ -6,7 +6,7 @@ import pytest
 
 from towline.errors import RenderError
 from towline.gitops.helm_values import PathValues
-from towline.yaml.marks import Mapping, Sequence
+from towline.yaml.marks import MappingNode, SequenceNode
 from towline.yaml.scalar import Layout, as_json, layout
 from towline.yaml.source import read
 
@@ -27,7 +27,7 @@ def changed(text: str, values: dict[str, str], name: str = "v.json") -> str:
 def layout_of(text: str, name: str = "x.yaml") -> Layout:
     source = read(name, text.encode())
     root = source.documents[0].root
-    assert isinstance(root, Mapping | Sequence)
+    assert isinstance(root, MappingNode | SequenceNode)
     return layout(source, root)
 
 
@@ -199,6 +199,6 @@ def test_what_yaml_and_json_read_differently_is_refused() -> None:
 def test_a_scalar_and_a_block_collection_are_no_json() -> None:
     source = read("x.json", b'a: "b"\n')
     root = source.documents[0].root
-    assert isinstance(root, Mapping)
+    assert isinstance(root, MappingNode)
     assert not as_json(source, root)
     assert not as_json(source, root.pairs[0][1])

@@ -3,20 +3,20 @@ from __future__ import annotations
 import pytest
 
 from towline.errors import RenderError
-from towline.yaml.edit import Edit, edit
+from towline.yaml.edit import ValueEdit, edit
 from towline.yaml.source import read
 
 
-def edited(text: str, *edits: Edit) -> str:
+def edited(text: str, *edits: ValueEdit) -> str:
     return edit(read("x.yaml", text.encode()), edits).decode()
 
 
 def put(text: str, path: str, value: str, after: str = "") -> str:
-    return edited(text, Edit(path=tuple(path.split(".")), value=value, after=after))
+    return edited(text, ValueEdit(path=tuple(path.split(".")), value=value, after=after))
 
 
 def remove(text: str, path: str) -> str:
-    return edited(text, Edit(path=tuple(path.split(".")), value=None))
+    return edited(text, ValueEdit(path=tuple(path.split(".")), value=None))
 
 
 @pytest.mark.parametrize(
@@ -114,7 +114,7 @@ def test_a_key_is_removed_with_its_lines(text: str, expected: str) -> None:
 )
 def test_the_first_key_of_an_entry_leaves_its_dash_to_the_next(text: str, expected: str) -> None:
     path = (0, 0, "d") if text.startswith("- -") else (0, "d")
-    assert edited(text, Edit(path=path, value=None)) == expected
+    assert edited(text, ValueEdit(path=path, value=None)) == expected
 
 
 @pytest.mark.parametrize(
@@ -122,7 +122,7 @@ def test_the_first_key_of_an_entry_leaves_its_dash_to_the_next(text: str, expect
 )
 def test_a_key_that_cannot_be_removed_alone_is_refused(text: str) -> None:
     with pytest.raises(RenderError):
-        edited(text, Edit(path=(0, "d") if text.startswith("-") else ("d",), value=None))
+        edited(text, ValueEdit(path=(0, "d") if text.startswith("-") else ("d",), value=None))
 
 
 ENTRY = {"name": "m", "newTag": "1"}
@@ -141,7 +141,7 @@ ENTRY = {"name": "m", "newTag": "1"}
     ],
 )
 def test_a_missing_list_is_written_in_the_files_own_style(text: str, expected: str) -> None:
-    assert edited(text, Edit(path=("l",), value=(ENTRY,))) == expected
+    assert edited(text, ValueEdit(path=("l",), value=(ENTRY,))) == expected
 
 
 @pytest.mark.parametrize(
@@ -158,18 +158,20 @@ def test_a_missing_list_is_written_in_the_files_own_style(text: str, expected: s
     ],
 )
 def test_an_entry_is_appended_as_the_others_stand(text: str, number: int, expected: str) -> None:
-    assert edited(text, Edit(path=("l", number), value=ENTRY)) == expected
+    assert edited(text, ValueEdit(path=("l", number), value=ENTRY)) == expected
 
 
 def test_a_text_and_a_mapping_can_be_added_too() -> None:
-    assert edited("l:\n- a\n", Edit(path=("l", 1), value="1.20")) == 'l:\n- a\n- "1.20"\n'
-    assert edited("a: 1\n", Edit(path=("m",), value={"on": "b c"})) == 'a: 1\nm:\n  "on": b c\n'
+    assert edited("l:\n- a\n", ValueEdit(path=("l", 1), value="1.20")) == 'l:\n- a\n- "1.20"\n'
+    assert (
+        edited("a: 1\n", ValueEdit(path=("m",), value={"on": "b c"})) == 'a: 1\nm:\n  "on": b c\n'
+    )
 
 
 @pytest.mark.parametrize("text", ["l: x\n", "l: [x]\n", "l: ''\n", "l: &x\n", "l: {}\n"])
 def test_a_list_does_not_take_the_place_of_something_else(text: str) -> None:
     with pytest.raises(RenderError, match="holds something"):
-        edited(text, Edit(path=("l",), value=(ENTRY,)))
+        edited(text, ValueEdit(path=("l",), value=(ENTRY,)))
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from towline.errors import RenderError
-from towline.yaml.marks import Limits, Mapping, Scalar, descendants
+from towline.yaml.marks import MappingNode, ScalarNode, YamlLimits, descendants
 from towline.yaml.source import masked, read
 
 
@@ -16,7 +16,7 @@ def shown(text: str) -> list[str]:
         for document in source.documents
         if document.root
         for node in descendants(document.root)
-        if isinstance(node, Scalar)
+        if isinstance(node, ScalarNode)
     ]
 
 
@@ -138,7 +138,7 @@ def test_a_large_file_is_read_once_through(text: str) -> None:
 def test_the_size_is_checked_before_any_template_is_looked_for(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("towline.yaml.source.LIMITS", Limits(10, 10))
+    monkeypatch.setattr("towline.yaml.source.LIMITS", YamlLimits(10, 10))
     with pytest.raises(RenderError, match="longer than 10 characters"):
         read("x.yaml", b"# {{ a\n---\n# }}\n")
 
@@ -177,7 +177,7 @@ def test_a_file_without_aliases_has_none_to_follow() -> None:
 def test_the_line_of_a_place_is_that_of_the_file_around() -> None:
     source = read("x.yaml", b"a: 1\nb: 2\n")
     root = source.documents[0].root
-    assert isinstance(root, Mapping)
+    assert isinstance(root, MappingNode)
     mark = root.pairs[1][1].start
     assert source.line(mark) == 2
     assert replace(source, around=lambda _: "dir:1/x.yaml:7:3").line(mark) == 7

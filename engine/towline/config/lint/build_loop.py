@@ -11,12 +11,12 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from towline.config.documents import Document
+from towline.config.documents import ConfigDocument
 from towline.config.lint.findings import Finding, finding
 from towline.config.schema import StepSchema
 from towline.errors import ConfigError
 from towline.git.checkout import identity
-from towline.pipeline.branches import Rules, productive_branch
+from towline.pipeline.branches import BranchRules, productive_branch
 
 # what a Jenkinsfile holds that leaves out a deployment's commit, known by its trailers
 GUARDS = ("Towline-", "towlinePipeline", "towlineStage")
@@ -28,16 +28,16 @@ _FIX = (
 
 
 @dataclass(frozen=True, kw_only=True)
-class Source:
+class SourceRepository:
     """The project's own repository: its URL, empty where nobody knows it, the text of its Jenkinsfile, and what says which of its branches deploy."""
 
     url: str
-    rules: Rules
+    rules: BranchRules
     jenkinsfile: str = ""
 
 
 def build_loops(
-    documents: Sequence[Document], step: StepSchema, source: Source
+    documents: Sequence[ConfigDocument], step: StepSchema, source: SourceRepository
 ) -> Iterator[Finding]:
     """A finding wherever `step`'s repository is named and is the project's own, unless something in the files guards against a loop."""
     home = identity(source.url)
@@ -71,7 +71,7 @@ def build_loops(
                 )
 
 
-def _sections(document: Document, step: StepSchema) -> Iterator[tuple[str, ...]]:
+def _sections(document: ConfigDocument, step: StepSchema) -> Iterator[tuple[str, ...]]:
     yield ("general",)
     yield from (("steps", name) for name in step.names)
     yield from (("stages", name) for name in document.section("stages"))
@@ -89,7 +89,9 @@ def _keys(step: StepSchema, name: str, *, general: bool = False) -> list[str]:
     )
 
 
-def _guarded(documents: Sequence[Document], step: StepSchema, section: Any, rules: Rules) -> bool:
+def _guarded(
+    documents: Sequence[ConfigDocument], step: StepSchema, section: Any, rules: BranchRules
+) -> bool:
     """Whether commits ask not to be built, or go to a branch whose builds do not deploy."""
     sections = [
         section,
@@ -105,7 +107,7 @@ def _guarded(documents: Sequence[Document], step: StepSchema, section: Any, rule
     )
 
 
-def _deploys(rules: Rules, branch: str) -> bool:
+def _deploys(rules: BranchRules, branch: str) -> bool:
     """Whether builds of the branch deploy, or nobody knows it: a setting that is none is a finding of its own."""
     try:
         return productive_branch(rules, branch).productive
@@ -113,7 +115,7 @@ def _deploys(rules: Rules, branch: str) -> bool:
         return True
 
 
-def _everywhere(document: Document) -> bool:
+def _everywhere(document: ConfigDocument) -> bool:
     return any(
         document.section("stages", name).get("runInAllBranches") is True
         for name in document.section("stages")

@@ -13,14 +13,14 @@ from dataclasses import dataclass
 from typing import Literal
 from urllib.parse import quote
 
-from towline.config.documents import Document
+from towline.config.documents import ConfigDocument
 
 Level = Literal["error", "warning", "note"]
 LEVELS: tuple[Level, ...] = ("error", "warning", "note")
 
 
 @dataclass(frozen=True, kw_only=True)
-class Rule:
+class LintRule:
     """A rule: its name for ever, how bad it is at most, what it finds, and what helps (words for the end of a line)."""
 
     name: str
@@ -29,8 +29,8 @@ class Rule:
     fix: str
 
 
-def _rule(name: str, level: Level, meaning: str, fix: str) -> Rule:
-    return Rule(name=name, level=level, meaning=meaning, fix=fix)
+def _rule(name: str, level: Level, meaning: str, fix: str) -> LintRule:
+    return LintRule(name=name, level=level, meaning=meaning, fix=fix)
 
 
 RULES = {
@@ -205,7 +205,7 @@ class Finding:
 
 
 def finding(
-    rule: str, document: Document, path: Sequence[str | int], *, message: str, fix: str = ""
+    rule: str, document: ConfigDocument, path: Sequence[str | int], *, message: str, fix: str = ""
 ) -> Finding:
     """A finding at the key at `path`, or at the nearest one around it that has a place."""
     while path and tuple(path) not in document.marks:
@@ -277,7 +277,7 @@ def sarif(findings: Sequence[Finding], *, version: str) -> dict[str, object]:
     return {"$schema": _SCHEMA, "version": "2.1.0", "runs": [run]}
 
 
-def _sarif_rule(rule: Rule) -> dict[str, object]:
+def _sarif_rule(rule: LintRule) -> dict[str, object]:
     advice = f"{rule.fix[0].upper()}{rule.fix[1:]}."
     return {
         "id": rule.name,

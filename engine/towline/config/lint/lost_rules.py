@@ -13,7 +13,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from towline.config.documents import Document, stage_name
+from towline.config.documents import ConfigDocument, stage_name
 from towline.config.lint.findings import Finding, finding
 from towline.config.near_names import alike, stage_slip
 from towline.suggest import close
@@ -38,7 +38,7 @@ class Names:
     stages: frozenset[str]
 
 
-def lost_rules(document: Document, names: Names) -> Iterator[Finding]:
+def lost_rules(document: ConfigDocument, names: Names) -> Iterator[Finding]:
     """A finding for each rule in the platform team's `document` that nothing reads."""
     for key, value in document.content.items():
         if key in _SECTIONS:
@@ -67,7 +67,7 @@ def lost_rules(document: Document, names: Names) -> Iterator[Finding]:
 
 
 def _sections(
-    document: Document, kind: str, known: frozenset[str], names: Names
+    document: ConfigDocument, kind: str, known: frozenset[str], names: Names
 ) -> Iterator[Finding]:
     sections: Mapping[str, Any] = document.section(kind)
     for name, values in sections.items():
@@ -85,7 +85,7 @@ def _sections(
 
 
 def _keys(
-    document: Document, path: tuple[str, ...], values: Mapping[str, Any], names: Names
+    document: ConfigDocument, path: tuple[str, ...], values: Mapping[str, Any], names: Names
 ) -> Iterator[Finding]:
     for key, value in values.items():
         rule = "" if key in names.rules else _rule(key, names)
@@ -107,7 +107,7 @@ def _keys(
             )
 
 
-def _lost(document: Document, path: tuple[str, ...], what: str, fix: str) -> Finding:
+def _lost(document: ConfigDocument, path: tuple[str, ...], what: str, fix: str) -> Finding:
     return finding(
         "lost-rule",
         document,

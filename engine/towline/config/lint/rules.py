@@ -16,13 +16,21 @@ from typing import Any
 
 from towline.config import piper_context
 from towline.config.conditions import switch
-from towline.config.documents import Document, stage_name
+from towline.config.documents import ConfigDocument, stage_name
 from towline.config.lint.clear_text import clear_texts
 from towline.config.lint.findings import Finding, finding, in_order
 from towline.config.merge import Setting, prune
 from towline.config.near_names import SECTIONS, key_slip, section_slip, slip, stage_slip
 from towline.config.rules import Fault, called, fitted, untrusted
-from towline.config.schema import GENERAL, SCOPES, STAGES, STEPS, Alias, Parameter, StepSchema
+from towline.config.schema import (
+    GENERAL,
+    SCOPES,
+    STAGES,
+    STEPS,
+    Parameter,
+    ParameterAlias,
+    StepSchema,
+)
 from towline.config.values import EMPTY, respelled
 from towline.secret import MASK, is_secret
 from towline.suggest import close
@@ -48,11 +56,11 @@ class Known:
     shared: tuple[StepSchema, ...]
     stages: Mapping[str, frozenset[str]]
     others: frozenset[str] = frozenset()
-    elsewhere: tuple[Document, ...] = ()
+    elsewhere: tuple[ConfigDocument, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
-class Report:
+class LintReport:
     """What was found, and the texts that must be masked wherever they are shown."""
 
     findings: tuple[Finding, ...]
@@ -65,7 +73,7 @@ class _Reader:
 
     schema: StepSchema
     parameter: Parameter
-    alias: Alias | None = None
+    alias: ParameterAlias | None = None
 
 
 _Readers = Mapping[str, tuple[_Reader, ...]]
@@ -88,13 +96,15 @@ class _View:
 class _Place:
     """A section: where it is, the scope that counts in it, and the names of the steps whose settings it holds."""
 
-    document: Document
+    document: ConfigDocument
     path: _Path
     scope: str
     steps: frozenset[str]
 
 
-def lint(project: Document | None, defaults: Sequence[Document], known: Known) -> Report:
+def lint(
+    project: ConfigDocument | None, defaults: Sequence[ConfigDocument], known: Known
+) -> LintReport:
     """All findings of the project's own document, if one is to be looked at, and of default documents, each as `shaped` gives it.
 
     What only the platform team may set is looked at in trusted documents alone; elsewhere it is a
@@ -110,7 +120,7 @@ def lint(project: Document | None, defaults: Sequence[Document], known: Known) -
         for text in clear_texts(document.content, secret=secret, plain=plain):
             secrets.add(text.text)
             findings.append(_in_clear(document, text.path, text.rule))
-    return Report(findings=in_order(findings), secrets=frozenset(secrets))
+    return LintReport(findings=in_order(findings), secrets=frozenset(secrets))
 
 
 def _names(known: Known, *, secret: bool) -> frozenset[str]:
@@ -124,7 +134,7 @@ def _names(known: Known, *, secret: bool) -> frozenset[str]:
     )
 
 
-def _in_clear(document: Document, path: _Path, rule: str) -> Finding:
+def _in_clear(document: ConfigDocument, path: _Path, rule: str) -> Finding:
     keys = ".".join(part for part in path if isinstance(part, str))
     what = (
         "holds a secret"
@@ -142,7 +152,7 @@ def _in_clear(document: Document, path: _Path, rule: str) -> Finding:
 # ---- what is known
 
 
-def _view(known: Known, documents: Sequence[Document]) -> _View:
+def _view(known: Known, documents: Sequence[ConfigDocument]) -> _View:
     every = (*known.steps, *known.shared)
     spellings = {name: schema.name for schema in known.steps for name in schema.names}
     spellings |= {
@@ -215,7 +225,7 @@ def _is_free(view: _View, place: _Place, key: str) -> bool:
 # ---- one document
 
 
-def _document(view: _View, document: Document, *, own: bool) -> Iterator[Finding]:
+def _document(view: _View, document: ConfigDocument, *, own: bool) -> Iterator[Finding]:
     yield from _top(view, document, own=own)
     every = frozenset(view.steps)
     yield from _section(
@@ -241,7 +251,7 @@ def _document(view: _View, document: Document, *, own: bool) -> Iterator[Finding
         yield from _stage(view, document, name, values, own=own)
 
 
-def _top(view: _View, document: Document, *, own: bool) -> Iterator[Finding]:
+def _top(view: _View, document: ConfigDocument, *, own: bool) -> Iterator[Finding]:
     """Sections that nothing reads."""
     for key in document.content:
         if key == "customDefaults" and not own:
@@ -289,7 +299,7 @@ def _belongs(view: _View, key: str) -> str:
 
 
 def _step(
-    view: _View, document: Document, name: str, values: Mapping[str, Any]
+    view: _View, document: ConfigDocument, name: str, values: Mapping[str, Any]
 ) -> Iterator[Finding]:
     path = ("steps", name)
     schema = view.steps.get(view.spellings.get(name, ""))
@@ -310,7 +320,7 @@ def _step(
 
 
 def _shadowed_aliases(
-    document: Document, path: _Path, schema: StepSchema, values: Mapping[str, Any]
+    document: ConfigDocument, path: _Path, schema: StepSchema, values: Mapping[str, Any]
 ) -> Iterator[Finding]:
     """Aliases that no parameter takes, since each has a stronger spelling in the same section."""
     given = [key for key, value in values.items() if value is not None]
@@ -338,7 +348,7 @@ def _shadowed_aliases(
             )
 
 
-def _shadowed_spellings(document: Document, schema: StepSchema) -> Iterator[Finding]:
+def _shadowed_spellings(document: ConfigDocument, schema: StepSchema) -> Iterator[Finding]:
     """Keys that stand in a section of each of two spellings of a step."""
     first: dict[str, str] = {}
     for name in schema.names:
@@ -360,7 +370,7 @@ def _shadowed_spellings(document: Document, schema: StepSchema) -> Iterator[Find
 
 
 def _stage(
-    view: _View, document: Document, name: str, values: Mapping[str, Any], *, own: bool
+    view: _View, document: ConfigDocument, name: str, values: Mapping[str, Any], *, own: bool
 ) -> Iterator[Finding]:
     path, stages = ("stages", name), view.known.stages
     flagged = frozenset(

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-from towline.config.documents import UNREAD, Document
+from towline.config.documents import UNREAD, ConfigDocument
 from towline.config.lint.findings import Finding, finding
 from towline.yaml.marks import Located
 
@@ -20,9 +20,9 @@ _Path = tuple[str | int, ...]
 
 def shaped(
     name: str, located: Located, *, trusted: bool = False
-) -> tuple[Document, tuple[Finding, ...]]:
+) -> tuple[ConfigDocument, tuple[Finding, ...]]:
     """A file as a document that holds well-formed sections only, and a finding for each other one."""
-    whole = Document(name=name, trusted=trusted, content={}, marks=located.marks)
+    whole = ConfigDocument(name=name, trusted=trusted, content={}, marks=located.marks)
     found: list[Finding] = []
     if located.unread:
         whole = replace(whole, marks={**located.marks, _BEHIND: located.unread})
@@ -40,7 +40,9 @@ def shaped(
     return replace(whole, content=content), tuple(found)
 
 
-def _map(value: Any, document: Document, path: _Path, found: list[Finding]) -> Mapping[str, Any]:
+def _map(
+    value: Any, document: ConfigDocument, path: _Path, found: list[Finding]
+) -> Mapping[str, Any]:
     if isinstance(value, dict):
         return value
     if value is not None:

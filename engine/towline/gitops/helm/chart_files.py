@@ -59,7 +59,7 @@ class Dependency:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Tree:
+class ChartTree:
     """A chart as it is rendered: its files by their path in it, and the dependencies that are still to be brought to `charts/`."""
 
     files: Mapping[str, bytes]
@@ -99,7 +99,7 @@ def besides(chart: str, listing: Sequence[str], files: Mapping[str, bytes]) -> I
 
 def tree(
     chart: str, files: Mapping[str, bytes], *, without: str = "", above: tuple[str, ...] = ()
-) -> Tree:
+) -> ChartTree:
     """The chart in `chart`, with its dependencies from `file://` in `charts/`; `without` is no part of it; raises ConfigError."""
     found = {
         path.removeprefix(chart): content
@@ -142,7 +142,7 @@ def tree(
         ]
     if any(not one.lies for one in missing):
         _check_locks(chart, found)
-    return Tree(files=found, missing=tuple(missing))
+    return ChartTree(files=found, missing=tuple(missing))
 
 
 def _asked_for(chart: str, listing: Sequence[str], here: Mapping[str, bytes]) -> Iterator[str]:

@@ -118,7 +118,7 @@ class Identity:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Document:
+class RenderedDocument:
     """One document of a rendering: `text` from its separator up to the next one; `head` is what stands in front, an empty one that names its template."""
 
     text: str
@@ -171,7 +171,7 @@ class Document:
         return f"{what} ({self.source})" if self.source else what
 
 
-def documents(text: str) -> list[Document]:
+def documents(text: str) -> list[RenderedDocument]:
     """The documents of a stream in their order, those without content left out."""
     found = cut(text)
     heads = ["", *(one.text if one.empty and one.source else "" for one in found)]
@@ -182,25 +182,27 @@ def documents(text: str) -> list[Document]:
     ]
 
 
-def cut(text: str) -> list[Document]:
+def cut(text: str) -> list[RenderedDocument]:
     """A stream cut at its separators: all of it, what is empty as well."""
     starts = sorted({0, *(found.start() for found in _SEPARATOR.finditer(text))})
     return [
-        Document(text=text[start:end])
+        RenderedDocument(text=text[start:end])
         for start, end in zip(starts, [*starts[1:], len(text)], strict=True)
     ]
 
 
-def paired(before: Iterable[Document], now: Sequence[Document]) -> list[Document | None]:
+def paired(
+    before: Iterable[RenderedDocument], now: Sequence[RenderedDocument]
+) -> list[RenderedDocument | None]:
     """For each document of `now` the one of `before` that describes the same, None where there is none; each is taken once, in its order.
 
     What has the same text is not looked into: most of a large rendering is as it was.
     """
-    texts = defaultdict[str, deque[Document]](deque)
+    texts = defaultdict[str, deque[RenderedDocument]](deque)
     for one in before:
         texts[one.text.rstrip()].append(one)
     found = [texts[key].popleft() if texts.get(key := one.text.rstrip()) else None for one in now]
-    left = defaultdict[Identity, deque[Document]](deque)
+    left = defaultdict[Identity, deque[RenderedDocument]](deque)
     for one in (one for same_text in texts.values() for one in same_text):
         left[one.identity].append(one)
     return [
@@ -209,7 +211,7 @@ def paired(before: Iterable[Document], now: Sequence[Document]) -> list[Document
     ]
 
 
-def same(one: Document, other: Document) -> bool:
+def same(one: RenderedDocument, other: RenderedDocument) -> bool:
     """Whether nothing that reads YAML tells them apart: comments, blank lines and the kind of quotes do not count."""
     if one.text.rstrip() == other.text.rstrip():
         return True
@@ -274,7 +276,9 @@ def data(value: object) -> object:
     return value.value if isinstance(value, yaml.ScalarNode) else value
 
 
-def replaced(document: Document, wanted: Mapping[Path, tuple[str, object]]) -> Document:
+def replaced(
+    document: RenderedDocument, wanted: Mapping[Path, tuple[str, object]]
+) -> RenderedDocument:
     """The document with other values at these places: each as it was written elsewhere (empty: nowhere), and the node or text that it is.
 
     What does not read as it should afterwards is left as it was.

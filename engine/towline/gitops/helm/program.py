@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Protocol
 
 from towline.errors import MachineError, RenderError
-from towline.gitops.render.process import Limits, document, run
+from towline.gitops.render.process import RenderLimits, document, run
 from towline.private_folder import PrivateFolder
 
 _OUTPUT = 48 * 1024 * 1024  # bytes: manifests of some charts have more than ten million
@@ -65,7 +65,7 @@ class HelmLibrary:
     It knows Kubernetes in the one version that it was built with.
     """
 
-    limits: Limits = field(default_factory=lambda: Limits(output=_OUTPUT))
+    limits: RenderLimits = field(default_factory=lambda: RenderLimits(output=_OUTPUT))
 
     def render(self, rendering: Rendering) -> str:
         """What `helm template` of the same version prints; raises RenderError and MachineError."""
@@ -105,7 +105,7 @@ class HelmProgram:
     """The `helm` program (3 or 4) at an absolute path, with a home and caches of its own below the rendering's folder."""
 
     program: str
-    limits: Limits = field(default_factory=lambda: Limits(output=_OUTPUT))
+    limits: RenderLimits = field(default_factory=lambda: RenderLimits(output=_OUTPUT))
 
     def render(self, rendering: Rendering) -> str:
         """What `helm template` prints; raises RenderError and MachineError."""

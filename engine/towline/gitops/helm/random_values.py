@@ -25,8 +25,8 @@ from functools import cached_property
 import yaml
 
 from towline.gitops.helm.manifests import (
-    Document,
     Path,
+    RenderedDocument,
     at,
     data,
     differences,
@@ -126,7 +126,7 @@ def settle(old: str, first: str, again: Callable[[], str]) -> Settled:
         return Settled(
             text=_joined([_text(one, partner) for one, partner in zip(now, partners, strict=True)])
         )
-    others: list[list[Document]] = []
+    others: list[list[RenderedDocument]] = []
     while True:
         others.append(documents(again()))
         if loose := _loose(now, others[-1]):
@@ -141,7 +141,7 @@ def settle(old: str, first: str, again: Callable[[], str]) -> Settled:
             return _settled(pieces)
 
 
-def _loose(now: Sequence[Document], second: Sequence[Document]) -> tuple[str, ...]:
+def _loose(now: Sequence[RenderedDocument], second: Sequence[RenderedDocument]) -> tuple[str, ...]:
     """The templates that render other documents each time, where some do."""
     if len(now) == len(second) and all(_alike(*twins) for twins in zip(now, second, strict=True)):
         return ()
@@ -153,14 +153,14 @@ def _loose(now: Sequence[Document], second: Sequence[Document]) -> tuple[str, ..
     )
 
 
-def _alike(one: Document, other: Document) -> bool:
+def _alike(one: RenderedDocument, other: RenderedDocument) -> bool:
     """Whether two documents are of one kind and template."""
     if one.source != other.source:
         return False
     return one.text == other.text or one.identity.kind == other.identity.kind
 
 
-def _text(one: Document, partner: Document | None) -> str:
+def _text(one: RenderedDocument, partner: RenderedDocument | None) -> str:
     chosen = partner if partner and partner.source == one.source and same(partner, one) else one
     return chosen.head + chosen.text
 
@@ -174,7 +174,7 @@ def _joined(texts: Sequence[str]) -> str:
     return "".join(text if text.endswith("\n") else f"{text}\n" for text in separated)
 
 
-def _only_images(old: Document, new: Document) -> bool:
+def _only_images(old: RenderedDocument, new: RenderedDocument) -> bool:
     """Whether a document is the same but for images, and for what names their tags."""
     if same(old, new):
         return True
@@ -250,8 +250,8 @@ class _Part:
 class _Piece:
     """A document with what differs by itself in it, and the one of the repository that it stands for."""
 
-    one: Document
-    partner: Document | None
+    one: RenderedDocument
+    partner: RenderedDocument | None
     parts: Sequence[_Part]
 
     @cached_property
@@ -288,7 +288,7 @@ class _Piece:
         return any(reordered(at(old, path), at(new, path)) for path in self._elsewhere(old, new))
 
     @cached_property
-    def made(self) -> Document:
+    def made(self) -> RenderedDocument:
         """The document as it is to be, with what is wanted at its parts."""
         if self.named and not self.moved and self.partner:
             return self.partner
@@ -312,7 +312,9 @@ class _Piece:
 
 
 def _pieces(
-    before: Sequence[Document], now: Sequence[Document], others: Sequence[Sequence[Document]]
+    before: Sequence[RenderedDocument],
+    now: Sequence[RenderedDocument],
+    others: Sequence[Sequence[RenderedDocument]],
 ) -> Iterator[_Piece]:
     """Each document with its partner and its parts; one whose name differs by itself has the next of its kind and template for a partner."""
     partners = paired(before, now)
@@ -341,7 +343,7 @@ def _pieces(
 
 
 def _differing(
-    one: Document, others: Sequence[Document]
+    one: RenderedDocument, others: Sequence[RenderedDocument]
 ) -> dict[Path, tuple[yaml.Node, yaml.Node]]:
     """Where a document differs from one of `others`: what it has, and what the first that has something else has."""
     found: dict[Path, tuple[yaml.Node, yaml.Node]] = {}

@@ -19,7 +19,7 @@ from typing import Any, NoReturn
 FAULT = 3
 
 
-class Fault(Exception):
+class RendererFault(Exception):
     """What the author of a chart or a template has to know; `machine` where not the author but the machine is at fault."""
 
     def __init__(
@@ -34,16 +34,18 @@ def serve(render: Callable[[Any], str]) -> NoReturn:
     request = enter()
     try:
         document = _encoded(render(request), request["limits"]["output"])
-    except Fault as fault:
+    except RendererFault as fault:
         report(fault)
     except MemoryError:
         report(
-            Fault("rendering needs more memory than it may have", hint="make the template smaller")
+            RendererFault(
+                "rendering needs more memory than it may have", hint="make the template smaller"
+            )
         )
     _end(document, 0)
 
 
-def report(fault: Fault) -> NoReturn:
+def report(fault: RendererFault) -> NoReturn:
     """Answer with `fault` and end the process."""
     _end(json.dumps(fault.data).encode(), FAULT)
 
@@ -80,10 +82,12 @@ def _encoded(text: str, most: int) -> bytes:
     try:
         document = text.encode()
     except UnicodeEncodeError as fault:
-        raise Fault(
+        raise RendererFault(
             f"the result holds half of a surrogate pair at character {fault.start}",
             hint="write the character itself",
         ) from fault
     if len(document) > most:
-        raise Fault(f"the result is larger than {most} bytes", hint="make the template smaller")
+        raise RendererFault(
+            f"the result is larger than {most} bytes", hint="make the template smaller"
+        )
     return document

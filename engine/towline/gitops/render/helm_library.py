@@ -19,7 +19,7 @@ from typing import Any
 
 from helm_python import Chart, HelmError, helm_sdk_version, values_from_yaml
 
-from towline.gitops.render.child import Fault, serve
+from towline.gitops.render.child import RendererFault, serve
 
 _KINDS = (
     "PriorityClass",
@@ -89,7 +89,7 @@ class HeadFault(ValueError):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Manifest:
+class RenderedManifest:
     """One document: the template it came from, its text, its kind and the hooks that it asks for."""
 
     path: str
@@ -123,12 +123,12 @@ def _printed(path: str) -> bool:
     return not path.endswith("NOTES.txt") and not path.rpartition("/")[2].startswith("_")
 
 
-def _manifests(path: str, text: str, load: Callable[[str], Any]) -> list[Manifest]:
+def _manifests(path: str, text: str, load: Callable[[str], Any]) -> list[RenderedManifest]:
     documents = (part.lstrip() for part in _SEPARATOR.split(text.lstrip()))
     return [_manifest(path, document, load) for document in documents if document]
 
 
-def _manifest(path: str, text: str, load: Callable[[str], Any]) -> Manifest:
+def _manifest(path: str, text: str, load: Callable[[str], Any]) -> RenderedManifest:
     try:
         loaded = load(text)
     except ValueError as fault:
@@ -138,7 +138,7 @@ def _manifest(path: str, text: str, load: Callable[[str], Any]) -> Manifest:
     annotations = _mapping(metadata.get("annotations"), path, "metadata.annotations")
     texts = {name: _text(value, path, f"annotation {name}") for name, value in annotations.items()}
     hooks = texts.get("helm.sh/hook", "")
-    return Manifest(
+    return RenderedManifest(
         path=path,
         text=text,
         kind=_text(head.get("kind"), path, "kind"),
@@ -163,12 +163,12 @@ def _text(value: Any, path: str, what: str) -> str:
     return "" if value is None else str(value).lower() if isinstance(value, bool) else str(value)
 
 
-def _place(manifest: Manifest) -> tuple[int, str]:
+def _place(manifest: RenderedManifest) -> tuple[int, str]:
     """Known kinds by rank, unknown ones behind them by name; `sorted` keeps the order of equals."""
     return (_RANK[manifest.kind], "") if manifest.kind in _RANK else (len(_RANK), manifest.kind)
 
 
-def _print(manifests: list[Manifest]) -> str:
+def _print(manifests: list[RenderedManifest]) -> str:
     return "".join(f"---\n# Source: {manifest.path}\n{manifest.text}\n" for manifest in manifests)
 
 
@@ -185,7 +185,7 @@ _PROBE = {
 def render(request: Any) -> str:
     """The charts' documents as `helm template` prints them, one chart after the other; raises Fault."""
     if not helm_sdk_version().startswith("v4."):
-        raise Fault(
+        raise RendererFault(
             f"the Helm library has version {helm_sdk_version()}, not 4",
             hint="install the extra `helm` of this Towline",
             machine=True,
@@ -196,9 +196,11 @@ def render(request: Any) -> str:
         values = _values(request["values"])
         return "".join(_rendered(folder, values, request) for folder in request["charts"])
     except HeadFault as fault:
-        raise Fault(f"rendered document is not valid: {fault.problem}", where=fault.path) from fault
+        raise RendererFault(
+            f"rendered document is not valid: {fault.problem}", where=fault.path
+        ) from fault
     except HelmError as fault:
-        raise Fault(fault.detail or str(fault)) from fault
+        raise RendererFault(fault.detail or str(fault)) from fault
 
 
 def _rendered(folder: str, values: dict[str, Any], request: Any) -> str:
@@ -214,7 +216,7 @@ def _values(documents: list[tuple[str, str]]) -> dict[str, Any]:
         try:
             merged = _merge(merged, values_from_yaml(text))
         except HelmError as fault:
-            raise Fault(f"not a values file: {fault.detail}", where=name) from fault
+            raise RendererFault(f"not a values file: {fault.detail}", where=name) from fault
     return merged
 
 
@@ -233,13 +235,13 @@ def _check(chart: Chart) -> None:
     """What the program checks before it renders, and the library does not; raises Fault."""
     metadata = chart.metadata
     if metadata.get("type") == "library":
-        raise Fault("a library chart renders nothing of its own", where="Chart.yaml")
+        raise RendererFault("a library chart renders nothing of its own", where="Chart.yaml")
     there = {one.get("name") for one in chart.dependencies}
     missing = [
         one["name"] for one in metadata.get("dependencies") or () if one["name"] not in there
     ]
     if missing:
-        raise Fault(
+        raise RendererFault(
             f"charts/ lacks what Chart.yaml depends on: {', '.join(missing)}",
             where="Chart.yaml",
             hint="run `helm dependency build` and commit charts/",
@@ -261,7 +263,7 @@ def _check_version(wanted: str) -> None:
             "probe/templates/probe.yaml"
         ].partition(" ")
     if answer != "true":
-        raise Fault(
+        raise RendererFault(
             f"the chart asks for Kubernetes {wanted}, the library stands for {version}",
             where="Chart.yaml",
             hint=_ANOTHER,

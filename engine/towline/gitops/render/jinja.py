@@ -13,7 +13,7 @@ from typing import Any
 from jinja2 import StrictUndefined, TemplateSyntaxError, Undefined, UndefinedError
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
-from towline.gitops.render.child import Fault, serve
+from towline.gitops.render.child import RendererFault, serve
 from towline.suggest import nearest
 
 _NAMED = re.compile(r"'([^']*)' is undefined|has no attribute '([^']*)'")
@@ -25,15 +25,21 @@ def render(request: Any) -> str:
     name, variables = request["name"], request["variables"]
     try:
         return _filled(request["text"], variables, request["limits"]["output"])
-    except (Fault, MemoryError):
+    except (RendererFault, MemoryError):
         raise
     except TemplateSyntaxError as fault:
-        raise Fault(fault.message or "not a template", where=f"{name}:{fault.lineno}") from fault
+        raise RendererFault(
+            fault.message or "not a template", where=f"{name}:{fault.lineno}"
+        ) from fault
     except UndefinedError as fault:
         message = fault.message or "undefined"
-        raise Fault(message, where=_where(name, fault), hint=_hint(message, variables)) from fault
+        raise RendererFault(
+            message, where=_where(name, fault), hint=_hint(message, variables)
+        ) from fault
     except Exception as fault:  # a template can raise anything: it calls methods of its values
-        raise Fault(f"{type(fault).__name__}: {fault}", where=_where(name, fault)) from fault
+        raise RendererFault(
+            f"{type(fault).__name__}: {fault}", where=_where(name, fault)
+        ) from fault
 
 
 def _filled(text: str, variables: dict[str, Any], most: int) -> str:
@@ -43,7 +49,9 @@ def _filled(text: str, variables: dict[str, Any], most: int) -> str:
         pieces.append(piece)
         size += len(piece)
         if size > most:
-            raise Fault(f"the result is larger than {most} bytes", hint="make the template smaller")
+            raise RendererFault(
+                f"the result is larger than {most} bytes", hint="make the template smaller"
+            )
     return "".join(pieces)
 
 

@@ -38,7 +38,7 @@ _START = (
 
 
 @dataclass(frozen=True, kw_only=True)
-class Limits:
+class RenderLimits:
     """What a rendering may take: `seconds` of wall time and of CPU time, bytes of `memory`, bytes of `output`."""
 
     seconds: int = 60
@@ -50,7 +50,7 @@ def run(
     child: str,
     request: Mapping[str, Any],
     *,
-    limits: Limits,
+    limits: RenderLimits,
     environment: Mapping[str, str] | None = None,
     folder: Path | None = None,
 ) -> process.Completed:
@@ -62,7 +62,7 @@ def run(
     text = json.dumps({**request, "limits": asdict(limits)}).encode()
     where, most = (
         str(request.get("name", "")),
-        limits_of.Limits(seconds=limits.seconds, memory=limits.memory),
+        limits_of.ProcessLimits(seconds=limits.seconds, memory=limits.memory),
     )
     try:
         ended = process.run(
@@ -87,7 +87,7 @@ def document(
     child: str,
     request: Mapping[str, Any],
     *,
-    limits: Limits,
+    limits: RenderLimits,
     folder: Path | None = None,
     environment: Mapping[str, str] | None = None,
 ) -> str:
@@ -107,7 +107,7 @@ def _fault(data: Mapping[str, Any], where: str) -> TowlineError:
     return kind(data["message"], where=data["where"] or where, hint=data["hint"])
 
 
-def _overrun(what: str, limits: Limits, where: str) -> RenderError:
+def _overrun(what: str, limits: RenderLimits, where: str) -> RenderError:
     most = (
         f"took longer than {limits.seconds} seconds"
         if what == "time limit"
@@ -118,7 +118,7 @@ def _overrun(what: str, limits: Limits, where: str) -> RenderError:
     )
 
 
-def _killed(ended: process.Completed, limits: Limits, where: str) -> RenderError:
+def _killed(ended: process.Completed, limits: RenderLimits, where: str) -> RenderError:
     """A child that the kernel or its own runtime ended: by CPU time, for memory, or another signal."""
     if ended.code == -signal.SIGXCPU:
         return _overrun("time limit", limits, where)

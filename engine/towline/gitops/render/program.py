@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 
-from towline.gitops.render.child import Fault, enter, report
+from towline.gitops.render.child import RendererFault, enter, report
 
 FILE_SIZE = 64 * 1024 * 1024
 
@@ -16,7 +16,7 @@ def main() -> None:
         os.execv(command[0], command)  # noqa: S606 - an argument list, no shell
     except OSError as fault:
         report(
-            Fault(
+            RendererFault(
                 f"cannot start {command[0]}: {fault.strerror}",
                 hint="name a program that this machine can run",
                 machine=True,

@@ -13,7 +13,7 @@ from pathlib import Path
 from towline import process
 from towline.errors import CredentialError
 from towline.files import in_workspace, own_home
-from towline.limits import Limits
+from towline.limits import ProcessLimits
 from towline.printable import words
 from towline.registry.auth.docker_config import Helper, as_login
 from towline.secret import Login
@@ -56,7 +56,7 @@ def ask(helper: Helper, environ: Mapping[str, str], *, seconds: float = _SECONDS
             environment=variables,
             stdin=helper.server.encode(),
             folder=Path("/"),
-            limits=Limits(seconds=seconds),
+            limits=ProcessLimits(seconds=seconds),
         )
     except process.Overrun as fault:
         raise _failed(helper, f"ran into its {fault.what}") from fault

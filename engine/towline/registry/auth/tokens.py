@@ -131,7 +131,7 @@ _REFUSED = frozenset({400, 401, 403})
 
 
 @dataclass(frozen=True, kw_only=True)
-class Token:
+class BearerToken:
     """A bearer token, what it was asked for, and when to stop using it, on the transport's clock."""
 
     text: str = field(repr=False)
@@ -157,7 +157,7 @@ class Authorizer:
         self._flights: dict[frozenset[str], threading.Lock] = {}
         self._challenge: Challenge | None = None
         self._wanted: tuple[str, ...] = ()
-        self._tokens: list[Token] = []  # the newest first
+        self._tokens: list[BearerToken] = []  # the newest first
 
     def want(self, scopes: Iterable[str]) -> None:
         """Let the next token cover these too: all that the run will need, told before the first request, costs one token."""
@@ -251,7 +251,7 @@ class Authorizer:
         *,
         narrow: bool = False,
         margin: float = 0.0,
-    ) -> Token:
+    ) -> BearerToken:
         """A token that lives, held or fetched; of those who need the same, one thread fetches."""
         with self._lock:
             most = merged([*scopes, *(() if narrow else self._wanted)][:_MOST])
@@ -266,7 +266,7 @@ class Authorizer:
                 self._tokens.insert(0, token)
             return token
 
-    def _held(self, needed: Grants, margin: float = 0.0) -> Token | None:
+    def _held(self, needed: Grants, margin: float = 0.0) -> BearerToken | None:
         now = self._transport.clock.now()
         self._tokens = [token for token in self._tokens if token.end > now]
         return next(
@@ -295,7 +295,7 @@ class Authorizer:
         check_sending(self.party.login, scheme, host, allow_plain_http=self._allow_plain_http)
         return basic(self.party.login)
 
-    def _fetch(self, challenge: Challenge, choices: Sequence[tuple[str, ...]]) -> Token:
+    def _fetch(self, challenge: Challenge, choices: Sequence[tuple[str, ...]]) -> BearerToken:
         """A token for the first of `choices` that the service grants, and with an identity token in the first form that it takes."""
         realm, registry = challenge.parameters["realm"], self.party.registry
         where = _where(realm)
@@ -366,7 +366,9 @@ class Authorizer:
             )
         return basic(login)
 
-    def _read(self, request: HttpRequest, scopes: tuple[str, ...], *, last: bool) -> Token | None:
+    def _read(
+        self, request: HttpRequest, scopes: tuple[str, ...], *, last: bool
+    ) -> BearerToken | None:
         """The token in the answer; None where it is worth asking in another way.
 
         Raises CredentialError, RegistryError, RegistryUnreachable.
@@ -409,7 +411,7 @@ def _service(challenge: Challenge) -> list[tuple[str, str]]:
     )
 
 
-def _parse(body: bytes, asked: float, granted: Grants) -> Token | None:
+def _parse(body: bytes, asked: float, granted: Grants) -> BearerToken | None:
     try:
         data = json.loads(body)
     except (ValueError, RecursionError):
@@ -419,7 +421,7 @@ def _parse(body: bytes, asked: float, granted: Grants) -> Token | None:
         return None
     seconds = data.get("expires_in")
     lifetime = float(seconds) if isinstance(seconds, int) and 0 < seconds < 10**6 else _LIFETIME
-    return Token(text=text, grants=granted, end=asked + lifetime - min(_EARLY, lifetime / 2))
+    return BearerToken(text=text, grants=granted, end=asked + lifetime - min(_EARLY, lifetime / 2))
 
 
 def _where(realm: str) -> str:

@@ -23,9 +23,9 @@ from towline.image import Registry
 from towline.parallel import GRACE, Stopped, beside, in_parallel
 from towline.registry.client import RegistryClient
 from towline.registry.copy.job import CopyJob
-from towline.registry.copy.plan import CopyBlob, Place
+from towline.registry.copy.plan import CopyBlob, TargetRepository
 from towline.registry.copy.stream import read_small
-from towline.registry.copy.survey import Copying, place_of
+from towline.registry.copy.survey import Copying, repository_of
 from towline.registry.local.spool import Growing, Packs
 from towline.registry.uploads import UploadSession
 from towline.retry import Clock, Deadline
@@ -36,7 +36,7 @@ SOON, PATIENTLY = 0.6, 5.0
 _Left = tuple[Registry, UploadSession]
 
 
-class Leftovers:
+class AbandonedUploads:
     """What is under way at `targets`; shared by threads."""
 
     def __init__(self, targets: Mapping[Registry, RegistryClient], transport: Transport) -> None:
@@ -110,7 +110,9 @@ class Early:
 
     def __init__(self, jobs: Sequence[CopyJob], copying: Copying) -> None:
         places = {
-            target.registry: place_of(target) for job in jobs for target in reversed(job.targets)
+            target.registry: repository_of(target)
+            for job in jobs
+            for target in reversed(job.targets)
         }
         tags = [target.image.tag for job in jobs for target in job.targets if target.image.tag]
         self._copying = copying
@@ -186,13 +188,15 @@ class Early:
         for way in ways:
             way.give_up(deadline.left)
         if self._began:  # who waited for one may have given it up just now
-            Leftovers(self._copying.targets, self._copying.transport).cancel()
+            AbandonedUploads(self._copying.targets, self._copying.transport).cancel()
 
 
 class _Target:
     """A place, and what it is likely to have: the layers of the images that have the wanted tags there, and of the one with the last tag."""
 
-    def __init__(self, client: RegistryClient, place: Place, tags: Sequence[str]) -> None:
+    def __init__(
+        self, client: RegistryClient, place: TargetRepository, tags: Sequence[str]
+    ) -> None:
         self.client, self.place = client, place
         self._tags = tags
         self._lock = Lock()

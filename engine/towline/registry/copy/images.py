@@ -9,13 +9,13 @@ from towline.parallel import in_parallel
 from towline.registry.copy.deadline import in_time
 from towline.registry.copy.early import Early
 from towline.registry.copy.job import TAKEN, CopyJob, CopyReport, Moved
-from towline.registry.copy.plan import CopyBlob, Plan
-from towline.registry.copy.referrers import AMISS, Lists, spoils
-from towline.registry.copy.survey import Copying, Holdings, Look
+from towline.registry.copy.plan import CopyBlob, CopyPlan
+from towline.registry.copy.referrers import AMISS, ReferrerLists, spoils
+from towline.registry.copy.survey import Copying, Holdings, Survey
 from towline.registry.copy.transfer import Transfer
 from towline.registry.errors import Incomplete
 
-_Plans = Sequence[tuple[Plan, ...]]
+_Plans = Sequence[tuple[CopyPlan, ...]]
 
 
 def copy_images(jobs: Sequence[CopyJob], copying: Copying) -> tuple[CopyReport, ...]:
@@ -32,9 +32,9 @@ def copy_images(jobs: Sequence[CopyJob], copying: Copying) -> tuple[CopyReport, 
 
 
 def _copied(jobs: Sequence[CopyJob], copying: Copying, early: Early) -> tuple[CopyReport, ...]:
-    looks, check = [Look(job, copying) for job in jobs], in_time(copying.transport)
-    in_parallel(Look.ask, looks, tick=check)
-    along = [[Look(job, copying) for job in look.companions] for look in looks]
+    looks, check = [Survey(job, copying) for job in jobs], in_time(copying.transport)
+    in_parallel(Survey.ask, looks, tick=check)
+    along = [[Survey(job, copying) for job in look.companions] for look in looks]
     referring = [look for several in along for look in several]
     able = in_parallel(lambda look: _asked(look, copying), referring, tick=check)
     going = {look for look, there in zip(referring, able, strict=True) if there}
@@ -56,7 +56,7 @@ def _copied(jobs: Sequence[CopyJob], copying: Copying, early: Early) -> tuple[Co
     )
 
 
-def _asked(look: Look, copying: Copying) -> bool:
+def _asked(look: Survey, copying: Copying) -> bool:
     """Whether what refers to an image can travel with it."""
     try:
         look.ask()
@@ -68,7 +68,7 @@ def _asked(look: Look, copying: Copying) -> bool:
     return look.goes
 
 
-def _relist(look: Look, several: Sequence[Look], copying: Copying) -> None:
+def _relist(look: Survey, several: Sequence[Survey], copying: Copying) -> None:
     """Have what refers to an image stored again where a registry that keeps no lists itself has it and names it in none.
 
     A run that ended between the two leaves it so, and nobody would find it there. A registry that
@@ -76,7 +76,7 @@ def _relist(look: Look, several: Sequence[Look], copying: Copying) -> None:
     """
     for place in {place for one in several for place in one.settled}:
         lists, subjects = (
-            Lists(copying.targets[place.registry], place.repository, wanted=TAKEN),
+            ReferrerLists(copying.targets[place.registry], place.repository, wanted=TAKEN),
             [
                 *look.subjects,
                 *(one.digest for one in several),
@@ -105,8 +105,8 @@ def _relist(look: Look, several: Sequence[Look], copying: Copying) -> None:
 
 
 def _performed(
-    looks: Sequence[Look], copying: Copying, early: Early
-) -> tuple[_Plans, Mapping[CopyBlob, Moved], set[Plan]]:
+    looks: Sequence[Survey], copying: Copying, early: Early
+) -> tuple[_Plans, Mapping[CopyBlob, Moved], set[CopyPlan]]:
     """The plans that were performed, how their blobs moved, and the optional plans that a target has refused."""
     plans = _planned(looks, copying)
     if copying.dry_run:
@@ -115,14 +115,14 @@ def _performed(
         return plans, *_perform(looks, plans, copying, early)
     # a target that has lost what its manifests name: nothing is believed any more
     except Incomplete:
-        in_parallel(Look.doubt, looks, tick=in_time(copying.transport))
+        in_parallel(Survey.doubt, looks, tick=in_time(copying.transport))
         plans = _planned(looks, copying)
         return plans, *_perform(looks, plans, copying, early)
 
 
 def _perform(
-    looks: Iterable[Look], plans: _Plans, copying: Copying, early: Early
-) -> tuple[Mapping[CopyBlob, Moved], set[Plan]]:
+    looks: Iterable[Survey], plans: _Plans, copying: Copying, early: Early
+) -> tuple[Mapping[CopyBlob, Moved], set[CopyPlan]]:
     every = [plan for entry in plans for plan in entry]
     if not any(plan.blobs or plan.manifests or plan.tags for plan in every):
         return {}, set()
@@ -140,7 +140,7 @@ def _perform(
     return moved, transfer.left
 
 
-def _sizes(looks: Iterable[Look], plans: _Plans) -> Mapping[str, Mapping[str, int]]:
+def _sizes(looks: Iterable[Survey], plans: _Plans) -> Mapping[str, Mapping[str, int]]:
     """By what an image is called where it comes from, the blobs that may have to move."""
     sizes: dict[str, dict[str, int]] = {}
     for look, several in zip(looks, plans, strict=True):
@@ -150,7 +150,7 @@ def _sizes(looks: Iterable[Look], plans: _Plans) -> Mapping[str, Mapping[str, in
     return sizes
 
 
-def _planned(looks: Iterable[Look], copying: Copying) -> list[tuple[Plan, ...]]:
+def _planned(looks: Iterable[Survey], copying: Copying) -> list[tuple[CopyPlan, ...]]:
     """The plans of each job; what one plan brings, the next finds."""
     holdings = Holdings(copying)
     return [look.plans(holdings) for look in looks]

@@ -23,7 +23,7 @@ _AT_ONCE = 32  # manifests that are asked for before their sum is looked at
 
 
 @dataclass(frozen=True, kw_only=True)
-class Place:
+class TargetRepository:
     """A repository of a target registry."""
 
     registry: Registry
@@ -35,7 +35,7 @@ class CopyBlob:
     """Bring a blob from a repository of the source to a place that may not have it yet; `mount_from` names a repository of that registry that does."""
 
     source: str
-    place: Place
+    place: TargetRepository
     digest: str
     size: int
     mount_from: str = ""
@@ -48,7 +48,7 @@ class PutManifest:
     `believed`: the target is known to hold the manifest with all it names, so only its tag is new.
     """
 
-    place: Place
+    place: TargetRepository
     target: str
     manifest: Manifest
     level: int = 0
@@ -56,7 +56,7 @@ class PutManifest:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Tree:
+class ManifestTree:
     """An image or index with all that hangs on it, each once; manifests come children first with their levels, the root last."""
 
     root: Manifest
@@ -65,7 +65,7 @@ class Tree:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Plan:
+class CopyPlan:
     """What is to be done at one place, in this order, and the blobs that are there already, as far as that is known.
 
     `refers`: it brings what refers to an image, so it goes before the image's tags; `optional`:
@@ -85,7 +85,7 @@ class Route:
     """From which repository to which place, and under which tags (a digest is its own); `mounts`: both are in one registry, and not in one repository."""
 
     source: str
-    place: Place
+    place: TargetRepository
     targets: tuple[str, ...]
     mounts: bool = False
 
@@ -97,14 +97,14 @@ class Manifests(Protocol):
         """The manifests of these digests; raises where one is not there."""
 
 
-class Holdings(Protocol):
+class AsksForBlobs(Protocol):
     """Who knows what the targets have, or will have by plans made before."""
 
-    def missing(self, place: Place, blobs: Sequence[Descriptor]) -> frozenset[str]:
+    def missing(self, place: TargetRepository, blobs: Sequence[Descriptor]) -> frozenset[str]:
         """The digests of those blobs that `place` may not have."""
 
 
-def read_tree(manifests: Manifests, repository: str, root: Manifest) -> Tree:
+def read_tree(manifests: Manifests, repository: str, root: Manifest) -> ManifestTree:
     """All that hangs on `root`, asked for level by level; raises RegistryError for an index that goes too deep or too wide."""
     found, level = {root.digest: root}, [root]
     for _ in range(DEPTH + 1):
@@ -118,7 +118,7 @@ def read_tree(manifests: Manifests, repository: str, root: Manifest) -> Tree:
         )
         if not wanted:
             ordered = _ordered(root, found)
-            return Tree(
+            return ManifestTree(
                 root=root,
                 manifests=tuple(ordered.values()),
                 blobs=_blobs(manifest for manifest, _ in ordered.values()),
@@ -139,14 +139,14 @@ def read_tree(manifests: Manifests, repository: str, root: Manifest) -> Tree:
     )
 
 
-def plan_copy(tree: Tree, route: Route, holdings: Holdings) -> Plan:
+def plan_copy(tree: ManifestTree, route: Route, holdings: AsksForBlobs) -> CopyPlan:
     """The plan that brings `tree` to its place; the root is stored by its targets alone."""
     missing = holdings.missing(route.place, tree.blobs)
     needed = sorted(
         (blob for blob in tree.blobs if blob.digest in missing), key=lambda blob: -blob.size
     )
     mount_from = route.source if route.mounts else ""
-    return Plan(
+    return CopyPlan(
         blobs=tuple(
             CopyBlob(
                 source=route.source,
@@ -168,7 +168,7 @@ def plan_copy(tree: Tree, route: Route, holdings: Holdings) -> Plan:
 
 
 def plan_tags(
-    root: Manifest, place: Place, targets: Sequence[str], *, believed: bool = False
+    root: Manifest, place: TargetRepository, targets: Sequence[str], *, believed: bool = False
 ) -> tuple[PutManifest, ...]:
     """One PUT for each tag."""
     return tuple(
@@ -177,7 +177,7 @@ def plan_tags(
     )
 
 
-def as_data(plan: Plan) -> tuple[Mapping[str, object], ...]:
+def as_data(plan: CopyPlan) -> tuple[Mapping[str, object], ...]:
     """The plan for `--dry-run` and JSON."""
     blobs = [
         {
@@ -202,7 +202,7 @@ def as_data(plan: Plan) -> tuple[Mapping[str, object], ...]:
     return (*blobs, *puts)
 
 
-def _named(place: Place) -> Mapping[str, object]:
+def _named(place: TargetRepository) -> Mapping[str, object]:
     return {"registry": place.registry.host, "repository": place.repository}
 
 
@@ -244,7 +244,7 @@ class Content(Protocol):
         """Done with it."""
 
 
-class Source(Protocol):
+class ImageSource(Protocol):
     """Manifests and blobs by repository and digest; shared by threads.
 
     Local places know one image or several, and call every repository the empty text.

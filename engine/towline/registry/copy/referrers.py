@@ -21,7 +21,7 @@ from towline.image import Image, Reference
 from towline.parallel import in_parallel
 from towline.registry.client import RegistryClient
 from towline.registry.copy.job import DEMANDED, LEFT, TAKEN, CopyJob
-from towline.registry.copy.plan import Source
+from towline.registry.copy.plan import ImageSource
 from towline.registry.errors import Incomplete, NoList
 from towline.registry.manifest import OCI_INDEX, Descriptor, Manifest, parse_manifest
 from towline.retry import moments
@@ -38,7 +38,7 @@ _Answer = tuple[Descriptor, ...] | TowlineError | None  # to the question what r
 
 
 @runtime_checkable
-class Lister(Source, Protocol):
+class ListsReferrers(ImageSource, Protocol):
     """A source that knows what refers to its manifests: a registry, or an OCI layout."""
 
     def find_manifest(self, repository: str, target: str) -> Manifest | None:
@@ -51,7 +51,7 @@ class Lister(Source, Protocol):
         """All tags, None where that is not known."""
 
 
-def spoils(fault: TowlineError, source: Source) -> bool:
+def spoils(fault: TowlineError, source: ImageSource) -> bool:
     """Whether a fault (one of AMISS) of one that refers to an image and may stay behind speaks against the copy of the image itself.
 
     A registry that is not reached, or sends other content than a digest says, does so; a damaged
@@ -62,7 +62,7 @@ def spoils(fault: TowlineError, source: Source) -> bool:
     )
 
 
-class Lists:
+class ReferrerLists:
     """What a repository of `source` says about its manifests: its own list of referrers, the tags that stand for one, and cosign's tags.
 
     Asked as little as can be: one answer with all tags says which of those there are. Shared by
@@ -71,7 +71,7 @@ class Lists:
     `amiss`, of a list that is refused under "".
     """
 
-    def __init__(self, source: Lister, repository: str, *, wanted: str = LEFT) -> None:
+    def __init__(self, source: ListsReferrers, repository: str, *, wanted: str = LEFT) -> None:
         self.source = source
         self._repository = repository
         self._tags: frozenset[str] | None = None
@@ -215,7 +215,7 @@ def tag_of(digest: str) -> str:
     return digest.replace(":", "-")
 
 
-def companions(job: CopyJob, digests: Iterable[str], lists: Lists) -> tuple[CopyJob, ...]:
+def companions(job: CopyJob, digests: Iterable[str], lists: ReferrerLists) -> tuple[CopyJob, ...]:
     """A job for everything that the source has about the manifests `digests` of a job's image, and about what was found so, to all places of the job.
 
     Raises the errors of the registry family, RegistryError where there is no end of it.

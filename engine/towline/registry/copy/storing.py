@@ -10,7 +10,7 @@ from towline.image import Registry
 from towline.parallel import in_parallel
 from towline.registry.client import RegistryClient
 from towline.registry.copy.deadline import in_time
-from towline.registry.copy.plan import Place, PutManifest
+from towline.registry.copy.plan import PutManifest, TargetRepository
 from towline.registry.copy.referrers import list_under_tag
 from towline.registry.errors import Incomplete
 from towline.registry.manifest import Manifest
@@ -40,7 +40,7 @@ class Storing:
 
     def list_referrers(self) -> Mapping[str, RegistryError | CredentialError]:
         """Keep the lists of referrers by hand on registries that do not keep them, for all that was put since; those that it failed for."""
-        lists: dict[tuple[Place, str], list[Manifest]] = {}
+        lists: dict[tuple[TargetRepository, str], list[Manifest]] = {}
         puts, self._unlisted = self._unlisted, []
         for put in puts:
             lists.setdefault((put.place, put.manifest.subject), []).append(put.manifest)
@@ -54,7 +54,7 @@ class Storing:
         }
 
     def _list(
-        self, place: Place, subject: str, referrers: Sequence[Manifest]
+        self, place: TargetRepository, subject: str, referrers: Sequence[Manifest]
     ) -> RegistryError | CredentialError | None:
         try:
             list_under_tag(self._targets[place.registry], place.repository, subject, referrers)

@@ -10,7 +10,7 @@ from threading import Event
 from towline.errors import DigestMismatch, RegistryError
 from towline.http.client import sleep_unless
 from towline.parallel import Stopped
-from towline.registry.copy.plan import Content, CopyBlob, Source
+from towline.registry.copy.plan import Content, CopyBlob, ImageSource
 from towline.registry.errors import BrokenOff
 from towline.retry import Clock, pause
 
@@ -20,7 +20,7 @@ _PIECE = 1024 * 1024
 _AHEAD = 4  # pieces
 
 
-def read_small(blob: CopyBlob, source: Source, *, clock: Clock) -> bytes:
+def read_small(blob: CopyBlob, source: ImageSource, *, clock: Clock) -> bytes:
     """A blob as a whole, checked, such as an image's configuration.
 
     Raises RegistryError for one of more than 4 MiB, DigestMismatch once it has been read twice, and
@@ -37,7 +37,7 @@ def read_small(blob: CopyBlob, source: Source, *, clock: Clock) -> bytes:
         return _read(blob, source, clock)
 
 
-def _read(blob: CopyBlob, source: Source, clock: Clock) -> bytes:
+def _read(blob: CopyBlob, source: ImageSource, clock: Clock) -> bytes:
     return b"".join(
         bytes(piece) for piece in BlobStream(blob, source, stop=Event(), clock=clock).pieces()
     )
@@ -62,7 +62,7 @@ class BlobStream:
     `retries` counts how often the source was asked again.
     """
 
-    def __init__(self, blob: CopyBlob, source: Source, *, stop: Event, clock: Clock) -> None:
+    def __init__(self, blob: CopyBlob, source: ImageSource, *, stop: Event, clock: Clock) -> None:
         self._blob = blob
         self._source = source
         self._stop = stop

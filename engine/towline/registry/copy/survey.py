@@ -25,18 +25,18 @@ from towline.registry.copy.job import (
 )
 from towline.registry.copy.plan import (
     CopyBlob,
-    Place,
-    Plan,
+    CopyPlan,
+    ImageSource,
+    ManifestTree,
     Route,
-    Source,
-    Tree,
+    TargetRepository,
     as_data,
     plan_copy,
     plan_tags,
     read_tree,
 )
 from towline.registry.copy.progress import Progress
-from towline.registry.copy.referrers import AMISS, Lister, Lists, companions, spoils
+from towline.registry.copy.referrers import AMISS, ListsReferrers, ReferrerLists, companions, spoils
 from towline.registry.copy.stream import read_small
 from towline.registry.manifest import (
     IMAGES,
@@ -61,11 +61,11 @@ class Copying:
     `doubted` places get all of an image, whatever their tags say; `warn` takes a line for people.
     """
 
-    source: Source
+    source: ImageSource
     targets: Mapping[Registry, RegistryClient]
     progress: Progress
     dry_run: bool = False
-    doubted: frozenset[Place] = frozenset()
+    doubted: frozenset[TargetRepository] = frozenset()
     warn: Callable[[str], None] = silent
 
     @property
@@ -83,9 +83,9 @@ class Holdings:
     """
 
     copying: Copying
-    promised: set[tuple[Place, str]] = field(default_factory=set)
+    promised: set[tuple[TargetRepository, str]] = field(default_factory=set)
 
-    def missing(self, place: Place, blobs: Sequence[Descriptor]) -> frozenset[str]:
+    def missing(self, place: TargetRepository, blobs: Sequence[Descriptor]) -> frozenset[str]:
         """Those that no plan has asked for yet, and that a dry run does not find; a doubted place has none of another size."""
         wanted = [blob for blob in blobs if (place, blob.digest) not in self.promised]
         if self.copying.dry_run:
@@ -101,7 +101,7 @@ class Holdings:
         return frozenset(blob.digest for blob in wanted)
 
 
-class Look:
+class Survey:
     """What one job finds at its source and targets, asked as late and as little as can be (facts/registry.md section 2.1)."""
 
     def __init__(self, job: CopyJob, copying: Copying) -> None:
@@ -109,17 +109,17 @@ class Look:
         self._copying = copying
         self._known = job.digest or (job.target if ":" in job.target else "")  # at the source
         self._root: Manifest | None = None
-        self._tree: Tree | None = None
+        self._tree: ManifestTree | None = None
         self._pending: tuple[Reference, ...] = ()
-        self._held: dict[Place, Manifest] = {}
+        self._held: dict[TargetRepository, Manifest] = {}
         self._heads: dict[Reference, Descriptor | None] = {}
-        source, home = copying.source, {place_of(target) for target in job.targets}
+        source, home = copying.source, {repository_of(target) for target in job.targets}
         within = isinstance(source, RegistryClient) and home == {
-            Place(registry=source.registry, repository=job.repository)
+            TargetRepository(registry=source.registry, repository=job.repository)
         }
         self._lists = (
             self._lists_of(source)
-            if job.referrers and isinstance(source, Lister) and not within
+            if job.referrers and isinstance(source, ListsReferrers) and not within
             else None
         )
         self._referred = False
@@ -158,7 +158,7 @@ class Look:
         self._pending = tuple(
             target
             for target in self._job.targets
-            if self._digest_at(target) != self.digest or place_of(target) in doubted
+            if self._digest_at(target) != self.digest or repository_of(target) in doubted
         )
         for target in self._pending:
             _check_digest(target, self.digest)
@@ -209,9 +209,9 @@ class Look:
         believed = [
             target
             for target in self._pending
-            if target.target != self.digest and place_of(target) not in self._copying.doubted
+            if target.target != self.digest and repository_of(target) not in self._copying.doubted
         ]
-        places = {place for target in believed if not self._mounts(place := place_of(target))}
+        places = {place for target in believed if not self._mounts(place := repository_of(target))}
         self._held = {
             place: manifest
             for place, manifest in zip(
@@ -219,7 +219,7 @@ class Look:
             )
             if manifest is not None
         }
-        if any(place_of(target) not in self._held for target in self._pending):
+        if any(repository_of(target) not in self._held for target in self._pending):
             self._read()
 
     def _refer(self) -> None:
@@ -255,8 +255,8 @@ class Look:
                 f" {fault.message}"
             )
 
-    def _lists_of(self, source: Lister) -> Lists:
-        return Lists(source, self._job.repository, wanted=self._job.referrers)
+    def _lists_of(self, source: ListsReferrers) -> ReferrerLists:
+        return ReferrerLists(source, self._job.repository, wanted=self._job.referrers)
 
     def _briefly(self) -> tuple[CopyJob, ...]:
         """The same where the source is needed for nothing else: a registry is not waited for long."""
@@ -268,7 +268,7 @@ class Look:
             self._lists = self._lists_of(source.by(transport))
             return self._found(self._lists)
 
-    def _found(self, lists: Lists) -> tuple[CopyJob, ...]:
+    def _found(self, lists: ReferrerLists) -> tuple[CopyJob, ...]:
         self.subjects = self._subjects()
         return companions(self._job, self.subjects, lists)
 
@@ -299,20 +299,20 @@ class Look:
         )
 
     @property
-    def settled(self) -> frozenset[Place]:
+    def settled(self) -> frozenset[TargetRepository]:
         """The places that have what the job brings by its digest alone, as what refers to another is stored."""
         return frozenset(
-            place_of(target)
+            repository_of(target)
             for target in self._job.targets
             if target not in self._pending and not target.image.tag
         )
 
-    def renew(self, place: Place, subjects: Sequence[str]) -> None:
+    def renew(self, place: TargetRepository, subjects: Sequence[str]) -> None:
         """Bring it to a place once more, if it refers to one of these: then it is listed there for that."""
         self._read()
         if self._root and self._root.subject in subjects:
             self._pending += tuple(
-                target for target in self._job.targets if place_of(target) == place
+                target for target in self._job.targets if repository_of(target) == place
             )
 
     def doubt(self) -> None:
@@ -321,17 +321,17 @@ class Look:
         if self._pending:
             self._read()
 
-    def plans(self, holdings: Holdings) -> tuple[Plan, ...]:
+    def plans(self, holdings: Holdings) -> tuple[CopyPlan, ...]:
         """What is to be done at each place that lacks something."""
-        targets: dict[Place, list[str]] = {}
+        targets: dict[TargetRepository, list[str]] = {}
         for target in self._pending:
-            targets.setdefault(place_of(target), []).append(target.target)
+            targets.setdefault(repository_of(target), []).append(target.target)
         return tuple(
             self._plan(place, tuple(dict.fromkeys(wanted)), holdings)
             for place, wanted in targets.items()
         )
 
-    def report(self, plans: Sequence[Plan], moved: Mapping[CopyBlob, Moved]) -> CopyReport:
+    def report(self, plans: Sequence[CopyPlan], moved: Mapping[CopyBlob, Moved]) -> CopyReport:
         """What the plans came to; `moved` is empty where they were not performed."""
         blobs = [
             _reported(
@@ -343,7 +343,7 @@ class Look:
             for plan in plans
             for blob in plan.blobs
         ]
-        places = [place_of(target) for target in self._pending]
+        places = [repository_of(target) for target in self._pending]
         root = self._root or next(iter(self._held.values()), None)
         skipped = [
             _reported(place, blob.digest, blob.size, _way(SKIPPED))
@@ -382,9 +382,11 @@ class Look:
             else self._job.chosen or ("" if self._job.platforms else self._known)
         )
 
-    def _plan(self, place: Place, targets: tuple[str, ...], holdings: Holdings) -> Plan:
+    def _plan(
+        self, place: TargetRepository, targets: tuple[str, ...], holdings: Holdings
+    ) -> CopyPlan:
         if place in self._held:
-            plan = Plan(tags=plan_tags(self._held[place], place, targets, believed=True))
+            plan = CopyPlan(tags=plan_tags(self._held[place], place, targets, believed=True))
         else:
             assert self._tree is not None
             plan = plan_copy(
@@ -399,7 +401,7 @@ class Look:
             )
         return replace(plan, refers=bool(self._job.refers), optional=self.optional)
 
-    def _mounts(self, place: Place) -> bool:
+    def _mounts(self, place: TargetRepository) -> bool:
         """Whether blobs can come from another repository of the place's own registry: then one question to each is all that is needed."""
         source = self._copying.source
         return (
@@ -442,7 +444,7 @@ class Look:
                     return found
         return source.get_manifest(job.repository, self._known or job.target)
 
-    def _holding(self, place: Place) -> Manifest | None:
+    def _holding(self, place: TargetRepository) -> Manifest | None:
         """The image's manifest where the target has it, with its children where it is an index."""
         client = self._copying.targets[place.registry]
         if self._root is None:
@@ -483,7 +485,7 @@ class Look:
         config = root.blobs[0]
         blob = CopyBlob(
             source=self._job.repository,
-            place=Place(registry=self._job.targets[0].registry, repository=""),
+            place=TargetRepository(registry=self._job.targets[0].registry, repository=""),
             digest=config.digest,
             size=config.size,
         )
@@ -494,7 +496,7 @@ class Look:
 class _Manifests:
     """Several manifests of a source at once."""
 
-    source: Source
+    source: ImageSource
 
     def find_manifests(self, repository: str, digests: Sequence[str], /) -> Sequence[Manifest]:
         """Those of the digests, in their order."""
@@ -511,16 +513,16 @@ def _check_digest(target: Reference, digest: str) -> None:
         )
 
 
-def place_of(target: Reference) -> Place:
+def repository_of(target: Reference) -> TargetRepository:
     """The repository of a target."""
-    return Place(registry=target.registry, repository=target.image.name)
+    return TargetRepository(registry=target.registry, repository=target.image.name)
 
 
 def _way(how: str) -> Moved:
     return Moved(how=how, seconds=0.0, requests=0, retries=0)
 
 
-def _reported(place: Place, digest: str, size: int, way: Moved) -> BlobReport:
+def _reported(place: TargetRepository, digest: str, size: int, way: Moved) -> BlobReport:
     return BlobReport(
         registry=place.registry.host, repository=place.repository, digest=digest, size=size, way=way
     )

@@ -18,9 +18,15 @@ from towline.image import Registry
 from towline.parallel import JOBS, Slots, Stopped, in_parallel
 from towline.registry.client import RegistryClient
 from towline.registry.copy.deadline import in_time
-from towline.registry.copy.early import PATIENTLY, SOON, Early, Leftovers
+from towline.registry.copy.early import PATIENTLY, SOON, AbandonedUploads, Early
 from towline.registry.copy.job import COPIED, MOUNTED, SKIPPED, Moved
-from towline.registry.copy.plan import CopyBlob, Place, Plan, PutManifest, Source
+from towline.registry.copy.plan import (
+    CopyBlob,
+    CopyPlan,
+    ImageSource,
+    PutManifest,
+    TargetRepository,
+)
 from towline.registry.copy.progress import Progress
 from towline.registry.copy.referrers import AMISS, spoils
 from towline.registry.copy.storing import Storing
@@ -69,7 +75,7 @@ class Transfer:
 
     def __init__(
         self,
-        source: Source,
+        source: ImageSource,
         targets: Mapping[Registry, RegistryClient],
         transport: Transport,
         progress: Progress,
@@ -84,12 +90,12 @@ class Transfer:
         self._slots = self._slots_for(JOBS)
         self._stop = transport.ending
         self._in_time = in_time(transport)
-        self._leftovers = Leftovers(targets, transport)
+        self._leftovers = AbandonedUploads(targets, transport)
         self._storing = Storing(targets, transport)
-        self.left: set[Plan] = set()
+        self.left: set[CopyPlan] = set()
         self.refused: dict[str, TowlineError] = {}
 
-    def perform(self, plans: Sequence[Plan]) -> Mapping[CopyBlob, Moved]:
+    def perform(self, plans: Sequence[CopyPlan]) -> Mapping[CopyBlob, Moved]:
         """Do all of it.
 
         Raises the errors of the registry family, DigestMismatch among them, and Incomplete where a
@@ -112,7 +118,7 @@ class Transfer:
             self._leftovers.cancel(patience)
         return moved
 
-    def _perform(self, plans: Sequence[Plan]) -> Mapping[CopyBlob, Moved]:
+    def _perform(self, plans: Sequence[CopyPlan]) -> Mapping[CopyBlob, Moved]:
         firm = [plan for plan in plans if not plan.optional]
         groups = _by_digest(firm)
         # a question is small, and the answer comes late
@@ -135,7 +141,7 @@ class Transfer:
         self._in_time()
 
     def _refer(
-        self, images: Iterable[PutManifest], plans: Sequence[Plan]
+        self, images: Iterable[PutManifest], plans: Sequence[CopyPlan]
     ) -> list[Mapping[CopyBlob, Moved]]:
         """What refers to the images, when these are there by their digests, and before they get their tags."""
         if not plans:
@@ -166,7 +172,9 @@ class Transfer:
                 raise
             return {}, fault
 
-    def _offer(self, plan: Plan, lacking: Mapping[tuple[Place, str], TowlineError]) -> None:
+    def _offer(
+        self, plan: CopyPlan, lacking: Mapping[tuple[TargetRepository, str], TowlineError]
+    ) -> None:
         """Store what an optional plan brings, as far as its target lets it, unless a blob of it is lacking."""
         puts = (*plan.manifests, *plan.tags)
         try:
@@ -377,7 +385,7 @@ def _offset(opened: tuple[CopyBlob, UploadSession]) -> int:
     return opened[1].offset
 
 
-def _by_digest(plans: Iterable[Plan]) -> list[tuple[CopyBlob, ...]]:
+def _by_digest(plans: Iterable[CopyPlan]) -> list[tuple[CopyBlob, ...]]:
     """The blobs of plans, the largest first, those of one digest together."""
     blobs = sorted(
         {blob for plan in plans for blob in plan.blobs}, key=lambda blob: (-blob.size, blob.digest)

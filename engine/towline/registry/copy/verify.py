@@ -12,9 +12,9 @@ from towline.registry.client import RegistryClient
 from towline.registry.copy.deadline import in_time
 from towline.registry.copy.images import copy_images
 from towline.registry.copy.job import SKIPPED, TAKEN, CopyReport
-from towline.registry.copy.plan import Place, read_tree
-from towline.registry.copy.referrers import Lists
-from towline.registry.copy.survey import Copying, place_of
+from towline.registry.copy.plan import TargetRepository, read_tree
+from towline.registry.copy.referrers import ReferrerLists
+from towline.registry.copy.survey import Copying, repository_of
 from towline.registry.manifest import Descriptor, Manifest
 from towline.retry import moments
 
@@ -86,7 +86,8 @@ def _again(
 ) -> tuple[CopyReport, ...]:
     """The copy once more, that believes nothing of the damaged places; raises what that raises, with what it was for."""
     doubted = frozenset(
-        Place(registry=target.registry, repository=target.image.name) for target in damaged
+        TargetRepository(registry=target.registry, repository=target.image.name)
+        for target in damaged
     )
     for place in doubted:
         copying.targets[place.registry].uploads.doubt(place.repository)
@@ -113,13 +114,13 @@ def _unhealed(fault: Damaged) -> RegistryError:
 def _damaged(reports: Iterable[CopyReport], copying: Copying) -> Mapping[Reference, Damaged]:
     """The targets that lack something, with what it is; raises RegistryError for one that holds another image."""
     found: dict[Reference, Damaged] = {}
-    whole: set[tuple[Place, str, bool]] = set()
-    lists: dict[Place, Lists] = {}
+    whole: set[tuple[TargetRepository, str, bool]] = set()
+    lists: dict[TargetRepository, ReferrerLists] = {}
     for report in _everything(reports):
         refers = bool(report.job.refers)
         seconds = 10.0 if report.plan and not copying.dry_run else 0.0
         for target in _unplanned(report) if copying.dry_run else report.job.targets:
-            place, client = place_of(target), copying.targets[target.registry]
+            place, client = repository_of(target), copying.targets[target.registry]
             proof = _Proof(target, client, seconds=seconds)
             try:
                 root = proof.root(report.digest)
@@ -128,7 +129,7 @@ def _damaged(reports: Iterable[CopyReport], copying: Copying) -> Mapping[Referen
                     proof.check(
                         root,
                         (
-                            lists.setdefault(place, Lists(client, place.repository))
+                            lists.setdefault(place, ReferrerLists(client, place.repository))
                             if refers
                             else None
                         ),
@@ -189,14 +190,14 @@ class _Proof:
             raise self._wrong(RegistryError, f"is {root.digest}, not {digest}")
         return root
 
-    def check(self, root: Manifest, lists: Lists | None) -> None:
+    def check(self, root: Manifest, lists: ReferrerLists | None) -> None:
         """See that all that hangs on it is there; and that `lists` name it as a referrer, where it is one."""
         tree = read_tree(self, self.target.image.name, root)
         in_parallel(self._check_blob, tree.blobs, tick=in_time(self.client.transport))
         if lists and root.subject:
             self._check_listed(root, lists)
 
-    def _check_listed(self, referrer: Manifest, lists: Lists) -> None:
+    def _check_listed(self, referrer: Manifest, lists: ReferrerLists) -> None:
         for _ in moments(
             self.client.transport.clock, seconds=self.seconds, sleep=self.client.transport.wait
         ):

@@ -11,9 +11,9 @@ from typing import Self
 
 from towline.errors import ConfigError, DigestMismatch
 from towline.registry.gzip import LIBRARY, Packer, hashed
-from towline.registry.local.layout import Layout, is_digest
+from towline.registry.local.layout import OciLayout, is_digest
 from towline.registry.local.locations import local_name
-from towline.registry.local.spool import Extent, Follower, Growing, Spool
+from towline.registry.local.spool import FileSlice, Follower, Growing, Spool
 from towline.registry.local.tar import Member, Tar
 from towline.registry.manifest import (
     DOCKER_IMAGE,
@@ -71,7 +71,7 @@ class DockerArchive:
         self._name = name
         self._images = _read_index(tar, name)
         self._layout = (
-            Layout(tar, name=name) if "index.json" in tar and "oci-layout" in tar else None
+            OciLayout(tar, name=name) if "index.json" in tar and "oci-layout" in tar else None
         )
         self._spool = Spool()
         self._packer = Packer(library)
@@ -116,7 +116,7 @@ class DockerArchive:
             )
         return found
 
-    def open_blob(self, repository: str, digest: str, *, start: int = 0) -> Extent:  # noqa: ARG002 - as above
+    def open_blob(self, repository: str, digest: str, *, start: int = 0) -> FileSlice:  # noqa: ARG002 - as above
         """A blob of a manifest that was given out before, from its byte `start` on; raises ConfigError for any other."""
         blob = self._blobs.get(digest)
         extent = (
@@ -132,7 +132,7 @@ class DockerArchive:
             )
         return extent.skip(start)
 
-    def _extent(self, blob: _Layer) -> Extent | None:
+    def _extent(self, blob: _Layer) -> FileSlice | None:
         return (
             self._tar.open(blob.member)
             if blob.offset is None
@@ -245,7 +245,7 @@ class DockerArchive:
         self._check_name(name, digest)
         return "", _Layer(digest=digest, size=member.size, packing=packing, member=name)
 
-    def _pack(self, extent: Extent, diff_id: str, config: str) -> tuple[str, _Layer]:
+    def _pack(self, extent: FileSlice, diff_id: str, config: str) -> tuple[str, _Layer]:
         growing, packed = Growing(self._spool, config=config, plain=diff_id), None
         for follower in self.followers:
             follower.begin(growing)

@@ -12,7 +12,7 @@ from typing import Protocol
 from towline.errors import ConfigError, DigestMismatch, MachineError, RegistryError
 from towline.image import parse_digest
 from towline.registry.local.layout_index import LayoutReferrers, read_entries
-from towline.registry.local.spool import Extent
+from towline.registry.local.spool import FileSlice
 from towline.registry.manifest import (
     LIMIT,
     OCI_IMAGE,
@@ -27,17 +27,17 @@ MANIFESTS = 1000
 _HINT = "build or save the image anew"
 
 
-class Files(Protocol):
+class LayoutFiles(Protocol):
     """The files of a layout by their names; None for what is not there."""
 
     def read(self, name: str, limit: int) -> bytes | None:
         """A whole file; raises ConfigError for one of more than `limit` bytes."""
 
-    def open(self, name: str) -> Extent | None:
+    def open(self, name: str) -> FileSlice | None:
         """A file's content."""
 
 
-class Folder:
+class LayoutFolder:
     """An open folder; no file outside it is read, whatever links it holds."""
 
     def __init__(self, descriptor: int, path: str) -> None:
@@ -51,15 +51,15 @@ class Folder:
         if found is None:
             return None
         descriptor, size = found
-        with Extent(descriptor, 0, size, owned=True) as extent:
+        with FileSlice(descriptor, 0, size, owned=True) as extent:
             if size > limit:
                 raise ConfigError(f"{name} is larger than {limit} bytes", where=self._path)
             return extent.read()
 
-    def open(self, name: str) -> Extent | None:
+    def open(self, name: str) -> FileSlice | None:
         """A file's content."""
         found = self._find(name)
-        return None if found is None else Extent(*_from_start(found), owned=True)
+        return None if found is None else FileSlice(*_from_start(found), owned=True)
 
     def _find(self, name: str) -> tuple[int, int] | None:
         """Descriptor and size of a regular file; each part of its name is opened in the one before, and none may be a link."""
@@ -103,10 +103,10 @@ class Folder:
         )
 
 
-class Layout:
+class OciLayout:
     """A Source of what a layout holds; shared by threads."""
 
-    def __init__(self, files: Files, *, name: str, target: str = "") -> None:
+    def __init__(self, files: LayoutFiles, *, name: str, target: str = "") -> None:
         """`name` is what messages call it, `target` the tag that is meant where none is named.
 
         Raises ConfigError for what is no layout of version 1.
@@ -153,7 +153,7 @@ class Layout:
             return self._whole.get(target) or self._manifest(target)
         return self._chosen(target or self._target)
 
-    def open_blob(self, repository: str, digest: str, *, start: int = 0) -> Extent:  # noqa: ARG002 - as above
+    def open_blob(self, repository: str, digest: str, *, start: int = 0) -> FileSlice:  # noqa: ARG002 - as above
         """A blob from its byte `start` on; raises ConfigError where it is not there."""
         extent = self._files.open(_path_of(digest))
         if extent is None:

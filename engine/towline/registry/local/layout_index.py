@@ -30,7 +30,7 @@ _SAVED_IMAGES = (f"{_COSIGN}image", f"{_COSIGN}imageIndex")
 
 
 @dataclass(frozen=True, kw_only=True)
-class Entry:
+class LayoutEntry:
     """One entry: its tag, empty where it has none; whether it says that it is an artifact; cosign's kind.
 
     `along`: it stands for what refers to another, as cosign's signatures or as the list of
@@ -45,14 +45,14 @@ class Entry:
     lists: str = ""
 
 
-def read_entries(body: bytes, descriptors: Sequence[Descriptor]) -> tuple[Entry, ...]:
+def read_entries(body: bytes, descriptors: Sequence[Descriptor]) -> tuple[LayoutEntry, ...]:
     """The entries of an index that was checked before, which are these, in their order."""
     listed = json.loads(body).get("manifests") or []
     entries = [_entry(fields, one) for fields, one in zip(listed, descriptors, strict=True)]
     return tuple(_saved(entry, entries) for entry in entries)
 
 
-def _entry(fields: Mapping[str, object], descriptor: Descriptor) -> Entry:
+def _entry(fields: Mapping[str, object], descriptor: Descriptor) -> LayoutEntry:
     annotations = fields.get("annotations")
     notes = annotations if isinstance(annotations, dict) else {}
     name, kind = (
@@ -68,12 +68,14 @@ def _entry(fields: Mapping[str, object], descriptor: Descriptor) -> Entry:
         _OF_ANOTHER.fullmatch(name),
     )
     if not along:
-        return Entry(descriptor=descriptor, name=name, artifact=artifact, kind=kind)
+        return LayoutEntry(descriptor=descriptor, name=name, artifact=artifact, kind=kind)
     lists = "" if along[3] else along[2].replace("-", ":")
-    return Entry(descriptor=descriptor, name=along[1], artifact=artifact, along=True, lists=lists)
+    return LayoutEntry(
+        descriptor=descriptor, name=along[1], artifact=artifact, along=True, lists=lists
+    )
 
 
-def _saved(entry: Entry, entries: Sequence[Entry]) -> Entry:
+def _saved(entry: LayoutEntry, entries: Sequence[LayoutEntry]) -> LayoutEntry:
     """What `cosign save` wrote beside an image has that image's name: it gets the tag that cosign gives it in a registry."""
     suffix = _SAVED.get(entry.kind, "")
     if not suffix:
@@ -94,7 +96,7 @@ class LayoutReferrers:
     """Every manifest that index.json leads to, by the subject that it names or the list that names it; read at the first question, shared by threads."""
 
     def __init__(
-        self, entries: Sequence[Entry], find: Callable[[str], Manifest | None], *, name: str
+        self, entries: Sequence[LayoutEntry], find: Callable[[str], Manifest | None], *, name: str
     ) -> None:
         """`find` reads a manifest by its digest, `name` is what messages call the layout."""
         self._entries = entries

@@ -27,7 +27,7 @@ _HUB = ("docker.io/", "index.docker.io/", "registry-1.docker.io/")
 
 
 @dataclass(frozen=True, kw_only=True)
-class RegistryPlace:
+class RegistryLocation:
     """An image in a registry."""
 
     reference: Reference
@@ -64,7 +64,7 @@ class OciArchive:
 
 
 @dataclass(frozen=True, kw_only=True)
-class DockerArchive:
+class DockerArchiveFile:
     """What `docker save` wrote; `target` is `name:tag`, empty where it has one image only."""
 
     path: str
@@ -96,17 +96,17 @@ class LocalPath:
         return self.path
 
 
-LocalPlace = OciFolder | OciArchive | DockerArchive | DaemonImage | LocalPath
-Place = RegistryPlace | LocalPlace
+LocalPlace = OciFolder | OciArchive | DockerArchiveFile | DaemonImage | LocalPath
+ImageLocation = RegistryLocation | LocalPlace
 
 
-def parse_place(text: str) -> Place:
+def parse_location(text: str) -> ImageLocation:
     """A place with its prefix, or bare `host/name:tag`; raises ConfigError."""
     kind, colon, rest = text.partition(":")
     if text.startswith("docker://"):
-        return RegistryPlace(reference=_registry_reference(text.removeprefix("docker://")))
+        return RegistryLocation(reference=_registry_reference(text.removeprefix("docker://")))
     if text.lower().startswith(("http://", "https://")):
-        return RegistryPlace(reference=_reference_by_url(text))
+        return RegistryLocation(reference=_reference_by_url(text))
     if colon and kind in _PARSERS:
         return _PARSERS[kind](rest)
     if colon and (kind in _OTHERS or kind == "docker"):
@@ -115,10 +115,10 @@ def parse_place(text: str) -> Place:
         )
     if "/" not in text or text.startswith(("/", ".")):
         raise ConfigError(f"{text!r} names no place", hint=f"expected {_KINDS}")
-    return RegistryPlace(reference=_registry_reference(text))
+    return RegistryLocation(reference=_registry_reference(text))
 
 
-def parse_local_place(text: str) -> LocalPlace:
+def parse_local_location(text: str) -> LocalPlace:
     """A local place with its prefix, or the path of a folder or file (`localDockerImagePath`); raises ConfigError."""
     kind, colon, rest = text.partition(":")
     if colon and kind in _PARSERS:
@@ -214,7 +214,7 @@ def _oci_archive(rest: str) -> OciArchive:
     return OciArchive(path=path, target=tag)
 
 
-def _docker_archive(rest: str) -> DockerArchive:
+def _docker_archive(rest: str) -> DockerArchiveFile:
     path, name = _split(rest)
     if "@" in name:
         raise ConfigError(
@@ -222,7 +222,9 @@ def _docker_archive(rest: str) -> DockerArchive:
             " and tag",
             hint="expected name:tag",
         )
-    return DockerArchive(path=path, target=local_name(name) if name or rest.endswith(":") else "")
+    return DockerArchiveFile(
+        path=path, target=local_name(name) if name or rest.endswith(":") else ""
+    )
 
 
 def _daemon_image(rest: str) -> DaemonImage:

@@ -13,12 +13,12 @@ from towline.errors import ConfigError, MachineError, placed
 from towline.files import Misfit
 from towline.http.client import Transport
 from towline.registry.copy.deadline import apart
-from towline.registry.copy.plan import Source
+from towline.registry.copy.plan import ImageSource
 from towline.registry.local.docker_archive import DockerArchive as ArchiveSource
-from towline.registry.local.layout import Folder, Layout
+from towline.registry.local.layout import LayoutFolder, OciLayout
 from towline.registry.local.locations import (
     DaemonImage,
-    DockerArchive,
+    DockerArchiveFile,
     LocalPath,
     LocalPlace,
     OciArchive,
@@ -40,7 +40,7 @@ def open_source(
     environ: Mapping[str, str],
     transport: Transport | None = None,
     opener: Callable[[str], int] = open_anywhere,
-) -> Iterator[Source]:
+) -> Iterator[ImageSource]:
     """What is at `place` as a Source: its image is asked for by the empty target in the empty repository.
 
     `environ` is the machine's, for DOCKER_HOST; the time of `transport` is that of opening it too;
@@ -57,7 +57,7 @@ def open_source(
 @contextmanager
 def _opened(
     place: LocalPlace, environ: Mapping[str, str], opener: Callable[[str], int]
-) -> Iterator[Source]:
+) -> Iterator[ImageSource]:
     if isinstance(place, DaemonImage):
         with dispatch.part("docker_daemon").export(place.name, environ=environ) as spool:
             name = f"image {place.name} of the Docker daemon"
@@ -67,8 +67,10 @@ def _opened(
     descriptor = _descriptor(place, opener)
     try:
         if _is_folder(place, descriptor):
-            yield Layout(
-                Folder(descriptor, place.path), name=f"OCI layout {place.path}", target=place.target
+            yield OciLayout(
+                LayoutFolder(descriptor, place.path),
+                name=f"OCI layout {place.path}",
+                target=place.target,
             )
             return
         assert not isinstance(place, OciFolder)
@@ -78,7 +80,7 @@ def _opened(
         os.close(descriptor)
 
 
-_OnDisk = OciFolder | OciArchive | DockerArchive | LocalPath
+_OnDisk = OciFolder | OciArchive | DockerArchiveFile | LocalPath
 
 
 def _descriptor(place: _OnDisk, opener: Callable[[str], int]) -> int:
@@ -118,9 +120,9 @@ def _is_folder(place: _OnDisk, descriptor: int) -> bool:
 
 
 @contextmanager
-def _of_tar(place: OciArchive | DockerArchive | LocalPath, tar: Tar) -> Iterator[Source]:
+def _of_tar(place: OciArchive | DockerArchiveFile | LocalPath, tar: Tar) -> Iterator[ImageSource]:
     """What the archive is said to be; a bare path's is found out: new archives of docker save are layouts as well, and theirs is the manifest.json."""
-    if isinstance(place, DockerArchive) or (
+    if isinstance(place, DockerArchiveFile) or (
         isinstance(place, LocalPath) and "manifest.json" in tar
     ):
         with ArchiveSource(tar, name=f"Docker archive {place.path}", target=place.target) as source:
@@ -135,4 +137,4 @@ def _of_tar(place: OciArchive | DockerArchive | LocalPath, tar: Tar) -> Iterator
             where=place.path,
             hint=f"an OCI archive has a file oci-layout, this one has none{saved}",
         )
-    yield Layout(tar, name=f"OCI archive {place.path}", target=place.target)
+    yield OciLayout(tar, name=f"OCI archive {place.path}", target=place.target)

@@ -78,7 +78,7 @@ class Growing:
 SPOOL_LIMIT = 256 * 1024**3
 
 
-class Extent:
+class FileSlice:
     """`size` bytes of an open file from `offset` on, as Content; `owned` descriptors are closed with it."""
 
     def __init__(self, descriptor: int, offset: int, size: int, *, owned: bool = False) -> None:
@@ -156,9 +156,9 @@ class Spool:
                 raise _no_room(fault) from fault
             self.size, view = self.size + put, view[put:]
 
-    def extent(self, offset: int = 0, size: int | None = None) -> Extent:
+    def extent(self, offset: int = 0, size: int | None = None) -> FileSlice:
         """What was written, from `offset` on."""
-        return Extent(self._file.fileno(), offset, self.size - offset if size is None else size)
+        return FileSlice(self._file.fileno(), offset, self.size - offset if size is None else size)
 
     def fileno(self) -> int:
         """The descriptor, valid until the end of the context."""

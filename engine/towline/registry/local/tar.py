@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 
 from towline.errors import ConfigError
 from towline.registry.gzip import gunzip
-from towline.registry.local.spool import Extent, Spool
+from towline.registry.local.spool import FileSlice, Spool
 
 HEADERS, TEXT = 65536, 16 * 1024 * 1024  # how many headers, and bytes of names, an archive may have
 NEITHER = "the local image is neither a file nor a folder that is an image"
@@ -75,10 +75,10 @@ class Tar:
             name = member.link
         raise ConfigError(f"the links from {_shown(wanted)} come to no end", where=self.where)
 
-    def open(self, name: str) -> Extent | None:
+    def open(self, name: str) -> FileSlice | None:
         """A file's content, None where there is none of that name."""
         member = self.find(name)
-        return None if member is None else Extent(self._descriptor, member.offset, member.size)
+        return None if member is None else FileSlice(self._descriptor, member.offset, member.size)
 
     def read(self, name: str, limit: int) -> bytes | None:
         """A whole file of at most `limit` bytes, None where there is none of that name; raises ConfigError for a larger one."""
@@ -86,7 +86,9 @@ class Tar:
         if member is not None and member.size > limit:
             raise ConfigError(f"{_shown(name)} is larger than {limit} bytes", where=self.where)
         return (
-            None if member is None else Extent(self._descriptor, member.offset, member.size).read()
+            None
+            if member is None
+            else FileSlice(self._descriptor, member.offset, member.size).read()
         )
 
 
@@ -100,7 +102,7 @@ def open_tar(descriptor: int, path: str) -> Iterator[Tar]:
     """
     with ExitStack() as stack:
         size = _size(descriptor, path)
-        magic = Extent(descriptor, 0, size).part(6)
+        magic = FileSlice(descriptor, 0, size).part(6)
         for mark, name in _COMPRESSED.items():
             if magic.startswith(mark):
                 raise ConfigError(
@@ -110,7 +112,7 @@ def open_tar(descriptor: int, path: str) -> Iterator[Tar]:
                 )
         if magic.startswith(b"\x1f\x8b"):
             spool = stack.enter_context(Spool())
-            gunzip(Extent(descriptor, 0, size), spool.append, where=path)
+            gunzip(FileSlice(descriptor, 0, size), spool.append, where=path)
             descriptor, size = spool.fileno(), spool.size
         yield Tar(descriptor, size, where=path)
 
@@ -245,7 +247,7 @@ class _Headers:
         return payload
 
     def _take(self, offset: int, size: int) -> bytes:
-        return Extent(self._descriptor, offset, max(0, size)).read()
+        return FileSlice(self._descriptor, offset, max(0, size)).read()
 
     def _number(self, text: bytes) -> int:
         """An octal number, or one of GNU's with the highest bit set."""

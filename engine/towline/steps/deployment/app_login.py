@@ -9,11 +9,11 @@ from urllib.parse import urlsplit
 
 from towline.config.credential_rules import Parse, named_by, secret_of
 from towline.config.settings import Settings
-from towline.credential_hosts import Credential, Named, Place
+from towline.credential_hosts import Credential, HostAddress, Named
 from towline.errors import ConfigError, CredentialError
 from towline.git.remote import Remote, parse_key, parse_remote
-from towline.hosting.github_app import USER, App, place, token
-from towline.hosting.github_app import Place as Repository
+from towline.hosting.github_app import USER, App, app_repository, token
+from towline.hosting.github_app import AppRepository as Repository
 from towline.http.client import Transport
 from towline.http.connection import Network
 from towline.http.proxy import Proxies
@@ -73,11 +73,11 @@ def _place(task: Task, remote: Remote) -> Repository:
     ConfigError, CredentialError.
     """
     settings = task.settings
-    own, given, where = place(remote.url), settings.text(_API), settings.origin(_API)
+    own, given, where = app_repository(remote.url), settings.text(_API), settings.origin(_API)
     if not given:
         _check(task, own, "serverUrl")
         return own
-    there = place(remote.url, given)
+    there = app_repository(remote.url, given)
     parts = urlsplit(given)
     if (
         parts.scheme not in ("https", "http")
@@ -103,12 +103,12 @@ def _place(task: Task, remote: Remote) -> Repository:
     return there
 
 
-def words(settings: Settings) -> Iterator[tuple[Credential, Place, Named]]:
+def words(settings: Settings) -> Iterator[tuple[Credential, HostAddress, Named]]:
     """The App's login, where it is to go and who says so: the API, and the repository's server; raises ConfigError."""
     url, api = parse_remote(settings.text("serverUrl")).url, settings.text(_API)
     yield (
         credential(settings),
-        _api(place(url, api).api),
+        _api(app_repository(url, api).api),
         named(settings, _API if api else "serverUrl", _own_api),
     )
     yield credential(settings), _server(url), named(settings, "serverUrl", _server)
@@ -130,7 +130,7 @@ def _check(task: Task, there: Repository, name: str) -> None:
     settings, where = task.settings, task.settings.origin(name)
     scheme, host = _origin(there)
     task.addressees.admit(
-        credential(settings), Place(scheme=scheme, host=host), named(settings, name, _own_api)
+        credential(settings), HostAddress(scheme=scheme, host=host), named(settings, name, _own_api)
     )
     if scheme == "http" and not is_loopback(host) and not settings.flag("allowPlainHttp"):
         raise CredentialError(
@@ -140,20 +140,20 @@ def _check(task: Task, there: Repository, name: str) -> None:
         )
 
 
-def _server(url: str) -> Place:
+def _server(url: str) -> HostAddress:
     """Where a repository's server is; raises ConfigError."""
     remote = parse_remote(url)
-    return Place(scheme=remote.scheme, host=remote.host)
+    return HostAddress(scheme=remote.scheme, host=remote.host)
 
 
-def _own_api(url: str) -> Place:
+def _own_api(url: str) -> HostAddress:
     """Where the API of a repository's own server is; raises ConfigError."""
-    return _api(place(parse_remote(url).url).api)
+    return _api(app_repository(parse_remote(url).url).api)
 
 
-def _api(url: str) -> Place:
+def _api(url: str) -> HostAddress:
     parts = urlsplit(url.lower())
-    return Place(scheme=parts.scheme, host=parts.netloc)
+    return HostAddress(scheme=parts.scheme, host=parts.netloc)
 
 
 def _origin(there: Repository) -> tuple[str, str]:

@@ -13,7 +13,7 @@ from towline.git.checkout import identity
 from towline.git.repository import Repository
 from towline.gitops.change import Change, Together
 from towline.gitops.provenance import Past
-from towline.gitops.update import CommitText, Job, Plan, Terms, again, check, plan, push
+from towline.gitops.update import CommitPlan, CommitText, Job, Terms, again, check, plan, push
 from towline.retry import Clock, Deadline, Turns
 from towline.steps.deployment.commit import commit_text
 from towline.steps.deployment.report import Deployment, Target
@@ -81,7 +81,7 @@ class Branch:
         self._deadline = Deadline.after(settings.number("pushDeadline"), Clock(now=self._turns.now))
         self._open = ExitStack()
         self._job: Job | None = None
-        self._plan: Plan | None = None
+        self._plan: CommitPlan | None = None
 
     @property
     def changing(self) -> bool:

@@ -26,7 +26,7 @@ from towline.http.redirects import absolute, may_follow
 from towline.image import Registry, is_loopback, parse_registry
 from towline.registry.auth.policy import basic, check_sending
 from towline.registry.client import RegistryClient
-from towline.registry.copy.plan import CopyBlob, Place
+from towline.registry.copy.plan import CopyBlob, TargetRepository
 from towline.registry.copy.stream import BlobStream
 from towline.registry.errors import Party
 from towline.registry.manifest import Descriptor
@@ -195,7 +195,7 @@ class ChartRepositories:
                 f"{repository}/{name}:{tag} is {'no chart' if manifest else 'not there'}",
                 hint="correct the version, or run `helm dependency update`",
             )
-        return _layer(client, Place(registry=registry, repository=path), layer)
+        return _layer(client, TargetRepository(registry=registry, repository=path), layer)
 
 
 def _place(repository: str) -> tuple[str, str]:
@@ -241,7 +241,7 @@ def _entry(index: bytes, name: str, version: str) -> dict[str, object] | None:
     )
 
 
-def _layer(client: RegistryClient, place: Place, layer: Descriptor) -> bytes:
+def _layer(client: RegistryClient, place: TargetRepository, layer: Descriptor) -> bytes:
     if layer.size > _MOST:
         raise RenderError(
             f"the chart in {place.repository} has {layer.size} bytes, and at most {_MOST} are read",

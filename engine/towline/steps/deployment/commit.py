@@ -16,7 +16,7 @@ from towline.git.remote import parse_key
 from towline.git.repository import Author
 from towline.git.signing import SSH, SigningKey
 from towline.gitops.provenance import Provenance, believable, default_message
-from towline.gitops.render.process import Limits, document
+from towline.gitops.render.process import RenderLimits, document
 from towline.gitops.update import CommitText
 from towline.gitops.values_template import TemplateBuild, TemplateImage
 from towline.limits import amount
@@ -131,7 +131,7 @@ def _wanted(
     return document(
         "jinja",
         {"name": "commitMessage", "text": text, "variables": variables},
-        limits=Limits(output=LONGEST),
+        limits=RenderLimits(output=LONGEST),
     ).strip()
 
 

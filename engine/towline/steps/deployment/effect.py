@@ -16,7 +16,7 @@ from towline.gitops.helm.chart_forms import ChartHint
 from towline.gitops.helm.chart_images import nested_values, over_base
 from towline.gitops.helm.render import HelmChart
 from towline.gitops.image_effect import (
-    WHOLE,
+    WHOLE_DOCUMENT,
     Found,
     another,
     containers_in,
@@ -226,7 +226,7 @@ def _places(settings: Settings, planned: Planned) -> tuple[str, ...]:
     if settings.given("valuesTemplate"):
         return ()
     if settings.given("valuesPaths"):
-        return tuple(map_of(path) or WHOLE for path in planned.images)
+        return tuple(map_of(path) or WHOLE_DOCUMENT for path in planned.images)
     if settings.text("tool") == HELM and not settings.given("containers"):
         return (DEFAULT_KEY,)
     return tuple(planned.images)

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 
 from towline.config.merge import CHANGED, UNPROVEN
 from towline.config.settings import Settings
-from towline.credential_hosts import Place
+from towline.credential_hosts import HostAddress
 from towline.errors import ConfigError, DigestMismatch, placed
 from towline.image import (
     Reference,
@@ -18,7 +18,7 @@ from towline.image import (
     parse_reference,
     parse_registry,
 )
-from towline.pipeline.environment import facts_of
+from towline.pipeline.environment import proven_values
 from towline.suggest import nearest
 
 
@@ -226,7 +226,7 @@ def _within(text: str, url: str, *, pushed: bool) -> Reference:
 
 def _digest_there(reference: Reference, environment: Mapping[str, object]) -> str:
     """The digest that a step of this build is known to have pushed to this very place, however the workspace writes that by now; else empty."""
-    facts = facts_of(environment)
+    facts = proven_values(environment)
     url = facts.get("container/targetRegistryUrl")
     names, digests = (
         facts.get("container/targetImageNameTags"),
@@ -248,7 +248,7 @@ def _digest_there(reference: Reference, environment: Mapping[str, object]) -> st
 
 def _place(reference: Reference) -> tuple[str, str, str]:
     registry, image = reference.registry, reference.image
-    return Place(scheme=registry.scheme, host=registry.host).entry, image.name, image.tag
+    return HostAddress(scheme=registry.scheme, host=registry.host).entry, image.name, image.tag
 
 
 def _pushed_digest(text: str, environment: Mapping[str, object]) -> str:
@@ -256,7 +256,7 @@ def _pushed_digest(text: str, environment: Mapping[str, object]) -> str:
 
     What a step is known to have pushed stands over what the workspace says by now.
     """
-    for source in (facts_of(environment), environment):
+    for source in (proven_values(environment), environment):
         kind = "targetImage" if source.get("container/targetRegistryUrl") else "image"
         names, digests = (
             source.get(f"container/{kind}NameTags"),

@@ -16,9 +16,9 @@ from towline.errors import (
 )
 from towline.http.client import Transport
 from towline.image import Platform, Registry, parse_platform, parse_registry
-from towline.pipeline.environment import facts_of
+from towline.pipeline.environment import proven_values
 from towline.registry.client import RegistryClient
-from towline.registry.copy.plan import CopyBlob, Place
+from towline.registry.copy.plan import CopyBlob, TargetRepository
 from towline.registry.copy.stream import read_small
 from towline.registry.errors import Party
 from towline.registry.manifest import Manifest, check_platform, select
@@ -65,7 +65,7 @@ def _client(
     file in the workspace would leave the look out.
     """
     host, known = image.reference.registry.host, task.pipeline_environment
-    pushed, promoted = _at(host, known.get(_TO)), _at(host, facts_of(known).get(_PROMOTED))
+    pushed, promoted = _at(host, known.get(_TO)), _at(host, proven_values(known).get(_PROMOTED))
     registry = pushed or image.reference.registry  # with the scheme that it was pushed by
     found = registry_login(
         task,
@@ -139,7 +139,7 @@ def _check_platform(
     config = manifest.blobs[0]
     blob = CopyBlob(
         source=name,
-        place=Place(registry=client.registry, repository=name),
+        place=TargetRepository(registry=client.registry, repository=name),
         digest=config.digest,
         size=config.size,
     )

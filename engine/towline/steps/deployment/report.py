@@ -110,7 +110,7 @@ def diff_of(done: Sequence[Deployment]) -> str:
     return masked("".join(one.update.diff for one in done))
 
 
-def facts_of(done: Sequence[Deployment], stage: str) -> dict[str, object]:
+def deployment_facts(done: Sequence[Deployment], stage: str) -> dict[str, object]:
     """What later steps of the pipeline can read of this stage: what is deployed there, by this run or before it."""
     if not stage:
         return {}
@@ -225,7 +225,7 @@ def outcome(done: Sequence[Deployment], *, stage: str, dry_run: bool, seconds: f
             summary="; ".join([f"would change {files or 'nothing'} on {branches}", *besides]),
             outputs=outputs,
         )
-    facts = facts_of(done, stage)
+    facts = deployment_facts(done, stage)
     if changed:
         summary = f"{files or branches}: {images}, {commits(changed)}"
     else:
@@ -251,7 +251,7 @@ def superseded(
         f"a newer deployment of {found.update.newer.text}",
         where=found.repository,
         outputs=outputs,
-        pipeline_environment={} if dry_run else facts_of(done, stage),
+        pipeline_environment={} if dry_run else deployment_facts(done, stage),
         hint=(
             "nothing is to be done: the newer deployment stays; allowOlder: true goes back on"
             " purpose"

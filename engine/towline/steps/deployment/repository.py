@@ -13,7 +13,7 @@ from pathlib import Path
 from towline import dispatch
 from towline.config.credential_rules import named_by, secret_of
 from towline.config.settings import Settings
-from towline.credential_hosts import Credential, Named, Place
+from towline.credential_hosts import Credential, HostAddress, Named
 from towline.errors import CredentialError, placed
 from towline.git.remote import Key, Remote, parse_key, parse_remote
 from towline.steps.host_access import bundle, login
@@ -81,7 +81,9 @@ def _remote(task: Task) -> Remote:
     return replace(remote, bearer=mode == "bearer", authorities=bundle(task))
 
 
-def key_word(settings: Settings, place: Place, named: Named) -> tuple[Credential, Place, Named]:
+def key_word(
+    settings: Settings, place: HostAddress, named: Named
+) -> tuple[Credential, HostAddress, Named]:
     """The SSH key, where it is to go and who says so; the agent's own keys meet the hosts that its own known_hosts has."""
     if settings.given("gitSshPrivateKey"):
         return secret_of(settings, "gitSshPrivateKey", "the SSH key"), place, named
@@ -89,12 +91,12 @@ def key_word(settings: Settings, place: Place, named: Named) -> tuple[Credential
     return Credential(what="the agent's own SSH key", names=("gitSshPrivateKey",)), place, own
 
 
-def place_of(remote: Remote) -> Place:
+def place_of(remote: Remote) -> HostAddress:
     """Where a repository's server is."""
-    return Place(scheme=remote.scheme, host=remote.host)
+    return HostAddress(scheme=remote.scheme, host=remote.host)
 
 
-def git_place(url: str) -> Place:
+def git_place(url: str) -> HostAddress:
     """Where the server of a repository's URL is; raises ConfigError."""
     return place_of(parse_remote(url))
 

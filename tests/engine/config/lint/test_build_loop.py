@@ -5,13 +5,13 @@ from pathlib import Path
 
 import pytest
 
-from towline.config.documents import Documents
+from towline.config.documents import ConfigDocuments
 from towline.config.layers import agent_layer
-from towline.config.lint.build_loop import Source, build_loops
+from towline.config.lint.build_loop import SourceRepository, build_loops
 from towline.config.lint.findings import Finding
 from towline.config.lint.shape import shaped
 from towline.config.metadata import PIPELINE, load_schema
-from towline.pipeline.branches import Rules
+from towline.pipeline.branches import BranchRules
 from towline.yaml.marks import load
 
 STEP = load_schema("gitOpsUpdateDeployment")
@@ -23,12 +23,16 @@ def loops(
     *texts: str, url: str = HOME, jenkinsfile: str = "", environ: Mapping[str, str] | None = None
 ) -> list[Finding]:
     documents = [shaped(f"{number}.yml", load(text))[0] for number, text in enumerate(texts)]
-    rules = Rules(
-        documents=Documents(defaults=tuple(documents[1:]), project=documents[0]),
+    rules = BranchRules(
+        documents=ConfigDocuments(defaults=tuple(documents[1:]), project=documents[0]),
         agent=agent_layer(PIPELINE, environ or {}),
         own=True,
     )
-    return list(build_loops(documents, STEP, Source(url=url, rules=rules, jenkinsfile=jenkinsfile)))
+    return list(
+        build_loops(
+            documents, STEP, SourceRepository(url=url, rules=rules, jenkinsfile=jenkinsfile)
+        )
+    )
 
 
 def step(more: str = "", url: str = HOME) -> str:

@@ -5,13 +5,13 @@ from pathlib import Path
 
 import pytest
 
-from towline.config.documents import Document
+from towline.config.documents import ConfigDocument
 from towline.config.lint.findings import LEVELS, RULES, Finding, finding, in_order, unreadable
 from towline.yaml.marks import load
 
 PAGE = (Path(__file__).resolve().parents[4] / "docs" / "lint.md").read_text()
 TEXT = "general:\n  a: 1\nsteps:\n  s: {b: [x,\n         y]}\n"
-DOCUMENT = Document(name="c.yml", trusted=False, content={}, marks=load(TEXT).marks)
+DOCUMENT = ConfigDocument(name="c.yml", trusted=False, content={}, marks=load(TEXT).marks)
 
 
 def table() -> dict[str, tuple[str, str, str]]:

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from towline.config.documents import Document
+from towline.config.documents import ConfigDocument
 from towline.config.lint.lost_rules import Names, lost_rules
 from towline.config.lint.shape import shaped
 from towline.yaml.marks import load
@@ -19,7 +19,7 @@ NAMES = Names(
 )
 
 
-def team(text: str) -> Document:
+def team(text: str) -> ConfigDocument:
     return shaped("team.yml", load(text), trusted=True)[0]
 
 

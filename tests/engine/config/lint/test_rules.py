@@ -11,9 +11,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from towline.config.documents import Document
+from towline.config.documents import ConfigDocument
 from towline.config.lint.findings import RULES, Finding
-from towline.config.lint.rules import Known, Report, lint
+from towline.config.lint.rules import Known, LintReport, lint
 from towline.config.lint.shape import shaped
 from towline.config.metadata import PIPELINE, all_schemas, other_steps, vault_schema
 from towline.config.schema import SCOPES, parse
@@ -34,15 +34,15 @@ KNOWN = Known(
 )
 
 
-def report(text: str, *defaults: str) -> Report:
-    documents: list[Document] = []
+def report(text: str, *defaults: str) -> LintReport:
+    documents: list[ConfigDocument] = []
     faults: list[Finding] = []
     for number, each in enumerate((text, *defaults)):
         document, found = shaped(f"{number}.yml" if number else "config.yml", load(each))
         documents.append(document)
         faults += found
     linted = lint(documents[0], documents[1:], KNOWN)
-    return Report(findings=(*faults, *linted.findings), secrets=linted.secrets)
+    return LintReport(findings=(*faults, *linted.findings), secrets=linted.secrets)
 
 
 def found(text: str) -> list[tuple[str, str]]:
@@ -726,7 +726,7 @@ CONFIGURATIONS = st.one_of(
 @settings(max_examples=300, deadline=None)
 def test_any_configuration_gives_findings_and_never_a_trace(value: Any) -> None:
     document, faults = shaped("any.yml", load_json(value))
-    assert isinstance(document, Document)
+    assert isinstance(document, ConfigDocument)
     for each in (*faults, *lint(document, [document], KNOWN).findings):
         assert each.rule in RULES
         assert each.line >= 1

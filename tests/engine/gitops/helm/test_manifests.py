@@ -4,8 +4,8 @@ import pytest
 import yaml
 
 from towline.gitops.helm.manifests import (
-    Document,
     Path,
+    RenderedDocument,
     at,
     data,
     differences,
@@ -16,8 +16,8 @@ from towline.gitops.helm.manifests import (
 )
 
 
-def one(text: str) -> Document:
-    return Document(text=text)
+def one(text: str) -> RenderedDocument:
+    return RenderedDocument(text=text)
 
 
 def test_a_stream_is_cut_at_its_separators_and_nowhere_else() -> None:

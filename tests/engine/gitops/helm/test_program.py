@@ -12,7 +12,7 @@ from tests.engine.gitops.helm.test_render import applied, fault
 from towline.errors import RenderError
 from towline.gitops.helm.program import HelmLibrary, HelmProgram, Rendering, renderer
 from towline.gitops.helm.render import ValuesFile
-from towline.gitops.render.process import Limits
+from towline.gitops.render.process import RenderLimits
 
 
 def test_a_program_is_taken_where_one_is_named() -> None:
@@ -90,7 +90,7 @@ def test_the_library_says_the_version_of_helm_in_it() -> None:
 
 def test_the_output_of_all_charts_counts_together(tmp_path: Path) -> None:
     program = HelmProgram(
-        program=fake_helm(tmp_path, "print('a' * 999)"), limits=Limits(output=2000)
+        program=fake_helm(tmp_path, "print('a' * 999)"), limits=RenderLimits(output=2000)
     )
     rendering = Rendering(
         folder=tmp_path,

@@ -21,7 +21,7 @@ from towline.gitops.helm.chart_images import ImageValues
 from towline.gitops.helm.program import Cluster, HelmLibrary, HelmProgram, Rendering
 from towline.gitops.helm.render import HelmChart, ValuesFile
 from towline.gitops.image_effect import pods
-from towline.gitops.render.process import Limits
+from towline.gitops.render.process import RenderLimits
 from towline.private_folder import sweep
 from towline.retry import Clock
 
@@ -294,7 +294,7 @@ def test_a_long_chain_of_templates_is_cut_to_its_beginning_and_its_end() -> None
 
 
 def test_a_chart_that_loops_is_named(tmp_path: Path) -> None:
-    looping = HelmLibrary(limits=Limits(seconds=1))
+    looping = HelmLibrary(limits=RenderLimits(seconds=1))
     found = fault(
         chart(bad="{{ range until 100000 }}{{ range until 100000 }}{{ end }}{{ end }}"),
         renderer=looping,

@@ -11,13 +11,16 @@ import pytest
 
 from tests.engine.gitops.charts import CHART_YAML, chart, write
 from towline.errors import RenderError
-from towline.gitops.render.process import Limits, document
+from towline.gitops.render.process import RenderLimits, document
 
 IMAGE = json.dumps({"image": {"repository": "host/app", "tag": "1.0"}})
 
 
 def rendered(
-    folder: Path, files: dict[str, str], *values: tuple[str, str], limits: Limits | None = None
+    folder: Path,
+    files: dict[str, str],
+    *values: tuple[str, str],
+    limits: RenderLimits | None = None,
 ) -> str:
     path = write(folder, files) / "chart" / "app"
     request = {
@@ -26,7 +29,7 @@ def rendered(
         "namespace": "prod",
         "values": [*values, ("image", IMAGE)],
     }
-    return document("helm_library", request, limits=limits or Limits())
+    return document("helm_library", request, limits=limits or RenderLimits())
 
 
 def fault(folder: Path, files: dict[str, str], *values: tuple[str, str]) -> RenderError:
@@ -180,7 +183,7 @@ def test_a_chart_that_loops_is_stopped(tmp_path: Path) -> None:
         rendered(
             tmp_path,
             chart(bad="{{ range until 100000 }}{{ range until 100000 }}{{ end }}{{ end }}"),
-            limits=Limits(seconds=1),
+            limits=RenderLimits(seconds=1),
         )
 
 

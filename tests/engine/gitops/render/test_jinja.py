@@ -7,7 +7,7 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from towline.gitops.render.child import Fault
+from towline.gitops.render.child import RendererFault
 from towline.gitops.render.jinja import quote, render
 
 VARIABLES = {"image": {"tag": "1.0", "digest": ""}, "stage": "Release"}
@@ -25,7 +25,7 @@ def rendered(text: str, *, output: int = 10_000, **variables: Any) -> str:
 
 
 def fault(text: str, **variables: Any) -> dict[str, object]:
-    with pytest.raises(Fault) as caught:
+    with pytest.raises(RendererFault) as caught:
         rendered(text, **variables)
     return caught.value.data
 
@@ -90,7 +90,7 @@ def test_what_a_template_must_not_do_is_a_fault_at_its_line(text: str, message: 
 
 
 def test_a_result_that_grows_too_large_is_stopped_on_the_way() -> None:
-    with pytest.raises(Fault, match="larger than 1000 bytes"):
+    with pytest.raises(RendererFault, match="larger than 1000 bytes"):
         rendered("{% for one in range(100000) %}{{ 'x' * 1000 }}{% endfor %}", output=1000)
 
 
@@ -152,5 +152,5 @@ def test_numbers_and_lists_keep_their_type() -> None:
 
 
 def test_what_is_no_number_is_refused() -> None:
-    with pytest.raises(Fault, match="not JSON compliant"):
+    with pytest.raises(RendererFault, match="not JSON compliant"):
         rendered("{{ x | yaml }}", x=float("nan"))

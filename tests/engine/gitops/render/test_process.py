@@ -11,24 +11,24 @@ import pytest
 
 from tests.engine.gitops.charts import fake_helm
 from towline.errors import MachineError, RenderError, TowlineError
-from towline.gitops.render.process import Limits, document, run
+from towline.gitops.render.process import RenderLimits, document, run
 
 ROOT = Path(__file__).resolve().parents[4]
 
 
-def jinja(text: str, *, limits: Limits | None = None, **variables: object) -> str:
+def jinja(text: str, *, limits: RenderLimits | None = None, **variables: object) -> str:
     return document(
         "jinja",
         {"name": "t.j2", "text": text, "variables": variables},
-        limits=limits or Limits(),
+        limits=limits or RenderLimits(),
     )
 
 
-def program(folder: Path, body: str, *, limits: Limits | None = None) -> bytes:
+def program(folder: Path, body: str, *, limits: RenderLimits | None = None) -> bytes:
     return run(
         "program",
         {"name": "helm", "command": [fake_helm(folder, body)]},
-        limits=limits or Limits(),
+        limits=limits or RenderLimits(),
     ).out
 
 
@@ -57,25 +57,25 @@ def test_a_fault_without_a_place_names_the_template() -> None:
 )
 def test_an_endless_rendering_is_stopped_and_says_so(template: str) -> None:
     with pytest.raises(RenderError, match="took longer than 1 seconds") as caught:
-        jinja(template, limits=Limits(seconds=1))
+        jinja(template, limits=RenderLimits(seconds=1))
     assert caught.value.where == "t.j2"
 
 
 def test_a_rendering_that_sleeps_is_stopped_as_well(tmp_path: Path) -> None:
     with pytest.raises(RenderError, match="took longer than 1 seconds"):
-        program(tmp_path, "import time; time.sleep(1000)", limits=Limits(seconds=1))
+        program(tmp_path, "import time; time.sleep(1000)", limits=RenderLimits(seconds=1))
 
 
 def test_a_rendering_that_needs_too_much_memory_is_stopped_and_says_so() -> None:
     with pytest.raises(RenderError, match="more memory"):
-        jinja("{{ ('x' * 2000000000) | length }}", limits=Limits(memory=512 * 1024 * 1024))
+        jinja("{{ ('x' * 2000000000) | length }}", limits=RenderLimits(memory=512 * 1024 * 1024))
 
 
 def test_a_rendering_that_gives_too_much_is_stopped_and_says_so(tmp_path: Path) -> None:
     with pytest.raises(RenderError, match="larger than 1000 bytes"):
-        jinja("{{ 'x' * 1001 }}", limits=Limits(output=1000))
+        jinja("{{ 'x' * 1001 }}", limits=RenderLimits(output=1000))
     with pytest.raises(RenderError, match="more than 1000 bytes"):
-        program(tmp_path, "print('x' * 1001)", limits=Limits(output=1000))
+        program(tmp_path, "print('x' * 1001)", limits=RenderLimits(output=1000))
     with pytest.raises(RenderError, match="more than"):
         program(tmp_path, "while True: print('x' * 100000)")
 
@@ -100,20 +100,20 @@ def test_a_renderer_s_own_exit_code_is_left_to_its_caller(tmp_path: Path) -> Non
     ended = run(
         "program",
         {"command": [fake_helm(tmp_path, "sys.exit('memory must be given')")]},
-        limits=Limits(),
+        limits=RenderLimits(),
     )
     assert (ended.code, ended.err) == (1, b"memory must be given\n")
 
 
 def test_a_renderer_that_does_not_start_is_the_machine_s_fault() -> None:
     with pytest.raises(MachineError, match=r"the renderer stopped: .*nothing") as caught:
-        document("nothing", {}, limits=Limits())
+        document("nothing", {}, limits=RenderLimits())
     assert "install Towline again" in caught.value.hint
 
 
 def test_a_program_that_is_not_there_is_the_machine_s_fault(tmp_path: Path) -> None:
     with pytest.raises(MachineError, match="cannot start"):
-        run("program", {"command": [str(tmp_path / "nothing")]}, limits=Limits())
+        run("program", {"command": [str(tmp_path / "nothing")]}, limits=RenderLimits())
 
 
 def test_a_renderer_sees_nothing_of_the_engine_s_environment(

@@ -30,7 +30,7 @@ from towline.parallel import Stopped, in_parallel
 from towline.registry.copy.early import Early
 from towline.registry.copy.images import copy_images
 from towline.registry.copy.job import COPIED, CopyJob, CopyReport
-from towline.registry.copy.plan import CopyBlob, Place
+from towline.registry.copy.plan import CopyBlob, TargetRepository
 from towline.registry.copy.progress import Progress
 from towline.registry.copy.survey import Copying
 from towline.registry.gzip import Packed
@@ -81,7 +81,7 @@ class Desk:
     def blob(self) -> CopyBlob:
         return CopyBlob(
             source="",
-            place=Place(registry=self.client.registry, repository="app"),
+            place=TargetRepository(registry=self.client.registry, repository="app"),
             digest=PACKED.digest,
             size=PACKED.size,
         )

@@ -9,8 +9,8 @@ from tests.engine.registry.clients import TARGET_LOGIN, client
 from tests.fakes.registry import CutAnswer, FakeRegistry, Fault, Record, Status, on
 from towline.http.client import Transport
 from towline.image import Registry
-from towline.registry.copy.early import Leftovers
-from towline.registry.copy.plan import CopyBlob, Place
+from towline.registry.copy.early import AbandonedUploads
+from towline.registry.copy.plan import CopyBlob, TargetRepository
 from towline.registry.uploads import UploadSession
 
 
@@ -19,7 +19,7 @@ class Begun:
 
     def __init__(self, target: FakeRegistry, transport: Transport) -> None:
         self.target, self.client = target, client(target, "target", transport, TARGET_LOGIN)
-        self.leftovers = Leftovers({self.client.registry: self.client}, transport)
+        self.leftovers = AbandonedUploads({self.client.registry: self.client}, transport)
 
     def begin(self, number: int) -> tuple[CopyBlob, UploadSession]:
         blob = blob_of(self.client.registry, number)
@@ -36,7 +36,7 @@ class Begun:
 def blob_of(registry: Registry, number: int) -> CopyBlob:
     return CopyBlob(
         source="app",
-        place=Place(registry=registry, repository="app"),
+        place=TargetRepository(registry=registry, repository="app"),
         digest=f"sha256:{number:064}",
         size=1,
     )

@@ -14,11 +14,11 @@ from towline.errors import RegistryError
 from towline.image import Registry
 from towline.registry.copy.plan import (
     CopyBlob,
-    Place,
-    Plan,
+    CopyPlan,
+    ManifestTree,
     PutManifest,
     Route,
-    Tree,
+    TargetRepository,
     as_data,
     plan_copy,
     plan_tags,
@@ -39,7 +39,7 @@ class Shelf:
         self.asked += digests
         return [root_of(self.parts[digest]) for digest in digests]
 
-    def missing(self, place: Place, blobs: Sequence[Descriptor]) -> frozenset[str]:
+    def missing(self, place: TargetRepository, blobs: Sequence[Descriptor]) -> frozenset[str]:
         return frozenset(
             [blob.digest for blob in blobs] if self._missing is None else self._missing
         )
@@ -49,12 +49,14 @@ def root_of(parts: ImageParts) -> Manifest:
     return parse_manifest(parts.manifest, parts.media_type)
 
 
-def tree_of(parts: ImageParts) -> Tree:
+def tree_of(parts: ImageParts) -> ManifestTree:
     return read_tree(Shelf(parts), "app", root_of(parts))
 
 
-def at(repository: str) -> Place:
-    return Place(registry=Registry(scheme="https", host="target.example"), repository=repository)
+def at(repository: str) -> TargetRepository:
+    return TargetRepository(
+        registry=Registry(scheme="https", host="target.example"), repository=repository
+    )
 
 
 def test_a_tree_has_children_before_parents_and_every_blob_once() -> None:
@@ -146,7 +148,7 @@ def test_blobs_are_mounted_between_repositories_of_one_registry(
 def test_every_blob_is_either_brought_or_skipped(numbers: list[int], data: st.DataObject) -> None:
     blobs = tuple(Descriptor(digest=f"sha256:{number:064x}", size=number) for number in numbers)
     missing = data.draw(st.lists(st.sampled_from(blobs), unique=True)) if blobs else []
-    tree = Tree(root=tree_of(make_image()).root, manifests=(), blobs=blobs)
+    tree = ManifestTree(root=tree_of(make_image()).root, manifests=(), blobs=blobs)
     plan = plan_copy(
         tree,
         Route(source="a", place=at("b"), targets=()),
@@ -160,7 +162,7 @@ def test_every_blob_is_either_brought_or_skipped(numbers: list[int], data: st.Da
 
 def test_a_plan_is_data_in_the_order_of_its_steps() -> None:
     root = tree_of(make_image()).root
-    plan = Plan(
+    plan = CopyPlan(
         blobs=(
             CopyBlob(source="a", place=at("b"), digest="sha256:1", size=5),
             CopyBlob(source="a", place=at("b"), digest="sha256:2", size=4, mount_from="a"),

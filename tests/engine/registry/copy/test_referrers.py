@@ -37,7 +37,7 @@ from towline.errors import CredentialError, DigestMismatch, RegistryError, Regis
 from towline.http.client import Transport
 from towline.registry.copy.images import copy_images
 from towline.registry.copy.job import DEMANDED, LEFT, TAKEN, CopyReport
-from towline.registry.copy.referrers import Lists, list_under_tag, tag_of
+from towline.registry.copy.referrers import ReferrerLists, list_under_tag, tag_of
 from towline.registry.copy.verify import verify_images
 from towline.registry.manifest import Manifest, parse_manifest
 
@@ -134,10 +134,12 @@ def test_all_that_refers_to_an_image_travels_with_it(
         == signed.signature.digest
     )
     assert {
-        entry.digest for entry in Lists(pair.target, "team/app").referrers([signed.index.digest])
+        entry.digest
+        for entry in ReferrerLists(pair.target, "team/app").referrers([signed.index.digest])
     } == {one.digest for one in signed.all[2:]}
     assert [
-        entry.digest for entry in Lists(pair.target, "team/app").referrers([signed.sbom.digest])
+        entry.digest
+        for entry in ReferrerLists(pair.target, "team/app").referrers([signed.sbom.digest])
     ] == [signed.all[1].digest]
     assert len(report.referrers) == 8
     assert not copy(pair, source, target).changed
@@ -381,7 +383,7 @@ def test_what_several_share_arrives_where_one_of_them_cannot(
     put(image, source, "app", "1")
     for one in several:
         put(one, source, "app")
-    shown = Lists(pair.source, "app").referrers([image.digest])
+    shown = ReferrerLists(pair.source, "app").referrers([image.digest])
     failing = next(one for one in several if one.digest == shown[0 if first else -1].digest)
     del source.storage["app"].blobs[
         max(failing.blobs, key=lambda digest: len(failing.blobs[digest]))
@@ -412,7 +414,8 @@ def test_what_is_there_and_in_no_list_since_a_run_ended_before_is_listed_by_the_
         (signed.sbom, signed.all[1:2]),
     ):
         assert {
-            entry.digest for entry in Lists(pair.target, "team/app").referrers([subject.digest])
+            entry.digest
+            for entry in ReferrerLists(pair.target, "team/app").referrers([subject.digest])
         } == {one.digest for one in several}
     target.forget()
     assert not copy(pair, source, target).changed
@@ -977,7 +980,8 @@ def test_a_target_that_lists_a_tag_that_it_lost_gets_it_again(
     del target.storage["team/app"].manifests[gone]
     assert copy(pair, source, target).changed
     assert {
-        entry.digest for entry in Lists(pair.target, "team/app").referrers([signed.index.digest])
+        entry.digest
+        for entry in ReferrerLists(pair.target, "team/app").referrers([signed.index.digest])
     } == {one.digest for one in signed.all[2:]}
 
 

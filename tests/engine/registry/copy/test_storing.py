@@ -7,7 +7,7 @@ from tests.fakes.clock import FakeClock
 from tests.fakes.images import ImageParts, make_image, put
 from tests.fakes.registry import FakeRegistry, Status
 from towline.errors import RegistryError
-from towline.registry.copy.plan import Place, PutManifest
+from towline.registry.copy.plan import PutManifest, TargetRepository
 from towline.registry.copy.storing import Storing
 from towline.registry.errors import Incomplete
 from towline.registry.manifest import parse_manifest
@@ -18,7 +18,7 @@ def put_of(
 ) -> PutManifest:
     manifest = parse_manifest(image.manifest, image.media_type)
     return PutManifest(
-        place=Place(registry=pair.target.registry, repository="app"),
+        place=TargetRepository(registry=pair.target.registry, repository="app"),
         target=target,
         manifest=manifest,
         believed=believed,

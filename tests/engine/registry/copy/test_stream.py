@@ -10,7 +10,7 @@ from tests.fakes.registry import digest_of
 from towline.errors import DigestMismatch, RegistryError
 from towline.image import Registry
 from towline.parallel import Stopped
-from towline.registry.copy.plan import CopyBlob, Place
+from towline.registry.copy.plan import CopyBlob, TargetRepository
 from towline.registry.copy.stream import ATTEMPTS, BlobStream, read_small
 from towline.registry.errors import BrokenOff
 from towline.registry.manifest import Descriptor, Manifest
@@ -70,7 +70,9 @@ def stream_of(
     size: int | None = None,
     stop: Event | None = None,
 ) -> BlobStream:
-    place = Place(registry=Registry(scheme="https", host="target.example"), repository="app")
+    place = TargetRepository(
+        registry=Registry(scheme="https", host="target.example"), repository="app"
+    )
     blob = CopyBlob(
         source="app",
         place=place,
@@ -153,7 +155,9 @@ def test_a_stop_ends_it() -> None:
 def small(data: bytes, size: int, *cuts: int) -> bytes:
     blob = CopyBlob(
         source="app",
-        place=Place(registry=Registry(scheme="https", host="r.example"), repository="app"),
+        place=TargetRepository(
+            registry=Registry(scheme="https", host="r.example"), repository="app"
+        ),
         digest=digest_of(data),
         size=size,
     )
@@ -171,7 +175,9 @@ def test_a_small_blob_that_is_wrong_once_is_read_once_more() -> None:
 
     blob = CopyBlob(
         source="app",
-        place=Place(registry=Registry(scheme="https", host="r.example"), repository="app"),
+        place=TargetRepository(
+            registry=Registry(scheme="https", host="r.example"), repository="app"
+        ),
         digest=digest_of(b"{}"),
         size=2,
     )

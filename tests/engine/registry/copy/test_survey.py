@@ -11,8 +11,8 @@ from tests.fakes.registry import FakeRegistry, Status, on
 from towline.errors import ConfigError, RegistryError, RegistryUnreachable
 from towline.image import parse_platforms
 from towline.registry.copy.job import DEMANDED, TAKEN, CopyJob
-from towline.registry.copy.plan import Plan
-from towline.registry.copy.survey import Holdings, Look, place_of
+from towline.registry.copy.plan import CopyPlan
+from towline.registry.copy.survey import Holdings, Survey, repository_of
 
 INDEX = make_index()
 
@@ -25,7 +25,7 @@ def image(source: FakeRegistry, target: FakeRegistry) -> ImageParts:
     return INDEX
 
 
-def planned(look: Look, pair: Pair) -> tuple[Plan, ...]:
+def planned(look: Survey, pair: Pair) -> tuple[CopyPlan, ...]:
     look.ask()
     return look.plans(Holdings(pair.copying()))
 
@@ -44,13 +44,13 @@ def wanted(
 def test_what_is_there_needs_no_plan(
     source: FakeRegistry, target: FakeRegistry, pair: Pair
 ) -> None:
-    assert planned(Look(job(source, target, "app:1", "app:1"), pair.copying()), pair) == ()
+    assert planned(Survey(job(source, target, "app:1", "app:1"), pair.copying()), pair) == ()
 
 
 def test_what_is_there_under_another_name_needs_its_tag_alone(
     source: FakeRegistry, target: FakeRegistry, pair: Pair, image: ImageParts
 ) -> None:
-    [plan] = planned(Look(job(source, target, "app:1", "app:1", "app:2"), pair.copying()), pair)
+    [plan] = planned(Survey(job(source, target, "app:1", "app:1", "app:2"), pair.copying()), pair)
     assert (
         plan.blobs,
         plan.manifests,
@@ -62,8 +62,8 @@ def test_a_doubted_place_gets_all_of_it_whatever_its_tag_says(
     source: FakeRegistry, target: FakeRegistry, pair: Pair, image: ImageParts
 ) -> None:
     wish = job(source, target, "app:1", "app:1", "app:2")
-    doubting = replace(pair.copying(), doubted=frozenset(map(place_of, wish.targets)))
-    [plan] = planned(Look(wish, doubting), pair)
+    doubting = replace(pair.copying(), doubted=frozenset(map(repository_of, wish.targets)))
+    [plan] = planned(Survey(wish, doubting), pair)
     assert ({blob.digest for blob in plan.blobs}, len(plan.manifests)) == (
         set(image.all_blobs()),
         2,
@@ -75,7 +75,7 @@ def test_a_doubted_place_gets_all_of_it_whatever_its_tag_says(
 def test_after_doubt_nothing_is_believed_of_what_is_pending(
     source: FakeRegistry, target: FakeRegistry, pair: Pair
 ) -> None:
-    look = Look(job(source, target, "app:1", "app:2"), pair.copying())
+    look = Survey(job(source, target, "app:1", "app:2"), pair.copying())
     look.ask()
     look.doubt()
     [plan] = look.plans(Holdings(pair.copying()))
@@ -90,7 +90,7 @@ def test_what_refers_to_an_image_and_its_platforms_becomes_jobs(
     for one in about:
         put(one, source, "app")
     for digest in ("", image.digest):
-        look = Look(
+        look = Survey(
             wanted(source, target, "app:1", "team/app:1", "app:1", digest=digest), pair.copying()
         )
         look.ask()
@@ -107,7 +107,7 @@ def test_each_manifest_is_asked_about_once(
 ) -> None:
     source.referrers = True
     put(refer_to(image), source, "app")
-    look = Look(
+    look = Survey(
         wanted(source, target, "app:1", "team/app:1", digest=image.digest if known else ""),
         pair.copying(),
     )
@@ -128,7 +128,7 @@ def test_one_platform_is_asked_about_alone(
         sbom := refer_to(image.children[1], "application/vnd.example.signature"),
     ):
         put(one, source, "app")
-    look = Look(
+    look = Survey(
         replace(wanted(source, target, "app:1", "app:2"), platforms=parse_platforms("linux/arm64")),
         pair.copying(),
     )
@@ -143,7 +143,7 @@ def test_a_source_that_is_gone_is_no_fault_where_the_image_is_there(
     for referrers in (TAKEN, DEMANDED):
         assert (
             planned(
-                Look(
+                Survey(
                     wanted(
                         source, target, "app:1", "app:1", digest=image.digest, referrers=referrers
                     ),
@@ -155,7 +155,7 @@ def test_a_source_that_is_gone_is_no_fault_where_the_image_is_there(
         )
         with pytest.raises(RegistryUnreachable):
             planned(
-                Look(
+                Survey(
                     wanted(
                         source, target, "app:1", "b:1", digest=image.digest, referrers=referrers
                     ),
@@ -172,12 +172,12 @@ def test_what_a_build_has_pushed_just_now_may_need_a_moment_to_be_seen(
     digest, begun = put(make_image(), source, "app"), time.time
     source.fault = lambda _: Status(code=404) if time.time < begun + 2 else None
     [plan] = planned(
-        Look(job(source, target, "app:1", "app:1", digest=digest), pair.copying()), pair
+        Survey(job(source, target, "app:1", "app:1", digest=digest), pair.copying()), pair
     )
     assert plan.tags[0].manifest.digest == digest
     with pytest.raises(RegistryError, match="does not exist on the source"):
         planned(
-            Look(
+            Survey(
                 job(source, target, "app:1", "app:1", digest=make_index(seed=9).digest),
                 pair.copying(),
             ),
@@ -192,7 +192,7 @@ def test_a_list_that_cannot_be_had_is_told(
     put(make_image(), source, "app", "1")
     source.fault = on("GET", "referrers", Status(code=401), times=9)
     warnings = list[str]()
-    Look(wanted(source, target, "app:1", "app:1"), pair.copying(warn=warnings.append)).ask()
+    Survey(wanted(source, target, "app:1", "app:1"), pair.copying(warn=warnings.append)).ask()
     assert len(warnings) == 1
     assert "stays behind, except what a tag names: the source registry" in warnings[0]
 
@@ -201,4 +201,4 @@ def test_a_target_by_another_digest_is_refused(
     source: FakeRegistry, target: FakeRegistry, pair: Pair, image: ImageParts
 ) -> None:
     with pytest.raises(ConfigError, match=f"the image has the digest {image.digest}, not that of"):
-        Look(job(source, target, "app:1", f"app@sha256:{'0' * 64}"), pair.copying()).ask()
+        Survey(job(source, target, "app:1", f"app@sha256:{'0' * 64}"), pair.copying()).ask()

@@ -41,7 +41,7 @@ from towline.parallel import JOBS
 from towline.registry.client import Download
 from towline.registry.copy import stream
 from towline.registry.copy.job import COPIED, MOUNTED, SKIPPED, Moved
-from towline.registry.copy.plan import CopyBlob, Place, Plan
+from towline.registry.copy.plan import CopyBlob, CopyPlan, TargetRepository
 from towline.registry.copy.progress import Progress
 from towline.registry.copy.transfer import ATTEMPTS, Transfer
 from towline.registry.manifest import Manifest
@@ -49,7 +49,7 @@ from towline.registry.manifest import Manifest
 BIG = 3 * 1024 * 1024
 
 
-def perform(pair: Pair, *plans: Plan) -> dict[CopyBlob, Moved]:
+def perform(pair: Pair, *plans: CopyPlan) -> dict[CopyBlob, Moved]:
     copying = pair.copying()
     return dict(
         Transfer(copying.source, copying.targets, pair.target.transport, copying.progress).perform(
@@ -59,7 +59,7 @@ def perform(pair: Pair, *plans: Plan) -> dict[CopyBlob, Moved]:
 
 
 def transfer(pair: Pair, *blobs: CopyBlob) -> dict[CopyBlob, str]:
-    return {blob: way.how for blob, way in perform(pair, Plan(blobs=blobs)).items()}
+    return {blob: way.how for blob, way in perform(pair, CopyPlan(blobs=blobs)).items()}
 
 
 def blob_of(
@@ -67,7 +67,7 @@ def blob_of(
 ) -> CopyBlob:
     digest = claimed or digest_of(data)
     source.create("app").blobs[digest] = data
-    place = Place(registry=pair.target.registry, repository="app")
+    place = TargetRepository(registry=pair.target.registry, repository="app")
     return CopyBlob(
         source="app", place=place, digest=digest, size=len(data) if size is None else size
     )
@@ -117,7 +117,7 @@ def test_eight_blobs_move_at_once(source: FakeRegistry, target: FakeRegistry, pa
 
 def test_twice_as_many_blobs_are_mounted_at_once(target: FakeRegistry, pair: Pair) -> None:
     together = threading.Barrier(JOBS * 2, timeout=30)
-    place = Place(registry=pair.target.registry, repository="app")
+    place = TargetRepository(registry=pair.target.registry, repository="app")
     contents = [bytes([number]) * 10 for number in range(JOBS * 2)]
     target.create("base").blobs.update({digest_of(data): data for data in contents})
 
@@ -376,13 +376,15 @@ def test_each_byte_is_read_once_from_the_source_once_a_target_is_known(
             Progress(None, transport.clock),
         )
 
-        def plan(*numbers: int) -> Plan:
+        def plan(*numbers: int) -> CopyPlan:
             found = [
                 blob_of(random.Random(number).randbytes(3 * 1024**2 + number), source, pair)
                 for number in numbers
             ]
-            places = [Place(registry=target.registry, repository="app") for target in targets]
-            return Plan(
+            places = [
+                TargetRepository(registry=target.registry, repository="app") for target in targets
+            ]
+            return CopyPlan(
                 blobs=tuple(replace(blob, place=place) for blob in found for place in places)
             )
 
@@ -792,7 +794,7 @@ def test_a_mounted_blob_moves_no_byte(target: FakeRegistry, pair: Pair) -> None:
     target.create("base").blobs[digest_of(b"x")] = b"x"
     blob = CopyBlob(
         source="base",
-        place=Place(registry=pair.target.registry, repository="app"),
+        place=TargetRepository(registry=pair.target.registry, repository="app"),
         digest=digest_of(b"x"),
         size=1,
         mount_from="base",
@@ -855,7 +857,7 @@ def test_a_blob_that_is_there_is_skipped_by_the_one_question(
 def test_what_a_blob_took_is_told(source: FakeRegistry, target: FakeRegistry, pair: Pair) -> None:
     blob = blob_of(b"x" * 100, source, pair)
     target.fault = on("POST", "", Status(code=503))
-    (way,) = perform(pair, Plan(blobs=(blob,))).values()
+    (way,) = perform(pair, CopyPlan(blobs=(blob,))).values()
     assert (way.how, way.requests, way.retries) == (COPIED, 4, 1)
     assert way.seconds > 0
 
@@ -878,14 +880,14 @@ def test_several_repositories_of_a_registry_get_a_blob_by_one_upload_where_it_mo
 def to_both(pair: Pair, blob: CopyBlob, other: FakeRegistry) -> None:
     """Bring a blob to the target of the pair, and to another registry."""
     second = client(other, "target", pair.target.transport)
-    further = replace(blob, place=Place(registry=second.registry, repository="app"))
+    further = replace(blob, place=TargetRepository(registry=second.registry, repository="app"))
     copying = pair.copying()
     Transfer(
         copying.source,
         {**copying.targets, second.registry: second},
         second.transport,
         copying.progress,
-    ).perform([Plan(blobs=(blob, further))])
+    ).perform([CopyPlan(blobs=(blob, further))])
 
 
 @pytest.mark.parametrize("fault", [CutRequest(after=BIG // 2), Status(code=503, early=True)])
@@ -984,7 +986,7 @@ def test_progress_counts_what_stays(source: FakeRegistry, target: FakeRegistry, 
 
     copying.progress.moves = noted  # type: ignore[method-assign]  # what it would have shown
     Transfer(copying.source, copying.targets, pair.target.transport, copying.progress).perform(
-        [Plan(blobs=(moved, there))]
+        [CopyPlan(blobs=(moved, there))]
     )
     assert (
         max(positions)
@@ -1022,7 +1024,7 @@ def test_a_disk_that_hangs_ends_with_the_deadline(
         copying = pair.copying()
         with pytest.raises(MachineError, match="has not been done within"):
             Transfer(stuck, copying.targets, transport, copying.progress).perform(
-                [Plan(blobs=(blob_of(b"x", source, pair),))]
+                [CopyPlan(blobs=(blob_of(b"x", source, pair),))]
             )
         stuck.over.set()
 
@@ -1091,7 +1093,7 @@ def test_a_time_that_is_over_between_two_pieces_of_a_blob_is_told(
             ),
         ) as caught:
             Transfer(Late(transport), copying.targets, transport, copying.progress).perform(
-                [Plan(blobs=(blob_of(b"x", source, pair),))]
+                [CopyPlan(blobs=(blob_of(b"x", source, pair),))]
             )
     assert (caught.value.where, "copyDeadline" in caught.value.hint) == ("slow box", True)
 

@@ -14,7 +14,7 @@ from towline.errors import DigestMismatch, RegistryError, RegistryUnreachable
 from towline.http.client import Transport
 from towline.registry.copy.images import copy_images
 from towline.registry.copy.job import COPIED, DEMANDED, TAKEN, CopyReport
-from towline.registry.copy.referrers import Lists, tag_of
+from towline.registry.copy.referrers import ReferrerLists, tag_of
 from towline.registry.copy.verify import verify_images
 
 
@@ -291,7 +291,9 @@ def test_what_refers_to_the_image_is_read_again_too_and_must_be_listed(
         list_of(target, "b/app", image, other)
     again = verify_images(copy_images([report.job for report in reports], copying), copying)
     assert missing(sbom, target, "b/app") == ()
-    assert {entry.digest for entry in Lists(pair.target, "b/app").referrers([image.digest])} == {
+    assert {
+        entry.digest for entry in ReferrerLists(pair.target, "b/app").referrers([image.digest])
+    } == {
         sbom.digest,
         other.digest,
     }

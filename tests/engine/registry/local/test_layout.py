@@ -15,7 +15,7 @@ from tests.fakes.archives import layout, tar_of, write
 from tests.fakes.images import ImageParts, index_of, make_attested, make_image, make_index, refer_to
 from towline.errors import ConfigError, DigestMismatch, TowlineError
 from towline.registry.local import layout as module
-from towline.registry.local.layout import Folder, Layout, is_digest
+from towline.registry.local.layout import LayoutFolder, OciLayout, is_digest
 from towline.registry.local.spool import Spool
 from towline.registry.local.tar import Tar
 from towline.registry.manifest import LIMIT
@@ -31,19 +31,21 @@ def closing() -> Iterator[None]:
         os.close(_descriptors.pop())
 
 
-def folder_at(path: Path) -> Folder:
+def folder_at(path: Path) -> LayoutFolder:
     _descriptors.append(os.open(path, os.O_RDONLY))
-    return Folder(_descriptors[-1], str(path))
+    return LayoutFolder(_descriptors[-1], str(path))
 
 
 @contextmanager
-def opened(files: Mapping[str, bytes], shape: str, folder: Path) -> Iterator[Layout]:
+def opened(files: Mapping[str, bytes], shape: str, folder: Path) -> Iterator[OciLayout]:
     if shape == "folder":
-        yield Layout(folder_at(write(folder, files)), name="OCI layout app")
+        yield OciLayout(folder_at(write(folder, files)), name="OCI layout app")
         return
     with Spool() as spool:
         spool.append(tar_of(files))
-        yield Layout(Tar(spool.fileno(), spool.size, where="app.tar"), name="OCI archive app.tar")
+        yield OciLayout(
+            Tar(spool.fileno(), spool.size, where="app.tar"), name="OCI archive app.tar"
+        )
 
 
 def refused(files: Mapping[str, bytes], folder: Path, target: str = "") -> TowlineError:
@@ -56,7 +58,7 @@ def refused(files: Mapping[str, bytes], folder: Path, target: str = "") -> Towli
     return caught.value
 
 
-def blob(source: Layout, digest: str, start: int = 0) -> bytes:
+def blob(source: OciLayout, digest: str, start: int = 0) -> bytes:
     with source.open_blob("", digest, start=start) as content:
         return content.read()
 
@@ -107,11 +109,11 @@ def test_without_a_tag_the_one_of_the_place_is_meant(tmp_path: Path) -> None:
     folder = folder_at(write(tmp_path, layout(images.items())))
     for tag, image in images.items():
         assert (
-            Layout(folder, name="OCI layout app", target=tag).get_manifest("", "").digest
+            OciLayout(folder, name="OCI layout app", target=tag).get_manifest("", "").digest
             == image.digest
         )
     with pytest.raises(ConfigError, match="no image '3'"):
-        Layout(folder, name="OCI layout app", target="3").get_manifest("", "")
+        OciLayout(folder, name="OCI layout app", target="3").get_manifest("", "")
 
 
 def test_one_image_with_two_tags_is_one_image(tmp_path: Path) -> None:
@@ -145,7 +147,9 @@ def test_an_entry_that_cannot_be_read_and_may_be_the_image_is_told_as_that(
     )
     assert fault.hint == "add :tag; it has: 1"
     assert (
-        Layout(folder_at(tmp_path), name="OCI layout app", target="1").get_manifest("", "").digest
+        OciLayout(folder_at(tmp_path), name="OCI layout app", target="1")
+        .get_manifest("", "")
+        .digest
         == image.digest
     )
 
@@ -326,7 +330,7 @@ def test_a_damaged_entry_beside_the_image_is_no_hindrance(tmp_path: Path) -> Non
     image, other = make_image(), refer_to(make_image(seed=3))
     files = layout([("1", image), ("2", other)])
     files["blobs/" + other.digest.replace(":", "/")] = b"{}"
-    source = Layout(folder_at(write(tmp_path, files)), name="OCI layout app", target="1")
+    source = OciLayout(folder_at(write(tmp_path, files)), name="OCI layout app", target="1")
     assert (source.get_manifest("", "").digest, source.referrers("", image.digest)) == (
         image.digest,
         (),
@@ -457,7 +461,7 @@ def test_no_file_outside_the_folder_is_read(tmp_path: Path) -> None:
         (place / name).rename(place / "moved")
         (place / name).symlink_to(outside / name)
         with pytest.raises(ConfigError, match=r"cannot read|no oci-layout"):
-            Layout(folder_at(place), name="OCI layout app").get_manifest("", "")
+            OciLayout(folder_at(place), name="OCI layout app").get_manifest("", "")
 
 
 def test_what_is_no_regular_file_is_refused_without_waiting(tmp_path: Path) -> None:
@@ -468,11 +472,11 @@ def test_what_is_no_regular_file_is_refused_without_waiting(tmp_path: Path) -> N
     folder = folder_at(tmp_path)
     before = set(Path("/proc/self/fd").iterdir())
     with pytest.raises(ConfigError, match="is not a file"):
-        Layout(folder, name="OCI layout app").get_manifest("", "")
+        OciLayout(folder, name="OCI layout app").get_manifest("", "")
     inside.unlink()
     inside.mkdir()
     with pytest.raises(ConfigError, match="is not a file"):
-        Layout(folder, name="OCI layout app").get_manifest("", "")
+        OciLayout(folder, name="OCI layout app").get_manifest("", "")
     assert set(Path("/proc/self/fd").iterdir()) == before
 
 
@@ -506,7 +510,7 @@ def test_no_index_at_all_breaks_it(index: object) -> None:
     with Spool() as spool:
         spool.append(tar_of(files))
         with pytest.raises(ConfigError):
-            Layout(
+            OciLayout(
                 Tar(spool.fileno(), spool.size, where="app.tar"), name="OCI archive app.tar"
             ).get_manifest("", "")
 

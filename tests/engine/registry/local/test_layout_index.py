@@ -16,9 +16,9 @@ from towline.errors import ConfigError, RegistryError
 from towline.image import Reference, parse_image, parse_platform
 from towline.registry.copy.images import copy_images
 from towline.registry.copy.job import DEMANDED, LEFT, TAKEN, CopyJob, CopyReport
-from towline.registry.copy.referrers import Lists, tag_of
+from towline.registry.copy.referrers import ReferrerLists, tag_of
 from towline.registry.copy.verify import verify_images
-from towline.registry.local.layout_index import Entry, LayoutReferrers
+from towline.registry.local.layout_index import LayoutEntry, LayoutReferrers
 from towline.registry.local.locations import OciArchive, OciFolder
 from towline.registry.local.open_local import open_source
 from towline.registry.manifest import Descriptor, Manifest
@@ -135,7 +135,7 @@ def test_all_that_refers_to_an_image_of_a_layout_travels_with_it(
     ] == [()] * 7
     assert target.storage["team/app"].tags[signed.old[0]] == signed.signature.digest
     assert target.storage["team/app"].tags["1"] == signed.index.digest
-    there = Lists(pair.target, "team/app")
+    there = ReferrerLists(pair.target, "team/app")
     assert {entry.digest for entry in there.referrers([signed.index.digest])} == {
         one.digest for one in signed.attestations
     }
@@ -310,7 +310,9 @@ def test_a_chosen_platform_takes_its_own_along(
 # What a layout answers
 
 
-def asked(entries: Sequence[Entry], manifests: Mapping[str, Manifest], digest: str) -> list[str]:
+def asked(
+    entries: Sequence[LayoutEntry], manifests: Mapping[str, Manifest], digest: str
+) -> list[str]:
     return [
         one.digest
         for one in LayoutReferrers(entries, manifests.get, name="OCI layout app").of(digest)
@@ -331,9 +333,9 @@ def made(
     )
 
 
-def entry(number: int, name: str = "", *, lists: int | None = None) -> Entry:
+def entry(number: int, name: str = "", *, lists: int | None = None) -> LayoutEntry:
     listed = "" if lists is None else f"sha256:{lists:064x}"
-    return Entry(
+    return LayoutEntry(
         descriptor=Descriptor(digest=f"sha256:{number:064x}", size=1),
         name=name,
         lists=listed,
@@ -361,7 +363,7 @@ def numbers(digests: Sequence[str]) -> list[int]:
     ],
 )
 def test_referrers_are_found_by_their_subject_or_a_list_and_what_cannot_be_read_may_be_one(
-    entries: Sequence[Entry], expected: Sequence[int]
+    entries: Sequence[LayoutEntry], expected: Sequence[int]
 ) -> None:
     """1 is the image, 2 refers to it, 5 is an index of 2, 6 a list of the image and of 9, which
     is not there; 7 and 8 are indexes of each other and of 2.

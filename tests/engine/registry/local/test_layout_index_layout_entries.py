@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from towline.registry.local.layout_index import Entry, read_entries
+from towline.registry.local.layout_index import LayoutEntry, read_entries
 from towline.registry.manifest import OCI_INDEX, parse_manifest
 
 A, B = "sha256:" + "a" * 64, "sha256:" + "b" * 64
@@ -13,7 +13,7 @@ IMAGE, SIGNATURES, ATTESTATIONS = (
 )
 
 
-def entries(*several: dict[str, object]) -> tuple[Entry, ...]:
+def entries(*several: dict[str, object]) -> tuple[LayoutEntry, ...]:
     listed = [
         {"mediaType": "application/vnd.oci.image.manifest.v1+json", "size": 1, **one}
         for one in several

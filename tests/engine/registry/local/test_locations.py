@@ -9,15 +9,15 @@ from hypothesis import strategies as st
 from towline.errors import ConfigError
 from towline.registry.local.locations import (
     DaemonImage,
-    DockerArchive,
+    DockerArchiveFile,
+    ImageLocation,
     LocalPath,
     OciArchive,
     OciFolder,
-    Place,
-    RegistryPlace,
+    RegistryLocation,
     local_name,
-    parse_local_place,
-    parse_place,
+    parse_local_location,
+    parse_location,
 )
 
 HEX = "0123456789abcdef" * 4
@@ -31,15 +31,15 @@ LOCAL = [
     ),
     ("oci-archive:image.tar", OciArchive(path="image.tar")),
     ("oci-archive:image.tar:1.0", OciArchive(path="image.tar", target="1.0")),
-    ("docker-archive:image.tar", DockerArchive(path="image.tar")),
-    ("docker-archive:image.tar:app", DockerArchive(path="image.tar", target="app:latest")),
+    ("docker-archive:image.tar", DockerArchiveFile(path="image.tar")),
+    ("docker-archive:image.tar:app", DockerArchiveFile(path="image.tar", target="app:latest")),
     (
         "docker-archive:image.tar:docker.io/library/app:1",
-        DockerArchive(path="image.tar", target="app:1"),
+        DockerArchiveFile(path="image.tar", target="app:1"),
     ),
     (
         "docker-archive:image.tar:localhost:5000/team/app:1",
-        DockerArchive(path="image.tar", target="localhost:5000/team/app:1"),
+        DockerArchiveFile(path="image.tar", target="localhost:5000/team/app:1"),
     ),
     ("docker-daemon:app", DaemonImage(name="app:latest")),
     ("docker-daemon:registry.example/team/app:1", DaemonImage(name="registry.example/team/app:1")),
@@ -58,18 +58,18 @@ REGISTRY = [
 
 
 @pytest.mark.parametrize(("text", "place"), LOCAL)
-def test_local_places_are_read_by_their_prefix(text: str, place: Place) -> None:
-    assert parse_place(text) == place
-    assert parse_local_place(text) == place
-    assert parse_place(str(place)) == place
+def test_local_places_are_read_by_their_prefix(text: str, place: ImageLocation) -> None:
+    assert parse_location(text) == place
+    assert parse_local_location(text) == place
+    assert parse_location(str(place)) == place
 
 
 @pytest.mark.parametrize(("text", "scheme", "host", "image"), REGISTRY)
 def test_registries_are_read_with_and_without_a_prefix(
     text: str, scheme: str, host: str, image: str
 ) -> None:
-    place = parse_place(text)
-    assert isinstance(place, RegistryPlace)
+    place = parse_location(text)
+    assert isinstance(place, RegistryLocation)
     reference = place.reference
     assert (reference.registry.scheme, reference.registry.host, str(reference.image)) == (
         scheme,
@@ -85,7 +85,7 @@ def test_registries_are_read_with_and_without_a_prefix(
     ["image.tar", "build/image", "/abs/image", "./oci:image", "a b", "ä.tar", "odd:name.tar"],
 )
 def test_without_a_prefix_a_local_place_is_a_path(text: str) -> None:
-    place = parse_local_place(text)
+    place = parse_local_location(text)
     assert place == LocalPath(path=text)
     assert str(place) == text
 
@@ -124,7 +124,7 @@ def test_without_a_prefix_a_local_place_is_a_path(text: str) -> None:
 )
 def test_what_is_no_place_is_refused_and_says_what_is(text: str, hint: str) -> None:
     with pytest.raises(ConfigError) as caught:
-        parse_place(text)
+        parse_location(text)
     assert hint in caught.value.hint
 
 
@@ -141,14 +141,14 @@ def test_what_is_no_place_is_refused_and_says_what_is(text: str, hint: str) -> N
 )
 def test_what_is_no_local_place_is_refused(text: str) -> None:
     with pytest.raises(ConfigError) as caught:
-        parse_local_place(text)
+        parse_local_location(text)
     assert "oci:FOLDER" in caught.value.hint
     assert "docker://" not in caught.value.hint
 
 
 def test_a_password_in_a_url_is_not_repeated() -> None:
     with pytest.raises(ConfigError) as caught:
-        parse_place("https://user:hunter2@registry.example/app:1")
+        parse_location("https://user:hunter2@registry.example/app:1")
     assert "hunter2" not in caught.value.message + caught.value.hint
 
 
@@ -184,10 +184,10 @@ def test_what_is_written_is_read_back(path: str, tag: str, name: str) -> None:
     for place in (
         OciFolder(path=path, target=tag),
         OciArchive(path=path, target=tag),
-        DockerArchive(path=path, target=name),
+        DockerArchiveFile(path=path, target=name),
         DaemonImage(name=name),
     ):
-        assert parse_place(str(place)) == place
+        assert parse_location(str(place)) == place
 
 
 prefixes = st.sampled_from(
@@ -197,6 +197,6 @@ prefixes = st.sampled_from(
 
 @given(st.tuples(prefixes, st.text(max_size=40)).map("".join))
 def test_no_text_at_all_breaks_it(text: str) -> None:
-    for parse in (parse_place, parse_local_place):
+    for parse in (parse_location, parse_local_location):
         with contextlib.suppress(ConfigError):
             assert "\0" not in str(parse(text))

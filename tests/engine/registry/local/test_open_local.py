@@ -22,8 +22,8 @@ from tests.fakes.registry import digest_of
 from towline import dispatch
 from towline.errors import ConfigError, MachineError
 from towline.http.client import Transport
-from towline.registry.copy.plan import Source
-from towline.registry.local.locations import LocalPlace, parse_local_place
+from towline.registry.copy.plan import ImageSource
+from towline.registry.local.locations import LocalPlace, parse_local_location
 from towline.registry.local.open_local import open_source
 from towline.registry.manifest import Manifest
 
@@ -58,10 +58,10 @@ def place(tmp_path: Path) -> Path:
 
 def parsed(text: str, folder: Path) -> LocalPlace:
     prefix, colon, rest = text.partition(":") if ":" in text else ("", "", text)
-    return parse_local_place(f"{prefix}{colon}{folder}/{rest}")
+    return parse_local_location(f"{prefix}{colon}{folder}/{rest}")
 
 
-def layers(source: Source, manifest: Manifest) -> object:
+def layers(source: ImageSource, manifest: Manifest) -> object:
     """The digests of the unpacked layers that the image's configuration knows."""
     body = bytearray(manifest.blobs[0].size)
     with source.open_blob("", manifest.blobs[0].digest) as content:
@@ -128,7 +128,7 @@ def test_every_place_is_opened_and_read_to_the_end(
 
 def test_the_daemons_image_is_opened_by_what_the_machine_says(tmp_path: Path) -> None:
     with DockerDaemon(tmp_path, {"app:1": tar(old_save([(["app:1"], IMAGE)]))}) as daemon:
-        where = parse_local_place("docker-daemon:app:1")
+        where = parse_local_location("docker-daemon:app:1")
         with open_source(where, environ=daemon.environ) as source:
             assert len(source.get_manifest("", "").blobs) == 3
             assert str(source) == "image app:1 of the Docker daemon"
@@ -170,7 +170,7 @@ def test_a_daemon_that_only_trickles_ends_with_the_deadline() -> None:
         ).start()
         environ = {"DOCKER_HOST": f"tcp://127.0.0.1:{daemon.server_address[1]}"}
         opened = open_source(
-            parse_local_place("docker-daemon:app:1"), environ=environ, transport=transport
+            parse_local_location("docker-daemon:app:1"), environ=environ, transport=transport
         )
         with pytest.raises(MachineError, match="has not been done within") as caught, opened:
             raise AssertionError

@@ -9,7 +9,7 @@ import pytest
 
 from towline.errors import ConfigError, MachineError
 from towline.registry.local import spool as module
-from towline.registry.local.spool import Extent, Spool
+from towline.registry.local.spool import FileSlice, Spool
 
 
 @pytest.mark.parametrize(
@@ -28,7 +28,7 @@ def test_an_extent_is_its_part_of_the_file_and_no_more(
 ) -> None:
     (tmp_path / "f").write_bytes(b"0123456789")
     with (tmp_path / "f").open("rb") as file:
-        assert Extent(file.fileno(), offset, size).skip(start).read() == wanted
+        assert FileSlice(file.fileno(), offset, size).skip(start).read() == wanted
 
 
 def test_small_buffers_are_filled_one_after_the_other(tmp_path: Path) -> None:
@@ -45,12 +45,12 @@ def test_small_buffers_are_filled_one_after_the_other(tmp_path: Path) -> None:
 def test_an_owned_file_is_closed_with_its_extent_and_any_other_stays_open(tmp_path: Path) -> None:
     (tmp_path / "f").write_bytes(b"x")
     descriptor = os.open(tmp_path / "f", os.O_RDONLY)
-    with Extent(descriptor, 0, 1):
+    with FileSlice(descriptor, 0, 1):
         pass
-    with Extent(descriptor, 0, 1, owned=True) as extent:
+    with FileSlice(descriptor, 0, 1, owned=True) as extent:
         assert extent.read() == b"x"
     with pytest.raises(MachineError, match="Bad file descriptor"):
-        Extent(descriptor, 0, 1).read()
+        FileSlice(descriptor, 0, 1).read()
 
 
 def test_threads_read_one_file_side_by_side(tmp_path: Path) -> None:

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from towline.config.documents import Documents, parse_document
+from towline.config.documents import ConfigDocuments, parse_document
 from towline.config.layers import Inputs
 from towline.config.metadata import load_schema
 from towline.config.resolve import resolve
@@ -31,7 +31,7 @@ def images(environment: Mapping[str, object] | None = None, **parameters: Any) -
         "containerName": "c",
         **parameters,
     }
-    documents = Documents(
+    documents = ConfigDocuments(
         defaults=(), project=parse_document("", ".pipeline/config.yml", trusted=False)
     )
     inputs = Inputs(

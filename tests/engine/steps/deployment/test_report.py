@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from towline.config.documents import Documents, parse_document
+from towline.config.documents import ConfigDocuments, parse_document
 from towline.config.layers import Inputs
 from towline.config.metadata import load_schema
 from towline.config.resolve import resolve
@@ -22,7 +22,7 @@ from towline.steps.deployment.report import (
     Deployment,
     Target,
     commits,
-    facts_of,
+    deployment_facts,
     keep,
     outcome,
     outputs_of,
@@ -53,7 +53,7 @@ def deployment(
         "tool": "kubectl",
         "containerName": "app",
     }
-    documents = Documents(
+    documents = ConfigDocuments(
         defaults=(), project=parse_document("", ".pipeline/config.yml", trusted=False)
     )
     settings = resolve(
@@ -205,7 +205,7 @@ def test_a_dry_run_shows_what_would_change_and_leaves_no_facts() -> None:
 
 
 def test_outside_of_a_stage_there_are_no_facts() -> None:
-    assert facts_of([deployment(MADE)], "") == {}
+    assert deployment_facts([deployment(MADE)], "") == {}
 
 
 def test_a_superseded_end_says_by_what_and_names_all_repositories() -> None:
@@ -246,7 +246,7 @@ def test_commits_are_named_for_people() -> None:
 def test_no_name_of_a_stage_lets_a_step_fail_that_has_deployed(
     tmp_path: Path, stage: str, name: str
 ) -> None:
-    facts = facts_of([deployment(MADE)], stage)
+    facts = deployment_facts([deployment(MADE)], stage)
     assert facts[f"deployment/{name}/branch"] == "main"
     write(tmp_path, facts)
     assert read(tmp_path)[f"deployment/{name}/branch"] == "main"
