@@ -190,6 +190,7 @@ def test_planning_knows_no_network() -> None:
         "__future__",
         "collections.abc",
         "dataclasses",
+        "types",
         "typing",
         "towline.errors",
         "towline.image",
