@@ -1,56 +1,92 @@
-"""Pure. Names for people: the nearest known one, for hints, and a few of many."""
+"""Pure. Suggestions for misspelt names: the nearest known name, and a few names of many."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from difflib import get_close_matches
 
-_LOOKED_AT = 5000  # of more names, such as a server's branches, those of about the same length
+# How alike two names must be for a suggestion: difflib's ratio, 1 for equal names. The more names
+# of other people a name may be compared with, and the more a wrong guess costs, the higher.
+CUTOFF_SLIP = 0.5  # of names that are one slip away anyway
+CUTOFF_HINT = 0.6  # beside an error that is certain: a wrong guess costs nothing
+CUTOFF_FEW = 0.7  # of a handful of names, such as sections and the images of a kustomization
+CUTOFF_KEY = 0.8  # a key or a stage, among those of one file
+CUTOFF_RULE = 0.82  # a rule of the platform team
+CUTOFF_NAME = 0.85  # a name among those of other people's steps
+CUTOFF_VARIABLE = 0.88  # variables have a prefix in common
+CUTOFF_SECRET = 0.92  # a flag with one wrong letter, even if its name is that of a secret
+_MOST_COMPARED = 5000  # of more names, such as a server's branches, those of about the same length
+_MOST_LISTED = 20
 
 
 def nearest(name: str, known: Iterable[str]) -> str:
-    """A hint that names what `name` was probably meant to be, or what there is to choose from."""
+    """A hint that names the known name most like `name`, or lists the known names."""
     names = sorted(known)
     found = close(name, names)
     if found:
         return f"did you mean {found!r}?"
-    return (
-        f"known: {', '.join(names[:20])}{', ...' if len(names) > 20 else ''}"
-        if names
-        else "nothing of the kind is known"
-    )
+    if not names:
+        return "nothing of the kind is known"
+    more = ", ..." if len(names) > _MOST_LISTED else ""
+    return f"known: {', '.join(names[:_MOST_LISTED])}{more}"
 
 
-def close(name: str, known: Iterable[str], *, cutoff: float = 0.6) -> str:
-    """The known name that is most like `name`, whatever the case of its letters; empty where none is as alike as `cutoff` (1: the same) says."""
+def close(name: str, known: Iterable[str], *, cutoff: float = CUTOFF_HINT) -> str:
+    """The known name that is most like `name`, whatever its case; empty if none reaches `cutoff`.
+
+    `cutoff` is one of this module's.
+    """
     lowered = {candidate.lower(): candidate for candidate in sorted(known, reverse=True)}
-    alike = (
-        sorted(lowered, key=lambda candidate: abs(len(candidate) - len(name)))[:_LOOKED_AT]
-        if len(lowered) > _LOOKED_AT
-        else lowered
-    )
-    found = (
-        [name.lower()]
-        if name.lower() in lowered
-        else get_close_matches(name.lower(), alike, n=1, cutoff=cutoff)
-    )
+    if name.lower() in lowered:
+        return lowered[name.lower()]
+    candidates = list(lowered)
+    if len(candidates) > _MOST_COMPARED:
+        candidates.sort(key=lambda candidate: abs(len(candidate) - len(name)))
+    found = get_close_matches(name.lower(), candidates[:_MOST_COMPARED], n=1, cutoff=cutoff)
     return lowered[found[0]] if found else ""
 
 
 def swapped(name: str, known: Iterable[str]) -> str:
-    """The known name that `name` is with two neighbours that changed places, which in a short one `close` does not see; else empty."""
-    words = (name[:at] + name[at + 1] + name[at] + name[at + 2 :] for at in range(len(name) - 1))
-    return (
-        next(iter({word for word in words if word != name} & set(known)), "")
-        if len(name) > 2
-        else ""
-    )
+    """The known name that differs from `name` by two swapped neighbours only; else empty.
+
+    `close` does not see that in a short name. Names of one or two letters have no such slip.
+    """
+    if len(name) <= 2:
+        return ""
+    return next((each for each in known if _are_swapped(*_difference(name, each))), "")
+
+
+def one_slip_away(name: str, known: Iterable[str]) -> list[str]:
+    """The known names that differ from `name` by one letter, two swapped ones, or case alone."""
+    return [each for each in known if _is_one_slip(*_difference(name.lower(), each.lower()))]
+
+
+def _is_one_slip(left: str, right: str) -> bool:
+    return max(len(left), len(right)) <= 1 or _are_swapped(left, right)
+
+
+def _are_swapped(left: str, right: str) -> bool:
+    return len(left) == len(right) == 2 and left == right[::-1]
+
+
+def _difference(left: str, right: str) -> tuple[str, str]:
+    """What is left of two texts without the start and the end that they have in common."""
+    start = _common_length(left, right)
+    left, right = left[start:], right[start:]
+    end = _common_length(left[::-1], right[::-1])
+    return left[: len(left) - end], right[: len(right) - end]
+
+
+def _common_length(left: str, right: str) -> int:
+    """The length of the start that two texts have in common."""
+    for length, (one, other) in enumerate(zip(left, right, strict=False)):
+        if one != other:
+            return length
+    return min(len(left), len(right))
 
 
 def some(names: Sequence[str], most: int = 5) -> str:
-    """The names one after the other, of many the first and how many more there are."""
-    return (
-        ", ".join(names)
-        if len(names) <= most
-        else f"{', '.join(names[:most])} and {len(names) - most} more"
-    )
+    """The names, separated by commas; of more than `most` the first, and how many more there are."""
+    if len(names) <= most:
+        return ", ".join(names)
+    return f"{', '.join(names[:most])} and {len(names) - most} more"

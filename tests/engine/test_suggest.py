@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from towline.suggest import close, nearest, some, swapped
+from towline.suggest import close, nearest, one_slip_away, some, swapped
 
 
 @pytest.mark.parametrize(
@@ -65,6 +65,10 @@ def test_two_letters_that_changed_places_are_seen_in_a_short_name_too(
     name: str, found: str
 ) -> None:
     assert swapped(name, ["tag", "ab", "image"]) == found
+
+
+def test_letters_that_changed_places_are_one_slip_and_two_other_letters_are_two() -> None:
+    assert one_slip_away("ab", ["ba", "xy", "a", "abc", "AB", "b"]) == ["ba", "a", "abc", "AB", "b"]
 
 
 def test_of_many_names_some_are_shown_and_how_many_more_there_are() -> None:

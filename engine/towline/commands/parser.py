@@ -12,10 +12,9 @@ from towline.console import Output
 from towline.errors import UsageError
 from towline.files import version
 from towline.secret import is_secret
-from towline.suggest import close, nearest
+from towline.suggest import CUTOFF_SECRET, close, nearest
 
 DESCRIPTION = "Pushes a build's image and writes it into the GitOps repository of each stage."
-_SURELY = 0.92  # a flag of this command with one letter wrong, whatever else it is called like
 _END = "'towline help COMMAND' says more of a command, 'towline help run STEP' of a step."
 SHARED: dict[str, dict[str, Any]] = {
     "request": {"metavar": "FILE", "default": "", "help": "the call as JSON (docs/contract.md)"},
@@ -153,7 +152,7 @@ def unknown(word: str, parser: argparse.ArgumentParser) -> UsageError:
     """The fault for a word that `parser` does not know, with the flag that was probably meant."""
     flag = word.partition("=")[0]
     known = [option for action in parser._actions for option in action.option_strings]  # noqa: SLF001 - argparse has no other list
-    if flag.startswith("--") and is_secret(flag) and not close(flag, known, cutoff=_SURELY):
+    if flag.startswith("--") and is_secret(flag) and not close(flag, known, cutoff=CUTOFF_SECRET):
         hint = (
             "a secret has none, since every process can read it: set"
             f" PIPER_{flag.removeprefix('--')}"

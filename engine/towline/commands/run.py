@@ -58,7 +58,7 @@ from towline.pipeline.stages import BuildContext
 from towline.printable import tame_lines
 from towline.private_folder import sweep
 from towline.steps.task import Task
-from towline.suggest import close
+from towline.suggest import CUTOFF_KEY, close
 from towline.vault.logins import VARIABLES
 
 _HELP, _NO_STEP = ("-h", "--help"), "-"
@@ -68,7 +68,6 @@ _HOW_TO_ALLOW = (
 )
 _LOGIN_KEYS = (AUTH_METHOD, AUTH_ROLE)  # by which a login that stands in no variable is wanted
 # a name as near as this is a slip, farther away it may be a stage of the caller's own
-_MISSPELT = 0.8
 STAGE = stage_of  # where a call in a shell names none, as for Piper's steps
 
 
@@ -256,7 +255,7 @@ def _check_stage(call: Call, known: ConfigDocuments, *, told: bool) -> None:
     stage = call.request.stage
     if not (hint := unknown_stage(stage, known)):
         return
-    if not call.requested and close(stage, known_stages(known), cutoff=_MISSPELT):
+    if not call.requested and close(stage, known_stages(known), cutoff=CUTOFF_KEY):
         raise UsageError(f"there is no stage {stage!r}", where="--stage", hint=hint)
     if not told:
         call.console.warn(f"nothing is configured for stage {stage!r}: {hint}")

@@ -1,10 +1,10 @@
 """Pure.
 
-Which known name was meant by one that nobody reads: a few letters away, and no name that other
-people's steps have.
+Misspelt names: which known key, step, stage, section or variable an unknown name was meant to be.
 
-Variables of the agent that are nearly those by which the platform team sets its rules: such a rule
-would not count, and nothing would say so.
+Names that other people's steps have are not suggested as slips. A variable of the agent or a
+parameter that misspells a rule of the platform team is an error: the rule would not hold, and
+nothing would say so.
 """
 
 from __future__ import annotations
@@ -15,102 +15,28 @@ from collections.abc import Collection, Iterable, Iterator, Mapping
 from functools import lru_cache
 
 from towline.errors import ConfigError
-from towline.suggest import close
+from towline.suggest import (
+    CUTOFF_FEW,
+    CUTOFF_KEY,
+    CUTOFF_NAME,
+    CUTOFF_RULE,
+    CUTOFF_SLIP,
+    CUTOFF_VARIABLE,
+    close,
+    one_slip_away,
+)
 
 SECTIONS = ("general", "steps", "stages", "customDefaults", "hooks")
-_NEAR, _NEAR_STAGE, _NEAR_SECTION, _SHORTEST, _SLIPS = 0.85, 0.8, 0.7, 6, 2
+OTHERS_PREFIXES = ("x-", ".", "_")  # of sections and keys that other programs read
+_SHORTEST_KEY = 6  # letters; a shorter key is one slip away from too many words
+_MOST_LETTERS = 2  # that a misspelt name may be longer or shorter
+_MOST_LETTERS_OF_RULE = 3
 _ID = re.compile(r"ids?\Z", re.IGNORECASE)
-# parameters of Piper's mtaBuild and golangBuild, one letter away from one of ours
-_THEIRS = frozenset({"target", "targetArchitectures"})
-
-
-def section_slip(key: str) -> str:
-    """The section of a document that `key` is probably meant to be; empty if it is one, or rather a name of its own."""
-    return (
-        ""
-        if key in SECTIONS or key.startswith(("x-", ".", "_"))
-        else close(key, SECTIONS, cutoff=_NEAR_SECTION)
-    )
-
-
-@lru_cache(maxsize=8192)
-def slip(name: str, known: frozenset[str], *, cutoff: float = _NEAR) -> str:
-    """The known name that `name` is a slip of, a few letters away and no word more or less; empty where it is rather a name of its own."""
-    return close(
-        name, (each for each in known if abs(len(each) - len(name)) <= _SLIPS), cutoff=cutoff
-    )
-
-
-def alike(name: str, known: Iterable[str]) -> list[str]:
-    """The known names that `name` may be a slip of: an id of something is another thing than that."""
-    return [each for each in known if bool(_ID.search(name)) == bool(_ID.search(each))]
-
-
-def stage_slip(name: str, known: frozenset[str]) -> str:
-    """The known stage that `name` is a slip of; empty where it is rather a stage of its own, such as `Release 2`."""
-    near = slip(name, known, cutoff=_NEAR_STAGE)
-    return "" if re.match(rf"{re.escape(near)}[^a-z]", name, re.IGNORECASE) else near
-
-
-@lru_cache(maxsize=8192)
-def key_slip(name: str, known: frozenset[str]) -> str:
-    """The known key that `name` is one slip away from, where other people's keys may stand, too; empty where there is none."""
-    if len(name) < _SHORTEST or name in _THEIRS:
-        return ""
-    return close(name, one_slip_away(name, _candidates(name, known)), cutoff=0.5)
-
-
-def _candidates(name: str, known: frozenset[str]) -> set[str]:
-    """The few of hundreds of known names that may be one slip away: without one letter each, they and `name` meet."""
-    shorter = _by_shorter(known)
-    if len(name) > max(map(len, known), default=0) + 1:
-        return set()
-    return {each for word in _shorter(name.lower()) for each in shorter.get(word, ())}
-
-
-@lru_cache(maxsize=64)
-def _by_shorter(known: frozenset[str]) -> Mapping[str, list[str]]:
-    found: dict[str, list[str]] = defaultdict(list)
-    for each in known:
-        for word in _shorter(each.lower()):
-            found[word].append(each)
-    return found
-
-
-def _shorter(word: str) -> set[str]:
-    """The word, and what is left of it without one of its letters."""
-    return {word, *(word[:at] + word[at + 1 :] for at in range(len(word)))}
-
-
-def one_slip_away(name: str, known: Iterable[str]) -> list[str]:
-    """The known names that differ from `name` by one letter, by two that changed places, or by the case of letters alone."""
-    return [each for each in known if _is_one(name.lower(), each.lower())]
-
-
-def _is_one(one: str, other: str) -> bool:
-    if one == other:
-        return True
-    start = next(
-        (at for at, (left, right) in enumerate(zip(one, other, strict=False)) if left != right),
-        min(len(one), len(other)),
-    )
-    one, other = one[start:], other[start:]
-    end = next(
-        (
-            at
-            for at, (left, right) in enumerate(zip(reversed(one), reversed(other), strict=False))
-            if left != right
-        ),
-        min(len(one), len(other)),
-    )
-    one, other = one[: len(one) - end], other[: len(other) - end]
-    return max(len(one), len(other)) <= 1 or (len(one) == len(other) == 2 and one == other[::-1])
-
-
-_NEAR_VARIABLE, _NEAR_VARIABLE, _VARIABLE_SLIPS = 0.82, 0.88, 3  # variables have a prefix in common
+# parameters of Piper's mtaBuild and golangBuild, one letter away from one of Towline's
+_PIPER_ONLY = frozenset({"target", "targetArchitectures"})
 _PREFIX, _DOCUMENTS = "PIPER_", "TOWLINE_DEFAULTS"
-# parameters of a project, too, whose value in a trusted layer bounds what the project may choose
-# (docs/trust.md): misspelt, it bounds nothing
+# A project may set these, too, and their value in a trusted layer bounds the project's choice
+# (docs/trust.md): misspelt, it bounds nothing.
 BOUNDS = frozenset(
     {
         "vaultServerUrl",
@@ -123,30 +49,108 @@ BOUNDS = frozenset(
 )
 
 
+# ---- names in documents
+
+
+def section_slip(key: str) -> str:
+    """The section that `key` misspells; empty if it is a section or a name of its own."""
+    if key in SECTIONS or key.startswith(OTHERS_PREFIXES):
+        return ""
+    return close(key, SECTIONS, cutoff=CUTOFF_FEW)
+
+
+@lru_cache(maxsize=8192)
+def slip(name: str, known: frozenset[str], *, cutoff: float = CUTOFF_NAME) -> str:
+    """The known name that `name` misspells by a few letters, with no word more or less.
+
+    Empty if `name` is rather a name of its own.
+    """
+    return close(name, _of_about_its_length(name, known, _MOST_LETTERS), cutoff=cutoff)
+
+
+def stage_slip(name: str, known: frozenset[str]) -> str:
+    """The known stage that `name` misspells; empty for a stage of its own, such as `Release 2`."""
+    near = slip(name, known, cutoff=CUTOFF_KEY)
+    return "" if re.match(rf"{re.escape(near)}[^a-z]", name, re.IGNORECASE) else near
+
+
+def rule_slip(name: str, rules: Iterable[str], *, cutoff: float = CUTOFF_RULE) -> str:
+    """The rule of the platform team that `name` misspells; empty if there is none.
+
+    An id of something is not a slip of the thing's own name (credentialsId and credentials).
+    """
+    is_id = bool(_ID.search(name))
+    alike = [rule for rule in rules if bool(_ID.search(rule)) == is_id]
+    return close(name, _of_about_its_length(name, alike, _MOST_LETTERS_OF_RULE), cutoff=cutoff)
+
+
+def _of_about_its_length(name: str, known: Iterable[str], most: int) -> list[str]:
+    """The known names that have at most `most` letters more or less than `name`."""
+    return [each for each in known if abs(len(each) - len(name)) <= most]
+
+
+@lru_cache(maxsize=8192)
+def key_slip(name: str, known: frozenset[str]) -> str:
+    """The known key that is one slip away from `name`, in a section with other people's keys.
+
+    Empty if there is none.
+    """
+    if len(name) < _SHORTEST_KEY or name in _PIPER_ONLY:
+        return ""
+    return close(name, one_slip_away(name, _candidates(name, known)), cutoff=CUTOFF_SLIP)
+
+
+def _candidates(name: str, known: frozenset[str]) -> set[str]:
+    """The few of hundreds of known names that may be one slip away from `name`.
+
+    Such a name and `name` have a text in common once each of them may lose one letter.
+    """
+    if len(name) > max(map(len, known), default=0) + 1:
+        return set()
+    shortened = _by_shortened(known)
+    return {each for word in _shortened(name.lower()) for each in shortened.get(word, ())}
+
+
+@lru_cache(maxsize=64)
+def _by_shortened(known: frozenset[str]) -> Mapping[str, list[str]]:
+    found: dict[str, list[str]] = defaultdict(list)
+    for each in known:
+        for word in _shortened(each.lower()):
+            found[word].append(each)
+    return found
+
+
+def _shortened(word: str) -> set[str]:
+    """The word, and each text that is left of it without one of its letters."""
+    return {word, *(word[:at] + word[at + 1 :] for at in range(len(word)))}
+
+
+# ---- variables and parameters
+
+
 def check_variables(
     environ: Mapping[str, str], rules: Collection[str], keys: Collection[str]
 ) -> None:
-    """Pass where no variable is nearly one that holds one of the `rules`, parameters that only the platform team sets, or that names its documents.
+    """Pass if no variable misspells that of a rule or TOWLINE_DEFAULTS; raises ConfigError.
 
-    `keys` are all parameters. Raises ConfigError.
+    `rules` are the parameters that only the platform team sets, `keys` all parameters.
     """
-    rights = [_DOCUMENTS, *(f"{_PREFIX}{rule}" for rule in rules)]
+    variables = [_DOCUMENTS, *(f"{_PREFIX}{rule}" for rule in rules)]
     for name, value in environ.items():
-        if (
-            not value
-            or not name.startswith((_PREFIX, "TOWLINE_"))
-            or name in rights
-            or name.removeprefix(_PREFIX) in keys
-        ):
+        is_ours = name.startswith((_PREFIX, "TOWLINE_"))
+        if not value or not is_ours or name in variables or name.removeprefix(_PREFIX) in keys:
             continue
-        if meant := _near(name, rights, _NEAR_VARIABLE):
-            raise _lost(f"the variable {name}", meant, where=name)
+        if meant := rule_slip(name, variables, cutoff=CUTOFF_VARIABLE):
+            raise _unread_rule(f"the variable {name}", meant, where=name)
 
 
 def misspelt(
     environ: Mapping[str, str], names: Iterable[str], keys: Collection[str]
 ) -> Iterator[tuple[str, str]]:
-    """Each name that a variable has and that is one slip away from a parameter, one of `names`, and this one; `keys` are all that are read."""
+    """Each variable PIPER_<name> one slip away from a parameter: its name and the parameter's.
+
+    `names` are the parameters, `keys` all names that are read.
+    """
     known = frozenset(names)
     for variable, value in environ.items():
         name = variable.removeprefix(_PREFIX)
@@ -157,23 +161,15 @@ def misspelt(
 def check_parameters(
     names: Iterable[str], rules: Collection[str], keys: Collection[str], where: str
 ) -> None:
-    """Pass where none of the `names` of parameters that are left alone is nearly one of the `rules`; raises ConfigError."""
+    """Pass if none of the `names` of ignored parameters misspells a rule; raises ConfigError."""
     for name in names:
-        if name not in keys and (meant := _near(name, rules, _NEAR_VARIABLE)):
-            raise _lost(name, meant, where=where)
+        if name not in keys and (meant := rule_slip(name, rules)):
+            raise _unread_rule(name, meant, where=where)
 
 
-def _near(name: str, known: Iterable[str], cutoff: float) -> str:
-    return close(
-        name,
-        (one for one in alike(name, known) if abs(len(one) - len(name)) <= _VARIABLE_SLIPS),
-        cutoff=cutoff,
-    )
-
-
-def _lost(what: str, meant: str, *, where: str) -> ConfigError:
+def _unread_rule(what: str, meant: str, *, where: str) -> ConfigError:
     return ConfigError(
-        f"nothing reads {what}, and the rule of the platform team in it does not count",
+        f"nothing reads {what}, and the rule of the platform team in it is ignored",
         where=where,
         hint=f"did you mean {meant}?",
     )

@@ -17,7 +17,7 @@ from towline.errors import ConfigError, RenderError
 from towline.gitops.change import Note, Replaced, match, select, unnoted
 from towline.gitops.choice import ANY, Candidate, Choice
 from towline.gitops.image_effect import last_part
-from towline.gitops.kustomize_images import Use, alike, image_names, images_for, looks
+from towline.gitops.kustomize_images import Use, image_names, images_for, looks, near_image
 from towline.gitops.surroundings import neighbouring_texts, resource_at
 from towline.suggest import nearest, some
 from towline.yaml import marks
@@ -308,7 +308,7 @@ class KustomizeImage:
             changed=any(
                 _image(self.name, texts) != _image(self.name, self._wanted()) for texts in ours
             ),
-            near=renamed[0] if renamed else alike(self.name, {*(images or ()), *place.names}),
+            near=renamed[0] if renamed else near_image(self.name, {*(images or ()), *place.names}),
         )
 
     def _wanted(self) -> dict[str, str]:

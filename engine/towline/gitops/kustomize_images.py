@@ -14,7 +14,7 @@ from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from towline.suggest import close, some
+from towline.suggest import CUTOFF_FEW, close, some
 from towline.yaml.plain_data import at, list_at, load, maps_at, text_at
 
 FILES = ("kustomization.yaml", "kustomization.yml", "Kustomization")
@@ -228,9 +228,9 @@ class Use:
         return ""
 
 
-def alike(name: str, known: Collection[str]) -> str:
-    """The known name that was probably meant; empty for none."""
-    return close(name, set(known) - {name}, cutoff=0.7)
+def near_image(name: str, known: Collection[str]) -> str:
+    """The known image that `name` probably means; empty if there is none."""
+    return close(name, set(known) - {name}, cutoff=CUTOFF_FEW)
 
 
 def looks(path: str, files: Mapping[str, bytes]) -> set[str]:

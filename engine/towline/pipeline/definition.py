@@ -16,7 +16,7 @@ from towline.config.conditions import Condition
 from towline.config.documents import read_yaml
 from towline.errors import ConfigError
 from towline.files import resource_text
-from towline.suggest import close, nearest
+from towline.suggest import CUTOFF_KEY, close, nearest
 from towline.yaml.marks import Mark
 
 CHANGE_REQUESTS = ("", "also", "only")
@@ -125,7 +125,7 @@ class _Part:
                 hint=f"keys that count: {', '.join(keys)}",
             )
         for key in self.value:
-            near = "" if key in keys else close(str(key), keys, cutoff=0.8)
+            near = "" if key in keys else close(str(key), keys, cutoff=CUTOFF_KEY)
             if near:
                 raise ConfigError(
                     f"the stage definition has an unknown key {key!r}",

@@ -15,7 +15,7 @@ from collections import abc
 from dataclasses import dataclass
 
 from towline.errors import ConfigError, RenderError
-from towline.suggest import close, swapped
+from towline.suggest import CUTOFF_KEY, close, swapped
 from towline.yaml.aliases import meant
 from towline.yaml.edit import ValueEdit, own_value, spell
 from towline.yaml.embedded import text_of
@@ -281,7 +281,7 @@ def check_missing(place: PathMatch, wanted: str) -> tuple[str, ...]:
             where=where,
             hint="correct the path",
         )
-    if near := close(str(first), there, cutoff=0.8) or swapped(str(first), there):
+    if near := close(str(first), there, cutoff=CUTOFF_KEY) or swapped(str(first), there):
         raise ConfigError(
             f"{wanted} is not in {source.name}",
             where=where,

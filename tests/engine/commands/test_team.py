@@ -44,7 +44,7 @@ def test_a_misspelt_rule_of_the_platform_team_ends_each_run(workspace: Path, tex
         f"did you mean '{rule}'?" in ending.hint
         for rule in ("credentialHosts", "vaultServerUrl", "vaultBasePath")
     )
-    assert "does not count" in ending.message
+    assert "is ignored" in ending.message
 
 
 def test_one_in_the_defaults_of_the_call_does_too(workspace: Path) -> None:
@@ -61,7 +61,7 @@ def test_one_in_the_defaults_of_the_call_does_too(workspace: Path) -> None:
         workspace,
     )
     assert (ending.code, ending.where) == (3, "team.yml:1:1")
-    assert "stands in no section" in ending.message
+    assert "stands outside of every section" in ending.message
 
 
 def test_other_slips_are_warnings_of_the_run(workspace: Path) -> None:

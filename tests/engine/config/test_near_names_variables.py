@@ -88,3 +88,10 @@ def test_a_parameter_that_is_left_alone_and_nearly_a_rule_is_an_error() -> None:
         KEYS,
         "PIPER_parametersJSON",
     )
+
+
+@pytest.mark.parametrize("name", ["credentialPosts", "credentialGuests"])
+def test_a_parameter_may_be_less_like_a_rule_than_a_variable_with_its_prefix(name: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        check_parameters([name], RULES, KEYS, "PIPER_parametersJSON")
+    assert caught.value.hint == "did you mean credentialHosts?"

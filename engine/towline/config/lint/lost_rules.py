@@ -1,10 +1,9 @@
 """Pure.
 
-Rules of the platform team that do not count: keys that only it may set, misspelt or out of place in
-its own default documents.
+Lost rules: keys that only the platform team may set, misspelt or out of place in its documents.
 
-Such a slip is no matter of taste: `credentialHost` lets every credential go everywhere, and nothing
-else would say so.
+Such a slip is not a matter of taste: `credentialHost` instead of `credentialHosts` lets every
+credential go everywhere, and nothing else would say so.
 """
 
 from __future__ import annotations
@@ -15,20 +14,18 @@ from typing import Any
 
 from towline.config.documents import ConfigDocument, stage_name
 from towline.config.lint.findings import Finding, finding
-from towline.config.near_names import alike, stage_slip
-from towline.suggest import close
+from towline.config.near_names import OTHERS_PREFIXES, rule_slip, stage_slip
+from towline.suggest import CUTOFF_FEW, close
 
-_NEAR, _SLIPS = 0.82, 3
-_OWN = ("x-", ".", "_")  # of sections that somebody else reads
 _SECTIONS = ("general", "steps", "stages")
 
 
 @dataclass(frozen=True, kw_only=True)
 class Names:
-    """What there is: the `rules`, keys that only the platform team may set; every key that means something; every spelling of a step; stages.
+    """All known names: rules, keys that anything reads, spellings of steps, and stages.
 
-    `bounds`: keys that a project may set as well, and whose value in the platform team's document
-    bounds what it may.
+    `rules` are keys that only the platform team may set; `bounds` are keys that a project may set
+    as well, and whose value in the platform team's document bounds the project's choice.
     """
 
     rules: frozenset[str]
@@ -41,123 +38,100 @@ class Names:
 def lost_rules(document: ConfigDocument, names: Names) -> Iterator[Finding]:
     """A finding for each rule in the platform team's `document` that nothing reads."""
     for key, value in document.content.items():
-        if key in _SECTIONS:
-            continue
-        rule, section = (
-            _rule(key, names) if _meant(key, value) else "",
-            close(key, _SECTIONS, cutoff=0.7),
-        )
-        if rule:
-            yield _lost(document, (key,), f"{key} stands in no section", f"write {rule} in general")
-        elif section and _held(value, names):
-            yield _lost(
-                document, (key,), f"nothing reads the section {key}", f"did you mean {section!r}?"
-            )
-        elif not key.startswith(_OWN) and (rule := _exact(value, names)):
-            yield _lost(
-                document,
-                (key,),
-                f"no step reads {rule} in the section {key}",
-                "move it to general, or begin the section's name with x-",
-            )
+        if key not in _SECTIONS:
+            yield from _unknown_section(document, key, value, names)
     general: Mapping[str, Any] = document.section("general")
-    yield from _keys(document, ("general",), general, names)
-    yield from _sections(document, "steps", names.steps, names)
-    yield from _sections(document, "stages", names.stages, names)
+    yield from _misplaced_keys(document, ("general",), general, names)
+    yield from _named_sections(document, "steps", names.steps, names)
+    yield from _named_sections(document, "stages", names.stages, names)
 
 
-def _sections(
+def _unknown_section(
+    document: ConfigDocument, key: str, value: object, names: Names
+) -> Iterator[Finding]:
+    """The finding on a key at the top of the document that is not a section."""
+    if _has_rule_value(key, value) and (rule := _rule(key, names)):
+        fix = f"write {rule} in general"
+        yield _lost(document, (key,), f"{key} stands outside of every section", fix)
+        return
+    section = close(key, _SECTIONS, cutoff=CUTOFF_FEW)
+    if section and _holds_rule(value, names):
+        fix = f"did you mean {section!r}?"
+        yield _lost(document, (key,), f"nothing reads the section {key}", fix)
+    elif not key.startswith(OTHERS_PREFIXES) and (rule := _exact_rule(value, names)):
+        fix = "move it to general, or begin the section's name with x-"
+        yield _lost(document, (key,), f"no step reads {rule} in the section {key}", fix)
+
+
+def _named_sections(
     document: ConfigDocument, kind: str, known: frozenset[str], names: Names
 ) -> Iterator[Finding]:
+    """The findings in the sections of steps or of stages, whichever `kind` says."""
     sections: Mapping[str, Any] = document.section(kind)
+    misspelt = rule_slip if kind == "steps" else stage_slip
     for name, values in sections.items():
-        slip = _near if kind == "steps" else stage_slip
-        meant = "" if name in known or stage_name(name) in known else slip(name, known)
-        if meant and _held(values, names):
-            yield _lost(
-                document,
-                (kind, name),
-                f"there is no {kind.removesuffix('s')} {name}",
-                f"did you mean {meant!r}?",
-            )
-        if kind == "stages" or name in known or meant:  # another step's own section is its own
-            yield from _keys(document, (kind, name), values or {}, names)
+        is_known = name in known or stage_name(name) in known
+        meant = "" if is_known else misspelt(name, known)
+        if meant and _holds_rule(values, names):
+            what, fix = f"there is no {kind.removesuffix('s')} {name}", f"did you mean {meant!r}?"
+            yield _lost(document, (kind, name), what, fix)
+        # the section of a step of another library is that library's
+        if kind == "stages" or name in known or meant:
+            yield from _misplaced_keys(document, (kind, name), values or {}, names)
 
 
-def _keys(
+def _misplaced_keys(
     document: ConfigDocument, path: tuple[str, ...], values: Mapping[str, Any], names: Names
 ) -> Iterator[Finding]:
+    """The findings on misspelt rules, rules with empty entries, and rules one level too deep."""
     for key, value in values.items():
-        rule = "" if key in names.rules else _rule(key, names)
-        if rule:
-            yield _lost(document, (*path, key), f"nothing reads {key}", f"did you mean {rule!r}?")
-        elif key in names.rules and isinstance(value, list) and None in value:
-            yield _lost(
-                document,
-                (*path, key),
-                f"{key} has an entry without a value",
-                "write it out, or remove it",
-            )
-        elif key not in names.keys and not key.startswith(_OWN) and (rule := _exact(value, names)):
-            yield _lost(
-                document,
-                (*path, key),
-                f"nothing reads {rule} in {'.'.join((*path, key))}",
-                f"move it to {'.'.join(path)}",
-            )
+        below, is_rule = (*path, key), key in names.rules
+        if not is_rule and (rule := _rule(key, names)):
+            yield _lost(document, below, f"nothing reads {key}", f"did you mean {rule!r}?")
+        elif is_rule and isinstance(value, list) and None in value:
+            fix = "write it out, or remove it"
+            yield _lost(document, below, f"{key} has an entry without a value", fix)
+        elif key in names.keys or key.startswith(OTHERS_PREFIXES):
+            continue
+        elif rule := _exact_rule(value, names):
+            what = f"nothing reads {rule} in {'.'.join(below)}"
+            yield _lost(document, below, what, f"move it to {'.'.join(path)}")
 
 
 def _lost(document: ConfigDocument, path: tuple[str, ...], what: str, fix: str) -> Finding:
-    return finding(
-        "lost-rule",
-        document,
-        path,
-        message=f"{what}, and the rule of the platform team in it does not count",
-        fix=fix,
-    )
+    message = f"{what}, and the rule of the platform team in it is ignored"
+    return finding("lost-rule", document, path, message=message, fix=fix)
 
 
 def _rule(key: str, names: Names) -> str:
-    """The rule that a key is, or is a slip of."""
+    """The rule that `key` is or misspells; empty if there is none."""
     if key in names.rules:
         return key
-    return "" if key in names.keys else _near(key, names.rules | names.bounds)
+    return "" if key in names.keys else rule_slip(key, names.rules | names.bounds)
 
 
-def _exact(value: Any, names: Names) -> str:
-    """The first rule, by its very name, in a section that belongs to others, or in the maps in it; empty if there is none."""
-    inner = value.items() if isinstance(value, dict) else ()
-    return next(
-        (
-            found
-            for key, below in inner
-            if (found := key if key in names.rules and _meant(key, below) else _exact(below, names))
-        ),
-        "",
-    )
+def _exact_rule(value: Any, names: Names) -> str:
+    """The first rule, correctly spelt, in a section of others or a map in it; empty if none."""
+    if not isinstance(value, dict):
+        return ""
+    for key, inner in value.items():
+        is_rule = key in names.rules and _has_rule_value(key, inner)
+        if found := key if is_rule else _exact_rule(inner, names):
+            return found
+    return ""
 
 
-def _meant(key: str, value: Any) -> bool:
-    """Whether a key that others may have, too, has a value as only the rule has it."""
+def _has_rule_value(key: str, value: object) -> bool:
+    """Whether a key that other programs may use, too, has a value that only the rule has."""
     if key == "credentials":
-        return (
-            isinstance(value, dict)
-            and bool(value)
-            and all(isinstance(hosts, list) for hosts in value.values())
-        )
+        if not isinstance(value, dict) or not value:
+            return False
+        return all(isinstance(hosts, list) for hosts in value.values())
     return key != "enforcement" or value in ("warn", "error")
 
 
-def _near(name: str, known: frozenset[str]) -> str:
-    return close(
-        name,
-        (each for each in alike(name, known) if abs(len(each) - len(name)) <= _SLIPS),
-        cutoff=_NEAR,
-    )
-
-
-def _held(value: Any, names: Names) -> bool:
-    """Whether a section holds a rule, in itself or in the sections in it."""
+def _holds_rule(value: Any, names: Names) -> bool:
+    """Whether a section, or a section in it, has a rule or a misspelt one."""
     if not isinstance(value, dict):
         return False
-    return any(_rule(key, names) or _held(inner, names) for key, inner in value.items())
+    return any(_rule(key, names) or _holds_rule(inner, names) for key, inner in value.items())

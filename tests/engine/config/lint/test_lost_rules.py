@@ -29,8 +29,8 @@ def team(text: str) -> ConfigDocument:
         (
             "general: {credentialHost: [a]}",
             (
-                "nothing reads credentialHost, and the rule of the platform team in it does not"
-                " count (did you mean 'credentialHosts'?)"
+                "nothing reads credentialHost, and the rule of the platform team in it is"
+                " ignored (did you mean 'credentialHosts'?)"
             ),
         ),
         ("general: {credentialhosts: [a]}", "did you mean 'credentialHosts'?"),
@@ -39,7 +39,7 @@ def team(text: str) -> ConfigDocument:
         ("steps: {push: {credentialHots: [a]}}", "did you mean 'credentialHosts'?"),
         ("stages: {Release: {allowPlainHTTPs: true}}", "did you mean 'allowPlainHttp'?"),
         ("stages: {Canary: {alowPlainHttp: true}}", "did you mean 'allowPlainHttp'?"),
-        ("credentialHosts: [a]", "credentialHosts stands in no section"),
+        ("credentialHosts: [a]", "credentialHosts stands outside of every section"),
         ("credentialHost: [a]", "write credentialHosts in general"),
         ("genral: {credentialHosts: [a]}", "did you mean 'general'?"),
         ("step: {push: {credentialHosts: [a]}}", "did you mean 'steps'?"),
@@ -50,7 +50,7 @@ def team(text: str) -> ConfigDocument:
             "there is no stage Biuld",
         ),  # four letters of five
         ("hooks: {credentialHosts: [a]}", "no step reads credentialHosts in the section hooks"),
-        ("general: {gitOps: {credentialHosts: [a]}}", "does not count (move it to general)"),
+        ("general: {gitOps: {credentialHosts: [a]}}", "is ignored (move it to general)"),
         (
             "stages: {Release: {push: {a: {allowPlainHttp: false}}}}",
             "nothing reads allowPlainHttp in stages.Release.push",
@@ -63,12 +63,12 @@ def team(text: str) -> ConfigDocument:
         ("general: {credential: {bot: [a]}}", "did you mean 'credentials'?"),
         ("general: {allowedCredentialId: [a]}", "did you mean 'allowedCredentialIds'?"),
         ("hooks: {credentials: {bot: [a]}}", "no step reads credentials in the section hooks"),
-        ("enforcement: warn", "enforcement stands in no section"),
+        ("enforcement: warn", "enforcement stands outside of every section"),
         (
             "general: {vaultServerURL: 'https://v.example'}",
             (
-                "nothing reads vaultServerURL, and the rule of the platform team in it does not"
-                " count (did you mean"
+                "nothing reads vaultServerURL, and the rule of the platform team in it is"
+                " ignored (did you mean"
             ),
         ),
         (
