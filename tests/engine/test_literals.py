@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from towline.literals import RepeatedKey, WrittenDate, from_json, spelling, text_of, written
-from towline.yaml.marks import load
+from towline.yaml.marks import load_located
 
 
 @pytest.mark.parametrize(
@@ -35,7 +35,7 @@ from towline.yaml.marks import load
     ],
 )
 def test_a_number_of_yaml_knows_how_it_is_written(text: str) -> None:
-    value = load(f"a: [{text}]").value["a"][0]  # type: ignore[index]
+    value = load_located(f"a: [{text}]").value["a"][0]  # type: ignore[index]
     assert (value if isinstance(value, str) else text_of(value)) == text
 
 
@@ -44,13 +44,13 @@ def test_a_number_of_yaml_knows_how_it_is_written(text: str) -> None:
     [("1.10", 1.1), ("010", 8), ("72225e2", 7222500.0), ("1_000", 1000), ("0o10", 8), ("0x1F", 31)],
 )
 def test_it_is_the_number_that_piper_reads_all_the_same(text: str, read: float) -> None:
-    value = load(text).value
+    value = load_located(text).value
     assert value == read
     assert json.dumps(value) == json.dumps(read)
 
 
 def test_texts_and_truth_values_stay_what_they_are() -> None:
-    assert load("[1:30, 2024-01-01, yes, on, true, 1.2.3, null]").value == [
+    assert load_located("[1:30, 2024-01-01, yes, on, true, 1.2.3, null]").value == [
         "1:30",
         "2024-01-01",
         "yes",
@@ -80,7 +80,7 @@ def test_the_usual_spelling_is_what_is_left_of_a_number(text: str, usual: str) -
     ],
 )
 def test_a_date_is_its_text_and_knows_what_piper_takes_it_for(text: str, read: str) -> None:
-    value = load(text).value
+    value = load_located(text).value
     assert isinstance(value, WrittenDate)
     assert (str(value), value.read, json.dumps(value)) == (text, read, f'"{text}"')
     assert type(str(value)) is str
@@ -103,7 +103,7 @@ def test_a_date_is_its_text_and_knows_what_piper_takes_it_for(text: str, read: s
     ],
 )
 def test_what_is_no_date_is_a_plain_text(text: str) -> None:
-    assert type(load(text).value) is str
+    assert type(load_located(text).value) is str
 
 
 def test_numbers_of_json_know_it_too() -> None:
@@ -113,7 +113,7 @@ def test_numbers_of_json_know_it_too() -> None:
 
 
 def test_a_copy_knows_it_too() -> None:
-    value = load("1.10").value
+    value = load_located("1.10").value
     assert text_of(copy.deepcopy(value)) == "1.10"  # type: ignore[arg-type]
 
 
@@ -124,7 +124,7 @@ def test_what_is_written_as_usual_is_a_plain_number(value: float) -> None:
 
 
 def test_what_is_no_number_has_its_word() -> None:
-    value = load(".nan").value
+    value = load_located(".nan").value
     assert isinstance(value, float)
     assert math.isnan(value)
     assert text_of(value) == ".nan"

@@ -22,7 +22,7 @@ from towline.config.near_names import misspelt
 from towline.credential_hosts import Standing
 from towline.errors import ConfigError
 from towline.files import misfit
-from towline.git.checkout import at_tip, default_branch
+from towline.git.checkout import default_branch, file_on_branch
 from towline.gitops.provenance import is_deployment
 from towline.pipeline.branches import DefaultBranch
 from towline.pipeline.stages import BuildContext, verdict
@@ -77,7 +77,7 @@ def _of_event(call: Call) -> str:
 def _configuration(call: Call, branch: str, config: str) -> ConfigDocument | None:
     """The project's configuration on the tip of the default branch; None where the tip is not here, or its configuration cannot be read."""
     for name in (config,) if config else (PROJECT_FILE, PROJECT_FILE.replace(".yml", ".yaml")):
-        text = at_tip(call.folder, call.environ, branch, name)
+        text = file_on_branch(call.folder, call.environ, branch, name)
         if text is None:
             return None
         if text:

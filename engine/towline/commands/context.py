@@ -28,7 +28,7 @@ from towline.config.near_names import section_slip
 from towline.config.settings import Settings
 from towline.errors import ConfigError, TowlineError, UsageError
 from towline.files import version
-from towline.git.checkout import described
+from towline.git.checkout import describe_commit
 from towline.http.proxy import Proxies
 from towline.literals import from_json
 from towline.pipeline import environment
@@ -67,7 +67,7 @@ def check(call: Call) -> None:
 def _copy(call: Call) -> ProvenCopy:
     """The copy for the build as its CI system calls it; where none does, the commit that is checked out says what belongs together in a workspace."""
     found = build.facts(call)
-    commit = "" if found.number or found.url else described(call.folder, call.environ, "").id
+    commit = "" if found.number or found.url else describe_commit(call.folder, call.environ, "").id
     return ProvenCopy(
         call.folder, (found.system, found.job, found.number, found.url, commit), call.environ
     )

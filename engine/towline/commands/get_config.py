@@ -29,7 +29,7 @@ from towline.config.values import ZERO
 from towline.contract import SUCCESS, Outcome
 from towline.errors import ConfigError, UsageError
 from towline.files import write_named
-from towline.yaml.plain_scalar import plain
+from towline.yaml.plain_scalar import resolve_plain
 
 FAILURE = 1
 _TEXTS = (
@@ -377,7 +377,7 @@ class _Dumper(yaml.SafeDumper):
 
 def _represented(dumper: yaml.SafeDumper, text: str) -> yaml.ScalarNode:
     return dumper.represent_scalar(
-        "tag:yaml.org,2002:str", text, style='"' if text and plain(text) != text else None
+        "tag:yaml.org,2002:str", text, style='"' if text and resolve_plain(text) != text else None
     )
 
 

@@ -33,11 +33,11 @@ from towline.config.metadata import PIPELINE, load_schema
 from towline.contract import SUCCESS, Outcome
 from towline.errors import ConfigError
 from towline.files import version, write_named
-from towline.git.checkout import origin
+from towline.git.checkout import origin_url
 from towline.pipeline.branches import BranchRules
 from towline.printable import cut, tame_json, tame_lines
 from towline.steps.workspace_files import find_file
-from towline.yaml.marks import YamlFault, load
+from towline.yaml.marks import YamlFault, load_located
 
 SHARED = ("request", "result", "config", "json")
 _DEPLOYS = "gitOpsUpdateDeployment"
@@ -215,7 +215,9 @@ def _read(
 ) -> tuple[ConfigDocument | None, list[Finding]]:
     """A file as a document with its faults of shape; no document where it cannot be read at all."""
     try:
-        document, faults = shaped(name, load(text_in(folder, name, inside=inside)), trusted=trusted)
+        document, faults = shaped(
+            name, load_located(text_in(folder, name, inside=inside)), trusted=trusted
+        )
     except YamlFault as fault:
         return None, [
             unreadable(
@@ -236,7 +238,7 @@ def _source(call: Call, rules: BranchRules) -> SourceRepository:
     content = None
     with contextlib.suppress(ConfigError):
         content = find_file(call.folder, "Jenkinsfile", where="Jenkinsfile")
-    url = build_of(call).source_repository or origin(call.folder, call.environ)
+    url = build_of(call).source_repository or origin_url(call.folder, call.environ)
     return SourceRepository(
         url=url, rules=rules, jenkinsfile=(content or b"").decode("utf-8", "replace")
     )

@@ -34,11 +34,11 @@ from towline.yaml.marks import (
     MAX_DEPTH,
     MAX_EXPANDED,
     MAX_LOADED,
-    Located,
+    LocatedData,
     Mark,
     YamlFault,
     YamlLimit,
-    load,
+    load_located,
 )
 
 NAME = "defaultHosts"
@@ -151,10 +151,10 @@ def read_documents(
     )
 
 
-def read_yaml(text: str, name: str, *, whole: bool = True) -> Located:
+def read_yaml(text: str, name: str, *, whole: bool = True) -> LocatedData:
     """YAML text with positions; raises ConfigError naming file, line and column, and of a `whole` text if a second document stands behind the first."""
     try:
-        located = load(text)
+        located = load_located(text)
     except YamlFault as fault:
         where = f"{name}:{fault.line}:{fault.column}"
         raise ConfigError(

@@ -9,8 +9,8 @@ from pathlib import Path
 
 from towline.errors import ConfigError
 from towline.git import errors
-from towline.git.partial_clone import prepare
-from towline.git.program import Program
+from towline.git.partial_clone import make_bare_repository
+from towline.git.program import GitProgram
 from towline.suggest import some
 
 _BASE, _OWN = "refs/towline/base", "refs/towline/own"
@@ -26,12 +26,12 @@ _Stages = dict[
 ]  # mode and object id of a path in the common commit (1), in the branch (2), in its base (3)
 
 
-class Apart(ConfigError):
+class MergeConflict(ConfigError):
     """A branch and its base that only a person can put together."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class Ends:
+class Divergence:
     """The tips of a branch and of its base, and the last commit that both have, empty where none is known; `whole`: no commit was left out."""
 
     own: str
@@ -45,14 +45,16 @@ class Ends:
         return self.common != self.base
 
 
-def find_ends(git: Program, *, url: str, branch: str, tip: str, whole: bool) -> Ends | None:
+def find_divergence(
+    git: GitProgram, *, url: str, branch: str, tip: str, whole: bool
+) -> Divergence | None:
     """Where the branch, by its full name, stands to its base, by commits alone, some hundred of each unless `whole`; None where the server does not tell.
 
     `git` works in a repository that is made anew; `tip` is a commit as the server has them. Raises
     as `Program.ask`.
     """
     shutil.rmtree(git.place, ignore_errors=True)
-    prepare(git.place, len(tip), {})
+    make_bare_repository(git.place, len(tip), {})
     words = (
         "fetch",
         "--quiet",
@@ -67,16 +69,18 @@ def find_ends(git: Program, *, url: str, branch: str, tip: str, whole: bool) -> 
         done = git.ask(*words, f"+HEAD:{_BASE}", f"+{branch}:{_OWN}")
         if not done.code:
             break
-        if attempt + 1 == _TRIES or errors.is_about_filter(git.text(done)):
+        if attempt + 1 == _TRIES or errors.is_filter_refusal(git.text(done)):
             return None
         git.wait(attempt, git.text(done))
     own, base = (git.local("rev-parse", name).decode().strip() for name in (_OWN, _BASE))
     found = git.check("merge-base", own, base)
     common = "" if found.code else found.out.decode().split()[0]
-    return Ends(own=own, base=base, common=common, whole=not (git.place / "shallow").exists())
+    return Divergence(own=own, base=base, common=common, whole=not (git.place / "shallow").exists())
 
 
-def merged(git: Program, ends: Ends, *, folder: Path, read: Read, write: Write) -> str:
+def merge_trees(
+    git: GitProgram, ends: Divergence, *, folder: Path, read: Read, write: Write
+) -> str:
     """The tree that has what both have changed since their common commit, by its id; raises Apart where they have changed one place.
 
     `git` has the three commits with their folders, and finds files in `folder`; `read` gives
@@ -100,7 +104,7 @@ def merged(git: Program, ends: Ends, *, folder: Path, read: Read, write: Write) 
         for path, stages in open_paths.items()
     }
     if apart := sorted(path for path, content in both.items() if content is None):
-        raise Apart(
+        raise MergeConflict(
             f"both have changed {some(apart)} since their last common commit {ends.common[:12]}"
         )
     found = zip(
@@ -138,7 +142,7 @@ def _mode(stages: _Stages) -> str:
     return base if own == common else own
 
 
-def _both(git: Program, folder: Path, contents: list[bytes]) -> bytes | None:
+def _both(git: GitProgram, folder: Path, contents: list[bytes]) -> bytes | None:
     """What the branch and its base make of a file together, whose contents are theirs, the common one between them; None where they differ in one place."""
     paths = [folder / f"both-{number}" for number in range(len(contents))]
     for path, content in zip(paths, contents, strict=True):

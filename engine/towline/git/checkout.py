@@ -37,7 +37,7 @@ class Commit:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Description:
+class CommitDescription:
     """What a commit says of itself: id, author (RFC 5322), the author's date and the commit's own time (ISO 8601), subject, body; unknown parts are empty."""
 
     id: str = ""
@@ -48,7 +48,7 @@ class Description:
     body: str = ""
 
 
-def origin(folder: Path, environ: Mapping[str, str]) -> str:
+def origin_url(folder: Path, environ: Mapping[str, str]) -> str:
     """The URL of the remote `origin` as `folder`'s own git configuration has it; empty where there is no checkout, no git or no such remote.
 
     Only the one file is read: nothing of the machine's settings, and nothing that it includes.
@@ -92,7 +92,7 @@ def default_branch(folder: Path, environ: Mapping[str, str]) -> str:
     )
 
 
-def at_tip(folder: Path, environ: Mapping[str, str], branch: str, path: str) -> str | None:
+def file_on_branch(folder: Path, environ: Mapping[str, str], branch: str, path: str) -> str | None:
     """The text of a file of `folder` as it stands on the tip of a branch of the remote `origin`; None where that is not here, or not fetched."""
     if not _BRANCH.fullmatch(branch) or ".." in branch:
         return None
@@ -102,10 +102,10 @@ def at_tip(folder: Path, environ: Mapping[str, str], branch: str, path: str) -> 
     return _ask(folder, environ, "cat-file", "blob", f"{reference}:./{path}")
 
 
-def described(folder: Path, environ: Mapping[str, str], commit: str) -> Description:
+def describe_commit(folder: Path, environ: Mapping[str, str], commit: str) -> CommitDescription:
     """What the commit with that id says, HEAD where none is named; empty where the checkout in `folder` does not have it."""
     if commit and not _ID.fullmatch(commit):
-        return Description()
+        return CommitDescription()
     form = "--format=%H%x00%an%x00%ae%x00%aI%x00%cI%x00%s%x00%b"
     parts = (
         _ask(folder, environ, *_QUIET, "--max-count=1", form, commit or "HEAD", "--")
@@ -113,9 +113,9 @@ def described(folder: Path, environ: Mapping[str, str], commit: str) -> Descript
         .split("\0")
     )
     if len(parts) != 7:
-        return Description()
+        return CommitDescription()
     found, name, email, date, time, subject, body = parts
-    return Description(
+    return CommitDescription(
         id=found,
         author=_address(name, email),
         date=date,
@@ -195,7 +195,7 @@ _USER_INFO = re.compile(r"(?<=://)[^/\s]*@")
 _SCP_USER_INFO = re.compile(r"(?:[^@/]*@)+(?=[^@/:]+:)")
 
 
-def identity(url: str) -> str:
+def host_and_path(url: str) -> str:
     """Host and path of a repository, the same for https, ssh and `user@host:path`; empty where it is none on a host."""
     url = url.strip()
     scp = None if "://" in url else _SCP.fullmatch(url)
@@ -211,7 +211,7 @@ def identity(url: str) -> str:
     return f"{host.lower()}/{path}" if host and path else ""
 
 
-def shown(url: str) -> str:
+def public_url(url: str) -> str:
     """The URL without user and password, also as scp has them, and without a query and a fragment, which may hold a token."""
     short = _SCP_USER_INFO.match(url) if "://" not in url else None
     return (

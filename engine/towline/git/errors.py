@@ -47,14 +47,14 @@ _FILTER = re.compile(
 _UNADVERTISED = re.compile(r"does not allow request for unadvertised object")
 
 
-def own_words(text: str) -> str:
+def git_lines(text: str) -> str:
     """What git itself said, without the lines that it passes on."""
     return "\n".join(line for line in text.splitlines() if not line.startswith("remote:"))
 
 
-def of_machine(text: str) -> MachineError | None:
+def machine_fault(text: str) -> MachineError | None:
     """The fault where the machine is at its end: a full disk, no memory, a killed child, a user whom OpenSSH does not know."""
-    own = own_words(text)
+    own = git_lines(text)
     if _NAMELESS.search(own):
         return MachineError(
             f"OpenSSH does not work for a user without a name: {text}",
@@ -71,10 +71,10 @@ def of_machine(text: str) -> MachineError | None:
     )
 
 
-def permanent(text: str, remote: Remote) -> TowlineError | None:
+def permanent_fault(text: str, remote: Remote) -> TowlineError | None:
     """The fault that `text`, git's standard error, tells of; None where it may pass, as far as git knows."""
-    own, where = own_words(text), remote.url
-    if machine := of_machine(text):
+    own, where = git_lines(text), remote.url
+    if machine := machine_fault(text):
         return machine
     if _HOST_KEY.search(own):
         return ConfigError(
@@ -114,12 +114,12 @@ def permanent(text: str, remote: Remote) -> TowlineError | None:
     return None
 
 
-def is_about_filter(text: str) -> bool:
+def is_filter_refusal(text: str) -> bool:
     """Whether the server has refused a kind of partial clone; wordings differ, so this only saves time and is never the last word."""
     return _FILTER.search(text) is not None
 
 
-def is_unadvertised(text: str) -> bool:
+def is_object_refusal(text: str) -> bool:
     """Whether the server gives out nothing but whole branches (protocol 0 without uploadpack.allowAnySHA1InWant)."""
     return _UNADVERTISED.search(text) is not None
 

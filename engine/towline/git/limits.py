@@ -10,14 +10,14 @@ from dataclasses import replace
 from pathlib import Path
 
 from towline.errors import ConfigError, GitError
-from towline.git.errors import own_words
+from towline.git.errors import git_lines
 from towline.limits import GIB, MIB, ProcessLimits, amount
 from towline.process import Completed
 
 # One commit without what its files hold is some MiB in the largest of repositories. A server that
 # knows no partial clones sends all files along.
-USUAL = ProcessLimits(memory=256 * MIB, file_size=192 * MIB)
-WHOLE_STEP = ProcessLimits(memory=GIB, file_size=2 * GIB)
+USUAL_LIMITS = ProcessLimits(memory=256 * MIB, file_size=192 * MIB)
+STEP_LIMITS = ProcessLimits(memory=GIB, file_size=2 * GIB)
 _UNFILTERED = "filtering not recognized by server"
 _DISK = re.compile(rf"File too large|died of signal {int(signal.SIGXFSZ)}\b")
 _MEMORY = re.compile(
@@ -28,20 +28,20 @@ _COPYING = {"clone", "fetch"}
 _FEWER = "keep what is deployed in a repository of its own"
 
 
-class TooLarge(ConfigError):
+class RepositoryTooLarge(ConfigError):
     """What git gives is more than this process takes."""
 
 
-class SendsTooMuch(GitError):
+class ServerSendsTooMuch(GitError):
     """A server sends more than this process takes."""
 
 
-class Room:
+class GitLimits:
     """What git may take for one remote, whose copies lie in `folder`."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
-        self.most = USUAL
+        self.most = USUAL_LIMITS
 
     def limits(self, seconds: float) -> ProcessLimits:
         """Those of a git that talks to the server: of the disk what the copies have left of it."""
@@ -57,7 +57,7 @@ class Room:
 
     def is_over(self, done: Completed, text: str) -> str:
         """What of its room git has ended for, where it has; `text` is what it said."""
-        own = own_words(text) if done.code else ""
+        own = git_lines(text) if done.code else ""
         if done.code == -signal.SIGXFSZ or _DISK.search(own):
             return f"{amount(self.most.file_size)} on disk"
         return f"{amount(self.most.memory)} of memory" if done.code and _MEMORY.search(own) else ""
@@ -65,8 +65,8 @@ class Room:
     def widen(self, words: Sequence[str], text: str) -> bool:
         """Whether there is more room from now on: a server that knows no partial clones sends what nobody has asked for."""
         filtered = any(word.startswith("--filter=") for word in words) and _UNFILTERED not in text
-        wider = self.most is USUAL and not filtered and not _COPYING.isdisjoint(words)
-        self.most = WHOLE_STEP if wider else self.most
+        wider = self.most is USUAL_LIMITS and not filtered and not _COPYING.isdisjoint(words)
+        self.most = STEP_LIMITS if wider else self.most
         return wider
 
     def tidy(self) -> None:
@@ -74,19 +74,19 @@ class Room:
         for part in self._folder.glob("*/objects/pack/tmp_*"):
             part.unlink(missing_ok=True)
 
-    def refusal(self, what: str, host: str, where: str) -> SendsTooMuch:
+    def refusal(self, what: str, host: str, where: str) -> ServerSendsTooMuch:
         """The fault of a server that gives more than that."""
         hint = (
             f"{_FEWER}; where it is large, let its server know partial clones"
             " (uploadpack.allowFilter)"
         )
-        return SendsTooMuch(
+        return ServerSendsTooMuch(
             f"{host} sends more than git may take here ({what})", where=where, hint=hint
         )
 
-    def too_large(self, what: str, command: str, where: str) -> TooLarge:
+    def too_large(self, what: str, command: str, where: str) -> RepositoryTooLarge:
         """The fault of contents that take more than that."""
-        return TooLarge(
+        return RepositoryTooLarge(
             f"git {command} needs more for this repository than it may take ({what})",
             where=where,
             hint=_FEWER,

@@ -21,7 +21,7 @@ _SHARE = 0.5  # of the time that is left, at most: the work needs time, too
 
 
 @contextmanager
-def alone(name: str, *, environ: Mapping[str, str], deadline: Deadline) -> Iterator[bool]:
+def host_lock(name: str, *, environ: Mapping[str, str], deadline: Deadline) -> Iterator[bool]:
     """Hold this user's lock called `name` while the block runs; gives False, and runs it all the same, where it cannot be had in time or at all."""
     path = (
         _place(environ)

@@ -8,8 +8,8 @@ from pathlib import Path
 
 from towline.errors import ConfigError, GitError
 from towline.git import errors
-from towline.git.limits import SendsTooMuch
-from towline.git.program import Program
+from towline.git.limits import ServerSendsTooMuch
+from towline.git.program import GitProgram
 from towline.git.remote import Remote
 from towline.git.sparse import WHOLE_TREE, Scope
 from towline.git.tree import TreeEntry, parse_listing, parse_tree
@@ -35,7 +35,7 @@ _REFERENCES = ("ls-remote", "--")
 _SINGLE = ("-c", "fetch.negotiationAlgorithm=noop", "fetch", "--no-tags", "--no-write-fetch-head")
 
 
-class Missing(ConfigError):
+class MissingBranch(ConfigError):
     """The branch that was asked for, or any branch, is not there."""
 
 
@@ -52,7 +52,7 @@ class PartialClone:
     """
 
     def __init__(
-        self, git: Program, remote: Remote, *, folder: Path, say: Callable[[str], None]
+        self, git: GitProgram, remote: Remote, *, folder: Path, say: Callable[[str], None]
     ) -> None:
         self._git, self._remote, self._folder, self._say = git, remote, folder, say
         self._number = 0
@@ -98,7 +98,7 @@ class PartialClone:
             if not done.code:
                 break
             self.explain(branch)
-            if filters and errors.is_about_filter(text):
+            if filters and errors.is_filter_refusal(text):
                 filters = filters[1:] if filters[0] != filters[-1] else []
             else:
                 self._git.again(attempt, text)
@@ -164,14 +164,14 @@ class PartialClone:
         """
         for length in _CONFIGS:
             place = self._folder / f"asking-{length}"
-            prepare(place, length, {})
+            make_bare_repository(place, length, {})
             git = self._git.at(place)
             tree = git.local("mktree").decode().strip()
             commit = git.local("commit-tree", tree, variables=_NOBODY).decode().strip()
             if not git.ask(
                 "push", "--quiet", "--dry-run", "--", self._remote.url, f"{commit}:refs/heads/none"
             ).code:
-                prepare(self._folder / "plain", length, {})
+                make_bare_repository(self._folder / "plain", length, {})
                 return  # else the push of the commit itself will say why not
 
     def explain(self, branch: str) -> None:
@@ -186,13 +186,13 @@ class PartialClone:
         if done.code or branch in names or (not branch and "HEAD" in found):
             return
         if not names:
-            raise Missing(
+            raise MissingBranch(
                 "the repository is empty: it has no commit yet",
                 where=self._remote.url,
                 hint="push a first commit to it, or set createBranch",
             )
         if branch:
-            raise Missing(
+            raise MissingBranch(
                 f"there is no branch {branch!r} in the repository",
                 where=self._remote.url,
                 hint=f"{nearest(branch, names)}; createBranch: true makes it",
@@ -240,10 +240,10 @@ class PartialClone:
         words = [*_SINGLE, f"--filter={along}", "--stdin", "origin"]
         stdin = "".join(f"{oid}\n" for oid in sorted(set(oids))).encode()
         done = self._git.ask(*words, stdin=stdin)
-        if done.code and along == _FILES and errors.is_about_filter(self._git.text(done)):
+        if done.code and along == _FILES and errors.is_filter_refusal(self._git.text(done)):
             words[-3] = "--filter=tree:0"
             done = self._git.ask(*words, stdin=stdin)
-        if done.code and errors.is_unadvertised(self._git.text(done)) and self._partial:
+        if done.code and errors.is_object_refusal(self._git.text(done)) and self._partial:
             self._partial = False
             raise OutOfScope("the server gives out whole branches only", where=self._remote.url)
         if done.code:
@@ -257,7 +257,7 @@ class PartialClone:
         before = set(self._stored())
         try:
             self.bring(oids)
-        except SendsTooMuch:
+        except ServerSendsTooMuch:
             return False
         finally:
             for one in set(self._stored()) - before:
@@ -301,7 +301,7 @@ class PartialClone:
         """Let the commits before `commit` come along with the next contents that are not here: `past` asks nothing then."""
         self._due = commit
 
-    def past(self, commit: str) -> tuple[Program, str]:
+    def past(self, commit: str) -> tuple[GitProgram, str]:
         """A repository with the commits before `commit`, an end of what is here, without what they hold; and where they begin, empty where there are none.
 
         It is one of its own: to a server that were told of them the clone would seem to have their
@@ -332,14 +332,14 @@ class PartialClone:
         )
         stdin = "".join(f"{oid}\n" for oid in sorted(set(oids))).encode()
         done = self._git.ask(*words, stdin=stdin)
-        if done.code and errors.is_unadvertised(self._git.text(done)):
+        if done.code and errors.is_object_refusal(self._git.text(done)):
             raise OutOfScope("the server gives out whole branches only", where=self._remote.url)
         if done.code:
             self._git.insist(*words, stdin=stdin)
         self._lend()
 
     @property
-    def _before(self) -> Program:
+    def _before(self) -> GitProgram:
         """Where the commits of the past lie."""
         return self._git.at(self._folder / "past")
 
@@ -354,7 +354,7 @@ class PartialClone:
         if not self._cut_off:
             return False
         shutil.rmtree(self._folder / "past", ignore_errors=True)
-        prepare(self._folder / "past", len(commit), {})
+        make_bare_repository(self._folder / "past", len(commit), {})
         done = self._before.ask(
             "fetch",
             "--quiet",
@@ -431,7 +431,7 @@ class PartialClone:
         }
 
     def _batch(
-        self, names: Sequence[str], git: Program | None = None
+        self, names: Sequence[str], git: GitProgram | None = None
     ) -> dict[str, tuple[str, bytes]]:
         """Those of the named objects that are here, or where `git` is: kind and content."""
         stdin = "".join(f"{name}\n" for name in names).encode("utf-8", "surrogateescape")
@@ -449,7 +449,9 @@ class PartialClone:
         """Let the plain repository have the clone's objects, and know where its history ends."""
         plain, shallow = self._folder / "plain", self.place / "shallow"
         length = next(map(len, self.branches().values()), _SHA1)
-        prepare(plain, length, {"objects/info/alternates": f"{self.place / 'objects'}\n"})
+        make_bare_repository(
+            plain, length, {"objects/info/alternates": f"{self.place / 'objects'}\n"}
+        )
         if shallow.exists():
             shutil.copyfile(shallow, plain / "shallow")
 
@@ -459,7 +461,7 @@ class PartialClone:
         return "blob:none" if scope.whole else f"combine:blob:none+tree:{max(1, scope.depth)}"
 
 
-def prepare(folder: Path, length: int, more: Mapping[str, str]) -> None:
+def make_bare_repository(folder: Path, length: int, more: Mapping[str, str]) -> None:
     """Make a bare repository at `folder` whose ids have this length, without asking git, and files of these names in it."""
     for name, text in {**_PLAIN, "config": _CONFIGS[length], **more}.items():
         (folder / name).parent.mkdir(parents=True, exist_ok=True)

@@ -18,7 +18,7 @@ from urllib.parse import urlsplit
 
 from towline.errors import ConfigError, GitError, GitUnreachable, MachineError
 from towline.git import errors
-from towline.git.limits import Room, TooLarge
+from towline.git.limits import GitLimits, RepositoryTooLarge
 from towline.git.remote import Remote
 from towline.http.addresses import PORTS, Lasting, Reach, literal
 from towline.http.proxy import Proxies
@@ -43,7 +43,7 @@ _SSH = (
 )
 
 
-def remote_settings(remote: Remote) -> str:
+def credential_settings(remote: Remote) -> str:
     """Settings that answer this one origin from two variables of the child that may talk to it; the text holds no secret."""
     if not remote.login or remote.bearer or remote.scheme == "ssh":
         return ""
@@ -51,7 +51,7 @@ def remote_settings(remote: Remote) -> str:
     return f'[credential "{remote.origin}"]\n    helper = "{helper}"\n'
 
 
-def variables(remote: Remote, folder: Path, environ: Mapping[str, str]) -> dict[str, str]:
+def remote_variables(remote: Remote, folder: Path, environ: Mapping[str, str]) -> dict[str, str]:
     """Variables of a git that may talk to the remote; what has to be a file is put into the private `folder`; raises MachineError."""
     allowed = {"GIT_ALLOW_PROTOCOL": remote.scheme}
     if remote.scheme == "ssh":
@@ -226,7 +226,7 @@ _CONTROL = re.compile(r"[^\S\n]|[\x00-\x09\x0b-\x1f\x7f-\x9f]")
 _USER_INFO = re.compile(r"(?<=://)[^/@\s:]*:[^/@\s]*@")
 
 
-class Program:
+class GitProgram:
     """Runs git for one remote, with settings of its own in `folder`, keys in `secrets`, and nothing else of the machine's; each ends before `deadline`."""
 
     def __init__(
@@ -247,9 +247,9 @@ class Program:
         self._remote = remote
         self._repository = folder / "repository"
         self.deadline = deadline
-        self._room = Room(folder)
+        self._room = GitLimits(folder)
         own = folder / ".gitconfig"
-        own.write_text(_SETTINGS + remote_settings(remote), encoding="utf-8")
+        own.write_text(_SETTINGS + credential_settings(remote), encoding="utf-8")
         self._environment = {
             "PATH": environ.get("PATH", os.defpath),
             "HOME": str(folder),
@@ -258,9 +258,9 @@ class Program:
             "GIT_CONFIG_NOSYSTEM": "1",
             "GIT_TERMINAL_PROMPT": "0",
         }
-        self._opening = {name: environ[name] for name in _ONWARD if name in environ} | variables(
-            remote, secrets, environ
-        )
+        self._opening = {
+            name: environ[name] for name in _ONWARD if name in environ
+        } | remote_variables(remote, secrets, environ)
         self._server = PinnedServer(remote, environ, settings=own)
 
     @property
@@ -268,7 +268,7 @@ class Program:
         """Where the repository is that it works in."""
         return self._repository
 
-    def at(self, repository: Path) -> Program:
+    def at(self, repository: Path) -> GitProgram:
         """The same for another repository."""
         other = copy.copy(self)
         other._repository = repository  # noqa: SLF001 - its own kind
@@ -283,7 +283,7 @@ class Program:
             text = self.text(done)
             if what := self._room.is_over(done, text):
                 raise self._room.too_large(what, words[0], self._remote.url)
-            raise errors.of_machine(text) or GitError(
+            raise errors.machine_fault(text) or GitError(
                 f"git {words[0]} failed: {text}", where=self._remote.host
             )
         return done.out
@@ -313,7 +313,7 @@ class Program:
             if self._room.widen(words, text):
                 return self.ask(*words, stdin=stdin)
             raise self._room.refusal(what, self._remote.host, self._remote.url)
-        if fault := errors.permanent(text, self._remote):
+        if fault := errors.permanent_fault(text, self._remote):
             raise fault
         return done
 
@@ -378,7 +378,7 @@ class Program:
             )
         except Overrun as fault:
             if fault.what == "output cap":
-                raise TooLarge(
+                raise RepositoryTooLarge(
                     f"git {words[0]} gives more of this repository than can be taken",
                     where=self._remote.url,
                     hint="keep what is deployed in a repository of its own",

@@ -25,7 +25,7 @@ _MAGIC = b"openssh-key-v1\0"
 
 
 @dataclass(frozen=True, kw_only=True)
-class Key:
+class SshKey:
     """A private key as OpenSSH reads it, and known hosts as its file has them (each empty: the agent's own); `origin` is where the key came from."""
 
     private: str = field(default="", repr=False)
@@ -33,7 +33,9 @@ class Key:
     origin: str = ""
 
 
-def parse_key(text: str, *, known_hosts: str = "", origin: str = "", what: str = "SSH key") -> Key:
+def parse_ssh_key(
+    text: str, *, known_hosts: str = "", origin: str = "", what: str = "SSH key"
+) -> SshKey:
     """A private key in any of OpenSSH's formats, its line ends mended, spelled-out ones too; raises CredentialError: it is none, or wants a passphrase."""
     lines = "\n".join(line.strip() for line in text.strip().replace("\\n", "\n").splitlines())
     found = _PEM.search(lines)
@@ -55,7 +57,7 @@ def parse_key(text: str, *, known_hosts: str = "", origin: str = "", what: str =
                 " FILE takes it off"
             ),
         )
-    return Key(private=f"{found[0]}\n", known_hosts=known_hosts, origin=origin)
+    return SshKey(private=f"{found[0]}\n", known_hosts=known_hosts, origin=origin)
 
 
 def _locked(kind: str, body: str) -> bool:
@@ -100,7 +102,7 @@ class Remote:
     url: str
     login: Login | None = None
     bearer: bool = False
-    key: Key | None = None
+    key: SshKey | None = None
     authorities: bytes = b""
 
     @property

@@ -15,16 +15,16 @@ from typing import Self
 
 from towline.console import silent
 from towline.errors import ConfigError, GitError, GitUnreachable, MachineError
-from towline.git.base_branch import Apart, Ends, find_ends, merged
+from towline.git.base_branch import Divergence, MergeConflict, find_divergence, merge_trees
 from towline.git.checkout import Commit
-from towline.git.limits import SendsTooMuch, TooLarge
-from towline.git.lock import alone
-from towline.git.partial_clone import Missing, OutOfScope, PartialClone
-from towline.git.program import Program
+from towline.git.limits import RepositoryTooLarge, ServerSendsTooMuch
+from towline.git.lock import host_lock
+from towline.git.partial_clone import MissingBranch, OutOfScope, PartialClone
+from towline.git.program import GitProgram
 from towline.git.remote import Remote
-from towline.git.signing import SigningKey, signing, unsigned
+from towline.git.signing import SigningKey, signing, signing_fault
 from towline.git.sparse import WHOLE_TREE, Scope, scope_of
-from towline.git.tree import TreeEntry, rewrite
+from towline.git.tree import TreeEntry, rewrite_tree
 from towline.printable import masked, tame_lines
 from towline.private_folder import PrivateFolder
 from towline.retry import Clock, Deadline
@@ -45,7 +45,7 @@ _SHADOWS = re.compile(
 
 
 @dataclass(frozen=True, kw_only=True)
-class Tip:
+class BranchTip:
     """A branch, by its short name, and the commit that it pointed to when it was read.
 
     Of a branch that is still to be made (`new`) the commit is the one that it begins at, the tip
@@ -85,7 +85,7 @@ class Author:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Pushed:
+class PushResult:
     """Whether git calls a push done, whether it or the server refused the reference (else it broke off), and what they said."""
 
     done: bool
@@ -116,7 +116,7 @@ class Repository:
         try:
             if remote.key:
                 self._secrets = PrivateFolder(environ, secret=True)
-            self._git = Program(
+            self._git = GitProgram(
                 remote,
                 folder=self._folder,
                 secrets=self._secrets.path,
@@ -140,9 +140,11 @@ class Repository:
 
     def alone(self, branch: str) -> AbstractContextManager[bool]:
         """Hold off other writers of this user on this host while a block runs, where that can be done."""
-        return alone(f"{self.remote.url} {branch}", environ=self._environ, deadline=self.deadline)
+        return host_lock(
+            f"{self.remote.url} {branch}", environ=self._environ, deadline=self.deadline
+        )
 
-    def fetch(self, branch: str, *, scope: Scope = WHOLE_TREE, create: bool = False) -> Tip:
+    def fetch(self, branch: str, *, scope: Scope = WHOLE_TREE, create: bool = False) -> BranchTip:
         """Read the tip of `branch`, of the remote's HEAD where it is empty: one commit, and those of its trees that are in `scope`.
 
         With `create`, a branch that is not there is one to be made from the remote's HEAD. Raises
@@ -160,7 +162,7 @@ class Repository:
             found = self._copy.clone(branch, scope)
             if branch and not found:  # a tag has that name
                 self._copy.explain(branch)
-        except Missing:
+        except MissingBranch:
             if not create or not branch:
                 raise
             if _SHADOWS.fullmatch(branch):
@@ -173,10 +175,10 @@ class Repository:
             if not found:
                 self._copy.check_empty()
             base, commit = next(iter(found.items()), ("", ""))
-            return Tip(branch=branch, commit=commit, new=True, base=base)
+            return BranchTip(branch=branch, commit=commit, new=True, base=base)
         if not found and create:
             self._copy.check_empty()
-            return Tip(branch=branch or self._copy.unborn(), commit="", new=True)
+            return BranchTip(branch=branch or self._copy.unborn(), commit="", new=True)
         if len(found) != 1 or (branch and branch not in found):
             self._copy.explain(branch)
             raise ConfigError(
@@ -185,20 +187,20 @@ class Repository:
                 hint="configure the branch by its name",
             )
         ((name, commit),) = found.items()
-        return Tip(branch=name, commit=commit)
+        return BranchTip(branch=name, commit=commit)
 
-    def refetch(self, tip: Tip) -> Tip:
+    def refetch(self, tip: BranchTip) -> BranchTip:
         """Read the branch once more, with every commit since `tip`; raises as `fetch` does."""
         if tip.new:
             return self.fetch(tip.branch, scope=self._copy.scope, create=True)
-        return Tip(branch=tip.branch, commit=self._copy.fetch(tip.reference))
+        return BranchTip(branch=tip.branch, commit=self._copy.fetch(tip.reference))
 
     @property
     def narrow(self) -> bool:
         """Whether there may be more in the repository than its listing shows."""
         return not self._copy.scope.whole
 
-    def widen(self) -> Tip:
+    def widen(self) -> BranchTip:
         """Read the branch anew with everything in scope."""
         branch, create = self._asked
         return self.fetch(branch, create=create)
@@ -233,17 +235,17 @@ class Repository:
             past = self._copy.awaits_past
             try:
                 self._contents |= self._copy.contents(unknown)
-            except (TooLarge, SendsTooMuch) as fault:
+            except (RepositoryTooLarge, ServerSendsTooMuch) as fault:
                 absent = {path: oid for path, oid in wanted.items() if oid in unknown}
                 raise (
                     self._too_large(absent)
-                    if isinstance(fault, TooLarge)
+                    if isinstance(fault, RepositoryTooLarge)
                     else self._sent(absent, fault, past=past)
                 ) from fault
         return {path: self._contents[oid] for path, oid in wanted.items()}
 
     def commit(
-        self, tip: Tip, changes: Mapping[str, bytes], *, message: str, author: Author
+        self, tip: BranchTip, changes: Mapping[str, bytes], *, message: str, author: Author
     ) -> str:
         """Write `changes` (path -> new content) on top of `tip` and give the commit's id; modes stay, new files are 100644.
 
@@ -261,7 +263,7 @@ class Repository:
             tree, [tip.commit] if tip.commit else [], message=message, author=author
         )
 
-    def caught_up(self, tip: Tip, *, author: Author) -> Tip:
+    def caught_up(self, tip: BranchTip, *, author: Author) -> BranchTip:
         """The tip with what its base, the branch of the remote's HEAD, has besides, as a commit that is only here; as it is where there is nothing.
 
         Where the branch has moved meanwhile, its tip of now. A branch that was not asked for by
@@ -271,7 +273,7 @@ class Repository:
         if tip.new or tip.there or not all(self._asked):
             return tip
         for whole in (False, True):
-            ends = find_ends(
+            ends = find_divergence(
                 self._git.at(self._folder / "ends"),
                 url=self.remote.url,
                 branch=tip.reference,
@@ -287,30 +289,30 @@ class Repository:
                 return tip
             try:
                 return self._put_together(tip, ends, author)
-            except Apart as fault:
+            except MergeConflict as fault:
                 if ends.whole:
                     hint = (
                         "merge the base into the branch by hand, or delete the branch once its"
                         " changes are in the base: the next deployment makes it anew"
                     )
-                    raise Apart(
+                    raise MergeConflict(
                         f"branch {tip.branch} does not go together with its base: {fault.message}",
                         where=self.remote.url,
                         hint=hint,
                     ) from fault
         return tip
 
-    def _put_together(self, tip: Tip, ends: Ends, author: Author) -> Tip:
+    def _put_together(self, tip: BranchTip, ends: Divergence, author: Author) -> BranchTip:
         """The branch and its base as one commit, which is the base's where the branch has none of its own."""
         if not ends.common:
-            raise Apart("they have no commit in common")
+            raise MergeConflict("they have no commit in common")
         now = self.fetch(tip.branch, create=True)
         if now.commit != tip.commit or ends.own != tip.commit:
             return now
         self._copy.bring_commits({ends.base, ends.common} - {ends.own})
         if ends.common == ends.own:
             return replace(tip, commit=ends.base, there=ends.own)
-        tree = merged(
+        tree = merge_trees(
             self._copy.plain, ends, folder=self._folder, read=self._copy.contents, write=self._write
         )
         message = f"Bring {tip.branch} up to date with {ends.base[:12]} of its base"
@@ -338,7 +340,11 @@ class Repository:
         return self._sign(words, text, identity, author.key)
 
     def diff(
-        self, tip: Tip, changes: Mapping[str, bytes], *, before: Mapping[str, bytes] | None = None
+        self,
+        tip: BranchTip,
+        changes: Mapping[str, bytes],
+        *,
+        before: Mapping[str, bytes] | None = None,
     ) -> str:
         """What a commit of `changes` on top of `tip` would change, as a patch that git can apply; bytes that are no text are replaced; raises as `commit`.
 
@@ -363,7 +369,7 @@ class Repository:
         )
         return self._copy.plain.local(*words).decode("utf-8", "replace")
 
-    def push(self, commit: str, tip: Tip, *, rehearsed: bool = False) -> Pushed:
+    def push(self, commit: str, tip: BranchTip, *, rehearsed: bool = False) -> PushResult:
         """Move the branch from `tip` to `commit`, its child, where it has not moved meanwhile; raises CredentialError.
 
         With `rehearsed`, nothing is moved: the server is only asked whether this user may push, and
@@ -388,20 +394,20 @@ class Repository:
             for line in done.out.decode("utf-8", "replace").splitlines()
             if line.startswith("!")
         ]
-        return Pushed(
+        return PushResult(
             done=not done.code,
             refused=bool(reasons),
             text="\n".join([*reasons, self._git.text(done)]),
         )
 
-    def since(self, base: Tip, tip: Tip) -> tuple[Commit, ...]:
+    def since(self, base: BranchTip, tip: BranchTip) -> tuple[Commit, ...]:
         """The commits that came on top of `base`, newest first, at most a thousand."""
         beyond = [] if base.new else [f"^{base.commit}"]
         if tip.new:
             return ()
         return _commits(self._copy.plain, tip.commit, *beyond)
 
-    def history(self, tip: Tip) -> Iterator[Commit]:
+    def history(self, tip: BranchTip) -> Iterator[Commit]:
         """The commits up to `tip`, newest first: those that are here, then, asked for once and only when they are wanted, some hundred before them."""
         here = _commits(self._copy.plain, tip.seen) if tip.commit else ()
         yield from here
@@ -409,7 +415,7 @@ class Repository:
             past, begin = self._copy.past(here[-1].id)
             yield from _commits(past, begin)[1:] if begin else ()
 
-    def expect_history(self, tip: Tip) -> None:
+    def expect_history(self, tip: BranchTip) -> None:
         """Let the history up to `tip` come along with the next files that are read, where they come from the server: two requests less."""
         self._copy.expect_past(tip.commit)
 
@@ -432,7 +438,9 @@ class Repository:
         )
         return ConfigError(f"{what}: {shown}", where=self.remote.url, hint=_FEWER_FILES)
 
-    def _sent(self, wanted: Mapping[str, str], fault: SendsTooMuch, *, past: bool) -> GitError:
+    def _sent(
+        self, wanted: Mapping[str, str], fault: ServerSendsTooMuch, *, past: bool
+    ) -> GitError:
         """The fault of a server that sends too much: the file that is too large by itself, else all that are so together.
 
         How large a file is only the server knows, so one half of them is asked for without the
@@ -455,9 +463,9 @@ class Repository:
     def _fits(self, wanted: Mapping[str, str], paths: Iterable[str]) -> bool:
         return self._copy.fits({wanted[path] for path in paths})
 
-    def _tree(self, tip: Tip, changes: Mapping[str, bytes]) -> str:
+    def _tree(self, tip: BranchTip, changes: Mapping[str, bytes]) -> str:
         self.cover(changes)
-        return rewrite(
+        return rewrite_tree(
             self.listing(tip.commit),
             dict(zip(changes, self._write(changes.values()), strict=True)),
             self._make_trees,
@@ -475,7 +483,7 @@ class Repository:
                 variables={**identity, **by.variables},
             )
         if done.code:
-            raise unsigned(self._git.text(done), key)
+            raise signing_fault(self._git.text(done), key)
         return done.out.decode().strip()
 
     def _write(self, contents: Iterable[bytes]) -> list[str]:
@@ -520,18 +528,18 @@ def _together(paths: Sequence[str], *, past: bool) -> str:
     return f"{files}; the history came along" if past else files
 
 
-def _commits(git: Program, *words: str) -> tuple[Commit, ...]:
+def _commits(git: GitProgram, *words: str) -> tuple[Commit, ...]:
     """The commits of a repository that `words` choose, newest first, at most a thousand; fewer where their messages are too long for that.
 
     Who may push must not keep out everybody else by what he writes there.
     """
     for most in _HISTORY:
-        with contextlib.suppress(TooLarge):
+        with contextlib.suppress(RepositoryTooLarge):
             return _log(git, most, *words)
     return _log(git, 1, *words)
 
 
-def _log(git: Program, most: int, *words: str) -> tuple[Commit, ...]:
+def _log(git: GitProgram, most: int, *words: str) -> tuple[Commit, ...]:
     """At most so many of them; raises TooLarge."""
     data, found = git.local("rev-list", f"--max-count={most}", "--format=%B%x00", *words), []
     for text in data.decode("utf-8", "replace").split("\0\n")[:-1]:

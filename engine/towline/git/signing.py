@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from towline.errors import CredentialError, MachineError, TowlineError
-from towline.git.errors import of_machine
+from towline.git.errors import machine_fault
 from towline.limits import ProcessLimits
 from towline.private_folder import PrivateFolder
 from towline.process import Completed, Overrun, find, run
@@ -30,7 +30,7 @@ class SigningKey:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Signing:
+class SigningOptions:
     """What signs a commit: settings before git's command, options behind it, and variables."""
 
     settings: tuple[str, ...] = ()
@@ -39,10 +39,10 @@ class Signing:
 
 
 @contextlib.contextmanager
-def signing(key: SigningKey | None, environ: Mapping[str, str]) -> Iterator[Signing]:
+def signing(key: SigningKey | None, environ: Mapping[str, str]) -> Iterator[SigningOptions]:
     """What signs by `key`, nothing where there is none, while the block runs; raises CredentialError (no key that signs), MachineError."""
     if key is None:
-        yield Signing()
+        yield SigningOptions()
         return
     with contextlib.closing(
         PrivateFolder(environ if key.format == SSH else {**environ, **_SHORT}, secret=True)
@@ -54,9 +54,9 @@ def signing(key: SigningKey | None, environ: Mapping[str, str]) -> Iterator[Sign
             yield found
 
 
-def unsigned(text: str, key: SigningKey) -> TowlineError:
+def signing_fault(text: str, key: SigningKey) -> TowlineError:
     """The fault of a commit that was not signed, of which git said `text`."""
-    return of_machine(text) or CredentialError(
+    return machine_fault(text) or CredentialError(
         f"the commit could not be signed: {text}",
         where=key.origin,
         hint=(
@@ -66,19 +66,19 @@ def unsigned(text: str, key: SigningKey) -> TowlineError:
     )
 
 
-def _by_ssh(key: SigningKey, folder: Path, environ: Mapping[str, str]) -> Signing:
+def _by_ssh(key: SigningKey, folder: Path, environ: Mapping[str, str]) -> SigningOptions:
     file = folder / "signing-key"
     file.touch(mode=0o600)
     file.write_text(key.private, encoding="utf-8")
     program = _program("ssh-keygen", "an OpenSSH client", environ)
-    return Signing(
+    return SigningOptions(
         settings=("-c", "gpg.format=ssh", "-c", f"gpg.ssh.program={program}"),
         options=(f"-S{file}",),
     )
 
 
 @contextlib.contextmanager
-def _by_gpg(key: SigningKey, home: Path, environ: Mapping[str, str]) -> Iterator[Signing]:
+def _by_gpg(key: SigningKey, home: Path, environ: Mapping[str, str]) -> Iterator[SigningOptions]:
     """A home of its own for gpg; the agent that gpg starts there is stopped in the end."""
     program = _program("gpg", "GnuPG", environ)
     own = {"GNUPGHOME": str(home), "PATH": environ.get("PATH", ""), "LC_ALL": "C"}
@@ -101,7 +101,7 @@ def _by_gpg(key: SigningKey, home: Path, environ: Mapping[str, str]) -> Iterator
                 hint="expected the text that gpg --export-secret-keys --armor writes",
             )
         name = found[1].decode()
-        yield Signing(
+        yield SigningOptions(
             settings=("-c", "gpg.format=openpgp", "-c", f"gpg.program={program}"),
             options=(f"-S{name}",),
             variables=own,

@@ -101,7 +101,7 @@ def _reserved(part: str) -> bool:
     return part in ("", ".", "..") or plain in ("", ".git", "git~1")
 
 
-def behind(link: str, target: bytes) -> str:
+def link_target(link: str, target: bytes) -> str:
     """The path that a link at the path `link` leads to; raises ConfigError where that is none inside the repository."""
     text = target.decode("utf-8", "surrogateescape")
     path = posixpath.normpath(posixpath.join(posixpath.dirname(link), text))
@@ -118,7 +118,7 @@ def is_pointer(content: bytes) -> bool:
     return content.startswith(_LFS)
 
 
-def rewrite(
+def rewrite_tree(
     entries: Iterable[TreeEntry],
     blobs: Mapping[str, str],
     make: Callable[[Sequence[Iterable[TreeEntry]]], Sequence[str]],

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from towline.gitops.kustomize_images import FILES, names_after, read_further, untagged
-from towline.yaml.plain_data import list_at, load, map_at, maps_at, text_at
+from towline.yaml.plain_data import list_at, load_documents, map_at, maps_at, text_at
 
 _MORE = ("patches", "components")
 
@@ -31,7 +31,7 @@ def overrides(data: bytes, is_ours: Callable[[str], bool]) -> list[Override]:
     """The entries in a file that are for a repository whose URL `is_ours`."""
     if b"argoproj.io" not in data or b"kustomize" not in data:
         return []
-    return [one for document in load(data) or () for one in _below(document, is_ours)]
+    return [one for document in load_documents(data) or () for one in _below(document, is_ours)]
 
 
 def looks(data: bytes, files: Mapping[str, bytes], is_ours: Callable[[str], bool]) -> set[str]:

@@ -46,12 +46,12 @@ from towline.gitops.value_readers import check_read_by_argo, held_elsewhere, lon
 from towline.secret import MASK
 from towline.suggest import some
 from towline.yaml import marks
-from towline.yaml.aliases import ALL, REFUSING, Sharing, meant
-from towline.yaml.edit import ValueEdit, edit, own_value
+from towline.yaml.aliases import ALL, REFUSE_ALIASES, AliasPolicy, resolve_alias
+from towline.yaml.edit import ValueEdit, edit, value_without_merge
 from towline.yaml.marks import Node, Path, ScalarNode
-from towline.yaml.paths import PathMatch, check_missing, find, parse_dotted
-from towline.yaml.scalar import Value, said
-from towline.yaml.source import YamlSource, read
+from towline.yaml.paths import PathMatch, check_missing, find_matches, parse_dotted
+from towline.yaml.scalar import Value, scalar_text
+from towline.yaml.source import YamlSource, read_source
 
 _SECRET_KEYS = ("data", "stringData")
 
@@ -71,7 +71,7 @@ class PathValues:
     values: Mapping[str, str | ImagePart]
     puts: Mapping[str, Put] = field(default_factory=dict)
     note: Note = unnoted
-    sharing: Sharing = REFUSING
+    sharing: AliasPolicy = REFUSE_ALIASES
     choice: Choice = ANY
     create: bool = False
 
@@ -91,7 +91,7 @@ class PathValues:
 
     def apply(self, files: Mapping[str, bytes]) -> Mapping[str, bytes]:
         """Edit and insert; raises ConfigError (a path leads nowhere sensible) and RenderError."""
-        sources = [read(path, files[path]) for path in match(self.pattern, sorted(files))]
+        sources = [read_source(path, files[path]) for path in match(self.pattern, sorted(files))]
         for source in sources:
             if not any(document.root for document in source.documents):
                 raise ConfigError(
@@ -228,7 +228,7 @@ class PathValues:
             return value
         with placed(place.source.where(place.node.start)):
             try:
-                return self.puts.get(spot.text, instead)(said(node), value)
+                return self.puts.get(spot.text, instead)(scalar_text(node), value)
             except RenderError as fault:
                 if _hidden(spot):
                     raise RenderError(
@@ -237,7 +237,7 @@ class PathValues:
                 raise
 
     def _find(self, source: YamlSource, text: str, *, optional: bool = False) -> list[PathMatch]:
-        return find(
+        return find_matches(
             source, parse_dotted(text), follow=self.sharing.policy == ALL, optional=optional
         )
 
@@ -280,7 +280,7 @@ def _check_only(spot: Spot, base: Mapping[str, Any], spots: Sequence[Spot]) -> N
 def _hidden(spot: Spot) -> bool:
     """Whether a place may hold what a Secret keeps."""
     kinds = [
-        own_value(spot.file, one.root, "kind", spot.file.targets(one.root))
+        value_without_merge(spot.file, one.root, "kind", spot.file.targets(one.root))
         for one in spot.file.documents
         if one.root is not None
     ]
@@ -300,7 +300,7 @@ def _old(place: PathMatch) -> str:
 def _meant(place: PathMatch) -> Node | None:
     """What stands at a place, or what the alias there stands for."""
     root = place.source.documents[place.document].root
-    return meant(place.node, place.source.targets(root))
+    return resolve_alias(place.node, place.source.targets(root))
 
 
 def _keys(place: PathMatch) -> list[str]:

@@ -29,7 +29,7 @@ from towline.gitops.image_parts import (
     words,
 )
 from towline.image import Reference, has_registry, parse_familiar
-from towline.yaml.plain_data import load, load_template, map_at, maps_at, text_at
+from towline.yaml.plain_data import load_documents, load_template, map_at, maps_at, text_at
 
 _LISTS = ("initContainers", "containers", "ephemeralContainers")
 
@@ -45,7 +45,7 @@ class Pod:
 
 def pods(data: bytes) -> tuple[Pod, ...]:
     """Every pod specification of a YAML file, in its order; none where it cannot be read, a chart's template for example."""
-    return pods_of(load(data) or ())
+    return pods_of(load_documents(data) or ())
 
 
 def pods_of(documents: Iterable[Any]) -> tuple[Pod, ...]:
@@ -153,7 +153,7 @@ def images_of(documents: list[Any], like: Collection[str], *, joined: bool) -> t
 
 
 def _read(data: bytes) -> list[Any] | None:
-    documents = load(data)
+    documents = load_documents(data)
     return load_template(data) if documents is None and b"{{" in data else documents
 
 
@@ -371,7 +371,7 @@ class _Walk:
             return
         secret = self._secret or "Secret" in text or "secretGenerator" in text
         if "\n" in text and depth < _NESTED:
-            for document in load(text.encode(errors="replace")) or ():
+            for document in load_documents(text.encode(errors="replace")) or ():
                 if isinstance(document, dict | list):
                     walk = self._inner(resource=_is_resource(document), secret=secret)
                     yield from walk.below(document, path, "", depth + 1)

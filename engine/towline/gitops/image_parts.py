@@ -25,7 +25,7 @@ from towline.errors import RenderError
 from towline.image import Reference, has_registry, parse_familiar
 from towline.suggest import some
 from towline.yaml import plain_data
-from towline.yaml.plain_data import load
+from towline.yaml.plain_data import load_documents
 
 REGISTRY = "registry"
 PARTS = ("image", "repository", REGISTRY, "name", "tag", "digest")
@@ -278,7 +278,7 @@ def stand_apart(data: bytes, image: Reference) -> str:
     name = f"{image.registry.host}/{image.image.name}"
     repositories: dict[str, None] = {}
     tags: dict[str, None] = {}
-    for path, text in _texts(load(data) or ()):
+    for path, text in _texts(load_documents(data) or ()):
         held = words(text)
         repositories |= {path: None} if name in held else {}
         tags |= {path: None} if image.image.tag and image.image.tag in held else {}

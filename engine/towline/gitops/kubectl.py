@@ -21,10 +21,10 @@ from towline.gitops.image_parts import with_image
 from towline.gitops.surroundings import resource_at
 from towline.suggest import nearest
 from towline.yaml import marks
-from towline.yaml.aliases import REFUSING, Sharing, meant
-from towline.yaml.edit import ValueEdit, edit, own_value, value_of
+from towline.yaml.aliases import REFUSE_ALIASES, AliasPolicy, resolve_alias
+from towline.yaml.edit import ValueEdit, edit, value_with_merge, value_without_merge
 from towline.yaml.marks import Node, Path, ScalarNode
-from towline.yaml.source import YamlSource, read
+from towline.yaml.source import YamlSource, read_source
 
 _LISTS = ("containers", "initContainers", "ephemeralContainers")
 
@@ -40,7 +40,7 @@ class ContainerImage:
     container: str
     image: str
     note: Note = unnoted
-    sharing: Sharing = REFUSING
+    sharing: AliasPolicy = REFUSE_ALIASES
     choice: Choice = ANY
 
     def wants(self, listing: Sequence[str]) -> Sequence[str]:
@@ -52,7 +52,7 @@ class ContainerImage:
         names: set[str] = set()
         found: list[tuple[YamlSource, _Container]] = []
         for path, data in sorted(files.items()):
-            source = read(path, data)
+            source = read_source(path, data)
             containers = tuple(_containers(source))
             names.update(one.name for one in containers)
             found += [(source, one) for one in containers if one.name == self.container]
@@ -117,13 +117,16 @@ class _Walk:
 
     def value(self, node: Node | None, key: str) -> Node | None:
         """The value of a mapping's own key, aliases followed; raises RenderError where that can be read in two ways."""
-        return meant(
-            own_value(self.source, meant(node, self.targets), key, self.targets), self.targets
+        return resolve_alias(
+            value_without_merge(self.source, resolve_alias(node, self.targets), key, self.targets),
+            self.targets,
         )
 
     def name(self, entry: Node) -> str | None:
         """A container's name: its own, else the first that its merge keys bring in; None where it has none."""
-        found = value_of(self.source, meant(entry, self.targets), "name", self.targets)
+        found = value_with_merge(
+            self.source, resolve_alias(entry, self.targets), "name", self.targets
+        )
         return self.source.shown(found) if isinstance(found, ScalarNode) else None
 
     def image(self, entry: Node) -> str:
@@ -144,7 +147,7 @@ class _Walk:
                     yield (*path, "spec", key, number), container, self.image(entry)
         if isinstance(node, marks.MappingNode):
             for called, value in node.pairs:
-                name = meant(called, self.targets)
+                name = resolve_alias(called, self.targets)
                 if isinstance(name, ScalarNode):
                     yield from self.containers(value, (*path, name.value))
         for number, value in enumerate(node.items if isinstance(node, marks.SequenceNode) else ()):

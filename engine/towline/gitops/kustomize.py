@@ -21,12 +21,12 @@ from towline.gitops.kustomize_images import Use, image_names, images_for, looks,
 from towline.gitops.surroundings import neighbouring_texts, resource_at
 from towline.suggest import nearest, some
 from towline.yaml import marks
-from towline.yaml.aliases import REFUSING, Sharing, meant
-from towline.yaml.edit import ValueEdit, edit, own_value, value_of
+from towline.yaml.aliases import REFUSE_ALIASES, AliasPolicy, resolve_alias
+from towline.yaml.edit import ValueEdit, edit, value_with_merge, value_without_merge
 from towline.yaml.marks import Node, Path, ScalarNode
-from towline.yaml.plain_data import load
-from towline.yaml.plain_scalar import plain
-from towline.yaml.source import YamlSource, read
+from towline.yaml.plain_data import load_documents
+from towline.yaml.plain_scalar import resolve_plain
+from towline.yaml.source import YamlSource, read_source
 
 _KINDS = ("Kustomization", "Component")
 _OLD_NAME = "imageTags"
@@ -47,7 +47,7 @@ class KustomizeImage:
     new_tag: str
     digest: str = ""
     note: Note = unnoted
-    sharing: Sharing = REFUSING
+    sharing: AliasPolicy = REFUSE_ALIASES
     choice: Choice = ANY
     warn: Callable[[str], None] = silent
     judged: bool = True
@@ -72,7 +72,8 @@ class KustomizeImage:
         changed = {
             source.name: self._edited(source, places, files, uses)
             for source, places in self._chosen(
-                [read(path, files[path]) for path in match(self.pattern, sorted(files))], files
+                [read_source(path, files[path]) for path in match(self.pattern, sorted(files))],
+                files,
             )
         }
         self._judge(uses)
@@ -130,14 +131,14 @@ class KustomizeImage:
         targets = source.targets(root)
         node: Node | None = root
         for key in prefix:
-            node = meant(own_value(source, node, str(key), targets), targets)
-        images = meant(own_value(source, node, "images", targets), targets)
+            node = resolve_alias(value_without_merge(source, node, str(key), targets), targets)
+        images = resolve_alias(value_without_merge(source, node, "images", targets), targets)
         items = (
-            tuple(meant(item, targets) for item in images.items)
+            tuple(resolve_alias(item, targets) for item in images.items)
             if isinstance(images, marks.SequenceNode)
             else ()
         )
-        names = [value_of(source, item, "name", targets) for item in items]
+        names = [value_with_merge(source, item, "name", targets) for item in items]
         called = tuple(name.value if isinstance(name, ScalarNode) else "" for name in names)
         resource = resource_at(source, number, ())
         return _Place(
@@ -280,7 +281,7 @@ class KustomizeImage:
     def _use(self, source: YamlSource, files: Mapping[str, bytes], place: _Place) -> Use:
         """Whether what the kustomization reads runs the image, as far as that can be read."""
         path = source.name
-        documents, own = load(files[path]) or [], place.path == ("images",)
+        documents, own = load_documents(files[path]) or [], place.path == ("images",)
         shown = documents[place.document] if len(documents) == len(source.documents) else None
         images = image_names(path, files) if own else images_for(shown, files)
         entries = [
@@ -327,7 +328,7 @@ class KustomizeImage:
         if (
             entry is not None
             and unwanted not in _texts(entry, targets)
-            and value_of(source, entry, unwanted, targets) is not None
+            and value_with_merge(source, entry, unwanted, targets) is not None
         ):
             raise RenderError(
                 f"{unwanted} of {self.name} comes from a merge key, and would count too",
@@ -354,7 +355,9 @@ class KustomizeImage:
 
     def _appended(self, source: YamlSource, place: _Place) -> ValueEdit:
         entry, images = {"name": self.name, **self._wanted()}, place.images
-        old = own_value(source, source.documents[place.document].root, _OLD_NAME, place.targets)
+        old = value_without_merge(
+            source, source.documents[place.document].root, _OLD_NAME, place.targets
+        )
         if images is None and old is not None:
             raise RenderError(
                 f"{_OLD_NAME} is what kustomize called images once, and it takes no file with both",
@@ -366,7 +369,9 @@ class KustomizeImage:
                 document=place.document, path=(*place.path, len(images.items)), value=entry
             )
         if images is None or (
-            isinstance(images, ScalarNode) and not images.style and plain(images.value) is None
+            isinstance(images, ScalarNode)
+            and not images.style
+            and resolve_plain(images.value) is None
         ):
             return ValueEdit(document=place.document, path=place.path, value=(entry,))
         raise RenderError(
@@ -433,7 +438,11 @@ def kustomizations(source: YamlSource) -> list[tuple[int, Path]]:
 def _head(source: YamlSource, number: int) -> tuple[str | None, str]:
     """Kind and group of the API of a document; no kind where there is none."""
     root = source.documents[number].root
-    kind = own_value(source, root, "kind", source.targets(root)) if root is not None else None
+    kind = (
+        value_without_merge(source, root, "kind", source.targets(root))
+        if root is not None
+        else None
+    )
     group = neighbouring_texts(source, number, ()).get("apiVersion", "").partition("/")[0]
     return kind.value if isinstance(kind, ScalarNode) else None, group
 
@@ -441,7 +450,9 @@ def _head(source: YamlSource, number: int) -> tuple[str | None, str]:
 def _texts(entry: Node | None, targets: Mapping[int, Node]) -> dict[str, str]:
     pairs = entry.pairs if isinstance(entry, marks.MappingNode) else ()
     values = {
-        key.value: meant(value, targets) for key, value in pairs if isinstance(key, ScalarNode)
+        key.value: resolve_alias(value, targets)
+        for key, value in pairs
+        if isinstance(key, ScalarNode)
     }
     return {
         key: value.value if isinstance(value, ScalarNode) else "" for key, value in values.items()

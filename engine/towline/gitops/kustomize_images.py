@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from towline.suggest import CUTOFF_FEW, close, some
-from towline.yaml.plain_data import at, list_at, load, maps_at, text_at
+from towline.yaml.plain_data import list_at, load_documents, maps_at, text_at, value_at
 
 FILES = ("kustomization.yaml", "kustomization.yml", "Kustomization")
 _REMOTE = re.compile(r"://|//|\?|^(?:git@|git::|github\.com/|gitlab\.com/|bitbucket\.org/)")
@@ -83,7 +83,7 @@ def _read_names(
         return None
     if above and data.get("replacements"):  # what they copy may be an image
         return None
-    patches = [load(text.encode()) for text in _inline(data)]
+    patches = [load_documents(text.encode()) for text in _inline(data)]
     if None in patches:
         return None
     found = set(_images(patches))
@@ -100,7 +100,7 @@ def _read_names(
             found |= _renamed(inner, read)
             if read.get("kind") == "Component":  # its images are for what is around it, too
                 found |= _renamed(found, read)
-        elif place not in files or (documents := load(files[place])) is None:
+        elif place not in files or (documents := load_documents(files[place])) is None:
             return None
         else:
             found |= set(_images(documents))
@@ -115,7 +115,7 @@ def _reads(path: str, files: Mapping[str, bytes]) -> Iterator[str]:
 
 
 def _kustomization(path: str, files: Mapping[str, bytes]) -> dict[str, Any] | None:
-    documents = load(files.get(path, b"")) or []
+    documents = load_documents(files.get(path, b"")) or []
     return documents[0] if len(documents) == 1 and isinstance(documents[0], dict) else None
 
 
@@ -236,7 +236,7 @@ def near_image(name: str, known: Collection[str]) -> str:
 def looks(path: str, files: Mapping[str, bytes]) -> set[str]:
     """What the kustomizations of a file read, itself or by way of those in `files`."""
     found = read_further(path, files)
-    for document in load(files.get(path, b"")) or ():
+    for document in load_documents(files.get(path, b"")) or ():
         for candidate in _of_flux(document):
             found |= {candidate} | read_further(candidate, files)
     return found
@@ -245,7 +245,7 @@ def looks(path: str, files: Mapping[str, bytes]) -> set[str]:
 def images_for(document: Any, files: Mapping[str, bytes]) -> Collection[str] | None:
     """Names of the images that a Kustomization of Flux gets; None where that is not known."""
     root = next((name for name in _of_flux(document) if name in files), "")
-    if not root or any(at(document, "spec", key) for key in _MORE):
+    if not root or any(value_at(document, "spec", key) for key in _MORE):
         return None
     used = names_after(root, files)
     # Flux fills variables in
@@ -255,7 +255,7 @@ def images_for(document: Any, files: Mapping[str, bytes]) -> Collection[str] | N
 def names_after(path: str, files: Mapping[str, bytes]) -> set[str] | None:
     """Names of the images that the kustomization at `path` gets and gives; None if unknown."""
     used = image_names(path, files)
-    documents = load(files.get(path, b""))
+    documents = load_documents(files.get(path, b""))
     entries = maps_at(documents[0], "images") if documents else []
     new = {text_at(item, "newName") for item in entries} - {""}
     return None if used is None else used | new

@@ -21,7 +21,7 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
-from towline.git.checkout import identity, shown
+from towline.git.checkout import host_and_path, public_url
 from towline.printable import masked
 
 _BLANK = re.compile(r"\n(?:[ \t]*\n)+")
@@ -145,7 +145,7 @@ class Provenance:
         lines = []
         for trailer, field in _TRAILERS.items():
             values: tuple[str, ...] = self.images if field == _IMAGES else (getattr(self, field),)
-            values = tuple(map(shown, values)) if field == "source" else values
+            values = tuple(map(public_url, values)) if field == "source" else values
             lines += [f"{trailer}: {value}" for value in map(_clean, values) if value]
         return (*lines, *self._for_argo())
 
@@ -153,7 +153,7 @@ class Provenance:
         """The lines by which Argo CD shows the source commit (its documentation: Source Hydrator, "Commit Tracing")."""
         if not _COMMIT.fullmatch(self.source_commit):
             return
-        url = _clean(shown(self.source))
+        url = _clean(public_url(self.source))
         sha = self.source_commit if len(self.source_commit) <= _LONGEST_SHA else ""
         values = {
             "author": self.source_author,
@@ -281,7 +281,7 @@ def same_deployment(message: str, ours: Provenance) -> Provenance | None:
 
 
 def _comparable(ours: Provenance) -> bool:
-    return bool(_job(ours)[0] or (identity(ours.source) and _time(ours.source_time)))
+    return bool(_job(ours)[0] or (host_and_path(ours.source) and _time(ours.source_time)))
 
 
 def _same(theirs: Provenance, ours: Provenance) -> bool:
@@ -311,8 +311,8 @@ def _commits(theirs: Provenance, ours: Provenance, now: datetime) -> int:
     times = [_time(one.source_time) for one in (theirs, ours) if believable(one.source_time, now)]
     if (
         len(times) < 2
-        or not identity(ours.source)
-        or identity(theirs.source) != identity(ours.source)
+        or not host_and_path(ours.source)
+        or host_and_path(theirs.source) != host_and_path(ours.source)
     ):
         return 0
     then, our = times

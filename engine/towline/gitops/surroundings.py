@@ -9,10 +9,10 @@ from __future__ import annotations
 from collections import abc
 from collections.abc import Iterator
 
-from towline.yaml.aliases import meant, merged_mappings
-from towline.yaml.edit import spell
-from towline.yaml.marks import MappingNode, Node, Path, ScalarNode, SequenceNode, is_merge
-from towline.yaml.plain_scalar import plain
+from towline.yaml.aliases import merged_mappings, resolve_alias
+from towline.yaml.edit import path_text
+from towline.yaml.marks import MappingNode, Node, Path, ScalarNode, SequenceNode, is_merge_key
+from towline.yaml.plain_scalar import resolve_plain
 from towline.yaml.source import YamlSource
 
 _IMAGE_KEYS = ("tag", "repository")
@@ -24,13 +24,15 @@ def neighbouring_texts(source: YamlSource, document: int, path: Path) -> dict[st
     if not isinstance(node, MappingNode):
         return {}
     own = {
-        key.value: meant(value, targets) for key, value in node.pairs if isinstance(key, ScalarNode)
+        key.value: resolve_alias(value, targets)
+        for key, value in node.pairs
+        if isinstance(key, ScalarNode)
     }
     brought: dict[str, Node | None] = {}
     for one in merged_mappings(node.pairs, targets):
         for key, value in one.pairs:
-            if isinstance(key, ScalarNode) and not is_merge(key):
-                brought.setdefault(key.value, meant(value, targets))
+            if isinstance(key, ScalarNode) and not is_merge_key(key):
+                brought.setdefault(key.value, resolve_alias(value, targets))
     return {
         key: _text(source, value)
         for key, value in (brought | own).items()
@@ -52,7 +54,7 @@ def document_texts(source: YamlSource, document: int) -> Iterator[tuple[Path, st
 
 def _text(source: YamlSource, node: ScalarNode) -> str:
     shown = source.shown(node)
-    is_null = not node.style and node.tag is None and plain(shown) is None
+    is_null = not node.style and node.tag is None and resolve_plain(shown) is None
     return "" if is_null else shown
 
 
@@ -76,7 +78,7 @@ def resource_at(source: YamlSource, document: int, path: Path) -> str:
 def image_paths(source: YamlSource) -> list[str]:
     """Where texts stand whose key speaks of an image, or is a tag or a repository, as imageName and webTag."""
     roots = [document.root for document in source.documents if document.root]
-    paths = dict.fromkeys(spell(path) for root in roots for path, _ in _texts(root, ()))
+    paths = dict.fromkeys(path_text(path) for root in roots for path, _ in _texts(root, ()))
     return [path for path in paths if speaks_of_image(path.rpartition(".")[2])]
 
 
@@ -103,8 +105,8 @@ def _node(
     node: Node | None = source.documents[document].root
     targets = source.targets(node)
     for part in path:
-        node = _child(meant(node, targets), part)
-    return meant(node, targets), targets
+        node = _child(resolve_alias(node, targets), part)
+    return resolve_alias(node, targets), targets
 
 
 def _child(node: Node | None, part: str | int) -> Node | None:

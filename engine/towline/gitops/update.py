@@ -10,9 +10,9 @@ from functools import partial
 from towline.console import Console
 from towline.errors import ConfigError, GitError, GitUnreachable, RenderError, placed
 from towline.git.partial_clone import OutOfScope
-from towline.git.repository import Author, Pushed, Repository, Tip
+from towline.git.repository import Author, BranchTip, PushResult, Repository
 from towline.git.sparse import scope_of
-from towline.git.tree import TreeEntry, behind, check_path, is_path, is_pointer
+from towline.git.tree import TreeEntry, check_path, is_path, is_pointer, link_target
 from towline.gitops.change import Change, further, glances
 from towline.gitops.host_files import check_files
 from towline.gitops.provenance import (
@@ -110,7 +110,7 @@ class Job:
 class CommitPlan:
     """What a job comes to: the commit `made` on top of `tip`, which is only here, and empty if nothing is to be pushed; and what has become of it so far."""
 
-    tip: Tip
+    tip: BranchTip
     update: Update
     made: str = ""
 
@@ -144,7 +144,7 @@ def check(job: Job, planned: CommitPlan) -> CommitPlan:
     Raises as `push` does.
     """
     repository, tip = job.repository, planned.tip
-    refused = Pushed(done=False, refused=False, text="")
+    refused = PushResult(done=False, refused=False, text="")
     for attempt in range(_REFUSALS):
         refused = repository.push(planned.made, tip, rehearsed=True)
         if refused.done:
@@ -186,7 +186,7 @@ def push(job: Job, planned: CommitPlan) -> Update:
     return planned.update
 
 
-def _planned(job: Job, tip: Tip, attempts: int) -> CommitPlan:
+def _planned(job: Job, tip: BranchTip, attempts: int) -> CommitPlan:
     """What the job comes to on this tip."""
     repository, text, terms = job.repository, job.text, job.terms
     if terms.past:
@@ -209,7 +209,7 @@ def _planned(job: Job, tip: Tip, attempts: int) -> CommitPlan:
     return CommitPlan(tip=tip, update=done, made=made)
 
 
-def _newer(job: Job, tip: Tip, edits: Sequence[FileEdit]) -> Newer | None:
+def _newer(job: Job, tip: BranchTip, edits: Sequence[FileEdit]) -> Newer | None:
     """The later build of the same pipeline that the edits would take back."""
     if not edits or job.terms.allow_older:
         return None
@@ -218,7 +218,7 @@ def _newer(job: Job, tip: Tip, edits: Sequence[FileEdit]) -> Newer | None:
     return find_newer(_messages(job.repository, tip), job.text.provenance, before, now=now)
 
 
-def _say_new(tip: Tip, terms: Terms, *, needed: bool) -> None:
+def _say_new(tip: BranchTip, terms: Terms, *, needed: bool) -> None:
     """Say that a branch is made, and from what; or that it is not, since what it would begin at is as wanted."""
     if not terms.console:
         return
@@ -239,7 +239,7 @@ def _say_new(tip: Tip, terms: Terms, *, needed: bool) -> None:
     terms.console.say(f"  branch {tip.branch} is not there{told}")
 
 
-def _shown(repository: Repository, tip: Tip, edits: Sequence[FileEdit]) -> str:
+def _shown(repository: Repository, tip: BranchTip, edits: Sequence[FileEdit]) -> str:
     """What the edits change, without the values of Secrets."""
     marks = Marks()
     before = shown({edit.path: edit.old for edit in edits if edit.old is not None}, marks)
@@ -247,12 +247,12 @@ def _shown(repository: Repository, tip: Tip, edits: Sequence[FileEdit]) -> str:
     return repository.diff(tip, after | shown(after, marks), before=before)
 
 
-def _messages(repository: Repository, tip: Tip) -> Iterator[tuple[str, str]]:
+def _messages(repository: Repository, tip: BranchTip) -> Iterator[tuple[str, str]]:
     """The commits up to `tip`, newest first: id and message."""
     return ((commit.id, commit.message) for commit in repository.history(tip))
 
 
-def _changes(job: Job, tip: Tip) -> tuple[Tip, tuple[FileEdit, ...], Update]:
+def _changes(job: Job, tip: BranchTip) -> tuple[BranchTip, tuple[FileEdit, ...], Update]:
     """What the change comes to: the tip that it is made on, the edits there, and what becomes of the branch as the server has it.
 
     A branch of its own gets what its base has besides first; edits may be none then.
@@ -291,7 +291,7 @@ def _changes(job: Job, tip: Tip) -> tuple[Tip, tuple[FileEdit, ...], Update]:
     )
 
 
-def _brought(repository: Repository, tip: Tip, change: Change) -> tuple[str, ...]:
+def _brought(repository: Repository, tip: BranchTip, change: Change) -> tuple[str, ...]:
     """What the change looks at and the branch gets from its base: another file than the server has for the branch, or a new one."""
     before = {(entry.path, entry.mode, entry.oid) for entry in repository.listing(tip.there)}
     entries = {entry.path: entry for entry in repository.listing(tip.commit)}
@@ -299,14 +299,14 @@ def _brought(repository: Repository, tip: Tip, change: Change) -> tuple[str, ...
     return tuple(one.path for one in wanted if (one.path, one.mode, one.oid) not in before)
 
 
-def _named(repository: Repository, tip: Tip) -> list[str]:
+def _named(repository: Repository, tip: BranchTip) -> list[str]:
     """The paths of everything in scope with a name that is text, sorted."""
     return sorted(entry.path for entry in repository.listing(tip.commit) if entry.named)
 
 
 def _prepared(
-    repository: Repository, tip: Tip, change: Change, within: Iterable[str]
-) -> tuple[Tip, tuple[FileEdit, ...]]:
+    repository: Repository, tip: BranchTip, change: Change, within: Iterable[str]
+) -> tuple[BranchTip, tuple[FileEdit, ...]]:
     """The tip and what the change makes of it; where that fails on a part of the repository, once more on the whole, which may be newer."""
     try:
         return tip, prepare(repository, tip, change, within)
@@ -318,7 +318,7 @@ def _prepared(
 
 
 def prepare(
-    repository: Repository, tip: Tip, change: Change, within: Iterable[str] = ()
+    repository: Repository, tip: BranchTip, change: Change, within: Iterable[str] = ()
 ) -> tuple[FileEdit, ...]:
     """What `change` comes to on this tip, unchanged files left out; raises ConfigError (a path that is no editable file)."""
     entries = {entry.path: entry for entry in repository.listing(tip.commit)}
@@ -357,7 +357,7 @@ def prepare(
 
 
 def _glanced(
-    repository: Repository, tip: Tip, change: Change, files: Mapping[str, bytes]
+    repository: Repository, tip: BranchTip, change: Change, files: Mapping[str, bytes]
 ) -> dict[str, bytes]:
     """What the change would like to look at besides `files`, of that what can be read as it is; raises OutOfScope."""
     found: dict[str, bytes] = {}
@@ -381,7 +381,7 @@ def _glanced(
 
 
 def _besides(
-    repository: Repository, tip: Tip, change: Change, files: Mapping[str, bytes]
+    repository: Repository, tip: BranchTip, change: Change, files: Mapping[str, bytes]
 ) -> set[str]:
     """What the change would like to look at, paths inside of the repository alone."""
     return {
@@ -435,7 +435,7 @@ def _followed(
         targets = repository.read(links.values()) if links else {}
         for name, link in links.items():
             with placed(repository.remote.url):
-                path = behind(link.path, targets[link.path])
+                path = link_target(link.path, targets[link.path])
             repository.cover([path])
             if path in entries and entries[path].kind == "tree" and _in_chart(name, found):
                 repository.cover([f"{path}/Chart.yaml"])
@@ -481,7 +481,7 @@ def _behind_link(
     return (
         entry is not None
         and entry.link
-        and changed.get(behind(entry.path, repository.read([entry])[entry.path])) == new
+        and changed.get(link_target(entry.path, repository.read([entry])[entry.path])) == new
     )
 
 
@@ -496,13 +496,15 @@ def _check_places(repository: Repository, entries: Iterable[TreeEntry]) -> None:
             )
 
 
-def _land(repository: Repository, tip: Tip, made: str, *, request: str, attempt: int) -> str | Tip:
+def _land(
+    repository: Repository, tip: BranchTip, made: str, *, request: str, attempt: int
+) -> str | BranchTip:
     """Push `made`: the id of the commit that is on the branch now, or the tip that came before it.
 
     What happened is read off the branch, never off a message (facts 3.5): a push whose answer was
     lost has landed all the same.
     """
-    refused = Pushed(done=False, refused=False, text="")
+    refused = PushResult(done=False, refused=False, text="")
     for refusal in range(_REFUSALS):
         pushed = repository.push(made, tip)
         if pushed.done:
@@ -523,12 +525,12 @@ def _land(repository: Repository, tip: Tip, made: str, *, request: str, attempt:
     raise _refusal(repository, tip, refused)
 
 
-def _has_moved(tip: Tip, now: Tip) -> bool:
+def _has_moved(tip: BranchTip, now: BranchTip) -> bool:
     """Whether the branch is no longer what it was: also one that is there now, at the commit where it was to begin."""
     return (now.seen, now.new) != (tip.seen, tip.new)
 
 
-def _refusal(repository: Repository, tip: Tip, pushed: Pushed) -> GitError:
+def _refusal(repository: Repository, tip: BranchTip, pushed: PushResult) -> GitError:
     where = repository.remote.url
     if not pushed.refused:
         return GitUnreachable(

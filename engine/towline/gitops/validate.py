@@ -16,7 +16,7 @@ import yaml
 
 from towline.errors import ConfigError, RenderError
 from towline.printable import words
-from towline.yaml.documents import deeper
+from towline.yaml.documents import is_nested_deeper
 from towline.yaml.marks import MAX_NODES
 
 
@@ -122,7 +122,7 @@ _Loader.add_constructor("tag:yaml.org,2002:timestamp", lambda _loader, node: nod
 
 def _documents(path: str, data: bytes) -> Iterator[Any]:
     text = data.decode("utf-8", "replace")
-    if deeper(text, LEVELS):
+    if is_nested_deeper(text, LEVELS):
         raise RenderError(
             f"{path} is no YAML that could be validated, or it is nested deeper than {LEVELS}"
             " levels",

@@ -30,7 +30,7 @@ from towline.gitops.surroundings import (
 )
 from towline.suggest import close, some
 from towline.yaml import plain_data
-from towline.yaml.edit import ValueEdit, spell
+from towline.yaml.edit import ValueEdit, path_text
 from towline.yaml.marks import Path
 from towline.yaml.paths import PathMatch, parse_dotted
 from towline.yaml.source import YamlSource
@@ -204,7 +204,7 @@ class Beside:
 def map_in(base: Mapping[str, Any], spot: Spot) -> Mapping[str, Any] | None:
     """What the chart's own values have for the map of a spot; None for no map, and for the top."""
     steps = parse_dotted(spot.text)[:-1]
-    found = plain_data.at(base, *steps)
+    found = plain_data.value_at(base, *steps)
     return found if steps and isinstance(found, Mapping) else None
 
 
@@ -218,10 +218,10 @@ def check_map(spot: Spot) -> None:
     )
     if text:
         raise ConfigError(
-            f"{spot.text} leads through {spell(place.path)}, which holds a text",
+            f"{spot.text} leads through {path_text(place.path)}, which holds a text",
             where=place.source.where(place.node.start),
             hint=(
-                f"if that is the whole image, write it by valuesPaths: {{{spell(place.path)}:"
+                f"if that is the whole image, write it by valuesPaths: {{{path_text(place.path)}:"
                 " image}"
             ),
         )
@@ -247,7 +247,7 @@ def check_read(spot: Spot, base: Mapping[str, Any]) -> None:
             if likely
             else ""
         )
-        above = spell((*place.path, *map(str, place.missing[:-1])))
+        above = path_text((*place.path, *map(str, place.missing[:-1])))
         raise ConfigError(
             f"{spot.text} is not in {file}, and {above} is not either",
             where=place.source.where(place.node.start),

@@ -42,7 +42,7 @@ from towline.gitops.value_images import Beside, Spot, map_in, registry_key
 from towline.image import has_registry, parse_familiar
 from towline.suggest import some
 from towline.yaml import plain_data
-from towline.yaml.edit import spell
+from towline.yaml.edit import path_text
 from towline.yaml.marks import Path
 from towline.yaml.paths import parse_dotted
 from towline.yaml.plain_data import texts_at
@@ -78,7 +78,7 @@ def _elsewhere(
     if not repository_of(held) or last_of(held) == last_of(wanted):
         return []
     return [
-        spell(path)
+        path_text(path)
         for path, text in texts.items()
         if any(_differ_at(index, path, spot.place.path) for index in indexes)
         and repository_of(text) == repository_of(wanted)
@@ -261,7 +261,7 @@ def _check_common(spot: Spot, above: str, rest: str, common: str) -> None:
     paths = global_paths(tuple(map(str, spot.map_path)))
     place = spot.place
     own = [path for path in paths if neighbouring_text(place.source, place.document, path)]
-    key = spell((own or paths[-1:])[0])
+    key = path_text((own or paths[-1:])[0])
     raise ConfigError(
         f"{key} is {common}, so that a chart would run {there}, not {image.repository}",
         where=where_at(place.source, place.document, own[0]) if own else spot.file.name,

@@ -19,7 +19,7 @@ from towline.gitops.image_parts import REGISTRY, ImagePart, ImageParts, digest_s
 from towline.gitops.surroundings import document_texts, speaks_of_image
 from towline.gitops.value_images import Spot
 from towline.image import Reference, parse_familiar
-from towline.yaml.edit import spell
+from towline.yaml.edit import path_text
 from towline.yaml.marks import Path
 from towline.yaml.paths import parse_dotted
 from towline.yaml.plain_data import text_at
@@ -119,7 +119,7 @@ def _versions(spot: Spot, image: ImageParts) -> list[Path]:
 
 
 def _spelled(paths: Collection[Path]) -> list[str]:
-    return [spell(path) for path in paths]
+    return [path_text(path) for path in paths]
 
 
 _OPEN = "{{"  # a template, which is filled in later
@@ -137,7 +137,7 @@ def check_read_by_argo(spots: Collection[Spot]) -> None:
                 told = (spot.file.name, document, over)
                 if not any((*one[:2], one[2][: len(over)]) == told for one in written):
                     raise ConfigError(
-                        f"{spot.text} is not read, since {spell(over)} stands over it",
+                        f"{spot.text} is not read, since {path_text(over)} stands over it",
                         where=spot.place.source.where(spot.place.node.start),
                         hint="write that one, or take it out",
                     )
@@ -158,10 +158,10 @@ def _helm_values(spot: Spot) -> tuple[int, Path, str] | None:
     below = (*place.path, *map(str, place.missing))
     if len(place.inside) == 1:
         document, path = place.inside[0]
-        return (document, path[:-1], spell(below)) if path[-2:] == ("helm", "values") else None
+        return (document, path[:-1], path_text(below)) if path[-2:] == ("helm", "values") else None
     for depth in range(2, len(below)):
         if not place.inside and below[depth - 2 : depth] == ("helm", "valuesObject"):
-            return place.document, below[: depth - 1], spell(below[depth:])
+            return place.document, below[: depth - 1], path_text(below[depth:])
     return None
 
 

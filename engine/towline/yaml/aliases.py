@@ -18,16 +18,16 @@ from towline.yaml.marks import (
     Path,
     ScalarNode,
     SequenceNode,
-    aliases,
+    alias_targets,
     descendants,
-    is_merge,
+    is_merge_key,
 )
 
 REFUSE, ALL, OWN = "refuse", "all", "own"
 
 
 @dataclass(frozen=True, kw_only=True)
-class Sharing:
+class AliasPolicy:
     """What an edit does about aliases: refuses, changes the text that they stand for and so `all` of them, or writes the `own` value where one stands.
 
     `say` is told what a change reaches besides.
@@ -37,15 +37,15 @@ class Sharing:
     say: Callable[[str], None] = silent
 
 
-REFUSING = Sharing()
+REFUSE_ALIASES = AliasPolicy()
 
 
-def users(root: Node, changed: Node) -> tuple[tuple[Path, AliasNode], ...]:
+def dependent_aliases(root: Node, changed: Node) -> tuple[tuple[Path, AliasNode], ...]:
     """The aliases below `root`, with their paths, that would say something else if what stands at `changed` did; also by way of each other.
 
     A merge key whose mapping has the changed key itself does not.
     """
-    targets, own = aliases(root), _own(root)
+    targets, own = alias_targets(root), _own(root)
     # where, and the key by which a merge key brings it in
     places: set[tuple[int, str | None]] = {(changed.start.index, None)}
     reached = set[tuple[int, str | None]]()
@@ -76,7 +76,7 @@ def _own(root: Node) -> dict[int, frozenset[str]]:
     for node in descendants(root):
         pairs = node.pairs if isinstance(node, MappingNode) else ()
         for number, (key, value) in enumerate(pairs):
-            if is_merge(key):
+            if is_merge_key(key):
                 own = frozenset(
                     key.value for key, _ in pairs[number + 1 :] if isinstance(key, ScalarNode)
                 )
@@ -95,7 +95,11 @@ def _key(node: Node, place: int, merging: str | None) -> str | None:
         (key for key, value in pairs if isinstance(key, ScalarNode) and _holds(value, place)), None
     )
     return (
-        None if not isinstance(found, ScalarNode) else merging if is_merge(found) else found.value
+        None
+        if not isinstance(found, ScalarNode)
+        else merging
+        if is_merge_key(found)
+        else found.value
     )
 
 
@@ -106,7 +110,10 @@ def path_of(root: Node, wanted: Node) -> Path:
 
 def is_key(root: Node, place: Node) -> bool:
     """Whether what stands at `place`, or an alias of it, is a key of a mapping."""
-    indexes = {place.start.index, *(alias.start.index for _, alias in users(root, place))}
+    indexes = {
+        place.start.index,
+        *(alias.start.index for _, alias in dependent_aliases(root, place)),
+    }
     return any(
         key.start.index in indexes
         for node in descendants(root)
@@ -115,12 +122,12 @@ def is_key(root: Node, place: Node) -> bool:
     )
 
 
-def meant(node: Node | None, targets: abc.Mapping[int, Node]) -> Node | None:
+def resolve_alias(node: Node | None, targets: abc.Mapping[int, Node]) -> Node | None:
     """A node, or what it stands for where it is an alias. `targets` is what aliases stand for."""
     return targets[node.start.index] if isinstance(node, AliasNode) else node
 
 
-def merged(
+def merged_value(
     pairs: abc.Sequence[tuple[Node, Node]], key: str, targets: abc.Mapping[int, Node]
 ) -> Node | None:
     """What the first of the merge keys among `pairs` that has `key` brings in; None where none does.
@@ -133,16 +140,16 @@ def merged(
         for name, value in node.pairs
         if isinstance(name, ScalarNode) and name.value == key
     )
-    return meant(next(values, None), targets)
+    return resolve_alias(next(values, None), targets)
 
 
 def merged_mappings(
     pairs: abc.Sequence[tuple[Node, Node]], targets: abc.Mapping[int, Node]
 ) -> Iterator[MappingNode]:
     """The mappings that the merge keys among `pairs` bring in, also by way of each other; of two that have a key the first one counts."""
-    left, seen = [value for name, value in reversed(pairs) if is_merge(name)], set[int]()
+    left, seen = [value for name, value in reversed(pairs) if is_merge_key(name)], set[int]()
     while left:
-        found = meant(left.pop(), targets)
+        found = resolve_alias(left.pop(), targets)
         if found is None or found.start.index in seen:
             continue
         seen.add(found.start.index)
@@ -150,14 +157,14 @@ def merged_mappings(
             left += reversed(found.items)
         elif isinstance(found, MappingNode):
             yield found
-            left += [value for name, value in reversed(found.pairs) if is_merge(name)]
+            left += [value for name, value in reversed(found.pairs) if is_merge_key(name)]
 
 
 def anchors_lost(root: Node, removed: Node) -> bool:
     """Whether an alias elsewhere stands for something inside of `removed`."""
     return any(
         _holds(removed, target.start.index) and not _holds(removed, index)
-        for index, target in aliases(root).items()
+        for index, target in alias_targets(root).items()
     )
 
 

@@ -29,16 +29,16 @@ from towline.yaml.marks import (
     YamlFault,
     YamlLimit,
     YamlLimits,
-    aliases,
-    outline,
+    alias_targets,
     parse,
+    parse_events,
 )
 
 _LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 _LEADING = re.compile(r"^[ ?-]+", re.MULTILINE)
 
 
-def deeper(text: str, most: int) -> bool:
+def is_nested_deeper(text: str, most: int) -> bool:
     """Whether `text` has more than `most` levels, or is no YAML so that nobody knows; libyaml itself would end the process with it at some ten thousand."""
     if (
         text.count("[") + text.count("{") + 2 * max(map(len, _LEADING.findall(text)), default=0)
@@ -58,8 +58,10 @@ def deeper(text: str, most: int) -> bool:
     return False
 
 
-LARGE = 2 * 1024 * 1024
-LIMITS = YamlLimits(characters=64 * 1024 * 1024, nodes=2_000_000)  # of a file, and of a part of it
+LARGE_FILE = 2 * 1024 * 1024
+FILE_LIMITS = YamlLimits(
+    characters=64 * 1024 * 1024, nodes=2_000_000
+)  # of a file, and of a part of it
 
 _BEGIN = re.compile(r"(?m)^---(?=[ \t\r\n]|\Z)")
 _DIRECTIVE = re.compile("(?m)^%")
@@ -70,7 +72,7 @@ class YamlDocuments:
 
     def __init__(self, name: str, text: str) -> None:
         self._name, self._text, self.aliased = name, text, "*" in text
-        self.starts = _starts(text) if len(text) > LARGE else (0,)
+        self.starts = _starts(text) if len(text) > LARGE_FILE else (0,)
         self._lines = [1]
         for first, last in pairwise(self.starts):
             self._lines.append(self._lines[-1] + len(BREAK.findall(text, first, last)))
@@ -101,7 +103,11 @@ class YamlDocuments:
     def events(self, part: int) -> Iterable[Event]:
         """The outline of a part."""
         kept, _, events = self._kept
-        return events if kept == part and events else outline(self.piece(part), limits=LIMITS)
+        return (
+            events
+            if kept == part and events
+            else parse_events(self.piece(part), limits=FILE_LIMITS)
+        )
 
     def starts_in(self, text: str) -> tuple[int, ...]:
         """Where parts begin in what an edit makes of the text."""
@@ -123,31 +129,33 @@ class YamlDocuments:
         if kept == part:
             return documents
         self._kept, documents = (-1, (), ()), ()  # before the next takes memory
-        events: list[Event] | None = [] if len(self._text) <= LARGE else None
+        events: list[Event] | None = [] if len(self._text) <= LARGE_FILE else None
         with _told(self._name):
             documents = parse(
                 self.piece(part),
                 events,
                 begin=self._begin(part),
-                limits=LIMITS,
+                limits=FILE_LIMITS,
                 number=self.numbers[part],
             )
             for document in documents:
                 if document.root and self.aliased:
-                    aliases(document.root)
+                    alias_targets(document.root)
         self._kept = part, documents, tuple(events or ())
         return documents
 
     def _count(self, part: int) -> tuple[int, int]:
         """How many documents and events a part has; of several parts no tree is kept, so events must do."""
         if len(self.starts) == 1:
-            return len(self._read(part)), LIMITS.characters
+            return len(self._read(part)), FILE_LIMITS.characters
         if self.aliased and "*" in self.piece(part):
             self._read(part)
         with _told(self._name):
             kinds = [
                 event.kind
-                for event in outline(self.piece(part), begin=self._begin(part), limits=LIMITS)
+                for event in parse_events(
+                    self.piece(part), begin=self._begin(part), limits=FILE_LIMITS
+                )
             ]
         return kinds.count("DocumentStartEvent"), len(kinds)
 

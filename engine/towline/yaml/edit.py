@@ -20,17 +20,17 @@ from towline.errors import RenderError
 from towline.yaml.aliases import (
     ALL,
     OWN,
-    REFUSING,
-    Sharing,
+    REFUSE_ALIASES,
+    AliasPolicy,
     anchors_lost,
+    dependent_aliases,
     is_key,
-    meant,
-    merged,
     merged_mappings,
+    merged_value,
     path_of,
-    users,
+    resolve_alias,
 )
-from towline.yaml.embedded import text_of
+from towline.yaml.embedded import embedded_text
 from towline.yaml.marks import (
     AliasNode,
     MappingNode,
@@ -38,19 +38,26 @@ from towline.yaml.marks import (
     Path,
     ScalarNode,
     SequenceNode,
-    aliases,
-    is_merge,
+    alias_targets,
+    is_merge_key,
 )
-from towline.yaml.proof import Patch, inserted, proven, removed, replaced, rewritten
+from towline.yaml.proof import (
+    EventPatch,
+    entry_inserted,
+    is_proven,
+    node_replaced,
+    pair_removed,
+    text_rewritten,
+)
 from towline.yaml.scalar import (
     Splice,
     Value,
-    as_json,
     deletion,
     filling,
+    holds_text,
     insertion,
+    is_json_style,
     replacement,
-    says,
 )
 from towline.yaml.source import YamlSource
 
@@ -73,13 +80,15 @@ class ValueEdit:
     inside: tuple[tuple[int, Path], ...] = ()
 
 
-def edit(source: YamlSource, edits: abc.Sequence[ValueEdit], sharing: Sharing = REFUSING) -> bytes:
+def edit(
+    source: YamlSource, edits: abc.Sequence[ValueEdit], sharing: AliasPolicy = REFUSE_ALIASES
+) -> bytes:
     """Make `edits`, whose paths all speak of `source` as it is; the very same bytes where all holds already; raises RenderError."""
     return _edited(source, edits, sharing)[1].encode()
 
 
 def _edited(
-    source: YamlSource, edits: abc.Sequence[ValueEdit], sharing: Sharing
+    source: YamlSource, edits: abc.Sequence[ValueEdit], sharing: AliasPolicy
 ) -> tuple[list[Splice], str]:
     """The characters that change, in their order, and the text that this makes, proven."""
     # aliases may ask for one place several times
@@ -107,9 +116,9 @@ def _edited(
         pieces += [source.text[done : splice.start], splice.text]
         done = splice.end
     text = "".join([*pieces, source.text[done:]])
-    if splices and not proven(source, [patch for _, patch in work], text):
+    if splices and not is_proven(source, [patch for _, patch in work], text):
         paths = ", ".join(
-            spell((*(part for _, path in one.inside for part in path), *one.path))
+            path_text((*(part for _, path in one.inside for part in path), *one.path))
             for one in edits[:3]
         )
         folded = (
@@ -126,25 +135,27 @@ def _edited(
 
 
 def _inside(
-    source: YamlSource, one: ValueEdit, edits: abc.Sequence[ValueEdit], sharing: Sharing
-) -> list[tuple[Splice, Patch]]:
+    source: YamlSource, one: ValueEdit, edits: abc.Sequence[ValueEdit], sharing: AliasPolicy
+) -> list[tuple[Splice, EventPatch]]:
     """Edits of the YAML or JSON that the text at the place of `one` is, as changes of the file around; all of them say what the text says then."""
     root = _root(source, one)
     place = _find(source, one, root, sharing.policy)
-    text = text_of(source, place.node) if place.node is not None else None
+    text = embedded_text(source, place.node) if place.node is not None else None
     if text is None or not isinstance(place.node, ScalarNode):
         raise RenderError(
-            f"{spell(one.path)} holds no text that could be edited",
+            f"{path_text(one.path)} holds no text that could be edited",
             where=source.where(place.changed.start),
             hint="write it as a block scalar, with | behind the key",
         )
     splices, wanted = _edited(text.read(), edits, sharing)
     if splices:
         _tell(source, one, root, place, sharing)
-    return [(text.outward(splice), rewritten(place.node, wanted)) for splice in splices]
+    return [(text.outward(splice), text_rewritten(place.node, wanted)) for splice in splices]
 
 
-def _steps(source: YamlSource, one: ValueEdit, sharing: Sharing) -> list[tuple[Splice, Patch]]:
+def _steps(
+    source: YamlSource, one: ValueEdit, sharing: AliasPolicy
+) -> list[tuple[Splice, EventPatch]]:
     """Turn an edit into changed characters and what they are to say; nothing where it holds already."""
     root = _root(source, one)
     place = _find(source, one, root, sharing.policy)
@@ -165,21 +176,23 @@ def _root(source: YamlSource, one: ValueEdit) -> Node:
     return root
 
 
-def _tell(source: YamlSource, one: ValueEdit, root: Node, place: _Place, sharing: Sharing) -> None:
+def _tell(
+    source: YamlSource, one: ValueEdit, root: Node, place: _Place, sharing: AliasPolicy
+) -> None:
     """Say which other places a change reaches; raises RenderError where it may not."""
     shared = _shared(source, one, root, place, sharing) if source.documents.aliased else ()
     if shared:
         sharing.say(
-            f"{source.where(place.changed.start)}: {spell(path_of(root, place.changed))} is shared,"
+            f"{source.where(place.changed.start)}: {path_text(path_of(root, place.changed))} is shared,"
             f" and changes for {_listed(source, shared)}, too"
         )
 
 
-def _changes(source: YamlSource, one: ValueEdit, place: _Place) -> list[tuple[Splice, Patch]]:
+def _changes(source: YamlSource, one: ValueEdit, place: _Place) -> list[tuple[Splice, EventPatch]]:
     parent, number, node, last = place.parent, place.number, place.node, one.path[-1]
     if one.value is None:
         return (
-            [(deletion(source, parent, number), removed(*parent.pairs[number]))]
+            [(deletion(source, parent, number), pair_removed(*parent.pairs[number]))]
             if node is not None and isinstance(parent, MappingNode)
             else []
         )
@@ -188,7 +201,7 @@ def _changes(source: YamlSource, one: ValueEdit, place: _Place) -> list[tuple[Sp
         return [
             (
                 insertion(source, parent, number, key, one.value),
-                inserted(parent, number, key, one.value),
+                entry_inserted(parent, number, key, one.value),
             )
         ]
     if isinstance(one.value, str):
@@ -202,15 +215,17 @@ def _changes(source: YamlSource, one: ValueEdit, place: _Place) -> list[tuple[Sp
             for each, value in (*named, (node, one.value))
         ]
         return [
-            (splice, replaced(each, value)) for each, value, splice in texts if splice is not None
+            (splice, node_replaced(each, value))
+            for each, value, splice in texts
+            if splice is not None
         ]
     if not isinstance(parent, MappingNode):
         raise RenderError(
-            f"{spell(one.path)} holds something already",
+            f"{path_text(one.path)} holds something already",
             where=source.where(node.start),
             hint="append behind it",
         )
-    return [(filling(source, parent, number, one.value), replaced(node, one.value))]
+    return [(filling(source, parent, number, one.value), node_replaced(node, one.value))]
 
 
 def _replacement(source: YamlSource, parent: Node, node: Node, value: str) -> Splice | None:
@@ -220,9 +235,9 @@ def _replacement(source: YamlSource, parent: Node, node: Node, value: str) -> Sp
         and node.value.count("\n") == value.count("\n")
         and ("\n" in value or node.end.line > node.start.line)
     )
-    text = text_of(source, node) if several else None
+    text = embedded_text(source, node) if several else None
     if text is None or not isinstance(node, ScalarNode) or not text.text == node.value != value:
-        return replacement(source, node, value, quoted=as_json(source, parent))
+        return replacement(source, node, value, quoted=is_json_style(source, parent))
     first = len(commonprefix([node.value, value]))
     last = len(commonprefix([node.value[first:][::-1], value[first:][::-1]]))
     try:
@@ -230,7 +245,7 @@ def _replacement(source: YamlSource, parent: Node, node: Node, value: str) -> Sp
             Splice(start=first, end=len(node.value) - last, text=value[first : len(value) - last])
         )
     except RenderError:  # the style holds no such lines
-        return replacement(source, node, value, quoted=as_json(source, parent))
+        return replacement(source, node, value, quoted=is_json_style(source, parent))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -251,14 +266,14 @@ def _find(source: YamlSource, one: ValueEdit, root: Node, policy: str) -> _Place
     number, found = _child(source, parent, one.path[-1])
     if isinstance(one.path[-1], str):
         # two parsers must read it alike
-        own_value(source, parent, one.path[-1], source.targets(root))
+        value_without_merge(source, parent, one.path[-1], source.targets(root))
     assert isinstance(parent, MappingNode | SequenceNode)
     if isinstance(found, AliasNode) and one.value is not None:
-        target = aliases(root)[found.start.index]
+        target = alias_targets(root)[found.start.index]
         if (
             isinstance(target, ScalarNode)
             and isinstance(one.value, str)
-            and says(target, one.value)
+            and holds_text(target, one.value)
         ):
             found = target
         elif policy != OWN or not isinstance(target, ScalarNode):
@@ -268,7 +283,7 @@ def _find(source: YamlSource, one: ValueEdit, root: Node, policy: str) -> _Place
         number = keys.index(one.after) if one.after and one.after in keys else len(keys) - 1
         # in front of it, kubectl would not see it
         number = max(
-            [number, *(place for place, (key, _) in enumerate(parent.pairs) if is_merge(key))]
+            [number, *(place for place, (key, _) in enumerate(parent.pairs) if is_merge_key(key))]
         )
     return _Place(
         parent=parent,
@@ -279,7 +294,7 @@ def _find(source: YamlSource, one: ValueEdit, root: Node, policy: str) -> _Place
 
 
 def _shared(
-    source: YamlSource, one: ValueEdit, root: Node, place: _Place, sharing: Sharing
+    source: YamlSource, one: ValueEdit, root: Node, place: _Place, sharing: AliasPolicy
 ) -> abc.Sequence[tuple[Path, AliasNode]]:
     """The aliases that repeat a place; raises RenderError where they may not change, or would stand for nothing any more."""
     pair = (
@@ -292,21 +307,21 @@ def _shared(
         for node in (pair if one.value is None else pair[: bool(one.rename)])
     ):
         raise RenderError(
-            f"an alias elsewhere repeats what stands at {spell(one.path)}",
+            f"an alias elsewhere repeats what stands at {path_text(one.path)}",
             where=source.where(place.changed.start),
             hint="write it out there",
         )
-    found = users(root, place.changed)
+    found = dependent_aliases(root, place.changed)
     if found and is_key(root, place.changed):
         raise RenderError(
-            f"{spell(one.path)} is a key too, by an alias or its anchor",
+            f"{path_text(one.path)} is a key too, by an alias or its anchor",
             where=source.where(place.changed.start),
             hint="write the key out",
         )
     if found and (sharing.policy != ALL or one.rename):
         by = f"{'aliases' if found[1:] else 'an alias'} in {_listed(source, found)}"
         raise RenderError(
-            f"{spell(one.path)} is repeated by {by}, which would change too",
+            f"{path_text(one.path)} is repeated by {by}, which would change too",
             where=source.where(place.changed.start),
             hint=_hint(own=False),
         )
@@ -319,13 +334,13 @@ def _behind(
     """A node, or what the alias stands for that it is; raises RenderError where aliases are not to be followed."""
     if not isinstance(node, AliasNode):
         return node
-    target = aliases(root)[node.start.index]
+    target = alias_targets(root)[node.start.index]
     if policy == ALL:
         return target
-    others = [(path, alias) for path, alias in users(root, target) if alias is not node]
+    others = [(path, alias) for path, alias in dependent_aliases(root, target) if alias is not node]
     raise RenderError(
-        f"{spell(one.path)} stands behind the alias *{node.name} of what is in line"
-        f" {source.line(target.start)} ({spell(path_of(root, target))})"
+        f"{path_text(one.path)} stands behind the alias *{node.name} of what is in line"
+        f" {source.line(target.start)} ({path_text(path_of(root, target))})"
         + (f" and repeated in {_listed(source, others)}" if others else ""),
         where=source.where(node.start),
         hint=_hint(own=isinstance(target, ScalarNode)),
@@ -341,7 +356,7 @@ def _hint(*, own: bool) -> str:
 
 def _listed(source: YamlSource, found: abc.Sequence[tuple[Path, AliasNode]]) -> str:
     """Aliases for people: `line 4 (e) and line 6 (f.g)`."""
-    *first, last = [f"line {source.line(alias.start)} ({spell(path)})" for path, alias in found]
+    *first, last = [f"line {source.line(alias.start)} ({path_text(path)})" for path, alias in found]
     return f"{', '.join(first)} and {last}" if first else last
 
 
@@ -353,7 +368,7 @@ def _child(source: YamlSource, node: Node | None, part: str | int) -> tuple[int,
     if isinstance(node, SequenceNode) and isinstance(part, int) and 0 <= part <= len(node.items):
         return (part, node.items[part]) if part < len(node.items) else (part - 1, None)
     raise RenderError(
-        f"{spell((part,))} is not in {source.name}",
+        f"{path_text((part,))} is not in {source.name}",
         where=source.where(node.start) if node else source.name,
         hint="check the path",
     )
@@ -372,7 +387,7 @@ def _keys(source: YamlSource, node: MappingNode) -> dict[str, int]:
     return numbers
 
 
-def own_value(
+def value_without_merge(
     source: YamlSource, node: Node | None, key: str, targets: abc.Mapping[int, Node]
 ) -> Node | None:
     """The value of a mapping's own key, to decide on; `targets` is what aliases stand for.
@@ -383,7 +398,7 @@ def own_value(
     value: Node | None = None
     pairs = node.pairs if isinstance(node, MappingNode) else ()
     for number, (name, held) in enumerate(pairs):
-        called = meant(name, targets)
+        called = resolve_alias(name, targets)
         if not isinstance(called, ScalarNode) or called.value != key:
             continue
         if isinstance(name, AliasNode):
@@ -391,7 +406,7 @@ def own_value(
         if value is not None:
             raise _twice(source, called)
         value = held
-        if merged(pairs[number + 1 :], key, targets) is not None:
+        if merged_value(pairs[number + 1 :], key, targets) is not None:
             raise RenderError(
                 f"a merge key behind {key!r} has that key too",
                 where=source.where(name.start),
@@ -400,7 +415,7 @@ def own_value(
     return value
 
 
-def value_of(
+def value_with_merge(
     source: YamlSource, node: Node | None, key: str, targets: abc.Mapping[int, Node]
 ) -> Node | None:
     """What a mapping has at a key, itself or by a merge key, an alias followed; `targets` is what aliases stand for.
@@ -410,8 +425,8 @@ def value_of(
     mappings = (
         [node, *merged_mappings(node.pairs, targets)] if isinstance(node, MappingNode) else []
     )
-    values = (own_value(source, one, key, targets) for one in mappings)
-    return meant(next((value for value in values if value is not None), None), targets)
+    values = (value_without_merge(source, one, key, targets) for one in mappings)
+    return resolve_alias(next((value for value in values if value is not None), None), targets)
 
 
 def _alias_key(source: YamlSource, key: AliasNode) -> RenderError:
@@ -430,7 +445,7 @@ def _twice(source: YamlSource, key: ScalarNode) -> RenderError:
     )
 
 
-def spell(path: Path) -> str:
+def path_text(path: Path) -> str:
     """A path as people write it: `spec.containers[0].image`."""
     return "".join(
         f"[{part}]" if isinstance(part, int) else f".{part}" for part in path

@@ -19,8 +19,8 @@ from yaml.scanner import Scanner
 
 from towline.errors import RenderError
 from towline.yaml.marks import BREAK, Mark, Node, ScalarNode
-from towline.yaml.scalar import TEXT_TAGS, Splice, write
-from towline.yaml.source import YamlSource, parsed
+from towline.yaml.scalar import TEXT_TAGS, Splice, write_scalar
+from towline.yaml.source import YamlSource, parse_source
 
 _HEADER = re.compile(r"[|>][-+0-9]*(?:[ \t]+#[^\r\n]*)?[ \t]*")
 _ESCAPE = re.compile(r"\\(?:x[0-9A-Fa-f]{2}|u[0-9A-Fa-f]{4}|U[0-9A-Fa-f]{8}|.)")
@@ -38,7 +38,7 @@ class _Piece:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Text:
+class EmbeddedText:
     """The text of a scalar of `source`, with the place of each piece of it; `indent` stands before each line of a block scalar."""
 
     source: YamlSource
@@ -50,7 +50,7 @@ class Text:
 
     def read(self) -> YamlSource:
         """The text as a file of its own, whose places are those of the file around; raises RenderError."""
-        return replace(parsed(self.source.name, self.text), around=self.where)
+        return replace(parse_source(self.source.name, self.text), around=self.where)
 
     def where(self, mark: Mark) -> str:
         """`file:line:column` of a place of the text."""
@@ -64,7 +64,7 @@ class Text:
         """A change of the text as one of the file; raises RenderError where the scalar's style cannot hold it."""
         start, end, text = self._place(splice.start), self._place(splice.end), splice.text
         if self.node.style == '"':
-            return Splice(start=start, end=end, text=write(text, '"')[1:-1])
+            return Splice(start=start, end=end, text=write_scalar(text, '"')[1:-1])
         if self.node.style == "'":
             if not text.isprintable():
                 raise RenderError(
@@ -121,7 +121,7 @@ class Text:
         return piece.start + inside
 
 
-def text_of(source: YamlSource, node: Node) -> Text | None:
+def embedded_text(source: YamlSource, node: Node) -> EmbeddedText | None:
     """The text of a quoted or block scalar; None for every other node, and where its characters cannot be told."""
     if (
         not isinstance(node, ScalarNode)
@@ -151,7 +151,7 @@ def text_of(source: YamlSource, node: Node) -> Text | None:
     offsets = [0]
     for piece in pieces:
         offsets.append(offsets[-1] + len(piece.shown))
-    return Text(
+    return EmbeddedText(
         source=source,
         node=node,
         text="".join(piece.shown for piece in pieces),

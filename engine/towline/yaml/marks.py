@@ -21,7 +21,7 @@ from typing import Any, NamedTuple, Self
 import yaml
 
 from towline.literals import written
-from towline.yaml.plain_scalar import plain
+from towline.yaml.plain_scalar import resolve_plain
 
 MAX_CHARACTERS = 8 * 1024 * 1024
 MAX_NODES = 500_000
@@ -156,7 +156,7 @@ class DocumentNode:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Located:
+class LocatedData:
     """Plain Python data, and where each mapping entry (its key) and each list item stands, by its path from the root `()`.
 
     `unread`: where something stands behind the first document; None if nothing does.
@@ -203,7 +203,9 @@ def parse(
     return tuple(composer.documents())
 
 
-def outline(text: str, *, begin: Mark = START, limits: YamlLimits | None = None) -> Iterator[Event]:
+def parse_events(
+    text: str, *, begin: Mark = START, limits: YamlLimits | None = None
+) -> Iterator[Event]:
     """Every event of `text` without its position: two texts with the same outline say the same, in the same styles; raises YamlFault."""
     return (_event(event) for event in _Composer(text, begin=begin, limits=limits).stream)
 
@@ -217,7 +219,7 @@ def _event(event: Any) -> Event:
     )
 
 
-def load(text: str) -> Located:
+def load_located(text: str) -> LocatedData:
     """Read the first document of `text` as plain Python data in Piper's dialect; an empty one is None; raises YamlFault.
 
     Of what follows that, `unread` says where it begins. yes/no/on/off and dates stay text; keys are
@@ -228,7 +230,7 @@ def load(text: str) -> Located:
     found = (
         _Constructor(first.root).located()
         if first and first.root is not None
-        else Located(value=None, marks={})
+        else LocatedData(value=None, marks={})
     )
     return replace(found, unread=_unread(documents))
 
@@ -401,7 +403,7 @@ def descendants(root: Node) -> Iterator[Node]:
         yield from descendants(child)
 
 
-def aliases(root: Node) -> dict[int, Node]:
+def alias_targets(root: Node) -> dict[int, Node]:
     """For every alias below `root`, by the index it starts at, the node it stands for: the nearest before it; raises YamlFault where there is none."""
     anchored: dict[str, Node] = {}
     targets: dict[int, Node] = {}
@@ -417,7 +419,7 @@ def aliases(root: Node) -> dict[int, Node]:
     return targets
 
 
-def is_merge(key: Node) -> bool:
+def is_merge_key(key: Node) -> bool:
     """Whether `key` is the merge key `<<`: plain, or tagged so."""
     return isinstance(key, ScalarNode) and (
         key.tag == f"{_STANDARD}merge" or (key.value == "<<" and not key.style and key.tag is None)
@@ -429,12 +431,12 @@ class _Constructor:
 
     def __init__(self, root: Node) -> None:
         self.root = root
-        self.targets = aliases(root)
+        self.targets = alias_targets(root)
         self.left = sum(1 for _ in descendants(root)) + MAX_EXPANDED
         self.marks: dict[Path, Mark] = {(): root.start}
 
-    def located(self) -> Located:
-        return Located(value=self.build(self.root, (), 1), marks=self.marks)
+    def located(self) -> LocatedData:
+        return LocatedData(value=self.build(self.root, (), 1), marks=self.marks)
 
     def spend(self, node: Node, depth: int) -> None:
         """Count one visit; an alias inside its own anchor ends here too."""
@@ -473,8 +475,8 @@ class _Constructor:
                     f"key {name!r} stands twice in one mapping", key.start.line, key.start.column
                 )
             own[name] = key, value
-        added = [self.merged(value, depth + 1) for key, value in own.values() if is_merge(key)]
-        own = {name: pair for name, pair in own.items() if not is_merge(pair[0])}
+        added = [self.merged(value, depth + 1) for key, value in own.values() if is_merge_key(key)]
+        own = {name: pair for name, pair in own.items() if not is_merge_key(pair[0])}
         for entries in added:
             own = {**own, **{name: pair for name, pair in entries.items() if name not in own}}
         return own
@@ -509,13 +511,13 @@ _TYPES: dict[str, type] = {"null": type(None), "bool": bool, "int": int, "float"
 def _value(node: ScalarNode) -> object:
     """Resolve a scalar by its tag, else by its text; an unknown tag makes it text, a timestamp stays as written."""
     if node.tag is None:
-        return node.value if node.style else plain(node.value)
+        return node.value if node.style else resolve_plain(node.value)
     kind = node.tag.removeprefix(_STANDARD)
     if kind == "binary":
         return _binary(node)
     if kind not in _TYPES:
         return node.value
-    value = plain(node.value)
+    value = resolve_plain(node.value)
     if kind == "float" and isinstance(value, int) and not isinstance(value, bool):
         value = written(float(value), node.value)
     if not isinstance(value, _TYPES[kind]) or (kind == "int" and isinstance(value, bool)):

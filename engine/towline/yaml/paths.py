@@ -16,9 +16,9 @@ from dataclasses import dataclass
 
 from towline.errors import ConfigError, RenderError
 from towline.suggest import CUTOFF_KEY, close, swapped
-from towline.yaml.aliases import meant
-from towline.yaml.edit import ValueEdit, own_value, spell
-from towline.yaml.embedded import text_of
+from towline.yaml.aliases import resolve_alias
+from towline.yaml.edit import ValueEdit, path_text, value_without_merge
+from towline.yaml.embedded import embedded_text
 from towline.yaml.marks import (
     AliasNode,
     MappingNode,
@@ -26,7 +26,7 @@ from towline.yaml.marks import (
     Path,
     ScalarNode,
     SequenceNode,
-    is_merge,
+    is_merge_key,
 )
 from towline.yaml.scalar import Value
 from towline.yaml.source import YamlSource
@@ -44,7 +44,7 @@ class Selector:
     text: str
 
 
-Step = str | int | Selector
+PathStep = str | int | Selector
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,7 +59,7 @@ class PathMatch:
     document: int
     path: Path
     node: Node
-    missing: tuple[Step, ...]
+    missing: tuple[PathStep, ...]
     inside: tuple[tuple[int, Path], ...] = ()
 
     def edit(self, value: Value | None, *below: str, after: str = "") -> ValueEdit:
@@ -73,9 +73,9 @@ class PathMatch:
         )
 
 
-def parse_dotted(text: str) -> tuple[Step, ...]:
+def parse_dotted(text: str) -> tuple[PathStep, ...]:
     """A dotted path to its parts; raises ConfigError."""
-    steps: list[Step] = []
+    steps: list[PathStep] = []
     done = 0
     for found in _PART.finditer(text):
         if found.start() != done or (found["name"] and found["dot"] is None):
@@ -100,8 +100,8 @@ def parse_dotted(text: str) -> tuple[Step, ...]:
     return tuple(steps)
 
 
-def find(
-    source: YamlSource, steps: tuple[Step, ...], *, follow: bool = False, optional: bool = False
+def find_matches(
+    source: YamlSource, steps: tuple[PathStep, ...], *, follow: bool = False, optional: bool = False
 ) -> list[PathMatch]:
     """Every document's place that `steps` lead to whole, with `follow` by way of aliases; else the one that they lead farthest in.
 
@@ -147,7 +147,7 @@ class _Walk:
     inside: tuple[tuple[int, Path], ...]
     through: bool
 
-    def follow(self, node: Node, path: Path, steps: tuple[Step, ...]) -> list[PathMatch]:
+    def follow(self, node: Node, path: Path, steps: tuple[PathStep, ...]) -> list[PathMatch]:
         """As far as it goes; of a nested and a literal dotted key the one that goes farther, the nested one where both do.
 
         Several places only in documents of one text.
@@ -174,7 +174,7 @@ class _Walk:
             key=lambda way: len(way[0].missing),
         )
 
-    def _place(self, node: Node, path: Path, missing: tuple[Step, ...]) -> PathMatch:
+    def _place(self, node: Node, path: Path, missing: tuple[PathStep, ...]) -> PathMatch:
         return PathMatch(
             source=self.source,
             document=self.document,
@@ -184,9 +184,11 @@ class _Walk:
             inside=self.inside,
         )
 
-    def _text_of(self, node: Node, path: Path, steps: tuple[Step, ...]) -> list[list[PathMatch]]:
+    def _text_of(
+        self, node: Node, path: Path, steps: tuple[PathStep, ...]
+    ) -> list[list[PathMatch]]:
         """Into a text that is YAML or JSON: a single line of prose may look like it, so there at least one step must be found."""
-        text = text_of(self.source, node)
+        text = embedded_text(self.source, node)
         if text is None:
             return []
         try:
@@ -220,17 +222,17 @@ class _Walk:
             else []
         )
 
-    def _keys(self, node: Node, path: Path, steps: tuple[Step, ...]) -> list[list[PathMatch]]:
+    def _keys(self, node: Node, path: Path, steps: tuple[PathStep, ...]) -> list[list[PathMatch]]:
         found: list[list[PathMatch]] = []
         for length in range(1, len(steps) + 1 if isinstance(node, MappingNode) else 0):
             if not isinstance(steps[length - 1], str):
                 break
             key = ".".join(map(str, steps[:length]))
-            value = own_value(self.source, node, key, self.targets)
+            value = value_without_merge(self.source, node, key, self.targets)
             found += [self.follow(value, (*path, key), steps[length:])] if value is not None else []
         return found
 
-    def _items(self, node: Node, path: Path, steps: tuple[Step, ...]) -> list[list[PathMatch]]:
+    def _items(self, node: Node, path: Path, steps: tuple[PathStep, ...]) -> list[list[PathMatch]]:
         items, first = (node.items if isinstance(node, SequenceNode) else ()), steps[0]
         if isinstance(first, Selector):
             chosen = [
@@ -251,8 +253,9 @@ class _Walk:
 
     def _text(self, item: Node, key: str) -> str | None:
         """A text of an item, which is recognised by it behind an alias too, whether that may be changed or not."""
-        value = meant(
-            own_value(self.source, meant(item, self.targets), key, self.targets), self.targets
+        value = resolve_alias(
+            value_without_merge(self.source, resolve_alias(item, self.targets), key, self.targets),
+            self.targets,
         )
         return value.value if isinstance(value, ScalarNode) else None
 
@@ -275,7 +278,7 @@ def check_missing(place: PathMatch, wanted: str) -> tuple[str, ...]:
             hint="add it first, then its value can be set",
         )
     if isinstance(place.node, ScalarNode) and place.node.value not in ("", "~", "null"):
-        through = spell(place.path) if place.path else "the top of the file"
+        through = path_text(place.path) if place.path else "the top of the file"
         raise ConfigError(
             f"{wanted} leads through {through}, which holds a text{_unread(source, place.node)}",
             where=where,
@@ -290,7 +293,7 @@ def check_missing(place: PathMatch, wanted: str) -> tuple[str, ...]:
     if (
         len(place.missing) > 1
         and isinstance(place.node, MappingNode)
-        and any(is_merge(key) for key, _ in place.node.pairs)
+        and any(is_merge_key(key) for key, _ in place.node.pairs)
     ):
         raise RenderError(
             f"{first!r} may come from a merge key, which a key of its own would hide",
@@ -302,7 +305,7 @@ def check_missing(place: PathMatch, wanted: str) -> tuple[str, ...]:
 
 def _unread(source: YamlSource, node: ScalarNode) -> str:
     """Why a text of several lines is not read as YAML, empty if it is."""
-    text = text_of(source, node)
+    text = embedded_text(source, node)
     try:
         if text and "\n" in text.text:
             text.read()
@@ -311,7 +314,7 @@ def _unread(source: YamlSource, node: ScalarNode) -> str:
     return ""
 
 
-def _spelled(steps: tuple[Step, ...]) -> str:
+def _spelled(steps: tuple[PathStep, ...]) -> str:
     parts = [
         (
             f"[{step.key}={step.text}]"

@@ -13,8 +13,8 @@ from typing import Any
 import yaml
 
 from towline.errors import RenderError
-from towline.yaml.documents import deeper
-from towline.yaml.source import masked
+from towline.yaml.documents import is_nested_deeper
+from towline.yaml.source import mask_templates
 
 _DEEP = 900  # levels; Python itself knows a thousand
 _MOST = 1_000_000  # entries of a map, those that merge keys bring into it one by one
@@ -51,18 +51,18 @@ _Loader.yaml_constructors = {
 
 
 @lru_cache(maxsize=2)
-def load(data: bytes) -> list[Any] | None:
+def load_documents(data: bytes) -> list[Any] | None:
     """The documents of a file, to read only: one after the other ask of the same; None where they cannot be read, as those of a chart's template."""
     return _documents(data)
 
 
-def mapping(data: bytes) -> dict[str, Any]:
+def first_mapping(data: bytes) -> dict[str, Any]:
     """The first document of a file, to read only; empty where it cannot be read, or is no map."""
-    documents = load(data) or [None]
+    documents = load_documents(data) or [None]
     return documents[0] if isinstance(documents[0], dict) else {}
 
 
-def at(values: Any, *path: object) -> Any:
+def value_at(values: Any, *path: object) -> Any:
     """What maps have at a path of keys; None where nothing is."""
     for key in path:
         values = values.get(key) if isinstance(values, Mapping) else None
@@ -71,19 +71,19 @@ def at(values: Any, *path: object) -> Any:
 
 def text_at(values: Any, *path: object) -> str:
     """The text at a path; empty where none is."""
-    found = at(values, *path)
+    found = value_at(values, *path)
     return found if isinstance(found, str) else ""
 
 
 def map_at(values: Any, *path: object) -> Mapping[str, Any]:
     """The map at a path; empty where none is."""
-    found = at(values, *path)
+    found = value_at(values, *path)
     return found if isinstance(found, Mapping) else {}
 
 
 def list_at(values: Any, *path: object) -> list[Any]:
     """The list at a path; empty where none is."""
-    found = at(values, *path)
+    found = value_at(values, *path)
     return found if isinstance(found, list) else []
 
 
@@ -100,13 +100,13 @@ def texts_at(values: Any, *path: object) -> dict[str, str]:
 def load_template(data: bytes) -> list[Any] | None:
     """As `load`, of a chart's template with words in place of `{{ }}`."""
     try:
-        return _documents(masked("", data.decode()))
+        return _documents(mask_templates("", data.decode()))
     except (ValueError, RenderError):
         return None
 
 
 def _documents(text: bytes | str) -> list[Any] | None:
-    if deeper(text if isinstance(text, str) else text.decode("utf-8", "replace"), _DEEP):
+    if is_nested_deeper(text if isinstance(text, str) else text.decode("utf-8", "replace"), _DEEP):
         return None
     repeats = ("*" if isinstance(text, str) else b"*") in text  # type: ignore[operator]
     try:

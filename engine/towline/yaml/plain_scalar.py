@@ -11,7 +11,7 @@ import re
 from towline.literals import dated, written
 
 
-def plain(text: str) -> object:
+def resolve_plain(text: str) -> object:
     """Resolve what the plain (unquoted) scalar `text` means: None, bool, int, float or the text itself (go-yaml 3, `resolve`).
 
     A number or date knows how it is written (written.py).

@@ -18,8 +18,8 @@ from itertools import islice, pairwise
 from typing import Any
 
 from towline.errors import RenderError
-from towline.yaml.documents import LIMITS
-from towline.yaml.embedded import text_of
+from towline.yaml.documents import FILE_LIMITS
+from towline.yaml.embedded import embedded_text
 from towline.yaml.marks import (
     Event,
     MappingNode,
@@ -29,18 +29,18 @@ from towline.yaml.marks import (
     YamlFault,
     children,
     descendants,
-    outline,
     parse,
+    parse_events,
 )
 from towline.yaml.marks import SequenceNode as Items
-from towline.yaml.scalar import Value, typed
-from towline.yaml.source import YamlSource, is_json, masked
+from towline.yaml.scalar import Value, is_typed
+from towline.yaml.source import YamlSource, is_json, mask_templates
 
 _MANY = 10_000
 
 
 @dataclass(frozen=True, kw_only=True)
-class Patch:
+class EventPatch:
     """The events from number `first` to before `last` become `events`, in which a scalar's style stands for how it is read: as `text` or `typed`.
 
     With `text`, a scalar keeps its style, and has the characters `text` in the file, templates
@@ -53,20 +53,20 @@ class Patch:
     text: str | None = None
 
 
-def replaced(node: Node, value: Value) -> Patch:
+def node_replaced(node: Node, value: Value) -> EventPatch:
     """A node that becomes `value`; a text keeps anchor and tag of the one before."""
     if isinstance(node, ScalarNode) and isinstance(value, str):
-        return Patch(
+        return EventPatch(
             first=node.number,
             last=node.number + 1,
             events=(Event("scalar", value, "text", node.anchor, node.tag),),
         )
-    return Patch(first=node.number, last=_behind(node), events=_events(value))
+    return EventPatch(first=node.number, last=_behind(node), events=_events(value))
 
 
-def rewritten(node: ScalarNode, text: str) -> Patch:
+def text_rewritten(node: ScalarNode, text: str) -> EventPatch:
     """A scalar whose YAML or JSON was edited where it stands."""
-    return Patch(
+    return EventPatch(
         first=node.number,
         last=node.number + 1,
         events=(Event("scalar", "", node.style, node.anchor, node.tag),),
@@ -74,24 +74,26 @@ def rewritten(node: ScalarNode, text: str) -> Patch:
     )
 
 
-def removed(key: Node, value: Node) -> Patch:
+def pair_removed(key: Node, value: Node) -> EventPatch:
     """A pair that is no more."""
-    return Patch(first=key.number, last=_behind(value))
+    return EventPatch(first=key.number, last=_behind(value))
 
 
-def inserted(parent: MappingNode | Items, number: int, key: str, value: Value) -> Patch:
+def entry_inserted(parent: MappingNode | Items, number: int, key: str, value: Value) -> EventPatch:
     """A new pair, or an item where there is no key, behind pair or item `number` (-1: there is none yet)."""
     below = (
         [value for _, value in parent.pairs] if isinstance(parent, MappingNode) else parent.items
     )
     place = parent.number + 1 if number < 0 else _behind(below[number])
-    return Patch(first=place, last=place, events=(*(_events(key) if key else ()), *_events(value)))
+    return EventPatch(
+        first=place, last=place, events=(*(_events(key) if key else ()), *_events(value))
+    )
 
 
-def proven(source: YamlSource, patches: Sequence[Patch], text: str) -> bool:
+def is_proven(source: YamlSource, patches: Sequence[EventPatch], text: str) -> bool:
     """Whether `text` says what `source` says with the patches made, and nothing else; of JSON, to a parser of JSON too."""
     try:
-        after = _After(text, masked(source.name, text))
+        after = _After(text, mask_templates(source.name, text))
         return _proven(source, patches, after)
     except (YamlFault, RenderError):
         return False
@@ -105,7 +107,7 @@ class _After:
     masked: str
 
 
-def _proven(source: YamlSource, patches: Sequence[Patch], after: _After) -> bool:
+def _proven(source: YamlSource, patches: Sequence[EventPatch], after: _After) -> bool:
     """A part that no patch changes is the same characters."""
     before, starts = source.documents, source.documents.starts_in(after.masked)
     if len(starts) != len(before.starts):
@@ -129,7 +131,7 @@ class _Part:
     """The events of a part, the patches that speak of them, and where it is afterwards."""
 
     events: Iterable[Event]
-    patches: Sequence[Patch]
+    patches: Sequence[EventPatch]
     start: int
     end: int
 
@@ -139,7 +141,7 @@ def _told(source: YamlSource, part: _Part, after: _After) -> bool:
     piece = after.masked[part.start : part.end]
     if source.strict and not (is_json(piece) and _read_alike(piece)):
         return False
-    before, behind = iter(part.events), outline(piece, limits=LIMITS)
+    before, behind = iter(part.events), parse_events(piece, limits=FILE_LIMITS)
     done = there = 0
     for patch in dict.fromkeys(sorted(part.patches, key=lambda patch: (patch.first, patch.last))):
         if not _alike(before, behind, patch.first - done):
@@ -155,7 +157,7 @@ def _told(source: YamlSource, part: _Part, after: _After) -> bool:
             return False
         deque(islice(before, patch.last - patch.first), maxlen=0)
         done, there = patch.last, there + len(patch.events)
-    return _alike(before, behind, LIMITS.characters)
+    return _alike(before, behind, FILE_LIMITS.characters)
 
 
 def _alike(first: Iterator[Event], second: Iterator[Event], count: int) -> bool:
@@ -175,11 +177,11 @@ def _read_alike(text: str) -> bool:
     )
     inner = (
         event
-        for event in outline(text, limits=LIMITS)
+        for event in parse_events(text, limits=FILE_LIMITS)
         if not event.kind.startswith(("Stream", "Document"))
     )
     told = (Event(one.kind, one.value, "text" if one.style == '"' else "") for one in inner)
-    return _alike(_events_of_json(root), told, LIMITS.characters)
+    return _alike(_events_of_json(root), told, FILE_LIMITS.characters)
 
 
 class _Word(str):
@@ -214,11 +216,13 @@ def _events_of_json(value: Any) -> Iterator[Event]:
 def _holds(source: YamlSource, part: _Part, number: int, text: str, *, after: _After) -> bool:
     """Whether the characters of the scalar that is event `number` of a part are the wanted ones, templates included."""
     documents = parse(
-        after.masked[part.start : part.end], begin=Mark(part.start, 1, 1), limits=LIMITS
+        after.masked[part.start : part.end], begin=Mark(part.start, 1, 1), limits=FILE_LIMITS
     )
     nodes = (node for document in documents if document.root for node in descendants(document.root))
     node = next((node for node in nodes if node.number == number), None)
-    found = text_of(replace(source, text=after.text, masked=after.masked), node) if node else None
+    found = (
+        embedded_text(replace(source, text=after.text, masked=after.masked), node) if node else None
+    )
     return found is not None and found.text == text
 
 
@@ -227,7 +231,7 @@ def _meant(event: Event) -> Event:
     if event.kind != "scalar":
         return event._replace(style="")
     return event._replace(
-        style="typed" if not event.style and not event.tag and typed(event.value) else "text"
+        style="typed" if not event.style and not event.tag and is_typed(event.value) else "text"
     )
 
 

@@ -29,7 +29,7 @@ from towline.yaml.marks import (
     SequenceNode,
     descendants,
 )
-from towline.yaml.plain_scalar import plain
+from towline.yaml.plain_scalar import resolve_plain
 from towline.yaml.source import YamlSource
 
 _PLAIN = re.compile(
@@ -47,28 +47,30 @@ _ESCAPED = re.compile("[\x7f-\xa0\u2028\u2029\ud800-\udfff\ufeff\ufffe\uffff]")
 _BLOCK = re.compile(r"([|>])[-+0-9]*([ \t]+#[^\r\n]*)?[ \t]*")
 
 
-def typed(text: str) -> bool:
+def is_typed(text: str) -> bool:
     """Whether a parser of YAML 1.1 or 1.2 reads the plain scalar `text` as something else than text: 1.20, 1e3, 0123, 12:30:45, on, null.
 
     7e12345, too large for go-yaml, is a number for others.
     """
     old = yaml.SafeLoader.yaml_implicit_resolvers.get(text[:1], [])
     return (
-        not isinstance(plain(text), str)
+        not isinstance(resolve_plain(text), str)
         or text in _LETTERS
         or _OTHERS.fullmatch(text) is not None
         or any(pattern.match(text) for _, pattern in old)
     )
 
 
-def said(node: ScalarNode) -> str:
+def scalar_text(node: ScalarNode) -> str:
     """The text of a scalar; empty where it is null."""
-    return "" if not node.style and not node.tag and plain(node.value) is None else node.value
+    return (
+        "" if not node.style and not node.tag and resolve_plain(node.value) is None else node.value
+    )
 
 
-def write(value: str, style: str = "") -> str:
+def write_scalar(value: str, style: str = "") -> str:
     """Write `value` as a scalar on one line in the quoting `style` ('' is plain), in double quotes where that style cannot hold it."""
-    if style == "" and _PLAIN.fullmatch(value) and not typed(value):
+    if style == "" and _PLAIN.fullmatch(value) and not is_typed(value):
         return value
     if style == "'" and value.isprintable():
         return "'" + value.replace("'", "''") + "'"
@@ -77,17 +79,17 @@ def write(value: str, style: str = "") -> str:
     )
 
 
-def rewrite(value: str, old: ScalarNode, source: str) -> str:
+def rewrite_scalar(value: str, old: ScalarNode, source: str) -> str:
     """Write `value` in the style of `old`, whose own text is `source`: what follows the last line of a block scalar stays."""
     header = _BLOCK.match(source)
     if old.style not in ("|", ">") or not header:
-        return write(value, old.style)
+        return write_scalar(value, old.style)
     content = source[header.end() :].rstrip()
     rest = source[header.end() + len(content) :]
     tail = rest[len(rest) - len(rest.lstrip(" \t")) :]
     comment = header.group(2) or ""
     if not content or value != value.strip() or not value.isprintable() or not value:
-        return write(value) + comment + tail
+        return write_scalar(value) + comment + tail
     newline = BREAK.match(source, header.end())
     return f"{header.group(1)}-{comment}{newline.group() if newline else ''}{_indent(content)}{value}{tail}"
 
@@ -107,7 +109,7 @@ _STEP = re.compile(r"[\[{](?:\r\n|[\r\n])([ \t]+)")
 
 
 @dataclass(frozen=True, kw_only=True)
-class Layout:
+class FlowLayout:
     """How entries are written: whether as JSON, what stands between them and between key and value.
 
     Entries in lines of their own begin with `line`, and those below them with as much and `step`.
@@ -122,7 +124,7 @@ class Layout:
     def text(self, value: Value) -> str:
         """A text, or a collection with its brackets, that stands in a line of this layout."""
         if isinstance(value, str):
-            return write(value, '"' if self.json else "")
+            return write_scalar(value, '"' if self.json else "")
         below = replace(self, line=self.line + self.step) if self.line else self
         if isinstance(value, abc.Mapping):
             return self._closed("{", [below.pair(key, inner) for key, inner in value.items()], "}")
@@ -130,7 +132,7 @@ class Layout:
 
     def pair(self, key: str, value: Value) -> str:
         """A key with its value."""
-        return write(key, '"' if self.json else "") + self.colon + self.text(value)
+        return write_scalar(key, '"' if self.json else "") + self.colon + self.text(value)
 
     def _closed(self, opening: str, entries: list[str], closing: str) -> str:
         if not self.line:
@@ -143,7 +145,7 @@ class Layout:
         )
 
 
-def layout(source: YamlSource, parent: MappingNode | SequenceNode) -> Layout:
+def flow_layout(source: YamlSource, parent: MappingNode | SequenceNode) -> FlowLayout:
     """The layout of the entries of a collection."""
     pairs = (
         parent.pairs if isinstance(parent, MappingNode) else [(item, item) for item in parent.items]
@@ -156,21 +158,21 @@ def layout(source: YamlSource, parent: MappingNode | SequenceNode) -> Layout:
     gaps = [source.text[end:start] for end, start in zip(places[::2], places[1::2], strict=False)][
         -2:
     ]
-    json = as_json(source, parent)
+    json = is_json_style(source, parent)
     colon = _colon(source, parent, json=json)
     found = _LINE.fullmatch(gaps[-1]) if gaps else None
     if found and parent.flow:
         step = _STEP.search(source.text)
-        return Layout(
+        return FlowLayout(
             json=json, colon=colon, line=found.group(1), step=step.group(1) if step else "  "
         )
     comma = (
         gaps[-1] if len(gaps) > 1 and _COMMA.fullmatch(gaps[-1]) else "," if colon == ":" else ", "
     )
-    return Layout(json=json, comma=comma, colon=colon)
+    return FlowLayout(json=json, comma=comma, colon=colon)
 
 
-def as_json(source: YamlSource, parent: Node) -> bool:
+def is_json_style(source: YamlSource, parent: Node) -> bool:
     """Whether what stands in a collection is written as JSON: in a file that is JSON or called so, and beside keys that all are as JSON has them."""
     if source.strict or not isinstance(parent, MappingNode | SequenceNode) or not parent.flow:
         return source.strict
@@ -210,7 +212,7 @@ def replacement(
     With `quoted` it stands in double quotes if it did in none.
     """
     if isinstance(node, AliasNode):
-        return Splice(start=node.start.index, end=node.end.index, text=write(value))
+        return Splice(start=node.start.index, end=node.end.index, text=write_scalar(value))
     if not isinstance(node, ScalarNode) or node.tag not in TEXT_TAGS:
         raise RenderError(
             "what is to be changed is no text",
@@ -231,20 +233,20 @@ def replacement(
             where=source.where(node.start),
             hint="change the value that it takes",
         )
-    if says(node, value) and (node.style or not quoted):
+    if holds_text(node, value) and (node.style or not quoted):
         return None
     text = (
-        write(value, '"')
+        write_scalar(value, '"')
         if quoted and not node.style
-        else rewrite(value, node, source.written(node))
+        else rewrite_scalar(value, node, source.written(node))
     )
     glued = start == end and source.text[start - 1 : start] not in (" ", "\t", "\n", "\r", "")
     return Splice(start=start, end=end, text=" " + text if glued else text)
 
 
-def says(node: ScalarNode, value: str) -> bool:
+def holds_text(node: ScalarNode, value: str) -> bool:
     """Whether a scalar is the text `value` already, to every parser."""
-    return node.value == value and bool(node.style or node.tag or not typed(value))
+    return node.value == value and bool(node.style or node.tag or not is_typed(value))
 
 
 def filling(source: YamlSource, parent: MappingNode, number: int, value: Value) -> Splice:
@@ -263,7 +265,7 @@ def filling(source: YamlSource, parent: MappingNode, number: int, value: Value) 
         or node.style
         or node.tag
         or node.anchor
-        or plain(node.value) is not None
+        or resolve_plain(node.value) is not None
     ):
         kind = "map" if isinstance(value, abc.Mapping) else "list"
         raise RenderError(
@@ -280,9 +282,9 @@ def filling(source: YamlSource, parent: MappingNode, number: int, value: Value) 
     return _below(source, node.end.index, _block(value, key.start.column - 1, _offset(source)))
 
 
-def _laid(source: YamlSource, parent: MappingNode) -> Layout:
+def _laid(source: YamlSource, parent: MappingNode) -> FlowLayout:
     """The layout of what is written beside a key of `parent`: that of JSON, else on one line."""
-    return layout(source, parent) if parent.flow else Layout()
+    return flow_layout(source, parent) if parent.flow else FlowLayout()
 
 
 def insertion(
@@ -295,7 +297,7 @@ def insertion(
         else [item.end.index for item in parent.items]
     )
     if parent.flow:
-        place, style = ends[number] if ends else parent.end.index - 1, layout(source, parent)
+        place, style = ends[number] if ends else parent.end.index - 1, flow_layout(source, parent)
         commented = "#" in source.text[place : source.line_end(place)]  # it stays in its line
         before = (
             "" if not ends else f",{style.line}" if style.line and not commented else style.comma
@@ -318,9 +320,9 @@ def insertion(
             ),
         )
     indent = parent.pairs[0][0].start.column - 1
-    head = " " * indent + write(key) + ":"
+    head = " " * indent + write_scalar(key) + ":"
     lines = (
-        [f"{head} {write(value)}"]
+        [f"{head} {write_scalar(value)}"]
         if isinstance(value, str)
         else [head, *_block(value, indent, _offset(source))]
     )
@@ -403,13 +405,13 @@ def _below(source: YamlSource, index: int, lines: abc.Sequence[str]) -> Splice:
 def _block(value: Value, indent: int, offset: int, gap: int = 1) -> list[str]:
     """Entries as lines of a block list, `offset` deeper than `indent`, with `gap` blanks behind each dash; one entry alone as lines of a mapping."""
     if isinstance(value, str):
-        return [f"{' ' * (indent + offset)}-{' ' * gap}{write(value)}"]
+        return [f"{' ' * (indent + offset)}-{' ' * gap}{write_scalar(value)}"]
     lines: list[str] = []
     if isinstance(value, abc.Mapping):
         for key, inner in value.items():
-            head = f"{' ' * (indent + 2)}{write(key)}:"
+            head = f"{' ' * (indent + 2)}{write_scalar(key)}:"
             lines += (
-                [f"{head} {write(inner)}"]
+                [f"{head} {write_scalar(inner)}"]
                 if isinstance(inner, str)
                 else [head, *_block(inner, indent + 2, offset)]
             )
@@ -418,7 +420,8 @@ def _block(value: Value, indent: int, offset: int, gap: int = 1) -> list[str]:
         dash = " " * (indent + offset) + "-" + " " * gap
         for number, (key, text) in enumerate(entry.items()):
             lines.append(
-                (" " * len(dash) if number else dash) + f"{write(key)}: {Layout().text(text)}"
+                (" " * len(dash) if number else dash)
+                + f"{write_scalar(key)}: {FlowLayout().text(text)}"
             )
     return lines
 

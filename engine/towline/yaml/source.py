@@ -13,8 +13,8 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 from towline.errors import RenderError
-from towline.yaml.documents import LIMITS, YamlDocuments
-from towline.yaml.marks import BREAK, Mark, Node, ScalarNode, aliases
+from towline.yaml.documents import FILE_LIMITS, YamlDocuments
+from towline.yaml.marks import BREAK, Mark, Node, ScalarNode, alias_targets
 
 # Atomic, as everything here: read once forwards. A backslash outside of a text is that of a YAML
 # string around the template: "{{ f \"x\" }}".
@@ -86,7 +86,7 @@ class YamlSource:
 
     def targets(self, root: Node | None) -> Mapping[int, Node]:
         """What the aliases below a root stand for, by where they begin; a file without any is not walked through."""
-        return aliases(root) if root is not None and self.documents.aliased else {}
+        return alias_targets(root) if root is not None and self.documents.aliased else {}
 
     def templated(self, start: int, end: int) -> bool:
         """Whether a template stands between two places."""
@@ -98,7 +98,7 @@ class YamlSource:
         return found.start() if found else len(self.text)
 
 
-def read(name: str, data: bytes) -> YamlSource:
+def read_source(name: str, data: bytes) -> YamlSource:
     """Parse the content of the file `name`; raises RenderError with file, line and column."""
     try:
         text = data.decode()
@@ -106,18 +106,18 @@ def read(name: str, data: bytes) -> YamlSource:
         raise RenderError(
             f"{name} is not UTF-8", where=name, hint="save the file as UTF-8"
         ) from fault
-    return parsed(name, text)
+    return parse_source(name, text)
 
 
-def parsed(name: str, text: str) -> YamlSource:
+def parse_source(name: str, text: str) -> YamlSource:
     """Parse the text of the file `name`; raises RenderError with file, line and column."""
-    if len(text) > LIMITS.characters:
+    if len(text) > FILE_LIMITS.characters:
         raise RenderError(
-            f"{name} is too large: longer than {LIMITS.characters} characters",
+            f"{name} is too large: longer than {FILE_LIMITS.characters} characters",
             where=f"{name}:1:1",
             hint="split the file",
         )
-    hidden = masked(name, text)
+    hidden = mask_templates(name, text)
     strict = is_json(hidden) and ('"' in hidden or name.endswith(".json"))
     return YamlSource(
         name=name, text=text, masked=hidden, documents=YamlDocuments(name, hidden), strict=strict
@@ -141,7 +141,7 @@ def _no_number(text: str) -> None:
     raise ValueError(text)
 
 
-def masked(name: str, text: str) -> str:
+def mask_templates(name: str, text: str) -> str:
     """As many characters, line ends kept: blanks for templates on whose lines nothing else stands, else a word; raises RenderError.
 
     JSON's halves of a character beyond U+FFFF are words too, since YAML has no such escapes.

@@ -12,7 +12,7 @@ import pytest
 from tests.calls import SAMPLE, Ending, configure, request, team_file
 from tests.engine.config.lint.test_findings_sarif import check
 from towline.config.lint.findings import RULES
-from towline.yaml.marks import load
+from towline.yaml.marks import load_located
 
 ROOT = Path(__file__).resolve().parents[3]
 PAGE = (ROOT / "docs" / "lint.md").read_text()
@@ -333,7 +333,7 @@ def test_other_configurations_of_the_page_s_kind_are_yaml() -> None:
     assert [
         name
         for name, text in EXAMPLES
-        if name != "unreadable-file" and not isinstance(load(text).value, dict)
+        if name != "unreadable-file" and not isinstance(load_located(text).value, dict)
     ] == []
 
 
@@ -341,7 +341,7 @@ def test_the_configurations_that_are_said_to_work_have_no_error(workspace: Path)
     """Every configuration of tests/configurations from which settings come without a fault."""
     judged = 0
     for path in sorted((ROOT / "tests/configurations/cases").glob("*.yaml")):
-        case: Any = load(path.read_text()).value
+        case: Any = load_located(path.read_text()).value
         expected, files = case["expected"], case["given"].get("files") or {}
         if (
             ".pipeline/config.yml" not in files

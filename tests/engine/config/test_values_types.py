@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from towline.config.schema import TYPES
 from towline.config.values import EXPECTED, HOW_TO_WRITE, ZERO, coerce
-from towline.yaml.plain_scalar import plain
+from towline.yaml.plain_scalar import resolve_plain
 
 json = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5),
@@ -45,13 +45,13 @@ json = st.recursive(
         ({"a": "b", "c": 1}, "map", {"a": "b", "c": "1"}),
         ({"a": [1, {}]}, "object", {"a": [1, {}]}),
         ([{"a": 1}], "objects", [{"a": 1}]),
-        (plain("1.10"), "string", "1.10"),
-        (plain("010"), "string", "010"),
-        (plain("1.0"), "string", "1.0"),
-        (plain("18446744073709551617"), "string", "18446744073709551617"),
-        (plain("0x1F"), "integer", 31),
-        ([plain("1_000"), plain("72225e2")], "list", ["1_000", "72225e2"]),
-        ({"a": plain("0o10")}, "map", {"a": "0o10"}),
+        (resolve_plain("1.10"), "string", "1.10"),
+        (resolve_plain("010"), "string", "010"),
+        (resolve_plain("1.0"), "string", "1.0"),
+        (resolve_plain("18446744073709551617"), "string", "18446744073709551617"),
+        (resolve_plain("0x1F"), "integer", 31),
+        ([resolve_plain("1_000"), resolve_plain("72225e2")], "list", ["1_000", "72225e2"]),
+        ({"a": resolve_plain("0o10")}, "map", {"a": "0o10"}),
     ],
 )
 def test_a_value_becomes_what_its_parameter_is(value: object, kind: str, expected: object) -> None:

@@ -9,8 +9,8 @@ import pytest
 
 from tests.engine.git.conftest import Opened
 from tests.fakes.git_server import GitServer
-from towline.git.base_branch import Apart
-from towline.git.repository import Author, Repository, Tip
+from towline.git.base_branch import MergeConflict
+from towline.git.repository import Author, BranchTip, Repository
 from towline.git.sparse import scope_of
 
 AUTHOR = Author(name="Ann", email="ann@example.com")
@@ -30,13 +30,13 @@ def bare(server: GitServer, request: pytest.FixtureRequest) -> Path:
     return made
 
 
-def caught_up(repository: Repository) -> Tip:
+def caught_up(repository: Repository) -> BranchTip:
     return repository.caught_up(
         repository.fetch("stage", scope=scope_of(["app.yaml"]), create=True), author=AUTHOR
     )
 
 
-def pushed(repository: Repository, tip: Tip) -> str:
+def pushed(repository: Repository, tip: BranchTip) -> str:
     commit = repository.commit(
         tip, {"app.yaml": b"image: app:2\n"}, message="Deploy", author=AUTHOR
     )
@@ -55,8 +55,8 @@ def test_a_branch_that_has_all_of_its_base_stays_as_it_is(
 ) -> None:
     assert bare.exists()
     own = server.add("demo", {"own": b"1"}, "stage")
-    assert caught_up(opened()) == Tip(branch="stage", commit=own)
-    assert opened().caught_up(Tip(branch="x", commit="", new=True), author=AUTHOR).new
+    assert caught_up(opened()) == BranchTip(branch="stage", commit=own)
+    assert opened().caught_up(BranchTip(branch="x", commit="", new=True), author=AUTHOR).new
 
 
 def test_a_branch_without_commits_of_its_own_moves_on_to_its_base(
@@ -68,7 +68,7 @@ def test_a_branch_without_commits_of_its_own_moves_on_to_its_base(
     )
     repository = opened()
     tip = caught_up(repository)
-    assert tip == Tip(branch="stage", commit=base, there=own)
+    assert tip == BranchTip(branch="stage", commit=base, there=own)
     commit = pushed(repository, tip)
     assert server.git("rev-parse", f"{commit}~", repository=bare).strip() == base
 
@@ -155,7 +155,7 @@ def test_what_both_have_changed_is_named_and_nothing_is_pushed(
 ) -> None:
     before = server.add("demo", own, "stage")
     server.add("demo", theirs)
-    with pytest.raises(Apart) as caught:
+    with pytest.raises(MergeConflict) as caught:
         caught_up(opened())
     assert caught.value.message.startswith("branch stage does not go together with its base: ")
     assert what in caught.value.message
@@ -178,7 +178,7 @@ def test_what_one_has_deleted_and_the_other_changed_is_for_a_person(
     ).strip()
     server.git("update-ref", "refs/heads/stage", commit, repository=bare)
     server.add("demo", {"app.yaml": b"image: app:theirs\n"})
-    with pytest.raises(Apart, match=r"both have changed app\.yaml"):
+    with pytest.raises(MergeConflict, match=r"both have changed app\.yaml"):
         caught_up(opened())
 
 
@@ -187,7 +187,7 @@ def test_branches_without_a_common_commit_are_for_a_person(
 ) -> None:
     server.git("update-ref", "-d", "refs/heads/stage", repository=bare)
     server.add("demo", {"alone": b"1"}, "stage")
-    with pytest.raises(Apart, match="no commit in common"):
+    with pytest.raises(MergeConflict, match="no commit in common"):
         caught_up(opened())
 
 
@@ -220,7 +220,7 @@ def test_a_branch_that_moves_meanwhile_is_read_again(
     tip = repository.fetch("stage", scope=scope_of(["app.yaml"]), create=True)
     server.add("demo", {"theirs": b"1"})
     now = server.add("demo", {"own": b"1"}, "stage")
-    assert repository.caught_up(tip, author=AUTHOR) == Tip(branch="stage", commit=now)
+    assert repository.caught_up(tip, author=AUTHOR) == BranchTip(branch="stage", commit=now)
 
 
 def test_the_repositorys_own_branch_has_no_base(

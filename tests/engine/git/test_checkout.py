@@ -11,13 +11,13 @@ from pathlib import Path
 import pytest
 
 from towline.git.checkout import (
-    Description,
-    at_tip,
+    CommitDescription,
     default_branch,
-    described,
+    describe_commit,
+    file_on_branch,
     head_branch,
     history,
-    origin,
+    origin_url,
 )
 
 URL = "https://git.example/team/app.git"
@@ -43,11 +43,11 @@ def checkout(tmp_path: Path) -> Path:
 def test_the_remote_of_a_checkout_is_where_it_comes_from(checkout: Path) -> None:
     git(checkout, "remote", "add", "origin", URL)
     git(checkout, "remote", "add", "other", "https://other.example/x.git")
-    assert origin(checkout, ENVIRON) == URL
+    assert origin_url(checkout, ENVIRON) == URL
 
 
 def test_a_checkout_without_a_remote_comes_from_nowhere(checkout: Path) -> None:
-    assert origin(checkout, ENVIRON) == ""
+    assert origin_url(checkout, ENVIRON) == ""
 
 
 def test_a_part_of_a_checkout_is_as_the_whole(checkout: Path) -> None:
@@ -64,19 +64,21 @@ def test_a_part_of_a_checkout_is_as_the_whole(checkout: Path) -> None:
         "start",
     )
     (checkout / "inner").mkdir()
-    assert origin(checkout / "inner", ENVIRON) == URL
+    assert origin_url(checkout / "inner", ENVIRON) == URL
     assert head_branch(checkout / "inner", ENVIRON) == head_branch(checkout, ENVIRON) != ""
     assert history(checkout / "inner", ENVIRON) == history(checkout, ENVIRON) != ()
-    assert described(checkout / "inner", ENVIRON, "") == described(checkout, ENVIRON, "")
+    assert describe_commit(checkout / "inner", ENVIRON, "") == describe_commit(
+        checkout, ENVIRON, ""
+    )
 
 
 def test_a_folder_without_a_checkout_comes_from_nowhere(tmp_path: Path) -> None:
-    assert origin(tmp_path, ENVIRON) == ""
+    assert origin_url(tmp_path, ENVIRON) == ""
 
 
 def test_without_a_git_program_nothing_is_known(checkout: Path, tmp_path: Path) -> None:
     git(checkout, "remote", "add", "origin", URL)
-    assert origin(checkout, {"PATH": str(tmp_path)}) == ""
+    assert origin_url(checkout, {"PATH": str(tmp_path)}) == ""
 
 
 @pytest.mark.parametrize(
@@ -85,7 +87,7 @@ def test_without_a_git_program_nothing_is_known(checkout: Path, tmp_path: Path) 
 def test_a_configuration_that_says_nothing_of_it_is_no_fault(checkout: Path, text: str) -> None:
     (checkout / ".git" / "other").write_text(f'[remote "origin"]\n url = {URL}\n')
     (checkout / ".git" / "config").write_text(text)
-    assert origin(checkout, ENVIRON) == ""
+    assert origin_url(checkout, ENVIRON) == ""
 
 
 def commit(folder: Path, message: str) -> str:
@@ -179,8 +181,8 @@ def committed(checkout: Path, *, author: str = "Zoë Ünal <zoe@example.com>") -
 
 def test_a_commit_says_who_when_and_what(checkout: Path) -> None:
     commit = committed(checkout)
-    found = described(checkout, ENVIRON, commit)
-    assert (found.id, described(checkout, ENVIRON, "")) == (commit, found)
+    found = describe_commit(checkout, ENVIRON, commit)
+    assert (found.id, describe_commit(checkout, ENVIRON, "")) == (commit, found)
     assert (found.date, found.subject, found.body) == (
         "2026-01-02T03:04:05+01:00",
         "Sell more",
@@ -195,7 +197,9 @@ def test_a_commit_says_who_when_and_what(checkout: Path) -> None:
 
 def test_an_address_that_no_mail_has_is_left_out(checkout: Path) -> None:
     assert (
-        described(checkout, ENVIRON, committed(checkout, author="Zoë <zoë@example.com>")).author
+        describe_commit(
+            checkout, ENVIRON, committed(checkout, author="Zoë <zoë@example.com>")
+        ).author
         == ""
     )
 
@@ -203,7 +207,7 @@ def test_an_address_that_no_mail_has_is_left_out(checkout: Path) -> None:
 @pytest.mark.parametrize("commit", ["HEAD", "--all", "c" * 40, "c" * 39])
 def test_of_what_is_no_commit_here_nothing_is_known(checkout: Path, commit: str) -> None:
     committed(checkout)
-    assert described(checkout, ENVIRON, commit) == Description()
+    assert describe_commit(checkout, ENVIRON, commit) == CommitDescription()
 
 
 def test_head_is_on_a_branch_or_on_none(checkout: Path, tmp_path: Path) -> None:
@@ -217,11 +221,11 @@ def test_head_is_on_a_branch_or_on_none(checkout: Path, tmp_path: Path) -> None:
 def test_a_commit_of_sha_256_says_the_same(tmp_path: Path) -> None:
     git(tmp_path, "init", "--quiet", "--object-format=sha256")
     commit = committed(tmp_path)
-    assert (len(commit), described(tmp_path, ENVIRON, commit).subject) == (64, "Sell more")
+    assert (len(commit), describe_commit(tmp_path, ENVIRON, commit).subject) == (64, "Sell more")
 
 
 def test_without_a_checkout_nothing_is_known(tmp_path: Path) -> None:
-    assert described(tmp_path, ENVIRON, "c" * 40) == Description()
+    assert describe_commit(tmp_path, ENVIRON, "c" * 40) == CommitDescription()
 
 
 @pytest.fixture
@@ -246,11 +250,11 @@ def clone(tmp_path: Path) -> Path:
 
 def test_a_clone_knows_the_default_branch_and_what_stands_on_its_tip(clone: Path) -> None:
     assert default_branch(clone, ENVIRON) == "trunk"
-    assert at_tip(clone, ENVIRON, "trunk", "a.txt") == "trunk's\n"
-    assert at_tip(clone / "part", ENVIRON, "trunk", "a.txt") == "part's\n"
+    assert file_on_branch(clone, ENVIRON, "trunk", "a.txt") == "trunk's\n"
+    assert file_on_branch(clone / "part", ENVIRON, "trunk", "a.txt") == "part's\n"
     assert (
-        at_tip(clone, ENVIRON, "trunk", "missing.txt"),
-        at_tip(clone, ENVIRON, "trunk", "empty.txt"),
+        file_on_branch(clone, ENVIRON, "trunk", "missing.txt"),
+        file_on_branch(clone, ENVIRON, "trunk", "empty.txt"),
     ) == ("", "")
 
 
@@ -271,7 +275,7 @@ def test_a_clone_knows_the_default_branch_and_what_stands_on_its_tip(clone: Path
     ],
 )
 def test_what_is_no_branch_of_the_remote_has_no_tip(clone: Path, branch: str) -> None:
-    assert at_tip(clone, ENVIRON, branch, "a.txt") is None
+    assert file_on_branch(clone, ENVIRON, branch, "a.txt") is None
 
 
 def test_a_bare_repository_among_the_files_is_no_checkout(clone: Path) -> None:
@@ -294,7 +298,7 @@ def test_a_bare_repository_among_the_files_is_no_checkout(clone: Path) -> None:
         "[core]\n repositoryFormatVersion = 0\n bare = false\n worktree = .\n"
     )
     assert (default_branch(inner, ENVIRON), head_branch(inner, ENVIRON)) == ("trunk", "feature")
-    assert at_tip(inner, ENVIRON, "trunk", "a.txt") == "part's\n"
+    assert file_on_branch(inner, ENVIRON, "trunk", "a.txt") == "part's\n"
     assert [one.message.strip() for one in history(inner, ENVIRON)] == ["Begin"]
 
 
@@ -351,7 +355,7 @@ def test_a_submodule_of_another_checkout_is_a_part_of_that_one(clone: Path, wher
 def test_a_work_tree_beside_the_clone_is_a_checkout(clone: Path) -> None:
     git(clone, "worktree", "add", "--quiet", "--detach", "../beside")
     assert default_branch(clone.parent / "beside", ENVIRON) == "trunk"
-    assert at_tip(clone.parent / "beside" / "part", ENVIRON, "trunk", "a.txt") == "part's\n"
+    assert file_on_branch(clone.parent / "beside" / "part", ENVIRON, "trunk", "a.txt") == "part's\n"
 
 
 def test_where_there_is_no_clone_nobody_knows_a_default_branch(
@@ -359,4 +363,4 @@ def test_where_there_is_no_clone_nobody_knows_a_default_branch(
 ) -> None:
     assert default_branch(checkout, ENVIRON) == ""
     assert default_branch(tmp_path / "nowhere", {}) == ""
-    assert at_tip(tmp_path / "nowhere", {}, "main", "a") is None
+    assert file_on_branch(tmp_path / "nowhere", {}, "main", "a") is None

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from towline.git.checkout import identity, shown
+from towline.git.checkout import host_and_path, public_url
 
 
 @pytest.mark.parametrize(
@@ -24,7 +24,7 @@ from towline.git.checkout import identity, shown
     ],
 )
 def test_an_address_is_shown_without_what_opens_it(given: str, kept: str) -> None:
-    assert shown(given) == kept
+    assert public_url(given) == kept
 
 
 @pytest.mark.parametrize(
@@ -42,4 +42,4 @@ def test_an_address_is_shown_without_what_opens_it(given: str, kept: str) -> Non
     ],
 )
 def test_a_repository_is_one_however_it_is_reached(given: str, same: str) -> None:
-    assert identity(given) == same
+    assert host_and_path(given) == same

@@ -9,8 +9,8 @@ from dataclasses import replace
 import pytest
 
 from towline.errors import ConfigError, CredentialError, MachineError, TowlineError
-from towline.git.errors import is_about_filter, is_unadvertised, of_machine, permanent
-from towline.git.remote import Key, parse_remote
+from towline.git.errors import is_filter_refusal, is_object_refusal, machine_fault, permanent_fault
+from towline.git.remote import SshKey, parse_remote
 from towline.secret import Login
 
 HTTPS = parse_remote(
@@ -89,7 +89,7 @@ SSH = parse_remote("ssh://git@git.example.com:2222/a.git")
     ],
 )
 def test_what_asking_again_cannot_mend(text: str, kind: type[TowlineError], message: str) -> None:
-    fault = permanent(text, HTTPS)
+    fault = permanent_fault(text, HTTPS)
     assert type(fault) is kind
     assert message in fault.message
     assert fault.hint
@@ -108,12 +108,12 @@ def test_what_asking_again_cannot_mend(text: str, kind: type[TowlineError], mess
     ],
 )
 def test_what_may_pass_or_is_the_servers_own(text: str) -> None:
-    assert permanent(text, HTTPS) is None
-    assert of_machine(text) is None
+    assert permanent_fault(text, HTTPS) is None
+    assert machine_fault(text) is None
 
 
 def test_an_unknown_host_says_how_it_becomes_known() -> None:
-    fault = permanent(
+    fault = permanent_fault(
         "No ED25519 host key is known for [git.example.com]:2222 and you have requested strict"
         " checking.\nHost key verification failed.",
         SSH,
@@ -125,17 +125,17 @@ def test_an_unknown_host_says_how_it_becomes_known() -> None:
 
 def test_a_refused_key_says_which_one_it_was() -> None:
     refused = "git@git.example.com: Permission denied (publickey,password)."
-    configured = permanent(
-        refused, replace(SSH, key=Key(private="x", origin="PIPER_gitSshPrivateKey"))
+    configured = permanent_fault(
+        refused, replace(SSH, key=SshKey(private="x", origin="PIPER_gitSshPrivateKey"))
     )
     assert type(configured) is CredentialError
     assert "PIPER_gitSshPrivateKey" in configured.hint
-    agent = permanent(refused, SSH)
+    agent = permanent_fault(refused, SSH)
     assert agent and "no key is configured" in agent.hint
 
 
 def test_without_a_login_one_is_wanted() -> None:
-    fault = permanent(
+    fault = permanent_fault(
         "fatal: could not read Username for 'https://git.example.com': terminal prompts disabled",
         replace(HTTPS, login=None),
     )
@@ -144,7 +144,7 @@ def test_without_a_login_one_is_wanted() -> None:
 
 
 def test_what_a_server_does_not_know_of_partial_clones() -> None:
-    assert is_about_filter("fatal: remote error: filter 'combine' not supported")
-    assert is_about_filter("fatal: remote error: tree filter allows max depth 0, but got 3")
-    assert is_unadvertised("error: Server does not allow request for unadvertised object 1234")
-    assert not is_about_filter("fatal: the remote end hung up unexpectedly")
+    assert is_filter_refusal("fatal: remote error: filter 'combine' not supported")
+    assert is_filter_refusal("fatal: remote error: tree filter allows max depth 0, but got 3")
+    assert is_object_refusal("error: Server does not allow request for unadvertised object 1234")
+    assert not is_filter_refusal("fatal: the remote end hung up unexpectedly")

@@ -14,8 +14,8 @@ from tests.fakes.git_flood import flooding
 from tests.fakes.git_server import GitServer
 from towline.errors import GitError
 from towline.git import limits
-from towline.git.partial_clone import prepare
-from towline.git.program import Program
+from towline.git.partial_clone import make_bare_repository
+from towline.git.program import GitProgram
 from towline.git.remote import parse_remote
 from towline.limits import MIB
 from towline.process import Completed
@@ -34,9 +34,11 @@ def test_a_server_that_sends_without_an_end_is_refused_at_once(
 ) -> None:
     monkeypatch.setattr(
         limits,
-        "USUAL",
+        "USUAL_LIMITS",
         replace(
-            limits.USUAL, file_size=8 * MIB, **({"memory": 96 * MIB} if kind == "refs" else {})
+            limits.USUAL_LIMITS,
+            file_size=8 * MIB,
+            **({"memory": 96 * MIB} if kind == "refs" else {}),
         ),
     )
     with flooding(kind) as url, pytest.raises(GitError) as caught:
@@ -47,29 +49,29 @@ def test_a_server_that_sends_without_an_end_is_refused_at_once(
 
 
 def test_what_the_copies_hold_already_counts(tmp_path: Path) -> None:
-    mine = limits.Room(tmp_path)
-    assert mine.limits(5.0) == replace(limits.USUAL, seconds=5.0)
+    mine = limits.GitLimits(tmp_path)
+    assert mine.limits(5.0) == replace(limits.USUAL_LIMITS, seconds=5.0)
     (tmp_path / "below").mkdir()
     with (tmp_path / "below/pack").open("wb") as stream:
         stream.truncate(100 * MIB)
-    assert mine.limits(5.0).file_size == limits.USUAL.file_size - 100 * MIB
+    assert mine.limits(5.0).file_size == limits.USUAL_LIMITS.file_size - 100 * MIB
     with (tmp_path / "other").open("wb") as stream:
         stream.truncate(1000 * MIB)
     assert mine.limits(5.0).file_size == MIB, "enough for git's own small files"
-    assert mine.local(5.0).file_size == limits.USUAL.file_size
+    assert mine.local(5.0).file_size == limits.USUAL_LIMITS.file_size
 
 
 def test_a_server_that_knows_no_partial_clones_may_send_more(
     server: GitServer, opened: Opened, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(limits, "USUAL", replace(limits.USUAL, file_size=2 * MIB))
+    monkeypatch.setattr(limits, "USUAL_LIMITS", replace(limits.USUAL_LIMITS, file_size=2 * MIB))
     server.create("demo", {"large": os.urandom(4 * MIB), "small": b"1"})
     with (server.folder / "demo.git/config").open("a") as settings:
         settings.write("[uploadpack]\n\tallowFilter = false\n")
     repository = opened()
     entries = {entry.path: entry for entry in repository.listing(repository.fetch("main").commit)}
     assert repository.read([entries["small"]]) == {"small": b"1"}
-    monkeypatch.setattr(limits, "WHOLE", replace(limits.WHOLE_STEP, file_size=3 * MIB))
+    monkeypatch.setattr(limits, "STEP_LIMITS", replace(limits.STEP_LIMITS, file_size=3 * MIB))
     with pytest.raises(GitError, match="3 MiB on disk"):
         opened().fetch("main")
 
@@ -77,7 +79,7 @@ def test_a_server_that_knows_no_partial_clones_may_send_more(
 def test_a_file_that_takes_more_memory_than_git_may_have_is_refused(
     server: GitServer, opened: Opened, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(limits, "USUAL", replace(limits.USUAL, memory=48 * MIB))
+    monkeypatch.setattr(limits, "USUAL_LIMITS", replace(limits.USUAL_LIMITS, memory=48 * MIB))
     server.create("demo", {"large": b"a" * 80 * MIB})  # some bytes on its way
     repository = opened()
     entries = repository.listing(repository.fetch("main").commit)
@@ -88,18 +90,18 @@ def test_a_file_that_takes_more_memory_than_git_may_have_is_refused(
 def test_what_is_here_is_worked_with_within_the_same_memory(
     temporary: Path, environ: Mapping[str, str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(limits, "USUAL", replace(limits.USUAL, memory=48 * MIB))
-    git = Program(
+    monkeypatch.setattr(limits, "USUAL_LIMITS", replace(limits.USUAL_LIMITS, memory=48 * MIB))
+    git = GitProgram(
         parse_remote("http://127.0.0.1:1/a.git"),
         folder=temporary,
         secrets=temporary,
         environ=environ,
         deadline=Deadline.after(60, Clock()),
     )
-    prepare(git.place, 40, {})
+    make_bare_repository(git.place, 40, {})
     assert git.local("hash-object", "--stdin", "-w", stdin=b"a" * MIB)
     with pytest.raises(
-        limits.TooLarge,
+        limits.RepositoryTooLarge,
         match=(
             "git hash-object needs more for this repository than it may take \\(48 MiB of memory\\)"
         ),
@@ -122,4 +124,4 @@ def test_what_is_here_is_worked_with_within_the_same_memory(
 def test_what_git_ended_for_is_told_from_its_own_words(
     code: int, text: str, said: str, tmp_path: Path
 ) -> None:
-    assert limits.Room(tmp_path).is_over(Completed(code=code, out=b"", err=b""), text) == said
+    assert limits.GitLimits(tmp_path).is_over(Completed(code=code, out=b"", err=b""), text) == said

@@ -12,8 +12,8 @@ import pytest
 
 from tests.fakes.git_server import GitServer
 from towline.errors import ConfigError, GitError, GitUnreachable
-from towline.git.partial_clone import Missing, OutOfScope, PartialClone
-from towline.git.program import Program
+from towline.git.partial_clone import MissingBranch, OutOfScope, PartialClone
+from towline.git.program import GitProgram
 from towline.git.remote import parse_remote
 from towline.git.sparse import WHOLE_TREE, scope_of
 from towline.retry import Clock, Deadline
@@ -44,7 +44,7 @@ def copy(
 ) -> PartialClone:
     server.create("demo", FILES)
     remote = parse_remote(server.url("demo"))
-    git = Program(
+    git = GitProgram(
         remote,
         folder=temporary,
         secrets=temporary,
@@ -264,7 +264,7 @@ def test_many_contents_come_apart_again(server: GitServer, copy: PartialClone) -
 
 
 def test_what_is_not_there_is_told_apart(server: GitServer, copy: PartialClone) -> None:
-    with pytest.raises(Missing, match="there is no branch 'stage'"):
+    with pytest.raises(MissingBranch, match="there is no branch 'stage'"):
         copy.clone("stage", WHOLE_TREE)
     server.git("symbolic-ref", "HEAD", "refs/heads/gone", repository=server.folder / "demo.git")
     copy.clone("", WHOLE_TREE)

@@ -29,7 +29,7 @@ from towline.errors import (
     MachineError,
     TowlineError,
 )
-from towline.git.program import Program
+from towline.git.program import GitProgram
 from towline.git.remote import parse_remote
 from towline.printable import masked
 from towline.process import Completed
@@ -52,10 +52,12 @@ def program(
     login: Login | None = None,
     url: str = "http://127.0.0.1:1/a.git",
     **more: Any,
-) -> Program:
+) -> GitProgram:
     deadline = more.pop("deadline", None) or Deadline.after(60, Clock())
     remote = replace(parse_remote(url, login=login, allow_plain_http=True), **more)
-    return Program(remote, folder=temporary, secrets=temporary, environ=environ, deadline=deadline)
+    return GitProgram(
+        remote, folder=temporary, secrets=temporary, environ=environ, deadline=deadline
+    )
 
 
 @pytest.fixture
@@ -326,7 +328,7 @@ def test_a_server_that_never_answers_ends_with_the_deadline(
     over = threading.Event()
     server.create("demo", {"a": b"1"})
     server.fault = lambda _method, _path: "drop" if over.wait() else None
-    git = Program(
+    git = GitProgram(
         parse_remote(server.url("demo")),
         folder=temporary,
         secrets=temporary,

@@ -14,13 +14,13 @@ import pytest
 
 from towline.errors import MachineError
 from towline.git import program as access
-from towline.git.remote import Key, parse_remote
+from towline.git.remote import SshKey, parse_remote
 from towline.secret import Login
 
 LOGIN = Login(username="ann", password="pass wörd", origin="PIPER_password")
 HTTPS = parse_remote("https://git.example.com:8443/a.git", login=LOGIN)
 SSH = parse_remote("git@git.example.com:team/a.git")
-KEY = Key(private="-----BEGIN PRIVATE KEY-----\n", known_hosts="git.example.com ssh-rsa AAAA\n")
+KEY = SshKey(private="-----BEGIN PRIVATE KEY-----\n", known_hosts="git.example.com ssh-rsa AAAA\n")
 ENVIRON: Mapping[str, str] = {"PATH": os.environ["PATH"]}
 
 
@@ -33,7 +33,7 @@ def ssh(tmp_path: Path) -> Mapping[str, str]:
 
 
 def test_a_login_goes_with_every_request_to_its_origin(tmp_path: Path) -> None:
-    given = access.variables(HTTPS, tmp_path, ENVIRON)
+    given = access.remote_variables(HTTPS, tmp_path, ENVIRON)
     assert given["GIT_CONFIG_KEY_0"] == "http.https://git.example.com:8443/.extraHeader"
     assert (
         given["GIT_CONFIG_VALUE_0"]
@@ -45,27 +45,27 @@ def test_a_login_goes_with_every_request_to_its_origin(tmp_path: Path) -> None:
 
 def test_a_bearer_token_goes_as_that_and_in_no_other_way(tmp_path: Path) -> None:
     remote = replace(HTTPS, bearer=True)
-    given = access.variables(remote, tmp_path, ENVIRON)
+    given = access.remote_variables(remote, tmp_path, ENVIRON)
     assert given["GIT_CONFIG_VALUE_0"] == "Authorization: Bearer pass wörd"
     assert "TOWLINE_GIT_PASSWORD" not in given
-    assert access.remote_settings(remote) == ""
+    assert access.credential_settings(remote) == ""
 
 
 def test_settings_hold_no_secret_and_name_one_origin() -> None:
-    assert '[credential "https://git.example.com:8443"]' in access.remote_settings(HTTPS)
-    assert "wörd" not in access.remote_settings(HTTPS)
-    assert access.remote_settings(parse_remote("https://git.example.com/a.git")) == ""
+    assert '[credential "https://git.example.com:8443"]' in access.credential_settings(HTTPS)
+    assert "wörd" not in access.credential_settings(HTTPS)
+    assert access.credential_settings(parse_remote("https://git.example.com/a.git")) == ""
 
 
 def test_authorities_become_a_file_that_git_is_told_of(tmp_path: Path) -> None:
-    given = access.variables(replace(HTTPS, authorities=b"-----BEGIN"), tmp_path, ENVIRON)
+    given = access.remote_variables(replace(HTTPS, authorities=b"-----BEGIN"), tmp_path, ENVIRON)
     assert Path(given["GIT_SSL_CAINFO"]).read_bytes() == b"-----BEGIN"
 
 
 def test_a_key_lies_in_a_file_of_its_owner_alone_and_no_other_key_counts(
     tmp_path: Path, ssh: Mapping[str, str]
 ) -> None:
-    given = access.variables(replace(SSH, key=KEY), tmp_path, ssh)
+    given = access.remote_variables(replace(SSH, key=KEY), tmp_path, ssh)
     words = shlex.split(given["GIT_SSH_COMMAND"])
     key = tmp_path / "key"
     assert key.read_text() == KEY.private
@@ -84,7 +84,7 @@ def test_a_key_lies_in_a_file_of_its_owner_alone_and_no_other_key_counts(
 def test_without_a_key_the_agents_own_is_used_and_hosts_must_still_be_known(
     tmp_path: Path, ssh: Mapping[str, str]
 ) -> None:
-    given = access.variables(SSH, tmp_path, ssh)
+    given = access.remote_variables(SSH, tmp_path, ssh)
     assert given["SSH_AUTH_SOCK"] == "/agent"
     assert "StrictHostKeyChecking=yes" in given["GIT_SSH_COMMAND"]
     assert "UserKnownHostsFile" not in given["GIT_SSH_COMMAND"]
@@ -93,8 +93,8 @@ def test_without_a_key_the_agents_own_is_used_and_hosts_must_still_be_known(
 def test_known_hosts_get_the_line_ends_of_their_file_and_hold_for_the_agents_key_too(
     tmp_path: Path, ssh: Mapping[str, str]
 ) -> None:
-    given = access.variables(
-        replace(SSH, key=Key(known_hosts=" a ssh-rsa AAAA\r\nb ssh-rsa BBBB")), tmp_path, ssh
+    given = access.remote_variables(
+        replace(SSH, key=SshKey(known_hosts=" a ssh-rsa AAAA\r\nb ssh-rsa BBBB")), tmp_path, ssh
     )
     assert (tmp_path / "known_hosts").read_text() == "a ssh-rsa AAAA\nb ssh-rsa BBBB\n"
     assert given["SSH_AUTH_SOCK"] == "/agent"
@@ -102,14 +102,14 @@ def test_known_hosts_get_the_line_ends_of_their_file_and_hold_for_the_agents_key
 
 
 def test_a_password_is_not_for_ssh(tmp_path: Path, ssh: Mapping[str, str]) -> None:
-    given = access.variables(replace(SSH, login=LOGIN), tmp_path, ssh)
+    given = access.remote_variables(replace(SSH, login=LOGIN), tmp_path, ssh)
     assert "wörd" not in "".join(given.values())
-    assert access.remote_settings(replace(SSH, login=LOGIN)) == ""
+    assert access.credential_settings(replace(SSH, login=LOGIN)) == ""
 
 
 def test_a_machine_without_ssh_says_so(tmp_path: Path) -> None:
     with pytest.raises(MachineError, match="no ssh program"):
-        access.variables(SSH, tmp_path, {"PATH": str(tmp_path)})
+        access.remote_variables(SSH, tmp_path, {"PATH": str(tmp_path)})
 
 
 def test_what_a_server_may_repeat_of_a_login_is_known() -> None:

@@ -13,7 +13,7 @@ import pytest
 from tests.fakes.git_server import GitServer
 from tests.fakes.names import Names
 from towline.errors import ConfigError
-from towline.git.program import PinnedServer, Program
+from towline.git.program import GitProgram, PinnedServer
 from towline.git.remote import parse_remote
 from towline.retry import Clock, Deadline
 from towline.secret import Login
@@ -26,9 +26,9 @@ def server(folder: Path, url: str, **environ: str) -> PinnedServer:
     return PinnedServer(parse_remote(url), environ, settings=folder / "settings")
 
 
-def program(folder: Path, url: str) -> Program:
+def program(folder: Path, url: str) -> GitProgram:
     remote = parse_remote(url, login=LOGIN, allow_plain_http=True)
-    return Program(
+    return GitProgram(
         remote,
         folder=folder,
         secrets=folder,

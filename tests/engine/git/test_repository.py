@@ -16,7 +16,7 @@ from towline.errors import ConfigError, GitError, GitUnreachable, MachineError
 from towline.git import limits
 from towline.git.partial_clone import OutOfScope
 from towline.git.remote import parse_remote
-from towline.git.repository import Author, Repository, Tip
+from towline.git.repository import Author, BranchTip, Repository
 from towline.git.sparse import scope_of
 from towline.limits import MIB
 from towline.masks import Masks
@@ -44,7 +44,7 @@ def repository(bare: Path, opened: Opened) -> Repository:
     return opened()
 
 
-def pushed(repository: Repository, tip: Tip, changes: Mapping[str, bytes]) -> str:
+def pushed(repository: Repository, tip: BranchTip, changes: Mapping[str, bytes]) -> str:
     commit = repository.commit(tip, changes, message="Change", author=AUTHOR)
     assert repository.push(commit, tip).done
     return commit
@@ -53,7 +53,7 @@ def pushed(repository: Repository, tip: Tip, changes: Mapping[str, bytes]) -> st
 def test_without_a_name_the_remotes_head_is_read(server: GitServer, opened: Opened) -> None:
     bare = server.create("demo", {"a": b"1"}, branch="trunk/one")
     tip = opened().fetch("")
-    assert tip == Tip(
+    assert tip == BranchTip(
         branch="trunk/one", commit=server.git("rev-parse", "HEAD", repository=bare).strip()
     )
     assert tip.reference == "refs/heads/trunk/one"
@@ -66,7 +66,7 @@ def test_a_named_branch_is_read_and_nothing_else(
     server.git("branch", "stage", "main", repository=bare)
     commit = server.add("demo", {"only-here": b"1"}, "stage")
     repository = opened()
-    assert repository.fetch("stage") == Tip(branch="stage", commit=commit)
+    assert repository.fetch("stage") == BranchTip(branch="stage", commit=commit)
     assert repository._copy.branches() == {"stage": commit}
     assert repository._copy.plain.local("rev-list", "--count", commit) == b"1\n"
 
@@ -377,7 +377,7 @@ def test_reading_again_brings_every_commit_since_and_little_else(
     last = server.add("demo", {"other": b"2"}, message="Third")
     server.requests.clear()
     now = repository.refetch(first)
-    assert now == Tip(branch="main", commit=last)
+    assert now == BranchTip(branch="main", commit=last)
     assert [commit.message.rstrip("\n") for commit in repository.since(first, now)] == [
         "Third",
         "Second\n\nwith a body",
@@ -448,7 +448,7 @@ def test_a_branch_that_is_not_there_is_made_where_that_is_wanted(
     server: GitServer, bare: Path, repository: Repository
 ) -> None:
     tip = repository.fetch("stage/new", create=True)
-    assert tip == Tip(
+    assert tip == BranchTip(
         branch="stage/new",
         commit=server.git("rev-parse", "main", repository=bare).strip(),
         new=True,
@@ -481,7 +481,7 @@ def test_the_first_commit_of_an_empty_repository(
     empty = server.create("demo", {}, branch="trunk")
     repository = opened()
     tip = repository.fetch(asked, create=True)
-    assert tip == Tip(branch=made, commit="", new=True)
+    assert tip == BranchTip(branch=made, commit="", new=True)
     assert repository.listing(tip.commit) == ()
     commit = pushed(repository, tip, {"a/b.yaml": b"n: 1\n"})
     assert server.git("rev-list", made, repository=empty).split() == [commit]
@@ -499,7 +499,7 @@ def test_a_branch_that_another_one_made_meanwhile_is_not_made_again(
     )
     assert (answer.done, answer.refused) == (False, True)
     now = repository.refetch(tip)
-    assert now == Tip(branch="stage", commit=theirs)
+    assert now == BranchTip(branch="stage", commit=theirs)
     assert [commit.id for commit in repository.since(tip, now)] == [theirs]
     pushed(repository, now, {"README": b"x"})
     assert server.git("show", "stage:theirs", repository=bare) == "1"
@@ -643,7 +643,7 @@ def test_the_diff_of_a_first_commit_says_that_there_was_nothing(
     assert patch.endswith("--- /dev/null\n+++ b/a/b.yaml\n@@ -0,0 +1 @@\n+a: 1\n")
 
 
-def messages(repository: Repository, tip: Tip) -> list[str]:
+def messages(repository: Repository, tip: BranchTip) -> list[str]:
     return [commit.message.strip() for commit in repository.history(tip)]
 
 
@@ -670,7 +670,7 @@ def test_of_messages_that_are_too_long_together_the_last_are_read(
 ) -> None:
     """Who may push must not keep out everybody else by what he writes there."""
     assert bare.exists()
-    monkeypatch.setattr(limits, "USUAL", replace(limits.USUAL, output=MIB))
+    monkeypatch.setattr(limits, "USUAL_LIMITS", replace(limits.USUAL_LIMITS, output=MIB))
     for number in range(20):
         server.add(
             "demo", {"new": str(number).encode()}, message=f"Number {number}\n\n{'x' * 80_000}"
@@ -758,7 +758,7 @@ def test_where_no_history_is_given_out_what_is_here_is_all_and_nobody_asks_again
 def test_files_that_are_too_large_together_are_named(
     server: GitServer, environ: Mapping[str, str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(limits, "USUAL", replace(limits.USUAL, output=1024 * 1024))
+    monkeypatch.setattr(limits, "USUAL_LIMITS", replace(limits.USUAL_LIMITS, output=1024 * 1024))
     server.create(
         "demo",
         {"small": b"1", **{f"large-{number}": os.urandom(400_000 + number) for number in range(4)}},
@@ -783,7 +783,7 @@ def test_files_that_are_too_large_together_are_named(
 def test_a_file_for_which_there_is_no_room_is_named(
     past: str, server: GitServer, opened: Opened, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(limits, "USUAL", replace(limits.USUAL, file_size=2 * MIB))
+    monkeypatch.setattr(limits, "USUAL_LIMITS", replace(limits.USUAL_LIMITS, file_size=2 * MIB))
     server.create(
         "demo",
         {
@@ -813,7 +813,7 @@ def test_files_of_which_none_is_too_large_by_itself_are_so_together(
     """What was brought to find that out takes no room from the next; the last one would be to
     blame else.
     """
-    monkeypatch.setattr(limits, "USUAL", replace(limits.USUAL, file_size=3 * MIB))
+    monkeypatch.setattr(limits, "USUAL_LIMITS", replace(limits.USUAL_LIMITS, file_size=3 * MIB))
     sizes = [1, MIB, MIB * 3 // 2, MIB * 3 // 2][::order]
     server.create("demo", {f"file-{number}": os.urandom(size) for number, size in enumerate(sizes)})
     repository = opened()
@@ -828,7 +828,9 @@ def test_files_of_which_none_is_too_large_by_itself_are_so_together(
 def test_a_file_that_does_not_fit_beside_the_history_is_not_called_too_large(
     server: GitServer, opened: Opened, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(limits, "USUAL", replace(limits.USUAL, file_size=5 * MIB // 2))
+    monkeypatch.setattr(
+        limits, "USUAL_LIMITS", replace(limits.USUAL_LIMITS, file_size=5 * MIB // 2)
+    )
     server.create("demo", {"a": b"1"})
     server.add("demo", {"a": b"2"}, message=os.urandom(3 * MIB // 2).hex())
     server.add("demo", {"a": os.urandom(3 * MIB // 2)})
@@ -843,7 +845,7 @@ def test_a_file_that_does_not_fit_beside_the_history_is_not_called_too_large(
 def test_where_time_is_over_all_files_are_named_that_may_be_the_one(
     server: GitServer, opened: Opened, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(limits, "USUAL", replace(limits.USUAL, file_size=2 * MIB))
+    monkeypatch.setattr(limits, "USUAL_LIMITS", replace(limits.USUAL_LIMITS, file_size=2 * MIB))
     server.create("demo", {"large": os.urandom(4 * MIB), "small": b"1"})
     repository = opened()
     entries = repository.listing(repository.fetch("main").commit)
@@ -853,6 +855,8 @@ def test_where_time_is_over_all_files_are_named_that_may_be_the_one(
 
     monkeypatch.setattr(repository._copy, "bring", late)
     fault = repository._sent(
-        {entry.path: entry.oid for entry in entries}, limits.SendsTooMuch("too much"), past=False
+        {entry.path: entry.oid for entry in entries},
+        limits.ServerSendsTooMuch("too much"),
+        past=False,
     )
     assert fault.message == "too much for one of large, small, or all of them together"

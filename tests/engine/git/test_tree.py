@@ -5,7 +5,14 @@ from collections.abc import Iterable, Sequence
 import pytest
 
 from towline.errors import ConfigError
-from towline.git.tree import TreeEntry, behind, check_path, is_pointer, parse_listing, rewrite
+from towline.git.tree import (
+    TreeEntry,
+    check_path,
+    is_pointer,
+    link_target,
+    parse_listing,
+    rewrite_tree,
+)
 
 
 def blob(path: str, oid: str = "b0", mode: str = "100644") -> TreeEntry:
@@ -68,18 +75,18 @@ def test_a_listing_is_read_with_any_name_in_it() -> None:
     [("a/b", b"c", "a/c"), ("a/b", b"../c/./d", "c/d"), ("b", b"c//d/", "c/d")],
 )
 def test_a_link_leads_somewhere(link: str, target: bytes, path: str) -> None:
-    assert behind(link, target) == path
+    assert link_target(link, target) == path
 
 
 @pytest.mark.parametrize("target", [b"", b"/c", b"../../c", b"..", b"../.GIT/config", b"caf\xe9"])
 def test_a_link_does_not_lead_out(target: bytes) -> None:
     with pytest.raises(ConfigError, match="leads out of the repository"):
-        behind("a/b", target)
+        link_target("a/b", target)
 
 
 def test_only_folders_on_the_way_are_made_anew_the_deepest_first() -> None:
     store = Store()
-    assert rewrite(ENTRIES, {"a/deep/x": "n1"}, store) == "new2"
+    assert rewrite_tree(ENTRIES, {"a/deep/x": "n1"}, store) == "new2"
     assert store.made == [
         ["100644 n1 a/deep/x"],
         ["040000 new0 a/deep", "100755 b0 a/run"],
@@ -89,7 +96,7 @@ def test_only_folders_on_the_way_are_made_anew_the_deepest_first() -> None:
 
 def test_a_mode_stays_and_a_new_file_in_new_folders_is_plain() -> None:
     store = Store()
-    rewrite(ENTRIES, {"a/run": "n1", "c/d/e": "n2"}, store)
+    rewrite_tree(ENTRIES, {"a/run": "n1", "c/d/e": "n2"}, store)
     assert store.made[0] == ["100644 n2 c/d/e"]
     assert ["040000 t0 a/deep", "100755 n1 a/run"] in store.made
     assert ["040000 new0 c/d"] in store.made
@@ -109,7 +116,7 @@ def test_a_mode_stays_and_a_new_file_in_new_folders_is_plain() -> None:
 )
 def test_what_stands_in_the_way_is_named(path: str, message: str) -> None:
     with pytest.raises(ConfigError) as caught:
-        rewrite(ENTRIES, {path: "n1"}, Store())
+        rewrite_tree(ENTRIES, {path: "n1"}, Store())
     assert caught.value.message == message
 
 
@@ -142,7 +149,7 @@ def test_a_path_that_is_dangerous_somewhere_is_refused(path: str) -> None:
     with pytest.raises(ConfigError):
         check_path(path)
     with pytest.raises(ConfigError):
-        rewrite(ENTRIES, {path: "n1"}, Store())
+        rewrite_tree(ENTRIES, {path: "n1"}, Store())
 
 
 @pytest.mark.parametrize(

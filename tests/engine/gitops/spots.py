@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from towline.gitops.image_parts import ImagePart, ImageParts
 from towline.gitops.value_images import Spot
-from towline.yaml.paths import find, parse_dotted
-from towline.yaml.source import read
+from towline.yaml.paths import find_matches, parse_dotted
+from towline.yaml.source import read_source
 
 WEB = ImageParts(
     host="reg.io", name="team/web", tag="2", digest="sha256:0", whole="reg.io/team/web:2"
@@ -16,12 +16,12 @@ def spots(text: str, **parts: str) -> list[Spot]:
     """The places of a file `f` with this text, for parts of WEB by their paths: `a_b="tag"` is
     `a.b`.
     """
-    source = read("f", text.encode())
+    source = read_source("f", text.encode())
     asked = {
         path.replace("_", "."): ImagePart(image=WEB, part=part) for path, part in parts.items()
     }
     return [
         Spot(text=path, file=source, place=place, wanted=part)
         for path, part in asked.items()
-        for place in find(source, parse_dotted(path))
+        for place in find_matches(source, parse_dotted(path))
     ]

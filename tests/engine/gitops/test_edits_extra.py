@@ -21,10 +21,10 @@ from hypothesis import strategies as st
 
 from tests.engine.gitops.yaml_files import repeating, written
 from towline.errors import RenderError
-from towline.yaml.aliases import ALL, Sharing
-from towline.yaml.edit import ValueEdit, edit, spell
+from towline.yaml.aliases import ALL, AliasPolicy
+from towline.yaml.edit import ValueEdit, edit, path_text
 from towline.yaml.marks import Path as YamlPath
-from towline.yaml.source import read
+from towline.yaml.source import read_source
 
 pytestmark = pytest.mark.extra
 
@@ -191,7 +191,8 @@ def prove(data: bytes, leaf: Leaf, value: str) -> str:
     text = data.decode()
     try:
         result = edit(
-            read("f.yaml", data), [ValueEdit(document=leaf.document, path=leaf.path, value=value)]
+            read_source("f.yaml", data),
+            [ValueEdit(document=leaf.document, path=leaf.path, value=value)],
         ).decode()
     except RenderError:
         return "refused"
@@ -281,7 +282,7 @@ def everywhere(data: bytes, leaf: Leaf, value: str, group: list[YamlPath]) -> st
     said: list[str] = []
     one = ValueEdit(document=leaf.document, path=leaf.path, value=value)
     try:
-        result = edit(read("f.yaml", data), [one], Sharing(policy=ALL, say=said.append))
+        result = edit(read_source("f.yaml", data), [one], AliasPolicy(policy=ALL, say=said.append))
     except RenderError:
         return "refused"
     if result == data:
@@ -291,7 +292,7 @@ def everywhere(data: bytes, leaf: Leaf, value: str, group: list[YamlPath]) -> st
         *re.findall(r": (\S+) is shared", text),
         *re.findall(r"line [0-9]+ \((.*?)\)(?:,| and)", text),
     }
-    leading = [{spell(path[:length]) for length in range(1, len(path) + 1)} for path in group]
+    leading = [{path_text(path[:length]) for length in range(1, len(path) + 1)} for path in group]
     # each is named, or what it stands in
     assert [path for path, parts in zip(group, leading, strict=True) if not parts & named] == []
     assert named - set().union(*leading) == set()

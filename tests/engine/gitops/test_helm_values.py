@@ -9,7 +9,7 @@ from towline.gitops.change import Change, Replaced
 from towline.gitops.choice import Choice
 from towline.gitops.helm_values import PathValues
 from towline.gitops.image_parts import ImagePart, ImageParts, with_image, with_value
-from towline.yaml.aliases import ALL, OWN, REFUSE, Sharing
+from towline.yaml.aliases import ALL, OWN, REFUSE, AliasPolicy
 
 IMAGE = {"image.repository": "host.example/app", "image.tag": "1.20"}
 WEB = ImageParts(
@@ -216,7 +216,10 @@ def test_a_value_behind_an_alias_changes_as_the_policy_says(
 ) -> None:
     noted: list[Replaced] = []
     change = PathValues(
-        pattern="v.yaml", values={path: "1.20"}, note=noted.append, sharing=Sharing(policy=policy)
+        pattern="v.yaml",
+        values={path: "1.20"},
+        note=noted.append,
+        sharing=AliasPolicy(policy=policy),
     )
     assert change.apply({"v.yaml": ALIASES.encode()})["v.yaml"].decode() == after
     assert [one.old for one in noted] == ["" if path == "deep.new" else "1"]
@@ -227,7 +230,7 @@ def test_an_old_digest_behind_an_alias_does_not_stay_unseen() -> None:
 
     def emptied(policy: str) -> str:
         return (
-            PathValues(pattern="v.yaml", values=TAG, sharing=Sharing(policy=policy))
+            PathValues(pattern="v.yaml", values=TAG, sharing=AliasPolicy(policy=policy))
             .apply({"v.yaml": text.encode()})["v.yaml"]
             .decode()
         )

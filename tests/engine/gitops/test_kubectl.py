@@ -11,7 +11,7 @@ from towline.errors import ConfigError, RenderError
 from towline.gitops.change import Change, Replaced
 from towline.gitops.choice import Choice
 from towline.gitops.kubectl import ContainerImage
-from towline.yaml.aliases import ALL, OWN, Sharing
+from towline.yaml.aliases import ALL, OWN, AliasPolicy
 
 KUBECTL = shutil.which("kubectl")
 FIXTURES = Path(__file__).parent / "fixtures"
@@ -325,7 +325,7 @@ def shared(text: bytes, policy: str) -> tuple[str, list[str], list[str]]:
     """The file, what was said and what stood there, where container `app` gets the image `new`."""
     said: list[str] = []
     noted: list[str] = []
-    sharing = Sharing(policy=policy, say=said.append)
+    sharing = AliasPolicy(policy=policy, say=said.append)
     change = ContainerImage(
         pattern="x.yaml",
         container="app",

@@ -13,7 +13,7 @@ from towline.errors import ConfigError, RenderError
 from towline.gitops.change import Change, Replaced
 from towline.gitops.choice import Choice
 from towline.gitops.kustomize import KustomizeImage
-from towline.yaml.aliases import ALL, OWN, REFUSE, Sharing
+from towline.yaml.aliases import ALL, OWN, REFUSE, AliasPolicy
 
 FIXTURE = Path(__file__).parent / "fixtures" / "kustomization.yaml"
 DIGEST = "sha256:" + "a" * 64
@@ -347,7 +347,7 @@ def test_an_entry_is_known_by_what_its_aliases_stand_for_and_changes_as_the_poli
             name="shop",
             new_name="host.example/new",
             new_tag="new",
-            sharing=Sharing(policy=policy),
+            sharing=AliasPolicy(policy=policy),
         )
         return change.apply({"k.yaml": ALIASES.encode()})["k.yaml"].decode()
 
@@ -399,7 +399,7 @@ def test_a_pinned_digest_does_not_become_the_tag_of_another_image(name: str) -> 
             new_name="",
             new_tag="",
             digest=DIGEST,
-            sharing=Sharing(policy=ALL),
+            sharing=AliasPolicy(policy=ALL),
         ).apply({"k": text})
 
 

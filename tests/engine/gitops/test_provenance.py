@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from towline.git.checkout import shown
+from towline.git.checkout import public_url
 from towline.gitops.provenance import Provenance, compose, default_message, is_deployment, parse
 
 FULL = Provenance(
@@ -95,7 +95,7 @@ def test_no_value_breaks_out_of_its_line_or_carries_a_login() -> None:
 )
 def test_the_source_has_no_login_in_it(given: str) -> None:
     lines = "\n".join(Provenance(source=given, source_commit="c" * 40).trailers())
-    assert f"Towline-Source: {shown(given)}" in lines
+    assert f"Towline-Source: {public_url(given)}" in lines
     assert "r3t" not in lines
 
 

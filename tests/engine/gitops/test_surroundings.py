@@ -6,7 +6,7 @@ from towline.gitops.surroundings import (
     neighbouring_texts,
     resource_at,
 )
-from towline.yaml.source import read
+from towline.yaml.source import read_source
 
 TEXT = """\
 kind: List
@@ -18,7 +18,7 @@ items:
     image: {<<: [*a, *b], tag: "1", map: {}}
 - &c {kind: Pod}
 """
-SOURCE = read(
+SOURCE = read_source(
     "f", ("x: [&a {registry: r, tag: '0'}, &b {registry: no, <<: {sha: s}}]\n" + TEXT).encode()
 )
 
@@ -36,7 +36,7 @@ def test_texts_stand_beside_each_other_or_are_brought_in_by_merge_keys() -> None
 
 
 def test_a_resource_is_named_with_its_namespace_if_it_says_one() -> None:
-    source = read("f", b"kind: Pod\nmetadata: {name: web, namespace: shop}\n")
+    source = read_source("f", b"kind: Pod\nmetadata: {name: web, namespace: shop}\n")
     assert resource_at(source, 0, ()) == "Pod/shop/web"
 
 
@@ -52,7 +52,7 @@ def test_places_that_an_image_may_be_in_are_known_by_their_keys() -> None:
         "web: {image: a, imageTag: b, imagePullPolicy: g, imageName: h}\nlist: [{repository: d,"
         " stage: e}]\nimage: {pullPolicy: f}\n"
     )
-    assert image_paths(read("f", text.encode())) == [
+    assert image_paths(read_source("f", text.encode())) == [
         "web.image",
         "web.imageTag",
         "web.imageName",

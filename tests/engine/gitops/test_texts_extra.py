@@ -22,7 +22,7 @@ from tests.engine.gitops.yaml_files import written
 from towline.errors import RenderError
 from towline.yaml.edit import ValueEdit, edit
 from towline.yaml.marks import Path
-from towline.yaml.source import read
+from towline.yaml.source import read_source
 
 pytestmark = pytest.mark.extra
 
@@ -80,7 +80,7 @@ def nested(data: bytes, dice: random.Random, tally: Counter[str]) -> None:
     for leaf in dice.sample(found, min(10, len(found))):
         one = ValueEdit(document=leaf.document, path=leaf.path, value=dice.choice(VALUES))
         try:
-            alone = edit(read("f.yaml", inner.encode()), [one]).decode()
+            alone = edit(read_source("f.yaml", inner.encode()), [one]).decode()
         except RenderError:
             tally["refused alone"] += 1
             continue
@@ -91,7 +91,7 @@ def _inside(parts: tuple[str, str, str], inner: str, alone: str, one: ValueEdit)
     file = "".join(parts)
     try:
         result = edit(
-            read("f.yaml", file.encode()),
+            read_source("f.yaml", file.encode()),
             [ValueEdit(document=one.document, path=one.path, value=one.value, inside=((0, TEXT),))],
         ).decode()
     except RenderError:
@@ -200,7 +200,7 @@ def of_json(data: bytes, dice: random.Random, tally: Counter[str]) -> None:
 def _proven(text: str, one: ValueEdit, wanted: Any) -> str:
     name = "f.json" if len(text) % 2 else "f.yaml"
     try:
-        result = edit(read(name, text.encode()), [one]).decode()
+        result = edit(read_source(name, text.encode()), [one]).decode()
     except RenderError:
         return (
             "refused template"
@@ -256,7 +256,7 @@ def beside_templates(data: bytes, dice: random.Random, tally: Counter[str]) -> N
     """
     text, value = data.decode(), dice.choice(("new", "1.20"))
     written_value = value if value == "new" else '"1.20"'
-    source = read("f.yaml", data)
+    source = read_source("f.yaml", data)
     assert edit(source, [ValueEdit(path=("z",), value=value)]).decode() == text.replace(
         "z: old", f"z: {written_value}"
     )

@@ -10,8 +10,8 @@ from towline.gitops.image_effect import images_in
 from towline.gitops.image_parts import ImagePart
 from towline.gitops.value_images import Spot, by_site, candidate
 from towline.gitops.value_neighbours import doubts, placed_texts
-from towline.yaml.paths import find, parse_dotted
-from towline.yaml.source import read
+from towline.yaml.paths import find_matches, parse_dotted
+from towline.yaml.source import read_source
 
 
 def test_spots_of_one_map_come_together_and_their_registry_is_set_once() -> None:
@@ -131,7 +131,7 @@ def test_parameters_of_a_list_are_a_map_by_their_names() -> None:
     text = "p:\n" + "".join(
         f"- {{name: {name}, value: {value}}}\n" for name, value in values.items()
     )
-    source = read("f", text.encode())
+    source = read_source("f", text.encode())
     asked = {
         f"p[name=image.{part}].value": ImagePart(image=WEB, part=part)
         for part in ("repository", "tag")
@@ -139,7 +139,7 @@ def test_parameters_of_a_list_are_a_map_by_their_names() -> None:
     group = [
         Spot(text=path, file=source, place=place, wanted=part)
         for path, part in asked.items()
-        for place in find(source, parse_dotted(path))
+        for place in find_matches(source, parse_dotted(path))
     ]
     assert len(by_site(group)) == 1
     assert candidate(group).image == "a.io/web:1"

@@ -2,15 +2,15 @@ from __future__ import annotations
 
 import pytest
 
-from towline.yaml.aliases import anchors_lost, is_key, merged, path_of, users
-from towline.yaml.edit import spell
+from towline.yaml.aliases import anchors_lost, dependent_aliases, is_key, merged_value, path_of
+from towline.yaml.edit import path_text
 from towline.yaml.marks import (
     MappingNode,
     Node,
     Path,
     ScalarNode,
     SequenceNode,
-    aliases,
+    alias_targets,
     descendants,
     parse,
 )
@@ -64,7 +64,9 @@ def test_a_merge_key_whose_mapping_has_the_key_itself_is_no_user(
     text: str, path: Path, expected: list[str]
 ) -> None:
     root = root_of(text)
-    assert [spell(place) for place, _ in users(root, at(root, *map(str, path)))] == expected
+    assert [
+        path_text(place) for place, _ in dependent_aliases(root, at(root, *map(str, path)))
+    ] == expected
 
 
 @pytest.mark.parametrize(
@@ -82,25 +84,29 @@ def test_the_users_of_a_place_are_those_of_all_that_it_stands_in(
     path: tuple[str, ...], expected: list[str]
 ) -> None:
     root = root_of(TEXT)
-    assert [spell(place) for place, _ in users(root, at(root, *path))] == expected
+    assert [path_text(place) for place, _ in dependent_aliases(root, at(root, *path))] == expected
 
 
 def test_a_name_that_is_given_twice_has_the_users_behind_it() -> None:
     root = root_of("a: &x 1\nb: *x\nc: &x 2\nd: *x\n")
-    assert [spell(place) for place, _ in users(root, at(root, "a"))] == ["b"]
-    assert [spell(place) for place, _ in users(root, at(root, "c"))] == ["d"]
+    assert [path_text(place) for place, _ in dependent_aliases(root, at(root, "a"))] == ["b"]
+    assert [path_text(place) for place, _ in dependent_aliases(root, at(root, "c"))] == ["d"]
 
 
 def test_an_anchor_without_a_value_has_users_too() -> None:
     root = root_of("a: &x\nb: *x\n")
-    assert [spell(place) for place, _ in users(root, at(root, "a"))] == ["b"]
+    assert [path_text(place) for place, _ in dependent_aliases(root, at(root, "a"))] == ["b"]
 
 
 def test_aliases_that_turn_in_a_circle_end() -> None:
     root = root_of("a: &a [*a, &b {c: *a, d: 1}]\ne: *b\n")
     items = at(root, "a")
     assert isinstance(items, SequenceNode)
-    assert [spell(place) for place, _ in users(root, items.items[1])] == ["a[0]", "a[1].c", "e"]
+    assert [path_text(place) for place, _ in dependent_aliases(root, items.items[1])] == [
+        "a[0]",
+        "a[1].c",
+        "e",
+    ]
 
 
 @pytest.mark.parametrize(
@@ -162,5 +168,5 @@ def test_a_text_is_a_key_by_an_alias_or_by_itself(text: str, found: bool) -> Non
 def test_the_first_that_a_merge_key_brings_in_counts(text: str, says: str | None) -> None:
     root = root_of(text)
     assert isinstance(root, MappingNode)
-    found = merged(root.pairs, "k", aliases(root))
+    found = merged_value(root.pairs, "k", alias_targets(root))
     assert (found.value if isinstance(found, ScalarNode) else None) == says

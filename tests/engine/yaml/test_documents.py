@@ -22,8 +22,8 @@ from towline.yaml.marks import (
     descendants,
     parse,
 )
-from towline.yaml.proof import proven, replaced
-from towline.yaml.source import read
+from towline.yaml.proof import is_proven, node_replaced
+from towline.yaml.source import read_source
 
 STREAM = """\
 \ufeff# head
@@ -46,7 +46,7 @@ e: 'f' # last"""
 @pytest.fixture
 def large(monkeypatch: pytest.MonkeyPatch) -> None:
     """Every file is a large one."""
-    monkeypatch.setattr(module, "LARGE", 0)
+    monkeypatch.setattr(module, "LARGE_FILE", 0)
 
 
 def told(found: YamlDocuments) -> list[tuple[object, ...]]:
@@ -74,7 +74,7 @@ def _node(node: Node) -> tuple[object, ...]:
 
 def test_a_large_file_is_read_as_any_other(monkeypatch: pytest.MonkeyPatch) -> None:
     usual = told(YamlDocuments("x.yaml", STREAM))
-    monkeypatch.setattr(module, "LARGE", 0)
+    monkeypatch.setattr(module, "LARGE_FILE", 0)
     parts = YamlDocuments("x.yaml", STREAM)
     assert len(parts.starts) == 5
     assert told(parts) == usual
@@ -92,7 +92,7 @@ def test_so_is_one_that_dice_have_written_and_edited_alike(
 
     def outcome() -> object:
         try:
-            source = read("x.yaml", data)
+            source = read_source("x.yaml", data)
             last = len(source.documents) - 2
             return told(source.documents), edit(
                 source,
@@ -105,7 +105,7 @@ def test_so_is_one_that_dice_have_written_and_edited_alike(
             return fault.message, fault.where
 
     usual = outcome()
-    monkeypatch.setattr(module, "LARGE", 0)
+    monkeypatch.setattr(module, "LARGE_FILE", 0)
     assert outcome() == usual
 
 
@@ -121,7 +121,7 @@ def test_one_part_at_a_time_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:
         return parse(text, events, **options)
 
     monkeypatch.setattr(module, "parse", counting)
-    found = read(
+    found = read_source(
         "x.yaml", "".join(f"---\na{number}: x\n" for number in range(50)).encode()
     ).documents
     assert parsed == []
@@ -142,12 +142,12 @@ def test_one_part_at_a_time_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:
 )
 def test_a_fault_is_told_with_its_line_in_the_file(text: str, where: str) -> None:
     with pytest.raises(RenderError, match="not YAML") as caught:
-        read("x.yaml", text.encode())
+        read_source("x.yaml", text.encode())
     assert caught.value.where == where
 
 
 def test_a_file_with_directives_is_one_part(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "LARGE", 0)
+    monkeypatch.setattr(module, "LARGE_FILE", 0)
     assert YamlDocuments("x.yaml", "a: 1\n...\n%YAML 1.1\n---\nb: 1\n").starts == (0,)
 
 
@@ -168,12 +168,12 @@ def test_an_edit_of_a_large_file_changes_nothing_else() -> None:
 @pytest.mark.usefixtures("large")
 def test_of_a_large_file_too_whatever_else_changes_is_seen() -> None:
     text = "a: 1\n---\nb: old\n---\nc: 1\n"
-    found = read("x.yaml", text.encode())
+    found = read_source("x.yaml", text.encode())
     root = found.documents[1].root
     assert isinstance(root, MappingNode)
-    patch = replaced(root.pairs[0][1], "new")
+    patch = node_replaced(root.pairs[0][1], "new")
     after = text.replace("old", "new")
-    assert proven(found, [patch], after)
+    assert is_proven(found, [patch], after)
     for wrong in (
         text,
         after.replace("a: 1", "a: 2"),
@@ -182,13 +182,13 @@ def test_of_a_large_file_too_whatever_else_changes_is_seen() -> None:
         after.replace("---\nc", "c"),
         after + "---\n",
     ):
-        assert not proven(found, [patch], wrong)
+        assert not is_proven(found, [patch], wrong)
 
 
 def test_limits_are_told_as_such(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "LIMITS", YamlLimits(1000, 5))
+    monkeypatch.setattr(module, "FILE_LIMITS", YamlLimits(1000, 5))
     with pytest.raises(
         RenderError, match=r"x\.yaml is too large: more than 5 keys and values"
     ) as caught:
-        read("x.yaml", b"a: [1, 2, 3, 4]\n")
+        read_source("x.yaml", b"a: [1, 2, 3, 4]\n")
     assert (caught.value.where, caught.value.hint) == ("x.yaml:1:11", "split the file")

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from towline.yaml.documents import deeper
+from towline.yaml.documents import is_nested_deeper
 
 
 @pytest.mark.parametrize(
@@ -22,10 +22,10 @@ from towline.yaml.documents import deeper
     ],
 )
 def test_levels_are_counted_where_there_may_be_many(text: str, levels: int) -> None:
-    assert not deeper(text, levels)
-    assert deeper(text, levels - 1) or levels < 300
+    assert not is_nested_deeper(text, levels)
+    assert is_nested_deeper(text, levels - 1) or levels < 300
 
 
 @pytest.mark.parametrize("text", ["[" * 100_000, "- " * 100_000 + "x", "{a: " * 100_000])
 def test_what_no_stack_could_hold_is_found_without_one(text: str) -> None:
-    assert deeper(text, 200)
+    assert is_nested_deeper(text, 200)

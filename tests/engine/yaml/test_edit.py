@@ -9,10 +9,10 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from towline.errors import RenderError
-from towline.yaml.aliases import ALL, OWN, REFUSE, Sharing
-from towline.yaml.edit import ValueEdit, edit, spell
+from towline.yaml.aliases import ALL, OWN, REFUSE, AliasPolicy
+from towline.yaml.edit import ValueEdit, edit, path_text
 from towline.yaml.marks import Path
-from towline.yaml.source import read
+from towline.yaml.source import read_source
 
 TEXT = """\
 # head
@@ -26,7 +26,7 @@ g: old"""
 
 
 def change(text: str, *edits: ValueEdit) -> str:
-    return edit(read("x.yaml", text.encode()), edits).decode()
+    return edit(read_source("x.yaml", text.encode()), edits).decode()
 
 
 def refusal(text: str, *edits: ValueEdit) -> RenderError:
@@ -81,7 +81,7 @@ def test_what_holds_already_gives_the_very_same_bytes() -> None:
     data = "\ufeffa:  'x'\r\n# c\r\nb: {c: z}".encode()
     assert (
         edit(
-            read("x.yaml", data),
+            read_source("x.yaml", data),
             [
                 ValueEdit(path=("a",), value="x"),
                 ValueEdit(path=("b", "c"), value="z"),
@@ -163,7 +163,7 @@ def shared(text: str, *edits: ValueEdit, policy: str) -> tuple[str, list[str]]:
     said: list[str] = []
     return (
         edit(
-            read("x.yaml", text.encode()), edits, Sharing(policy=policy, say=said.append)
+            read_source("x.yaml", text.encode()), edits, AliasPolicy(policy=policy, say=said.append)
         ).decode(),
         said,
     )
@@ -367,11 +367,11 @@ def test_two_edits_of_the_same_characters_are_refused() -> None:
 def test_a_result_that_is_not_what_was_wanted_is_refused(text: str, one: ValueEdit) -> None:
     found = refusal(text, one)
     assert "safely" in found.message
-    assert spell(one.path) in found.message
+    assert path_text(one.path) in found.message
 
 
 def test_a_path_is_spelled_as_people_write_it() -> None:
-    assert spell(("spec", "containers", 0, "image")) == "spec.containers[0].image"
+    assert path_text(("spec", "containers", 0, "image")) == "spec.containers[0].image"
 
 
 def test_a_large_file_is_edited_once_through() -> None:

@@ -5,11 +5,11 @@ import yaml
 
 from towline.errors import ConfigError, RenderError
 from towline.gitops.helm_values import PathValues
-from towline.yaml.aliases import ALL, REFUSE, Sharing
-from towline.yaml.embedded import Text, text_of
+from towline.yaml.aliases import ALL, REFUSE, AliasPolicy
+from towline.yaml.embedded import EmbeddedText, embedded_text
 from towline.yaml.marks import MappingNode, ScalarNode
 from towline.yaml.scalar import Splice
-from towline.yaml.source import YamlSource, read
+from towline.yaml.source import YamlSource, read_source
 
 APPLICATION = """\
 kind: Application
@@ -26,16 +26,16 @@ spec:
 TAG = "spec.helm.values.image.tag"
 
 
-def text(file: str) -> Text | None:
+def text(file: str) -> EmbeddedText | None:
     """The text of the last value of a file's mapping."""
-    source = read("x.yaml", file.encode())
+    source = read_source("x.yaml", file.encode())
     root = source.documents[0].root
     assert isinstance(root, MappingNode)
-    return text_of(source, root.pairs[-1][1])
+    return embedded_text(source, root.pairs[-1][1])
 
 
 def changed(file: str, values: dict[str, str], policy: str = REFUSE) -> str:
-    change = PathValues(pattern="x.yaml", values=values, sharing=Sharing(policy=policy))
+    change = PathValues(pattern="x.yaml", values=values, sharing=AliasPolicy(policy=policy))
     once = change.apply({"x.yaml": file.encode()}).get("x.yaml", file.encode())
     assert change.apply({"x.yaml": once}) == {}
     return once.decode()
@@ -121,7 +121,7 @@ def test_a_place_of_the_text_is_told_as_that_of_the_file() -> None:
     assert deep is not None
     root = deep.read().documents[0].root
     assert isinstance(root, MappingNode)
-    inside = text_of(deep.read(), root.pairs[0][1])
+    inside = embedded_text(deep.read(), root.pairs[0][1])
     assert inside is not None
     found_root = inside.read().documents[0].root
     assert isinstance(found_root, MappingNode)
@@ -251,10 +251,10 @@ def test_a_text_that_an_alias_repeats_changes_as_the_policy_says() -> None:
 
 
 def test_the_text_of_a_source_is_read_without_its_own_positions() -> None:
-    source: YamlSource = read("x.yaml", b"a: |\n  b: 1\n")
+    source: YamlSource = read_source("x.yaml", b"a: |\n  b: 1\n")
     root = source.documents[0].root
     assert isinstance(root, MappingNode)
     node = root.pairs[0][1]
     assert isinstance(node, ScalarNode)
-    assert text_of(source, node) is not None
-    assert text_of(source, root) is None
+    assert embedded_text(source, node) is not None
+    assert embedded_text(source, root) is None

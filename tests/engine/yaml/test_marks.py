@@ -12,7 +12,7 @@ from towline.yaml import marks as yaml_marks
 from towline.yaml.marks import (
     AliasNode,
     Event,
-    Located,
+    LocatedData,
     MappingNode,
     Mark,
     Node,
@@ -20,11 +20,11 @@ from towline.yaml.marks import (
     SequenceNode,
     YamlFault,
     descendants,
-    load,
-    outline,
+    load_located,
     parse,
+    parse_events,
 )
-from towline.yaml.plain_scalar import plain
+from towline.yaml.plain_scalar import resolve_plain
 
 TRICKY = """\
 # head\r
@@ -57,12 +57,12 @@ def scalars(text: str) -> list[ScalarNode]:
 
 
 def value(text: str) -> Any:
-    return load(text).value
+    return load_located(text).value
 
 
 def fault(text: str) -> tuple[str, int, int]:
     with pytest.raises(YamlFault) as caught:
-        load(text)
+        load_located(text)
     return caught.value.problem, caught.value.line, caught.value.column
 
 
@@ -118,7 +118,7 @@ def test_a_byte_order_mark_is_one_character_and_no_column() -> None:
 
 @pytest.mark.parametrize("text", ["", "# only\n", "---\n", "---\n...\n", "\ufeff", "\r\n"])
 def test_an_empty_document_is_null(text: str) -> None:
-    assert load(text) == Located(value=None, marks={})
+    assert load_located(text) == LocatedData(value=None, marks={})
 
 
 def test_a_quoted_empty_text_is_a_document() -> None:
@@ -280,7 +280,7 @@ def test_where_something_stands_behind_the_first_document_is_said(
 ) -> None:
     for loader in (yaml_marks._LOADER, yaml.SafeLoader):
         monkeypatch.setattr(yaml_marks, "_LOADER", loader)
-        unread = yaml_marks.load(text).unread
+        unread = yaml_marks.load_located(text).unread
         assert unread
         assert (unread.line, unread.column) == place
 
@@ -290,7 +290,7 @@ def test_where_something_stands_behind_the_first_document_is_said(
     ["", "a: 1", "---\na: 1\n---\n", "a: 1\n...\n", "# one\n---\na: 1\n---\n# two\n", "---\n---\n"],
 )
 def test_nothing_stands_behind_a_first_document_that_is_followed_by_empty_ones(text: str) -> None:
-    assert yaml_marks.load(text).unread is None
+    assert yaml_marks.load_located(text).unread is None
 
 
 @pytest.mark.parametrize("text", ["? [a]\n: b\n", "? {a: 1}\n: b\n", "x: &x [1]\n*x : b\n"])
@@ -334,7 +334,7 @@ def test_a_merge_of_something_else_is_a_fault(text: str) -> None:
 
 
 def test_marks_name_the_key_or_the_item_also_of_what_was_merged() -> None:
-    marks = load("base: &b\n  k: 1\nlist:\n  - x\n  - y: 2\nuse:\n  <<: *b\n  z: 3\n").marks
+    marks = load_located("base: &b\n  k: 1\nlist:\n  - x\n  - y: 2\nuse:\n  <<: *b\n  z: 3\n").marks
     lines = {path: mark.line for path, mark in marks.items()}
     assert lines == {
         (): 1,
@@ -402,7 +402,7 @@ def test_a_fault_names_line_and_column(text: str, line: int, column: int) -> Non
 
 # PyYAML dumps 1e3 unquoted
 TEXTS = st.text(st.characters(exclude_categories=["Cs", "Cc"]), max_size=8).filter(
-    lambda text: isinstance(plain(text), str)
+    lambda text: isinstance(resolve_plain(text), str)
 )
 LEAVES = st.none() | st.booleans() | st.integers(-(2**63), 2**63) | TEXTS
 KEYS = st.text("abc: #'\"é😀-", min_size=1, max_size=4)
@@ -435,7 +435,7 @@ def test_what_was_dumped_is_loaded_and_stands_where_its_marks_say(
 @given(st.text("a:-?[]{}&*!|>'\"%@#, \n\t\\0123456789xeE+._<~\ufeff\x85", max_size=40))
 def test_any_text_loads_or_is_a_fault(text: str) -> None:
     try:
-        places = [mark.index for mark in load(text).marks.values()] + [
+        places = [mark.index for mark in load_located(text).marks.values()] + [
             found.end.index for found in parse(text)
         ]
     except YamlFault as caught:
@@ -445,8 +445,8 @@ def test_any_text_loads_or_is_a_fault(text: str) -> None:
 
 def test_a_comment_of_many_number_signs_takes_no_time() -> None:
     with pytest.raises(YamlFault):
-        load("a: 1\n? b " + "# " * 5000 + "\n? c\n- d\n")
-    assert load("? a " + "# " * 5000 + "\n").value == {"a": None}
+        load_located("a: 1\n? b " + "# " * 5000 + "\n? c\n- d\n")
+    assert load_located("? a " + "# " * 5000 + "\n").value == {"a": None}
 
 
 @pytest.mark.parametrize(
@@ -460,7 +460,7 @@ def test_a_nodes_number_is_that_of_its_event_in_the_outline(text: str) -> None:
         if document.root
         for node in descendants(document.root)
     ]
-    assert events == list(outline(text))
+    assert events == list(parse_events(text))
     kinds = {
         ScalarNode: "scalar",
         MappingNode: "MappingStartEvent",
@@ -474,6 +474,6 @@ def test_a_nodes_number_is_that_of_its_event_in_the_outline(text: str) -> None:
 
 
 def test_the_outline_tells_style_anchor_and_tag_and_no_position() -> None:
-    assert list(outline("a:   'x'\n")) == list(outline("a: 'x' # c\n"))
+    assert list(parse_events("a:   'x'\n")) == list(parse_events("a: 'x' # c\n"))
     texts = ["a: x", "a: 'x'", "a: &y x", "a: !t x", "a: [x]", "a:\n- x", "a: {}", "a: *x", "a: *y"]
-    assert len({tuple(outline(text)) for text in texts}) == len(texts)
+    assert len({tuple(parse_events(text)) for text in texts}) == len(texts)

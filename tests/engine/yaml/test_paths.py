@@ -4,14 +4,14 @@ import pytest
 
 from towline.errors import ConfigError, RenderError
 from towline.yaml.marks import Path, ScalarNode
-from towline.yaml.paths import Selector, check_missing, find, parse_dotted
-from towline.yaml.source import read
+from towline.yaml.paths import Selector, check_missing, find_matches, parse_dotted
+from towline.yaml.source import read_source
 
 
 def found(text: str, dotted: str) -> list[tuple[int, Path, int]]:
     return [
         (place.document, place.path, len(place.missing))
-        for place in find(read("x.yaml", text.encode()), parse_dotted(dotted))
+        for place in find_matches(read_source("x.yaml", text.encode()), parse_dotted(dotted))
     ]
 
 
@@ -71,11 +71,13 @@ def test_an_alias_on_the_way_is_left_to_the_edit_to_refuse() -> None:
 
 
 def test_an_alias_is_followed_where_that_is_wanted() -> None:
-    source = read("x.yaml", b"x: &x {b: 1, c: &c [{n: one, v: &v 2}]}\na: *x\nd: *c\ne: *v\n")
+    source = read_source(
+        "x.yaml", b"x: &x {b: 1, c: &c [{n: one, v: &v 2}]}\na: *x\nd: *c\ne: *v\n"
+    )
     for text in ("a.b", "d[n=one].v", "d[0].v", "e"):
-        (place,) = find(source, parse_dotted(text), follow=True)
+        (place,) = find_matches(source, parse_dotted(text), follow=True)
         assert (place.missing, type(place.node)) == ((), ScalarNode)
-    (place,) = find(source, parse_dotted("a.new"), follow=True)
+    (place,) = find_matches(source, parse_dotted("a.new"), follow=True)
     assert (place.path, place.missing) == (("a",), ("new",))
 
 
@@ -102,8 +104,8 @@ def test_two_items_that_fit_are_refused() -> None:
 def test_a_key_is_not_added_where_that_is_probably_not_meant(
     text: str, dotted: str, says: str
 ) -> None:
-    source = read("x.yaml", text.encode())
-    (place,) = find(source, parse_dotted(dotted))
+    source = read_source("x.yaml", text.encode())
+    (place,) = find_matches(source, parse_dotted(dotted))
     with pytest.raises((ConfigError, RenderError)) as caught:
         check_missing(place, dotted)
     assert says in f"{caught.value.message} {caught.value.hint}"
@@ -111,7 +113,7 @@ def test_a_key_is_not_added_where_that_is_probably_not_meant(
 
 
 def test_keys_that_may_be_added_are_named() -> None:
-    source = read("x.yaml", b"a: {b: 1}\n")
-    (place,) = find(source, parse_dotted("a.image.tag"))
+    source = read_source("x.yaml", b"a: {b: 1}\n")
+    (place,) = find_matches(source, parse_dotted("a.image.tag"))
     assert check_missing(place, "a.image.tag") == ("image", "tag")
     assert not isinstance(place.node, ScalarNode)

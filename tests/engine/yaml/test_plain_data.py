@@ -3,15 +3,15 @@ from __future__ import annotations
 import pytest
 
 from towline.yaml.plain_data import (
-    at,
+    first_mapping,
     list_at,
-    load,
+    load_documents,
     load_template,
     map_at,
-    mapping,
     maps_at,
     text_at,
     texts_at,
+    value_at,
 )
 
 
@@ -44,7 +44,7 @@ from towline.yaml.plain_data import (
     ],
 )
 def test_every_text_is_as_it_is_written(text: str, documents: list[object]) -> None:
-    assert load(text.encode()) == documents
+    assert load_documents(text.encode()) == documents
 
 
 NESTED = "".join(
@@ -71,7 +71,7 @@ MERGED = "".join(
     ],
 )
 def test_what_cannot_be_read_is_none(data: bytes) -> None:
-    assert load(data) is None
+    assert load_documents(data) is None
 
 
 def test_a_template_is_read_with_words_in_its_place() -> None:
@@ -83,23 +83,25 @@ def test_a_template_is_read_with_words_in_its_place() -> None:
 
 
 def test_what_aliases_repeat_is_read() -> None:
-    assert load(b"a: &a [x]\nb: [*a, *a]\n") == [{"a": ["x"], "b": [["x"], ["x"]]}]
+    assert load_documents(b"a: &a [x]\nb: [*a, *a]\n") == [{"a": ["x"], "b": [["x"], ["x"]]}]
 
 
 def test_what_aliases_multiply_is_read() -> None:
     lists = "".join(f"a{n}: &a{n} [{f'*a{n - 1}, *a{n - 1}' if n else 'x'}]\n" for n in range(60))
-    read = mapping(lists.encode())
+    read = first_mapping(lists.encode())
     assert read["a59"][0] is read["a59"][1] is read["a58"]
 
 
 def test_the_first_document_is_a_map_or_nothing() -> None:
-    assert mapping(b"a: 1\n---\nb: 2\n") == {"a": "1"}
-    assert [mapping(data) for data in (b"", b"- a\n", b"a: [")] == [{}, {}, {}]
+    assert first_mapping(b"a: 1\n---\nb: 2\n") == {"a": "1"}
+    assert [first_mapping(data) for data in (b"", b"- a\n", b"a: [")] == [{}, {}, {}]
 
 
 def test_a_path_leads_to_a_text_a_map_or_a_list_and_else_to_nothing() -> None:
     values = {"a": {"b": "c", "d": ["e", {"f": "g"}], "n": None}}
-    assert at(values, "a", "n") is at(values, "a", "b", "c") is at(None, "a") is None
+    assert (
+        value_at(values, "a", "n") is value_at(values, "a", "b", "c") is value_at(None, "a") is None
+    )
     assert text_at(values, "a", "b") == "c"
     assert text_at(values, "a", "b", "c") == text_at(values, "a") == text_at(["a"], "a") == ""
     assert map_at(values) == values

@@ -4,7 +4,7 @@ import math
 
 import pytest
 
-from towline.yaml.plain_scalar import plain
+from towline.yaml.plain_scalar import resolve_plain
 
 
 @pytest.mark.parametrize(
@@ -62,6 +62,6 @@ from towline.yaml.plain_scalar import plain
     ],
 )
 def test_a_plain_scalar_means_what_piper_takes_it_for(text: str, expected: object) -> None:
-    found = plain(text)
+    found = resolve_plain(text)
     assert found == expected
     assert {type(expected), bool} & set(type(found).__mro__) == {type(expected)}

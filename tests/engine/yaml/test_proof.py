@@ -3,14 +3,21 @@ from __future__ import annotations
 import pytest
 
 from towline.yaml.marks import MappingNode, ScalarNode, SequenceNode
-from towline.yaml.proof import Patch, inserted, proven, removed, replaced, rewritten
-from towline.yaml.source import YamlSource, read
+from towline.yaml.proof import (
+    EventPatch,
+    entry_inserted,
+    is_proven,
+    node_replaced,
+    pair_removed,
+    text_rewritten,
+)
+from towline.yaml.source import YamlSource, read_source
 
 TEXT = "a: old\nb: [1, &x y, *x]\nc: {d: e}\n---\nz: 'q'\n"
 
 
 def source(text: str = TEXT) -> YamlSource:
-    return read("x.yaml", text.encode())
+    return read_source("x.yaml", text.encode())
 
 
 def pairs(found: YamlSource, document: int = 0) -> MappingNode:
@@ -21,9 +28,9 @@ def pairs(found: YamlSource, document: int = 0) -> MappingNode:
 
 def test_a_scalar_may_become_the_wanted_text_in_any_style() -> None:
     found = source()
-    patch = replaced(pairs(found).pairs[0][1], "new")
+    patch = node_replaced(pairs(found).pairs[0][1], "new")
     for written in ("new", "'new'", '"new"', "|-\n  new"):
-        assert proven(found, [patch], TEXT.replace("old", written))
+        assert is_proven(found, [patch], TEXT.replace("old", written))
 
 
 @pytest.mark.parametrize(
@@ -39,8 +46,8 @@ def test_a_scalar_may_become_the_wanted_text_in_any_style() -> None:
 )
 def test_a_scalar_must_not_become_anything_else(value: str, written: str) -> None:
     found = source()
-    assert not proven(
-        found, [replaced(pairs(found).pairs[0][1], value)], TEXT.replace("old", written)
+    assert not is_proven(
+        found, [node_replaced(pairs(found).pairs[0][1], value)], TEXT.replace("old", written)
     )
 
 
@@ -61,20 +68,20 @@ def test_a_scalar_must_not_become_anything_else(value: str, written: str) -> Non
 )
 def test_whatever_else_changes_is_seen(old: str, new: str) -> None:
     found = source()
-    patch = replaced(pairs(found).pairs[0][1], "new")
+    patch = node_replaced(pairs(found).pairs[0][1], "new")
     wanted = TEXT.replace("old", "new")
-    assert proven(found, [patch], wanted)
-    assert not proven(found, [patch], wanted.replace(old, new))
+    assert is_proven(found, [patch], wanted)
+    assert not is_proven(found, [patch], wanted.replace(old, new))
 
 
 def test_several_patches_of_several_documents_are_told_apart() -> None:
     found = source()
     first, second = (
-        replaced(pairs(found).pairs[0][1], "q"),
-        replaced(pairs(found, 1).pairs[0][1], "old"),
+        node_replaced(pairs(found).pairs[0][1], "q"),
+        node_replaced(pairs(found, 1).pairs[0][1], "old"),
     )
-    assert proven(found, [second, first], TEXT.replace("'q'", "'old'").replace("a: old", "a: q"))
-    assert not proven(found, [second, first], TEXT)
+    assert is_proven(found, [second, first], TEXT.replace("'q'", "'old'").replace("a: old", "a: q"))
+    assert not is_proven(found, [second, first], TEXT)
 
 
 def test_pairs_and_items_come_and_go() -> None:
@@ -82,20 +89,20 @@ def test_pairs_and_items_come_and_go() -> None:
     root = pairs(found)
     items = root.pairs[1][1]
     assert isinstance(items, SequenceNode)
-    assert proven(found, [removed(*root.pairs[1])], TEXT.replace("b: [1, &x y, *x]\n", ""))
-    assert proven(
+    assert is_proven(found, [pair_removed(*root.pairs[1])], TEXT.replace("b: [1, &x y, *x]\n", ""))
+    assert is_proven(
         found,
-        [inserted(root, 2, "more", ({"k": "v"},))],
+        [entry_inserted(root, 2, "more", ({"k": "v"},))],
         TEXT.replace("---", "more: [{k: v}]\n---"),
     )
-    assert proven(found, [inserted(root, -1, "more", "v")], f"more: v\n{TEXT}")
-    assert proven(found, [inserted(items, 2, "", "v")], TEXT.replace("*x]", "*x, v]"))
-    assert not proven(found, [inserted(items, 2, "", "v")], TEXT.replace("[1", "[v, 1"))
+    assert is_proven(found, [entry_inserted(root, -1, "more", "v")], f"more: v\n{TEXT}")
+    assert is_proven(found, [entry_inserted(items, 2, "", "v")], TEXT.replace("*x]", "*x, v]"))
+    assert not is_proven(found, [entry_inserted(items, 2, "", "v")], TEXT.replace("[1", "[v, 1"))
 
 
 def test_a_text_that_is_no_yaml_proves_nothing() -> None:
-    assert not proven(source(), [], TEXT + "]")
-    assert not proven(source(), [Patch(first=0, last=1)], TEXT)
+    assert not is_proven(source(), [], TEXT + "]")
+    assert not is_proven(source(), [EventPatch(first=0, last=1)], TEXT)
 
 
 @pytest.mark.parametrize(
@@ -116,7 +123,7 @@ def test_a_text_that_is_no_yaml_proves_nothing() -> None:
 )
 def test_json_is_proven_by_a_parser_of_json(before: str, after: str, *, same: bool) -> None:
     found = source(before)
-    assert proven(found, [replaced(pairs(found).pairs[0][1], "new")], after) == same
+    assert is_proven(found, [node_replaced(pairs(found).pairs[0][1], "new")], after) == same
 
 
 def test_a_text_that_was_edited_inside_keeps_its_style_and_has_the_wanted_characters() -> None:
@@ -124,10 +131,10 @@ def test_a_text_that_was_edited_inside_keeps_its_style_and_has_the_wanted_charac
     found = source(before)
     node = pairs(found).pairs[0][1]
     assert isinstance(node, ScalarNode)
-    patch = rewritten(node, "{{- if .x }}\nb: new\n{{- end }}\n")
+    patch = text_rewritten(node, "{{- if .x }}\nb: new\n{{- end }}\n")
     after = before.replace("old", "new")
-    assert proven(found, [patch, patch], after)
-    assert not proven(found, [patch], before)
+    assert is_proven(found, [patch, patch], after)
+    assert not is_proven(found, [patch], before)
     for wrong in (
         after.replace("|", ">"),
         after.replace("new", "newer"),
@@ -135,4 +142,4 @@ def test_a_text_that_was_edited_inside_keeps_its_style_and_has_the_wanted_charac
         after.replace("c: 1", "c: 2"),
         after.replace("|", "&x |"),
     ):
-        assert not proven(found, [patch], wrong)
+        assert not is_proven(found, [patch], wrong)

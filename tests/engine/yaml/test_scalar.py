@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from towline.yaml import marks
-from towline.yaml.scalar import rewrite, typed, write
+from towline.yaml.scalar import is_typed, rewrite_scalar, write_scalar
 
 NUMBERS = [
     "1.10",
@@ -99,26 +99,31 @@ QUOTED = [
 
 @pytest.mark.parametrize("text", [*NUMBERS, *WORDS])
 def test_what_some_parser_takes_for_something_else_is_quoted(text: str) -> None:
-    assert typed(text)
-    assert write(text) == f'"{text}"'
+    assert is_typed(text)
+    assert write_scalar(text) == f'"{text}"'
 
 
 @pytest.mark.parametrize("text", TEXTS)
 def test_what_is_text_for_every_parser_stays_plain(text: str) -> None:
-    assert not typed(text)
-    assert write(text) == text
+    assert not is_typed(text)
+    assert write_scalar(text) == text
 
 
 @pytest.mark.parametrize("text", QUOTED)
 @pytest.mark.parametrize("style", ["", "'", '"'])
 def test_other_text_is_quoted_and_means_the_same(text: str, style: str) -> None:
-    written = write(text, style)
+    written = write_scalar(text, style)
     assert written[0] in "'\""
     assert yaml.safe_load(f"[{written}]") == [text]
 
 
 def test_a_style_is_kept_where_it_can_hold_the_text() -> None:
-    assert [write("a", "'"), write("it's", "'"), write("a\n", "'"), write('"', '"')] == [
+    assert [
+        write_scalar("a", "'"),
+        write_scalar("it's", "'"),
+        write_scalar("a\n", "'"),
+        write_scalar('"', '"'),
+    ] == [
         "'a'",
         "'it''s'",
         '"a\\n"',
@@ -130,9 +135,9 @@ def test_a_style_is_kept_where_it_can_hold_the_text() -> None:
     st.text(st.characters(exclude_categories=["Cs"]), max_size=20), st.sampled_from(["", "'", '"'])
 )
 def test_any_text_is_written_on_one_line_and_read_again(text: str, style: str) -> None:
-    written = write(text, style)
+    written = write_scalar(text, style)
     assert len(written.splitlines()) <= 1
-    assert [yaml.safe_load(f"k: {written}\n"), marks.load(f"{{k: {written}}}").value] == [
+    assert [yaml.safe_load(f"k: {written}\n"), marks.load_located(f"{{k: {written}}}").value] == [
         {"k": text},
         {"k": text},
     ]
@@ -160,5 +165,5 @@ def test_a_block_scalar_keeps_its_style_indentation_and_what_follows(
     assert isinstance(document.root, marks.MappingNode)
     old = document.root.pairs[0][1]
     assert isinstance(old, marks.ScalarNode)
-    assert rewrite(value, old, block) == expected
+    assert rewrite_scalar(value, old, block) == expected
     assert yaml.safe_load("k: " + expected) == {"k": value}

@@ -7,8 +7,8 @@ import pytest
 from towline.errors import RenderError
 from towline.gitops.helm_values import PathValues
 from towline.yaml.marks import MappingNode, SequenceNode
-from towline.yaml.scalar import Layout, as_json, layout
-from towline.yaml.source import read
+from towline.yaml.scalar import FlowLayout, flow_layout, is_json_style
+from towline.yaml.source import read_source
 
 SPACES = (
     '{\n  "image": {\n    "repository": "r",\n    "tag": "1"\n  },\n  "list": [{"a": null}]\n}\n'
@@ -24,33 +24,33 @@ def changed(text: str, values: dict[str, str], name: str = "v.json") -> str:
     return once.decode()
 
 
-def layout_of(text: str, name: str = "x.yaml") -> Layout:
-    source = read(name, text.encode())
+def layout_of(text: str, name: str = "x.yaml") -> FlowLayout:
+    source = read_source(name, text.encode())
     root = source.documents[0].root
     assert isinstance(root, MappingNode | SequenceNode)
-    return layout(source, root)
+    return flow_layout(source, root)
 
 
 @pytest.mark.parametrize(
     ("text", "expected"),
     [
-        ("{a: 1}", Layout()),
-        ("{a: 1,b: 2}", Layout(comma=",")),
-        ("{a : 1 , b : 2}", Layout(comma=" , ", colon=" : ")),
-        ("{'a':1}", Layout()),
-        ('{"a":1}', Layout(json=True, comma=",", colon=":")),
-        ('{"a": 1}', Layout(json=True)),
-        ('{"a": 1, b: 2}', Layout()),
-        ('{\n  "a": 1\n}', Layout(json=True, line="\n  ", step="  ")),
-        ('{\r\n\t"a":1}', Layout(json=True, line="\r\n\t", step="\t", colon=":")),
-        ("{a: 1,\n b: 2}", Layout(line="\n ", step="  ")),
-        ("[a,\n b]", Layout(line="\n ", step="  ")),
-        ('["a","b"]', Layout(json=True, comma=",")),
-        ("a: 1\n", Layout()),
-        ("{}", Layout()),
+        ("{a: 1}", FlowLayout()),
+        ("{a: 1,b: 2}", FlowLayout(comma=",")),
+        ("{a : 1 , b : 2}", FlowLayout(comma=" , ", colon=" : ")),
+        ("{'a':1}", FlowLayout()),
+        ('{"a":1}', FlowLayout(json=True, comma=",", colon=":")),
+        ('{"a": 1}', FlowLayout(json=True)),
+        ('{"a": 1, b: 2}', FlowLayout()),
+        ('{\n  "a": 1\n}', FlowLayout(json=True, line="\n  ", step="  ")),
+        ('{\r\n\t"a":1}', FlowLayout(json=True, line="\r\n\t", step="\t", colon=":")),
+        ("{a: 1,\n b: 2}", FlowLayout(line="\n ", step="  ")),
+        ("[a,\n b]", FlowLayout(line="\n ", step="  ")),
+        ('["a","b"]', FlowLayout(json=True, comma=",")),
+        ("a: 1\n", FlowLayout()),
+        ("{}", FlowLayout()),
     ],
 )
-def test_the_layout_is_that_of_the_entries_beside(text: str, expected: Layout) -> None:
+def test_the_layout_is_that_of_the_entries_beside(text: str, expected: FlowLayout) -> None:
     assert layout_of(text) == expected
 
 
@@ -69,7 +69,7 @@ def test_what_is_json_is_told_by_the_content() -> None:
         '["a"]',
         '{"a": "{{ .x }}"}',
     ):
-        assert read("v.yaml", text.encode()).strict
+        assert read_source("v.yaml", text.encode()).strict
     for text in (
         "{a: 1}",
         "{}",
@@ -81,8 +81,8 @@ def test_what_is_json_is_told_by_the_content() -> None:
         '---\n{"a": 1}\n',
         '"a"',
     ):
-        assert not read("v.yaml", text.encode()).strict
-    assert read("v.json", b"{}").strict
+        assert not read_source("v.yaml", text.encode()).strict
+    assert read_source("v.json", b"{}").strict
 
 
 @pytest.mark.parametrize("name", ["v.json", "v.yaml"])
@@ -197,8 +197,8 @@ def test_what_yaml_and_json_read_differently_is_refused() -> None:
 
 
 def test_a_scalar_and_a_block_collection_are_no_json() -> None:
-    source = read("x.json", b'a: "b"\n')
+    source = read_source("x.json", b'a: "b"\n')
     root = source.documents[0].root
     assert isinstance(root, MappingNode)
-    assert not as_json(source, root)
-    assert not as_json(source, root.pairs[0][1])
+    assert not is_json_style(source, root)
+    assert not is_json_style(source, root.pairs[0][1])

@@ -4,11 +4,11 @@ import pytest
 
 from towline.errors import RenderError
 from towline.yaml.edit import ValueEdit, edit
-from towline.yaml.source import read
+from towline.yaml.source import read_source
 
 
 def edited(text: str, *edits: ValueEdit) -> str:
-    return edit(read("x.yaml", text.encode()), edits).decode()
+    return edit(read_source("x.yaml", text.encode()), edits).decode()
 
 
 def put(text: str, path: str, value: str, after: str = "") -> str:

@@ -6,11 +6,11 @@ import pytest
 
 from towline.errors import RenderError
 from towline.yaml.marks import MappingNode, ScalarNode, YamlLimits, descendants
-from towline.yaml.source import masked, read
+from towline.yaml.source import mask_templates, read_source
 
 
 def shown(text: str) -> list[str]:
-    source = read("x.yaml", text.encode())
+    source = read_source("x.yaml", text.encode())
     return [
         source.shown(node)
         for document in source.documents
@@ -40,7 +40,7 @@ def shown(text: str) -> list[str]:
     ],
 )
 def test_templates_are_masked_by_as_many_characters(text: str, masked: str) -> None:
-    source = read("x.yaml", text.encode())
+    source = read_source("x.yaml", text.encode())
     assert source.masked == masked
     assert len(masked) == len(text)
 
@@ -71,14 +71,14 @@ def test_templates_are_masked_by_as_many_characters(text: str, masked: str) -> N
     ],
 )
 def test_a_template_that_leads_a_block_scalar_leaves_it_one(text: str, masked: str) -> None:
-    assert read("x.yaml", text.encode()).masked == masked
+    assert read_source("x.yaml", text.encode()).masked == masked
 
 
 def test_blanks_that_reach_farther_than_a_block_scalar_are_no_yaml_without_a_template_either() -> (
     None
 ):
     with pytest.raises(RenderError, match="not YAML"):
-        read("x.yaml", b"a: |\n      \n  b\nc: {{ .d }}\n")
+        read_source("x.yaml", b"a: |\n      \n  b\nc: {{ .d }}\n")
 
 
 def test_a_value_with_a_template_is_shown_as_written() -> None:
@@ -90,7 +90,7 @@ def test_a_value_with_a_template_is_shown_as_written() -> None:
     [("a: 1\r\nb: 2\n", "\r\n"), ("a: 1\n", "\n"), ("a: 1", "\n"), ("a: 1\rb: 2", "\r")],
 )
 def test_the_first_line_end_is_the_files_own(text: str, newline: str) -> None:
-    assert read("x.yaml", text.encode()).newline == newline
+    assert read_source("x.yaml", text.encode()).newline == newline
 
 
 @pytest.mark.parametrize(
@@ -107,7 +107,7 @@ def test_the_first_line_end_is_the_files_own(text: str, newline: str) -> None:
 )
 def test_what_cannot_be_read_is_refused_with_its_place(data: bytes, where: str, says: str) -> None:
     with pytest.raises(RenderError, match=says) as caught:
-        read("dir/x.yaml", data)
+        read_source("dir/x.yaml", data)
     assert caught.value.where == where
     assert caught.value.hint
 
@@ -132,15 +132,15 @@ def test_what_cannot_be_read_is_refused_with_its_place(data: bytes, where: str, 
     ],
 )
 def test_a_large_file_is_read_once_through(text: str) -> None:
-    assert len(read("x.yaml", text.encode()).masked) == len(text)
+    assert len(read_source("x.yaml", text.encode()).masked) == len(text)
 
 
 def test_the_size_is_checked_before_any_template_is_looked_for(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("towline.yaml.source.LIMITS", YamlLimits(10, 10))
+    monkeypatch.setattr("towline.yaml.source.FILE_LIMITS", YamlLimits(10, 10))
     with pytest.raises(RenderError, match="longer than 10 characters"):
-        read("x.yaml", b"# {{ a\n---\n# }}\n")
+        read_source("x.yaml", b"# {{ a\n---\n# }}\n")
 
 
 @pytest.mark.parametrize(
@@ -162,20 +162,20 @@ def test_the_size_is_checked_before_any_template_is_looked_for(
 )
 def test_a_template_that_is_not_closed_hides_nothing(text: str, where: str) -> None:
     with pytest.raises(RenderError, match="not closed") as caught:
-        read("x.yaml", text.encode())
+        read_source("x.yaml", text.encode())
     assert caught.value.where == where
     assert caught.value.hint
 
 
 def test_a_file_without_aliases_has_none_to_follow() -> None:
-    source = read("x.yaml", b"a: &x 1\nb: 2\n")
+    source = read_source("x.yaml", b"a: &x 1\nb: 2\n")
     assert source.targets(source.documents[0].root) == source.targets(None) == {}
-    source = read("x.yaml", b"a: &x 1\nb: *x\n")
+    source = read_source("x.yaml", b"a: &x 1\nb: *x\n")
     assert list(source.targets(source.documents[0].root)) == [11]
 
 
 def test_the_line_of_a_place_is_that_of_the_file_around() -> None:
-    source = read("x.yaml", b"a: 1\nb: 2\n")
+    source = read_source("x.yaml", b"a: 1\nb: 2\n")
     root = source.documents[0].root
     assert isinstance(root, MappingNode)
     mark = root.pairs[1][1].start
@@ -191,5 +191,5 @@ def test_the_line_of_a_place_is_that_of_the_file_around() -> None:
     ],
 )
 def test_lines_of_a_template_keep_their_indentation(text: str, hidden: str) -> None:
-    assert masked("v.yaml", text) == hidden
-    assert len(read("v.yaml", text.encode()).documents) == 1
+    assert mask_templates("v.yaml", text) == hidden
+    assert len(read_source("v.yaml", text.encode()).documents) == 1

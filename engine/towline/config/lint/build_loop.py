@@ -15,7 +15,7 @@ from towline.config.documents import ConfigDocument
 from towline.config.lint.findings import Finding, finding
 from towline.config.schema import StepSchema
 from towline.errors import ConfigError
-from towline.git.checkout import identity
+from towline.git.checkout import host_and_path
 from towline.pipeline.branches import BranchRules, productive_branch
 
 # what a Jenkinsfile holds that leaves out a deployment's commit, known by its trailers
@@ -40,7 +40,7 @@ def build_loops(
     documents: Sequence[ConfigDocument], step: StepSchema, source: SourceRepository
 ) -> Iterator[Finding]:
     """A finding wherever `step`'s repository is named and is the project's own, unless something in the files guards against a loop."""
-    home = identity(source.url)
+    home = host_and_path(source.url)
     if not home or any(guard in source.jenkinsfile for guard in GUARDS):
         return
     for document in documents:
@@ -56,7 +56,7 @@ def build_loops(
             )
             if (
                 named
-                and identity(str(section[named])) == home
+                and host_and_path(str(section[named])) == home
                 and not _guarded(documents, step, section, source.rules)
             ):
                 yield finding(

@@ -11,7 +11,7 @@ from typing import Any
 
 from towline.config.documents import UNREAD, ConfigDocument
 from towline.config.lint.findings import Finding, finding
-from towline.yaml.marks import Located
+from towline.yaml.marks import LocatedData
 
 _SECTIONS = ("general", "steps", "stages")
 _BEHIND = ("", "second document")  # no key of a configuration stands there
@@ -19,7 +19,7 @@ _Path = tuple[str | int, ...]
 
 
 def shaped(
-    name: str, located: Located, *, trusted: bool = False
+    name: str, located: LocatedData, *, trusted: bool = False
 ) -> tuple[ConfigDocument, tuple[Finding, ...]]:
     """A file as a document that holds well-formed sections only, and a finding for each other one."""
     whole = ConfigDocument(name=name, trusted=trusted, content={}, marks=located.marks)

@@ -13,7 +13,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping
 from itertools import islice
 from typing import Any
 
-from towline.yaml.plain_data import load, map_at, mapping, maps_at, text_at
+from towline.yaml.plain_data import first_mapping, load_documents, map_at, maps_at, text_at
 
 _CHART, _VALUES = "Chart.yaml", "values.yaml"
 _MOST = 1000  # names by which one chart is called
@@ -46,7 +46,7 @@ def below_looks(
     folder = chart_folder(path, files)
     if folder is None:
         return set()
-    wanted = maps_at(mapping(files[f"{folder}{_CHART}"]), "dependencies")
+    wanted = maps_at(first_mapping(files[f"{folder}{_CHART}"]), "dependencies")
     if not {text_at(one, "alias") or text_at(one, "name") for one in wanted} & {*keys}:
         return set()
     return {f"{folder}charts/", *chart_files(path, listing)}
@@ -67,18 +67,18 @@ def base_values(files: Mapping[str, bytes], chart: str, over: Iterable[bytes]) -
     below = {path: names for path in paths if (names := _subcharts(path.removeprefix(chart)))}
     values: dict[str, Any] = {}
     for path, names in sorted(below.items(), key=lambda one: len(one[1]), reverse=True):
-        own = mapping(files[path])
+        own = first_mapping(files[path])
         for keys in _called(files, chart, names):
             values = merged(values, nested(keys, own))
     for data in (files.get(f"{chart}{_VALUES}", b""), *over):
-        values = merged(values, mapping(data))
+        values = merged(values, first_mapping(data))
     return values
 
 
 def chart_name(path: str, files: Mapping[str, bytes]) -> str:
     """The name of the chart of a file; empty for no chart."""
     folder = chart_folder(path, files)
-    return "" if folder is None else text_at(mapping(files[f"{folder}{_CHART}"]), "name")
+    return "" if folder is None else text_at(first_mapping(files[f"{folder}{_CHART}"]), "name")
 
 
 def values_around(
@@ -89,7 +89,7 @@ def values_around(
     outer, name = _outer(folder or "")
     if not name or path != f"{folder}{_VALUES}" or f"{outer}{_CHART}" not in files:
         return
-    values = mapping(files.get(f"{outer}{_VALUES}", b""))
+    values = first_mapping(files.get(f"{outer}{_VALUES}", b""))
     for (key,) in _called(files, outer, [name]):
         yield f"{outer}{_VALUES}", key, map_at(values, key)
 
@@ -123,7 +123,7 @@ def _called(files: Mapping[str, bytes], chart: str, names: list[str]) -> list[li
     """The keys under which the values of `chart` have those of the charts `names` in each other: the names, or each `alias` that Chart.yaml gives them."""
     found: list[list[str]] = [[]]
     for name in names:
-        wanted = maps_at(mapping(files.get(f"{chart}{_CHART}", b"")), "dependencies")
+        wanted = maps_at(first_mapping(files.get(f"{chart}{_CHART}", b"")), "dependencies")
         aliases = [text_at(one, "alias") for one in wanted if text_at(one, "name") == name]
         every = ([*above, alias or name] for above in found for alias in aliases or [""])
         found = list(islice(every, _MOST))
@@ -197,7 +197,7 @@ def puts_common(path: str, files: Mapping[str, bytes]) -> bool | None:
     templates = [one for one in files if one.startswith(inside) and _is_template(one)]
     if any(_JOINS.search(files[one]) for one in templates):
         return True
-    wanted = maps_at(mapping(files[f"{folder}Chart.yaml"]), "dependencies")
+    wanted = maps_at(first_mapping(files[f"{folder}Chart.yaml"]), "dependencies")
     there = all(
         any(one.startswith(f"{folder}charts/{text_at(each, 'name')}/") for one in templates)
         for each in wanted
@@ -213,7 +213,7 @@ def _is_template(path: str) -> bool:
 def _reads(folder: str, files: Mapping[str, bytes], listing: Collection[str]) -> set[str] | None:
     """What the templates read; None if not all of them is known, or a chart in the chart may."""
     templates = [path for path in listing if path.startswith(f"{folder}templates/")]
-    chart = load(files.get(f"{folder}Chart.yaml", b"")) or [{}]
+    chart = load_documents(files.get(f"{folder}Chart.yaml", b"")) or [{}]
     if (
         not templates
         or any(path not in files for path in templates)
@@ -232,6 +232,6 @@ def _reads(folder: str, files: Mapping[str, bytes], listing: Collection[str]) ->
 def _is_values(path: str, folder: str, files: Mapping[str, bytes]) -> bool:
     """Whether a file in a chart holds values, as far as its place and its content tell."""
     inside = path.removeprefix(folder)
-    documents = load(files.get(path, b"")) or []
+    documents = load_documents(files.get(path, b"")) or []
     plain = len(documents) == 1 and isinstance(documents[0], dict) and "kind" not in documents[0]
     return plain and inside != "Chart.yaml" and not inside.startswith(("templates/", "charts/"))

@@ -25,7 +25,7 @@ from typing import Any
 from towline.errors import ConfigError, RenderError
 from towline.git.tree import is_path
 from towline.gitops.helm.packed_chart import check_lock, is_packed, members, plain_name
-from towline.yaml.plain_data import mapping, maps_at, text_at
+from towline.yaml.plain_data import first_mapping, maps_at, text_at
 
 _OWN = frozenset(
     (
@@ -208,11 +208,11 @@ def _check_locks(chart: str, files: Mapping[str, bytes]) -> None:
     for lock, wanted in (("Chart.lock", "Chart.yaml"), ("requirements.lock", "requirements.yaml")):
         if lock in files:
             listed = _listed(files.get(wanted, b""))
-            check_lock(listed, mapping(files[lock]), where=f"{chart}{lock}", of=wanted)
+            check_lock(listed, first_mapping(files[lock]), where=f"{chart}{lock}", of=wanted)
 
 
 def _listed(data: bytes) -> list[dict[str, Any]]:
-    return maps_at(mapping(data), "dependencies")
+    return maps_at(first_mapping(data), "dependencies")
 
 
 def _there(files: Mapping[str, bytes], wanted: Dependency) -> bool:
@@ -222,7 +222,7 @@ def _there(files: Mapping[str, bytes], wanted: Dependency) -> bool:
             packed[1] == wanted.name or packed[1].startswith(f"{wanted.name}-")
         ):
             return True
-        if _SUBCHART.fullmatch(path) and mapping(content).get("name") == wanted.name:
+        if _SUBCHART.fullmatch(path) and first_mapping(content).get("name") == wanted.name:
             return True
     return False
 

@@ -24,7 +24,7 @@ from towline.gitops.image_effect import (
 from towline.gitops.image_parts import REGISTRY, ImageParts, global_paths
 from towline.image import Reference, parse_familiar
 from towline.yaml.paths import parse_dotted
-from towline.yaml.plain_data import at, mapping, text_at, texts_at
+from towline.yaml.plain_data import first_mapping, text_at, texts_at, value_at
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,7 +51,7 @@ def values_of(
         below = values
         for part in above:
             below = below.setdefault(part, {})
-        there = at(base, *above, last)
+        there = value_at(base, *above, last)
         made = (
             image.text
             if isinstance(there, str) and there
@@ -128,7 +128,7 @@ def nested_values(files: Mapping[str, bytes]) -> Iterator[Mapping[str, Any]]:
         *folders, name = path.split("/")
         if name == "values.yaml":
             subcharts = [folder for above, folder in pairwise(folders) if above == "charts"]
-            yield nested(subcharts, mapping(data))
+            yield nested(subcharts, first_mapping(data))
 
 
 def _keys_below(values: Any, path: tuple[str, ...], seen: set[int]) -> Iterator[str]:

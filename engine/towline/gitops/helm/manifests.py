@@ -21,8 +21,8 @@ import yaml
 
 from towline.gitops.image_effect import pods_of
 from towline.suggest import close
-from towline.yaml.documents import deeper
-from towline.yaml.plain_data import load, text_at
+from towline.yaml.documents import is_nested_deeper
+from towline.yaml.plain_data import load_documents, text_at
 
 _RENDERED = b"# Source: "  # in front of each document that Helm renders
 _LONG = 100
@@ -35,7 +35,7 @@ def losses(old: bytes, new: bytes) -> list[str]:
     In a rendering, one that another of its kind and with a like name takes the place of is none: a
     Job that is named after its version. What cannot be read has none.
     """
-    before, after = load(old), load(new)
+    before, after = load_documents(old), load_documents(new)
     if before is None or after is None or old == new:
         return []
     there, now = dict.fromkeys(_resources(before)), dict.fromkeys(_resources(after))
@@ -127,7 +127,7 @@ class RenderedDocument:
     @cached_property
     def root(self) -> yaml.Node | None:
         """Its outline; None for one that is empty, or that is only known as a text: it is no YAML, repeats parts by aliases, or is nested too deep."""
-        if deeper(self.text, _DEEP):
+        if is_nested_deeper(self.text, _DEEP):
             return None
         try:
             found = yaml.compose(

@@ -11,7 +11,7 @@ from towline.config.credential_rules import Parse, named_by, secret_of
 from towline.config.settings import Settings
 from towline.credential_hosts import Credential, HostAddress, Named
 from towline.errors import ConfigError, CredentialError
-from towline.git.remote import Remote, parse_key, parse_remote
+from towline.git.remote import Remote, parse_remote, parse_ssh_key
 from towline.hosting.github_app import USER, App, app_repository, token
 from towline.hosting.github_app import AppRepository as Repository
 from towline.http.client import Transport
@@ -57,7 +57,7 @@ def _app(task: Task) -> App:
     text, origin = settings.text("githubAppPrivateKey"), settings.origin("githubAppPrivateKey")
     real = settings.trusted("githubAppPrivateKey")
     task.console.hide(text, real=real)
-    key = parse_key(text, what="private key of the GitHub App", origin=origin).private
+    key = parse_ssh_key(text, what="private key of the GitHub App", origin=origin).private
     task.console.hide(key, real=real)
     return App(
         id=settings.text("githubAppId"),

@@ -9,7 +9,7 @@ from dataclasses import replace
 from towline import deadline
 from towline.config.settings import Settings
 from towline.errors import GitUnreachable, TowlineError
-from towline.git.checkout import identity
+from towline.git.checkout import host_and_path
 from towline.git.repository import Repository
 from towline.gitops.change import Change, Together
 from towline.gitops.provenance import Past
@@ -134,11 +134,11 @@ class Branch:
             self.prepare(checked=False)
         with self._turn():
             assert self._plan
-            name, here = self._plan.tip.branch, identity(self.place[0])
+            name, here = self._plan.tip.branch, host_and_path(self.place[0])
             beside = [
                 one.update.branch
                 for one in before
-                if one.update.commit and identity(one.repository) == here
+                if one.update.commit and host_and_path(one.repository) == here
             ]
             if name in beside or (beside and self._started.terms.create_branch):
                 self._plan = again(self._started, self._plan)

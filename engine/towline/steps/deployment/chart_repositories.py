@@ -32,7 +32,7 @@ from towline.registry.errors import Party
 from towline.registry.manifest import Descriptor
 from towline.steps.registry_access import network, registry_login
 from towline.steps.task import Task
-from towline.yaml.plain_data import mapping, maps_at, text_at
+from towline.yaml.plain_data import first_mapping, maps_at, text_at
 
 INDEX = 8 * 1024 * 1024  # bytes that are read as YAML
 _MOST = 64 * 1024 * 1024
@@ -219,7 +219,7 @@ def _place(repository: str) -> tuple[str, str]:
 
 def _read(index: bytes) -> dict[str, object]:
     """What stands in an index, or a part of one; empty for one that would take the memory: a hundred times its size."""
-    return mapping(index) if len(index) <= INDEX else {}
+    return first_mapping(index) if len(index) <= INDEX else {}
 
 
 def _entry(index: bytes, name: str, version: str) -> dict[str, object] | None:
@@ -257,7 +257,7 @@ def _layer(client: RegistryClient, place: TargetRepository, layer: Descriptor) -
 
 def _check_chart(data: bytes, name: str, version: str, where: str) -> None:
     """Pass where the archive holds this chart; raises RenderError."""
-    there = mapping(unpacked(name, data)["Chart.yaml"])
+    there = first_mapping(unpacked(name, data)["Chart.yaml"])
     there_name, there_version = text_at(there, "name"), text_at(there, "version")
     if there_name != name or there_version.removeprefix("v") != version.removeprefix("v"):
         raise RenderError(

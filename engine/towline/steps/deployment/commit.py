@@ -11,8 +11,8 @@ from datetime import UTC, datetime
 
 from towline.config.settings import Settings
 from towline.errors import ConfigError
-from towline.git.checkout import described, identity, origin
-from towline.git.remote import parse_key
+from towline.git.checkout import describe_commit, host_and_path, origin_url
+from towline.git.remote import parse_ssh_key
 from towline.git.repository import Author
 from towline.git.signing import SSH, SigningKey
 from towline.gitops.provenance import Provenance, believable, default_message
@@ -67,7 +67,7 @@ def _address(settings: Settings) -> str:
     Hosts refuse commits without any.
     """
     user = settings.text("username")
-    host = identity(settings.text("serverUrl")).partition("/")[0]
+    host = host_and_path(settings.text("serverUrl")).partition("/")[0]
     return (
         user
         if _ADDRESS.fullmatch(user)
@@ -138,7 +138,7 @@ def _wanted(
 def _provenance(task: Task, names: Sequence[str], images: Sequence[Deployed]) -> Provenance:
     """What the build says, and where it does not, the workspace's own checkout, which knows the commit that was built."""
     build = task.build
-    commit = described(task.folder, task.environ, build.source_commit)
+    commit = describe_commit(task.folder, task.environ, build.source_commit)
     return Provenance(
         deployment=", ".join(names),
         stage=task.stage,
@@ -147,7 +147,7 @@ def _provenance(task: Task, names: Sequence[str], images: Sequence[Deployed]) ->
         build_number=build.number,
         job=build.job,
         started_by=build.started_by,
-        source=build.source_repository or origin(task.folder, task.environ),
+        source=build.source_repository or origin_url(task.folder, task.environ),
         source_commit=build.source_commit or commit.id,
         source_time=_source_time(task, build.source_time or commit.time),
         source_author=commit.author,
@@ -177,6 +177,8 @@ def _key(task: Task, settings: Settings) -> SigningKey | None:
     )
     if not text:
         return None
-    private = parse_key(text, origin=origin, what="signing key").private if kind == SSH else text
+    private = (
+        parse_ssh_key(text, origin=origin, what="signing key").private if kind == SSH else text
+    )
     task.console.hide(private)
     return SigningKey(private=private, format=kind, origin=origin)

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 from towline.config.settings import Settings
 from towline.errors import ConfigError
-from towline.git.checkout import identity
+from towline.git.checkout import host_and_path
 from towline.gitops import argo_images
 from towline.gitops.change import match
 from towline.gitops.helm import chart_around
@@ -34,7 +34,7 @@ from towline.steps.deployment.images import Deployed
 from towline.steps.deployment.tools import DEFAULT_KEY, Planned
 from towline.suggest import close, some
 from towline.yaml.paths import parse_dotted
-from towline.yaml.plain_data import mapping
+from towline.yaml.plain_data import first_mapping
 
 WARN, OFF = "warn", "off"
 HELM, VALUES = "helm", "helm-values"
@@ -104,7 +104,7 @@ class Effect:
 
     def _is_ours(self, url: str) -> bool:
         """Whether a URL is that of the repository that is changed."""
-        return bool(self.repository) and identity(url) == self.repository
+        return bool(self.repository) and host_and_path(url) == self.repository
 
     def check(
         self, contents: Mapping[str, bytes], listing: Sequence[str], warn: Callable[[str], None]
@@ -178,7 +178,9 @@ class Effect:
     def _hint(self, contents: Mapping[str, bytes], found: Sequence[Found], image: Reference) -> str:
         """What to do about it."""
         if self.tool == HELM:
-            over = (mapping(data or contents.get(name, b"")) for name, data in reversed(self.over))
+            over = (
+                first_mapping(data or contents.get(name, b"")) for name, data in reversed(self.over)
+            )
             values = [*over, *nested_values(contents)]
             rendered = [contents[path] for path in match(self.pattern, sorted(contents))]
             chart = ChartHint(files=contents, values=values, tried=self.places)
@@ -203,7 +205,7 @@ def effect_of(settings: Settings, planned: Planned) -> Effect:
         whole=not parts or bool(parts & {"image", "repository"}),
         keys=_keys(settings, planned),
         new_keys=settings.flag("createPaths"),
-        repository=identity(settings.text("serverUrl")),
+        repository=host_and_path(settings.text("serverUrl")),
     )
 
 

@@ -13,14 +13,14 @@ from towline.gitops.change import Change, Note, Replaced, further, glances
 from towline.gitops.image_effect import pods
 from towline.steps.deployment.effect import Effect
 from towline.suggest import some
-from towline.yaml.plain_data import load, text_at
+from towline.yaml.plain_data import load_documents, text_at
 
 
 def breaks_mac(data: bytes) -> bool:
     """Whether an edit of a plain value makes a file's MAC a wrong one."""
     if b"sops" not in data or b"mac" not in data:
         return False
-    for document in load(data) or ():
+    for document in load_documents(data) or ():
         if text_at(document, "sops", "mac"):
             return text_at(document, "sops", "mac_only_encrypted").lower() != "true"
     return False

@@ -15,7 +15,7 @@ from towline.config.credential_rules import named_by, secret_of
 from towline.config.settings import Settings
 from towline.credential_hosts import Credential, HostAddress, Named
 from towline.errors import CredentialError, placed
-from towline.git.remote import Key, Remote, parse_key, parse_remote
+from towline.git.remote import Remote, SshKey, parse_remote, parse_ssh_key
 from towline.steps.host_access import bundle, login
 from towline.steps.task import Task
 
@@ -101,9 +101,9 @@ def git_place(url: str) -> HostAddress:
     return place_of(parse_remote(url))
 
 
-def _key(task: Task) -> Key | None:
+def _key(task: Task) -> SshKey | None:
     """The SSH key, and the hosts that it may meet; raises CredentialError."""
     text, known = key_text(task, "gitSshPrivateKey"), task.settings.text("gitSshKnownHosts")
     if not text:
-        return Key(known_hosts=known) if known else None
-    return parse_key(text, known_hosts=known, origin=task.settings.origin("gitSshPrivateKey"))
+        return SshKey(known_hosts=known) if known else None
+    return parse_ssh_key(text, known_hosts=known, origin=task.settings.origin("gitSshPrivateKey"))

@@ -30,7 +30,7 @@ from towline.steps.deployment.images import Deployed, Images
 from towline.steps.task import Task
 from towline.steps.workspace_files import find_file
 from towline.suggest import nearest
-from towline.yaml.aliases import Sharing
+from towline.yaml.aliases import AliasPolicy
 
 _Edit = ContainerImage | KustomizeImage | PathValues
 _HELM = "TOWLINE_HELM"
@@ -106,9 +106,9 @@ class _Call:
         return self.settings.text("deploymentName")
 
     @property
-    def sharing(self) -> Sharing:
+    def sharing(self) -> AliasPolicy:
         """What becomes of aliases in the files that are edited."""
-        return Sharing(policy=self.settings.text("yamlAliases"), say=self.task.console.say)
+        return AliasPolicy(policy=self.settings.text("yamlAliases"), say=self.task.console.say)
 
     @property
     def choice(self) -> Choice:

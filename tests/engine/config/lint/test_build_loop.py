@@ -12,7 +12,7 @@ from towline.config.lint.findings import Finding
 from towline.config.lint.shape import shaped
 from towline.config.metadata import PIPELINE, load_schema
 from towline.pipeline.branches import BranchRules
-from towline.yaml.marks import load
+from towline.yaml.marks import load_located
 
 STEP = load_schema("gitOpsUpdateDeployment")
 HOME = "https://git.example/team/app.git"
@@ -22,7 +22,9 @@ VARS = Path(__file__).resolve().parents[4] / "vars"
 def loops(
     *texts: str, url: str = HOME, jenkinsfile: str = "", environ: Mapping[str, str] | None = None
 ) -> list[Finding]:
-    documents = [shaped(f"{number}.yml", load(text))[0] for number, text in enumerate(texts)]
+    documents = [
+        shaped(f"{number}.yml", load_located(text))[0] for number, text in enumerate(texts)
+    ]
     rules = BranchRules(
         documents=ConfigDocuments(defaults=tuple(documents[1:]), project=documents[0]),
         agent=agent_layer(PIPELINE, environ or {}),

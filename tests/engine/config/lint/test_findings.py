@@ -7,11 +7,11 @@ import pytest
 
 from towline.config.documents import ConfigDocument
 from towline.config.lint.findings import LEVELS, RULES, Finding, finding, in_order, unreadable
-from towline.yaml.marks import load
+from towline.yaml.marks import load_located
 
 PAGE = (Path(__file__).resolve().parents[4] / "docs" / "lint.md").read_text()
 TEXT = "general:\n  a: 1\nsteps:\n  s: {b: [x,\n         y]}\n"
-DOCUMENT = ConfigDocument(name="c.yml", trusted=False, content={}, marks=load(TEXT).marks)
+DOCUMENT = ConfigDocument(name="c.yml", trusted=False, content={}, marks=load_located(TEXT).marks)
 
 
 def table() -> dict[str, tuple[str, str, str]]:

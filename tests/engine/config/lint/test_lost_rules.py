@@ -5,7 +5,7 @@ import pytest
 from towline.config.documents import ConfigDocument
 from towline.config.lint.lost_rules import Names, lost_rules
 from towline.config.lint.shape import shaped
-from towline.yaml.marks import load
+from towline.yaml.marks import load_located
 
 RULES = frozenset(
     {"credentialHosts", "allowPlainHttp", "credentials", "enforcement", "allowedCredentialIds"}
@@ -20,7 +20,7 @@ NAMES = Names(
 
 
 def team(text: str) -> ConfigDocument:
-    return shaped("team.yml", load(text), trusted=True)[0]
+    return shaped("team.yml", load_located(text), trusted=True)[0]
 
 
 @pytest.mark.parametrize(

@@ -18,7 +18,7 @@ from towline.config.lint.shape import shaped
 from towline.config.metadata import PIPELINE, all_schemas, other_steps, vault_schema
 from towline.config.schema import SCOPES, parse
 from towline.pipeline.definition import definition
-from towline.yaml.marks import load
+from towline.yaml.marks import load_located
 
 ROOT = Path(__file__).resolve().parents[4]
 SEED = (ROOT / "tests/engine/config/seed.yml").read_text()
@@ -26,7 +26,7 @@ DEPLOY = "gitOpsUpdateDeployment"
 KNOWN = Known(
     steps=all_schemas(),
     shared=(vault_schema(), PIPELINE),
-    elsewhere=(shaped("team.yml", load("stages: {Realease: {}}"))[0],),
+    elsewhere=(shaped("team.yml", load_located("stages: {Realease: {}}"))[0],),
     stages={
         stage.name: frozenset(step.name for step in stage.steps) for stage in definition().stages
     },
@@ -38,7 +38,7 @@ def report(text: str, *defaults: str) -> LintReport:
     documents: list[ConfigDocument] = []
     faults: list[Finding] = []
     for number, each in enumerate((text, *defaults)):
-        document, found = shaped(f"{number}.yml" if number else "config.yml", load(each))
+        document, found = shaped(f"{number}.yml" if number else "config.yml", load_located(each))
         documents.append(document)
         faults += found
     linted = lint(documents[0], documents[1:], KNOWN)
@@ -556,7 +556,7 @@ def test_a_second_document_is_an_error_where_a_rule_may_stand_and_a_warning_in_t
 ):
     text = "---\ngeneral: {}\n---\ngeneral: {credentialHosts: [a.example]}\n"
     for trusted, level in ((True, "error"), (False, "warning")):
-        found = shaped("c.yml", load(text), trusted=trusted)[1]
+        found = shaped("c.yml", load_located(text), trusted=trusted)[1]
         assert [(each.rule, each.level, each.where) for each in found] == [
             ("second-document", level, "c.yml:3:1")
         ]
@@ -637,7 +637,7 @@ def test_a_deep_alias_is_held_against_the_parameter_s_type() -> None:
     known = Known(steps=(step,), shared=(), stages={})
 
     def linted(text: str) -> list[str]:
-        return [each.rule for each in lint(shaped("f", load(text))[0], [], known).findings]
+        return [each.rule for each in lint(shaped("f", load_located(text))[0], [], known).findings]
 
     assert linted("steps: {theirs: {cloud: {other: 1}}}") == []
     assert linted("steps: {theirs: {cloud: {space: true}}}") == ["deprecated-alias"]
@@ -739,10 +739,10 @@ def load_json(value: Any) -> Any:
     """JSON is YAML, as long as nothing in it is escaped in a way that YAML does not know."""
     text = json.dumps(value)
     try:
-        return load(text)
+        return load_located(text)
     # a surrogate, for example: a finding of its own, before lint has a part in it
     except ValueError:
-        return load("{}")
+        return load_located("{}")
 
 
 def parameters() -> Iterator[tuple[str, str]]:
@@ -771,8 +771,8 @@ def test_the_sections_of_the_sample_are_looked_at_at_all() -> None:
 
 
 def test_a_step_that_the_platform_team_configures_is_in_use() -> None:
-    (document,) = (shaped("c", load("stages: {Release: {tool: helmm}}"))[0],)
-    team = shaped("t", load("steps: {gitOpsUpdateDeployment: {tool: helm}}"))[0]
+    (document,) = (shaped("c", load_located("stages: {Release: {tool: helmm}}"))[0],)
+    team = shaped("t", load_located("steps: {gitOpsUpdateDeployment: {tool: helm}}"))[0]
     assert [
         each.rule for each in lint(document, [], replace(KNOWN, elsewhere=(team,))).findings
     ] == ["wrong-value"]

@@ -7,7 +7,7 @@ from towline.gitops.helm.chart_around import (
     chart_files,
     chart_folder,
 )
-from towline.yaml.plain_data import mapping
+from towline.yaml.plain_data import first_mapping
 
 FILES = {
     "Chart.yaml": b"",
@@ -81,7 +81,7 @@ def test_what_aliases_multiply_in_values_and_in_those_over_them_is_merged_once()
     values = base_values({"values.yaml": weak}, "", [strong])
     assert values["a59"]["l"] is values["a59"]["r"]
     assert (values["a0"], values["a1"]["r"]) == ({"x": "new"}, {"x": "new"})
-    assert mapping(weak)["a0"] == {"x": "old"}
+    assert first_mapping(weak)["a0"] == {"x": "old"}
 
 
 def test_the_values_of_a_chart_lie_below_each_alias_that_it_is_given() -> None:
