@@ -38,7 +38,10 @@ class Scripted:
 
     def _serve(self) -> None:
         for script in self._scripts:
-            connection, _ = self._listener.accept()
+            try:
+                connection, _ = self._listener.accept()
+            except OSError:  # the test is over
+                return
             with connection, contextlib.suppress(OSError):
                 head = b""
                 while b"\r\n\r\n" not in head and (piece := connection.recv(4096)):
@@ -50,7 +53,50 @@ class Scripted:
         return self
 
     def __exit__(self, *_: object) -> None:
+        self._listener.shutdown(socket.SHUT_RDWR)
         self._thread.join(10)
+        self._listener.close()
+
+
+class Staying:
+    """A server that says exactly these bytes to every head, and leaves its connections open.
+
+    `heads` counts them for each connection.
+    """
+
+    def __init__(self, script: bytes) -> None:
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        self.url = f"http://127.0.0.1:{self._listener.getsockname()[1]}"
+        self.heads: list[int] = []
+        self._script = script
+        self._threads = [threading.Thread(target=self._accept)]
+
+    def _accept(self) -> None:
+        with contextlib.suppress(OSError):
+            while True:
+                connection, _ = self._listener.accept()
+                self.heads.append(0)
+                place = len(self.heads) - 1
+                self._threads.append(threading.Thread(target=self._talk, args=(connection, place)))
+                self._threads[-1].start()
+
+    def _talk(self, connection: socket.socket, place: int) -> None:
+        text = b""
+        with connection, contextlib.suppress(OSError):
+            while piece := connection.recv(4096):
+                text += piece
+                while b"\r\n\r\n" in text:
+                    text = text.partition(b"\r\n\r\n")[2]
+                    self.heads[place] += 1
+                    connection.sendall(self._script)
+
+    def __enter__(self) -> Self:
+        self._threads[0].start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._listener.shutdown(socket.SHUT_RDWR)
+        self._threads[0].join(10)
         self._listener.close()
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import http.client
 import io
@@ -71,6 +72,12 @@ class Limit:
         self._seconds, self._queued = seconds, _unsent(self.sock)
         self._deadline = Deadline.after(seconds, self._clock)
         return self._deadline
+
+    def shorten(self, seconds: float) -> None:
+        """From now on each wait for this answer takes at most `seconds`."""
+        if self.sock:
+            with contextlib.suppress(OSError):  # it is closed
+                self.sock.settimeout(seconds)
 
     def check(self) -> None:
         """Pass while another wait may begin; raises TimeoutError."""

@@ -26,6 +26,7 @@ FAULTS = (OSError, http.client.HTTPException, ValueError)
 # the host listens no more; it may have said why
 UNHEARD = (BrokenPipeError, ConnectionResetError, ssl.SSLEOFError, ssl.SSLZeroReturnError)
 _DRAIN = 64 * 1024
+_REST = 1.0  # seconds for the rest of a body that nobody reads
 _TRICKLE = 60.0
 _SLOWEST = 1024  # bytes a second
 _HANDED = 1.0  # seconds after which what has come is handed on, however little
@@ -167,8 +168,9 @@ class Response:
             return
         finish, self._finish = self._finish, None
         if not self._whole and (self._raw.length or 0) <= _DRAIN:
+            self._limit.shorten(_REST)
             with contextlib.suppress(TransportError):
-                self.read_capped(_DRAIN, seconds=1.0)
+                self.read_capped(_DRAIN, seconds=_REST)
         reusable = self._whole and not self._raw.will_close
         self._raw.close()
         finish(reusable)

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.engine.echo import BIG, Echo, get, send
+from tests.engine.echo import BIG, Echo, Staying, get, send
 from tests.fakes.authority import Authority
 from tests.fakes.clock import FakeClock
 from tests.fakes.serve import CutAnswer, LoopbackServer, Status, on
@@ -93,6 +93,35 @@ def test_a_connection_with_an_unread_body_does_not_serve_again(
     transport.request(HttpRequest(method="GET", url=server.url)).close()
     assert get(transport, server.url) == BIG
     assert len(made) == 2
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        b"Content-Length: 100000\r\n\r\nthe rest of it may come when another one is waited for",
+        b"Content-Length: 2\r\nConnection: close\r\n\r\nok",
+    ],
+)
+def test_a_connection_that_a_host_leaves_open_after_half_an_answer_or_the_last_serves_no_other(
+    transport: Transport, answer: bytes
+) -> None:
+    with Staying(b"HTTP/1.1 200 OK\r\n" + answer) as host:
+        for _ in range(2):
+            transport.request(HttpRequest(method="GET", url=host.url)).close()
+    assert host.heads == [1, 1]
+
+
+@pytest.mark.parametrize("length", ["Content-Length: 100", "Connection: close", "Connection: x"])
+def test_the_rest_of_an_answer_that_nobody_reads_is_not_waited_for(length: str) -> None:
+    with (
+        Staying(f"HTTP/1.1 200 OK\r\n{length}\r\n\r\nhalf".encode()) as host,
+        Transport(read=3600.0) as transport,
+    ):
+        response = transport.request(HttpRequest(method="GET", url=host.url))
+        closing = threading.Thread(target=response.close, daemon=True)
+        closing.start()
+        closing.join(60)
+        assert not closing.is_alive()
 
 
 # Trying again
