@@ -41,6 +41,18 @@ def test_the_first_fault_stops_what_runs_and_what_has_not_begun() -> None:
     assert stop.is_set()
 
 
+def test_who_has_failed_begins_nothing_more() -> None:
+    begun = list[int]()
+
+    def work(number: int) -> None:
+        begun.append(number)
+        raise LookupError(number)
+
+    with pytest.raises(LookupError):
+        in_parallel(work, range(100), jobs=1)
+    assert begun == [0]
+
+
 def test_the_fault_is_raised_rather_than_what_it_stopped() -> None:
     stop, ready = threading.Event(), threading.Event()
 

@@ -265,6 +265,11 @@ def test_a_platform_is_selected(wanted: str, found: int) -> None:
     assert select(parsed(index), parse_platform(wanted)).digest == index.children[found].digest
 
 
+def test_the_very_platform_that_is_asked_for_comes_before_one_that_fits() -> None:
+    index = parsed(make_index(["linux/arm/v7", "linux/arm"]))
+    assert select(index, parse_platform("linux/arm")) == index.children[1]
+
+
 @pytest.mark.parametrize(
     ("wanted", "found"),
     [

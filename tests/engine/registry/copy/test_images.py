@@ -147,9 +147,11 @@ def test_each_further_tag_is_one_more_put(source: FakeRegistry, transport: Trans
     assert counts == [counts[0], counts[0] + 1, counts[0] + 2]
 
 
+@pytest.mark.parametrize("validates", [True, False])
 def test_a_target_that_lost_a_child_gets_it_back_before_a_tag_is_set(
-    source: FakeRegistry, target: FakeRegistry, pair: Pair
+    source: FakeRegistry, target: FakeRegistry, pair: Pair, *, validates: bool
 ) -> None:
+    target.validates = validates
     index = make_index()
     put(index, source, "app", "1")
     put(index, target, "app", "1")

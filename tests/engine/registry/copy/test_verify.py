@@ -380,6 +380,32 @@ def test_a_target_that_takes_what_refers_to_the_image_and_drops_it_is_a_warning_
     )
 
 
+class Spoiling(FakeRegistry):
+    """A registry that keeps other content for what refers to an image."""
+
+    def _put_manifest(self, request: Request, name: str, target: str) -> Answer:
+        answer = super()._put_manifest(request, name, target)
+        if b'"subject"' in request.body:
+            spoil(self, target, name)
+        return answer
+
+
+def test_other_content_for_what_refers_to_the_image_is_an_error_in_any_case(
+    source: FakeRegistry, transport: Transport
+) -> None:
+    source.referrers, image = True, make_image()
+    sbom = refer_to(image)
+    put(image, source, "app", "1")
+    put(sbom, source, "app")
+    with Spoiling(referrers=True) as target:
+        copying = Pair(source, target, transport).copying()
+        reports = copy_images(
+            [replace(job(source, target, "app:1", "app:1"), referrers=TAKEN)], copying
+        )
+        with pytest.raises(DigestMismatch, match=f"other content for the manifest {sbom.digest}"):
+            verify_images(reports, copying)
+
+
 def list_of(
     target: FakeRegistry, repository: str, subject: ImageParts, *referrers: ImageParts
 ) -> None:
