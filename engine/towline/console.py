@@ -209,8 +209,8 @@ def send_to(sink: Callable[[str], None] | None) -> None:
     _sinks[:] = [sink] if sink else []
 
 
-def silent(_: str) -> None:
-    """For callers to whom nobody listens."""
+def silent(_: object) -> None:
+    """Ignore a message or event: for callbacks that nobody listens to."""
 
 
 def detail(text: Callable[[], str]) -> None:

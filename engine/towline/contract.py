@@ -122,7 +122,7 @@ def read_request(path: Path) -> Request:
         if not text.strip():
             raise UsageError("cannot read the request: it is empty", where=str(path), hint=_WRITTEN)
         data = from_json(text)
-    except (OSError, ValueError, RecursionError) as fault:
+    except (OSError, ValueError) as fault:
         why = fault.strerror if isinstance(fault, OSError) else f"it is no JSON ({fault})"
         raise UsageError(
             f"cannot read the request: {why}", where=str(path), hint=_WRITTEN

@@ -1,7 +1,8 @@
 """Pure.
 
-Numbers and dates that keep the text they were written as: where a text is due, `1.10` is 1.10, not
-1.1, and `010` not 8.
+JSON, numbers and dates as they were written.
+
+A number keeps its text for parameters that are texts: `1.10` is 1.10, not 1.1, and `010` is not 8.
 """
 
 from __future__ import annotations
@@ -15,56 +16,48 @@ from typing import Any, Final, Self
 
 # from here on a float is no longer every whole number: one with more digits was rounded when it was
 # read
-_EXACT: Final = 2.0**53
+EXACT_INTEGERS: Final = 2.0**53
 
 
 class WrittenInteger(int):
-    """An integer whose `text` is not the one that Python writes."""
+    """An integer whose `text` differs from Python's own spelling."""
 
     text: str
 
     def __new__(cls, value: int, text: str = "") -> Self:
         """`value`, written as `text`."""
-        found = super().__new__(cls, value)
-        found.text = text or str(value)
-        return found
+        number = super().__new__(cls, value)
+        number.text = text or str(value)
+        return number
 
 
 class WrittenFloat(float):
-    """A float whose `text` is not the one that Python writes."""
+    """A float whose `text` differs from Python's own spelling."""
 
     text: str
 
     def __new__(cls, value: float, text: str = "") -> Self:
         """`value`, written as `text`."""
-        found = super().__new__(cls, value)
-        found.text = text or repr(value)
-        return found
+        number = super().__new__(cls, value)
+        number.text = text or repr(value)
+        return number
 
 
 class WrittenDate(str):
-    """The text of a date or time, which Piper's reader takes for one: to it, the text is `read`."""
+    """A text that Piper's reader takes for a date or time, and which it turns into `read`."""
 
     __slots__ = ("read",)
     read: str
 
     def __new__(cls, text: str, read: str = "") -> Self:
-        """`text`, and what becomes of it there."""
-        found = super().__new__(cls, text)
-        found.read = read or text
-        return found
-
-
-class RepeatedKey(ValueError):
-    """JSON text in which an object has the `key` twice: one of the two values would be lost without a word."""
-
-    def __init__(self, key: str) -> None:
-        super().__init__(f"the key {key!r} stands twice in one object")
-        self.key = key
+        """`text`, and the text that Piper makes of it."""
+        date = super().__new__(cls, text)
+        date.read = read or text
+        return date
 
 
 Number = int | float
-# by hand: each start of the engine would pay for the module
+# by hand: each start of the engine would pay for the module `datetime`
 _FEBRUARY, _DAYS = 2, (31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31)
 _DATE = re.compile(
     r"([0-9]{4})-([0-9]{1,2})-([0-9]{1,2})((?:[Tt]|"
@@ -73,37 +66,37 @@ _DATE = re.compile(
 
 
 def dated(text: str) -> str:
-    """The text of a plain scalar, as a date where Piper's reader takes it for one (facts 12)."""
-    found = _DATE.fullmatch(text)
-    year, month, day = map(int, found.groups()[:3]) if found else (0, 0, 0)
-    if found is None or not (
-        1 <= month <= len(_DAYS)
-        and 1 <= day <= _DAYS[month - 1] + (month == _FEBRUARY and _is_leap(year))
-    ):
+    """A plain scalar's text, as a WrittenDate if Piper's reader takes it for a date (facts 12)."""
+    match = _DATE.fullmatch(text)
+    if match is None:
         return text
-    return WrittenDate(text, "a time" if found[4] else f"{year:04}-{month:02}-{day:02}T00:00:00Z")
+    year, month, day = map(int, match.groups()[:3])
+    if not 1 <= month <= len(_DAYS) or not 1 <= day <= _days(year, month):
+        return text
+    return WrittenDate(text, "a time" if match[4] else f"{year:04}-{month:02}-{day:02}T00:00:00Z")
 
 
-def _is_leap(year: int) -> bool:
-    return year % 4 == 0 and (year % 100 != 0 or year % 400 == 0)
+def _days(year: int, month: int) -> int:
+    is_leap = year % 4 == 0 and (year % 100 != 0 or year % 400 == 0)
+    return _DAYS[month - 1] + (month == _FEBRUARY and is_leap)
 
 
 def written(value: Number, text: str) -> Number:
-    """The number `value` with the `text` that it was read from, where that is not its usual spelling."""
+    """The number `value`, with the `text` that it was read from unless that is its spelling."""
     if spelling(value) == text:
         return value
     return WrittenFloat(value, text) if isinstance(value, float) else WrittenInteger(value, text)
 
 
 def spelling(value: Number) -> str:
-    """The usual spelling of a number, which is all that other readers keep of it; `1` for 1.0, as Piper prints it."""
+    """The usual spelling of a number, which is all that other readers keep of it.
+
+    It is `1` for 1.0, as Piper prints it.
+    """
     if isinstance(value, int):
         return str(int(value))
-    return (
-        str(int(value))
-        if math.isfinite(value) and value.is_integer() and abs(value) < _EXACT
-        else repr(float(value))
-    )
+    is_exact = math.isfinite(value) and value.is_integer() and abs(value) < EXACT_INTEGERS
+    return str(int(value)) if is_exact else repr(float(value))
 
 
 def text_of(value: Number) -> str:
@@ -111,13 +104,52 @@ def text_of(value: Number) -> str:
     return value.text if isinstance(value, WrittenInteger | WrittenFloat) else spelling(value)
 
 
+# ---- JSON
+
+
+class RepeatedKey(ValueError):
+    """JSON in which an object has the `key` twice: one of the two values would be lost."""
+
+    def __init__(self, key: str) -> None:
+        super().__init__(f"the key {key!r} stands twice in one object")
+        self.key = key
+
+
+def load_json(text: str | bytes, **hooks: Any) -> Any:
+    """JSON text to data; raises ValueError if it is not JSON, also if it is nested too deeply.
+
+    `hooks` are arguments of `json.loads`.
+    """
+    try:
+        return json.loads(text, **hooks)
+    except RecursionError:
+        raise ValueError("nested too deeply") from None
+
+
+def json_value(text: str | bytes) -> Any:
+    """JSON text to data; None if it is not JSON."""
+    try:
+        return load_json(text)
+    except ValueError:
+        return None
+
+
+def json_object(text: str | bytes) -> dict[str, Any] | None:
+    """The object in a JSON text; None if the text is not JSON or not an object."""
+    data = json_value(text)
+    return data if isinstance(data, dict) else None
+
+
 def from_json(text: str | bytes, *, strict: bool = True) -> Any:
-    """JSON text to data whose numbers know how they were written; raises ValueError and RecursionError as `json.loads` does, and RepeatedKey."""
-    return json.loads(
+    """JSON text to data whose numbers know how they were written.
+
+    Raises ValueError as `load_json` does, and RepeatedKey.
+    """
+    return load_json(
         text,
         strict=strict,
-        parse_float=partial(_read, float),
-        parse_int=partial(_read, int),
+        parse_float=partial(_number, float),
+        parse_int=partial(_number, int),
         object_pairs_hook=unique,
     )
 
@@ -132,5 +164,5 @@ def unique(pairs: Iterable[tuple[str, Any]]) -> dict[str, Any]:
     return found
 
 
-def _read(kind: type[Number], text: str) -> Number:
+def _number(kind: type[Number], text: str) -> Number:
     return written(kind(text), text)

@@ -8,7 +8,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from towline.literals import RepeatedKey, WrittenDate, from_json, spelling, text_of, written
+from towline.literals import (
+    RepeatedKey,
+    WrittenDate,
+    from_json,
+    json_object,
+    json_value,
+    load_json,
+    spelling,
+    text_of,
+    written,
+)
 from towline.yaml.marks import load_located
 
 
@@ -133,3 +143,20 @@ def test_what_is_no_number_has_its_word() -> None:
 def test_json_in_which_a_key_stands_twice_is_a_fault_at_any_depth() -> None:
     with pytest.raises(RepeatedKey, match="'b' stands twice"):
         from_json('{"a": [{"b": 1, "c": {"b": 1}, "b": 1}]}')
+
+
+DEEP = "[" * 200_000
+
+
+@pytest.mark.parametrize("text", ["", "{", "x", DEEP, b"\xff", '{"a": 1} 2'])
+def test_what_is_not_json_has_no_value(text: str | bytes) -> None:
+    assert json_value(text) is None
+    assert json_object(text) is None
+    for read in (load_json, from_json):
+        with pytest.raises(ValueError):
+            read(text)
+
+
+def test_json_may_be_an_object_or_something_else() -> None:
+    assert json_object(b'{"a": [1.10]}') == {"a": [1.1]}
+    assert (json_value("[1]"), json_object("[1]"), json_object("null")) == ([1], None, None)

@@ -7,7 +7,6 @@ What is built, as far as credentials go: whether the project's own configuration
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from functools import cache, partial
@@ -24,6 +23,7 @@ from towline.errors import ConfigError
 from towline.files import misfit
 from towline.git.checkout import default_branch, file_on_branch
 from towline.gitops.provenance import is_deployment
+from towline.literals import load_json
 from towline.pipeline.branches import DefaultBranch
 from towline.pipeline.stages import BuildContext, verdict
 from towline.pipeline.workspace import WorkspaceFiles
@@ -67,9 +67,9 @@ def _of_event(call: Call) -> str:
     try:
         if not path or misfit(Path(path), _LARGEST):
             return ""
-        repository = json.loads(Path(path).read_text(encoding="utf-8"))["repository"]
+        repository = load_json(Path(path).read_text(encoding="utf-8"))["repository"]
         name = repository["default_branch"]
-    except (OSError, ValueError, KeyError, TypeError, RecursionError):
+    except (OSError, ValueError, KeyError, TypeError):
         return ""
     return name if isinstance(name, str) else ""
 

@@ -269,7 +269,7 @@ def _secret(call: Call, name: str, text: str) -> object:
         return text
     try:
         return from_json(text)
-    except (ValueError, RecursionError):
+    except ValueError:
         raise UsageError(
             f"the variable of secret {name!r} holds no JSON",
             hint="use library and engine of one version",

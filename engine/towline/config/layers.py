@@ -193,7 +193,7 @@ def read_parameters(text: str) -> Mapping[str, object]:
             where=PARAMETERS_JSON,
             hint="remove one of the two",
         ) from fault
-    except (ValueError, RecursionError):
+    except ValueError:
         parameters = None
     if not isinstance(parameters, dict):
         raise ConfigError(

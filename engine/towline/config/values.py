@@ -105,7 +105,7 @@ def _json(text: str) -> Any:
         return from_json(text)
     except RepeatedKey:
         raise
-    except (ValueError, RecursionError):
+    except ValueError:
         return None
 
 

@@ -84,10 +84,6 @@ class Replaced:
 Note = Callable[[Replaced], None]
 
 
-def unnoted(replaced: Replaced) -> None:
-    """Nobody asks what was replaced."""
-
-
 @dataclass(frozen=True, kw_only=True)
 class Together:
     """Several Changes as one, each on what those before it have made; a Change.

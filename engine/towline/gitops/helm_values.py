@@ -13,8 +13,9 @@ from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from towline.console import silent
 from towline.errors import ConfigError, RenderError, placed
-from towline.gitops.change import Note, Replaced, match, select, unnoted
+from towline.gitops.change import Note, Replaced, match, select
 from towline.gitops.choice import ANY, Candidate, Choice
 from towline.gitops.helm.chart_around import (
     base_of,
@@ -70,7 +71,7 @@ class PathValues:
     pattern: str
     values: Mapping[str, str | ImagePart]
     puts: Mapping[str, Put] = field(default_factory=dict)
-    note: Note = unnoted
+    note: Note = silent
     sharing: AliasPolicy = REFUSE_ALIASES
     choice: Choice = ANY
     create: bool = False

@@ -14,8 +14,9 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import compress, groupby
 
+from towline.console import silent
 from towline.errors import ConfigError, placed
-from towline.gitops.change import Note, Replaced, select, unnoted
+from towline.gitops.change import Note, Replaced, select
 from towline.gitops.choice import ANY, Candidate, Choice
 from towline.gitops.image_parts import with_image
 from towline.gitops.surroundings import resource_at
@@ -39,7 +40,7 @@ class ContainerImage:
     pattern: str
     container: str
     image: str
-    note: Note = unnoted
+    note: Note = silent
     sharing: AliasPolicy = REFUSE_ALIASES
     choice: Choice = ANY
 

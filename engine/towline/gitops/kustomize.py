@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 
 from towline.console import silent
 from towline.errors import ConfigError, RenderError
-from towline.gitops.change import Note, Replaced, match, select, unnoted
+from towline.gitops.change import Note, Replaced, match, select
 from towline.gitops.choice import ANY, Candidate, Choice
 from towline.gitops.image_effect import last_part
 from towline.gitops.kustomize_images import Use, image_names, images_for, looks, near_image
@@ -46,7 +46,7 @@ class KustomizeImage:
     new_name: str
     new_tag: str
     digest: str = ""
-    note: Note = unnoted
+    note: Note = silent
     sharing: AliasPolicy = REFUSE_ALIASES
     choice: Choice = ANY
     warn: Callable[[str], None] = silent

@@ -25,6 +25,7 @@ from towline.errors import (
 from towline.hosting.json_web_token import signed
 from towline.http.client import Transport
 from towline.http.messages import HttpRequest
+from towline.literals import json_object
 from towline.printable import words
 
 USER = "x-access-token"
@@ -223,11 +224,7 @@ def _number(answer: Mapping[str, Any], api: _Api) -> int:
 
 
 def _object(data: bytes) -> Mapping[str, Any]:
-    try:
-        answer = json.loads(data)
-    except (ValueError, RecursionError):
-        return {}
-    return answer if isinstance(answer, dict) else {}
+    return json_object(data) or {}
 
 
 def _said(text: object) -> str:

@@ -6,7 +6,6 @@ credential being there afterwards as before.
 
 from __future__ import annotations
 
-import json
 import re
 from base64 import b64encode
 from collections.abc import Mapping
@@ -20,6 +19,7 @@ from towline.credential_hosts import HostAddress
 from towline.errors import ConfigError, CredentialError, TransportError
 from towline.http.client import Transport
 from towline.http.messages import HttpRequest
+from towline.literals import load_json
 from towline.printable import words
 from towline.retry import pause
 from towline.secret import Login
@@ -154,7 +154,7 @@ class CredentialStore:
             )
         )
         try:
-            answer = json.loads(data) if status == 200 else {}
+            answer = load_json(data) if status == 200 else {}
             name, crumb = str(answer["crumbRequestField"]), str(answer["crumb"])
         except (ValueError, KeyError, TypeError):
             return {}

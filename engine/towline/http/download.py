@@ -6,7 +6,6 @@ token of the agent, names too.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from urllib.parse import urldefrag, urljoin, urlsplit
@@ -20,6 +19,7 @@ from towline.http.messages import HttpRequest, origin
 from towline.http.proxy import Proxies
 from towline.http.redirects import may_follow
 from towline.image import Registry, is_loopback
+from towline.literals import json_value
 from towline.retry import Clock, Deadline
 
 VARIABLE = "PIPER_gitHubTokens"
@@ -104,10 +104,7 @@ def shown(url: str) -> str:
 
 def parse_tokens(text: str) -> Mapping[str, str]:
     """`["host:token", "host:port:token"]` to tokens by host; raises ConfigError that shows none of them."""
-    try:
-        entries = json.loads(text) if text.strip() else []
-    except (ValueError, RecursionError):
-        entries = None
+    entries = json_value(text) if text.strip() else []
     if not isinstance(entries, list) or not all(isinstance(entry, str) for entry in entries):
         raise ConfigError(f"{VARIABLE} is no list of texts", where=VARIABLE, hint=_FORMAT)
     found = {}

@@ -208,7 +208,7 @@ def _files(root: Path) -> Iterator[Path]:
 def _decode(text: str, where: str) -> object:
     try:
         return from_json(text, strict=False)
-    except (ValueError, RecursionError) as fault:
+    except ValueError as fault:
         raise ConfigError(
             "a value of the pipeline environment is not JSON",
             where=where,

@@ -15,6 +15,7 @@ from towline.config.documents import ConfigDocument, ConfigDocuments, stage_name
 from towline.config.layers import NOTHING_SET, unfiltered
 from towline.config.merge import Layer, Setting, fold
 from towline.config.schema import as_text
+from towline.console import silent
 from towline.errors import ConfigError, UsageError
 from towline.pipeline.branches import (
     TAGS,
@@ -38,10 +39,6 @@ _BUILD, _FORMER_BUILD = "Build", "Central Build"
 _STAGE = "$(stage)"
 
 
-def _silent(_: str) -> None:
-    """Nobody is told."""
-
-
 @dataclass(frozen=True, kw_only=True)
 class BuildContext:
     """What is known of the build besides its configuration.
@@ -62,7 +59,7 @@ class BuildContext:
     unknown: str = ""
     orchestrator: str = "Jenkins"
     agent: Layer = NOTHING_SET
-    warn: Callable[[str], None] = _silent
+    warn: Callable[[str], None] = silent
     pipeline_environment: Mapping[str, object] = field(default_factory=dict)
     extensions: bool = True
     deployment: bool = False

@@ -6,7 +6,6 @@ count); folders fit it as files do (facts 12).
 
 from __future__ import annotations
 
-import json
 import os
 import re
 from collections import deque
@@ -19,6 +18,7 @@ from typing import Protocol
 from towline.errors import ConfigError
 from towline.files import Misfit, Outside, read_inside
 from towline.gitops import change
+from towline.literals import load_json
 
 _MOST = 2_000_000
 _LARGEST = 8 * 1024 * 1024
@@ -202,14 +202,14 @@ def _printable(path: str) -> str:
 def _scripts(root: Path, path: str) -> Mapping[str, object]:
     name = _printable(path)
     try:
-        package = json.loads(read_inside(root, path, _LARGEST).decode("utf-8-sig"))
+        package = load_json(read_inside(root, path, _LARGEST).decode("utf-8-sig"))
     except Misfit as fault:
         raise ConfigError(
             f"a package.json whose scripts are asked for {fault}",
             where=name,
             hint="correct the file",
         ) from fault
-    except (Outside, OSError, ValueError, RecursionError) as fault:
+    except (Outside, OSError, ValueError) as fault:
         hint = "correct it, or name it in npmScriptsPackageJSONExcludes"
         raise ConfigError(
             "a package.json whose scripts are asked for cannot be read", where=name, hint=hint

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Iterable, Mapping
 from email.message import Message
@@ -19,6 +18,7 @@ from towline.errors import (
 from towline.http.client import Transport, whole
 from towline.http.messages import HttpRequest, Response
 from towline.image import Registry, parse_digest
+from towline.literals import json_object
 from towline.registry import errors
 from towline.registry.coding import decoded
 from towline.registry.manifest import (
@@ -258,10 +258,10 @@ class RegistryClient:
                     limit=LIMIT,
                     where=response.where,
                 )
-            data = json.loads(body)
-        except (RegistryError, CredentialError, TransportError, ValueError, RecursionError):
+        except (RegistryError, CredentialError, TransportError, ValueError):
             return None
-        tags = (data.get("tags") or []) if isinstance(data, dict) else None
+        data = json_object(body)
+        tags = None if data is None else (data.get("tags") or [])
         return (
             frozenset(tag for tag in tags if isinstance(tag, str))
             if isinstance(tags, list)

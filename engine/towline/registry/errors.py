@@ -22,6 +22,7 @@ from towline.errors import (
 )
 from towline.http.messages import OWN_AUTHORITY, Response, UntrustedCertificate, origin
 from towline.image import Registry
+from towline.literals import json_value
 from towline.printable import words
 from towline.registry.auth.policy import is_docker_hub
 from towline.registry.coding import decoded
@@ -232,9 +233,8 @@ def diagnose(response: Response) -> Diagnosis:
             )
         except (TransportError, RegistryError):
             body = b""
-    try:
-        data = json.loads(body)
-    except (ValueError, RecursionError):
+    data = json_value(body)
+    if data is None:
         return Diagnosis(
             codes=(), text=words(_plain(body, response.headers.get("Content-Type", "")), _TEXT)
         )

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field, replace
 
 from towline.errors import ConfigError, DigestMismatch, RegistryError
 from towline.image import Platform, parse_digest
+from towline.literals import json_object
 from towline.printable import words
 
 OCI_INDEX = "application/vnd.oci.image.index.v1+json"
@@ -180,10 +181,7 @@ def _position(index: Manifest, platform: Platform) -> int:
 
 def check_platform(config: bytes, platform: Platform) -> None:
     """Raises ConfigError where an image's configuration says that it is for another platform; one that does not say is taken."""
-    try:
-        found = _platform(json.loads(config))
-    except (ValueError, RecursionError):
-        found = None
+    found = _platform(json_object(config))
     if found is None:
         return
     if not _fits(
@@ -211,11 +209,8 @@ def _normal(platform: Platform) -> Platform:
 
 
 def _decoded(body: bytes, content_type: str, where: str) -> Mapping[str, object]:
-    try:
-        data = json.loads(body)
-    except (ValueError, RecursionError):
-        data = None
-    if not isinstance(data, dict):
+    data = json_object(body)
+    if data is None:
         page = "html" in content_type.lower()
         raise RegistryError(
             f"what came for a manifest is {'a web page' if page else 'not a JSON object'}",

@@ -74,7 +74,7 @@ def from_github(environ: Mapping[str, str], audience: str, hide: Callable[[str],
         raise _refused(f"cannot be asked for an id token: {fault}") from fault
     try:
         value = from_json(body)["value"] if status == 200 else None
-    except (KeyError, TypeError, ValueError, RecursionError):
+    except (KeyError, TypeError, ValueError):
         value = None
     if not isinstance(value, str):
         raise _refused(f"gives no id token (HTTP {status})")

@@ -6,13 +6,13 @@ that a chart's template can be read too.
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import pairwise
 
 from towline.errors import RenderError
+from towline.literals import load_json
 from towline.yaml.documents import FILE_LIMITS, YamlDocuments
 from towline.yaml.marks import BREAK, Mark, Node, ScalarNode, alias_targets
 
@@ -129,10 +129,10 @@ def is_json(text: str) -> bool:
     if not _OBJECT.match(text):
         return False
     try:
-        json.loads(
+        load_json(
             text.removeprefix("\ufeff"), parse_int=str, parse_float=str, parse_constant=_no_number
         )
-    except (ValueError, RecursionError):
+    except ValueError:
         return False
     return True
 

@@ -255,6 +255,7 @@ def test_a_jenkins_that_is_not_there_is_a_fault_of_the_infrastructure(
         b"no json",
         b'{"crumb": "a\\r\\nX: y", "crumbRequestField": "Jenkins-Crumb"}',
         b'{"crumb": "a", "crumbRequestField": "X:y"}',
+        b"[" * 100_000,
     ],
 )
 def test_a_crumb_that_is_none_is_not_sent(server: JenkinsServer, answer: bytes) -> None:

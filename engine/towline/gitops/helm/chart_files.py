@@ -15,7 +15,6 @@ before.
 from __future__ import annotations
 
 import fnmatch
-import json
 import posixpath
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -25,6 +24,7 @@ from typing import Any
 from towline.errors import ConfigError, RenderError
 from towline.git.tree import is_path
 from towline.gitops.helm.packed_chart import check_lock, is_packed, members, plain_name
+from towline.literals import load_json
 from towline.yaml.plain_data import first_mapping, maps_at, text_at
 
 _OWN = frozenset(
@@ -289,12 +289,12 @@ def check_schemas(files: Mapping[str, bytes], chart: str) -> None:
     """Pass where the schemas among the `files` of `chart`, and in the charts packed in it, refer to nothing but themselves; raises RenderError."""
     for path, content in _schemas(files.items(), chart):
         try:
-            json.loads(content.decode("utf-8-sig", "replace"), object_pairs_hook=_checked)
+            load_json(content.decode("utf-8-sig", "replace"), object_pairs_hook=_checked)
         except _Outside as fault:
             raise RenderError(
                 f"the schema of the chart's values {fault}", where=path, hint=_HINT
             ) from None
-        except (ValueError, RecursionError) as fault:
+        except ValueError as fault:
             raise RenderError(
                 "the schema of the chart's values is no JSON that can be read",
                 where=path,

@@ -17,7 +17,7 @@ from typing import Any
 
 from towline.console import silent
 from towline.errors import ConfigError, RenderError
-from towline.gitops.change import Note, Replaced, check_path, match, unnoted
+from towline.gitops.change import Note, Replaced, check_path, match
 from towline.gitops.choice import ANY, Candidate, Choice
 from towline.gitops.helm.chart_around import base_values
 from towline.gitops.helm.chart_files import Dependency, besides, check_schemas, structure, tree
@@ -71,7 +71,7 @@ class HelmChart:
     values_files: tuple[ValuesFile, ...] = ()
     cluster: Cluster = field(default_factory=Cluster)
     renderer: Renderer = field(default_factory=HelmLibrary)
-    note: Note = unnoted
+    note: Note = silent
     warn: Callable[[str], None] = silent
     say: Callable[[str], None] = silent
     fetch: Callable[[Dependency, str], bytes] | None = None

@@ -6,7 +6,6 @@ its environment; hence the protocol here.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -14,6 +13,7 @@ from towline import process
 from towline.errors import CredentialError
 from towline.files import in_workspace, own_home
 from towline.limits import ProcessLimits
+from towline.literals import json_object
 from towline.printable import words
 from towline.registry.auth.docker_config import Helper, as_login
 from towline.secret import Login
@@ -78,15 +78,8 @@ def _leads_in(value: str) -> bool:
 
 
 def _login(helper: Helper, out: bytes) -> Login | None:
-    try:
-        data = json.loads(out)
-    except (ValueError, RecursionError):
-        data = None
-    username, secret = (
-        (data.get(key) for key in ("Username", "Secret"))
-        if isinstance(data, dict)
-        else (None, None)
-    )
+    data = json_object(out) or {}
+    username, secret = data.get("Username"), data.get("Secret")
     if not isinstance(username, str) or not isinstance(secret, str):
         raise _failed(helper, "answers with no login")
     return (

@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import base64
 import binascii
-import json
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 from towline.errors import ConfigError
 from towline.image import Registry
+from towline.literals import json_object
 from towline.registry.auth.policy import is_docker_hub
 from towline.secret import BEARER, IDENTITY, PASSWORD, Login
 
@@ -73,11 +73,8 @@ def keys_for(text: str, registry: Registry, *, origin: str) -> tuple[str, ...]:
 
 
 def _parsed(text: str, origin: str) -> Mapping[str, object]:
-    try:
-        data = json.loads(text)
-    except (ValueError, RecursionError):
-        data = None
-    if not isinstance(data, dict):
+    data = json_object(text)
+    if data is None:
         raise ConfigError(
             "the docker configuration is not a JSON object", where=origin, hint=_FORMAT
         ) from None

@@ -13,7 +13,6 @@ Scopes of registry tokens, `repository:<name>:<action>,<action>`
 
 from __future__ import annotations
 
-import json
 import re
 import threading
 from collections.abc import Iterable, Mapping, Sequence
@@ -24,6 +23,7 @@ from towline.errors import CredentialError, RegistryError, TransportError
 from towline.http.client import Transport, whole
 from towline.http.messages import HttpRequest, Response, origin
 from towline.http.redirects import may_follow, may_log_in
+from towline.literals import json_object
 from towline.registry import errors
 from towline.registry.auth.policy import basic, check_sending
 from towline.registry.coding import decoded
@@ -412,11 +412,8 @@ def _service(challenge: Challenge) -> list[tuple[str, str]]:
 
 
 def _parse(body: bytes, asked: float, granted: Grants) -> BearerToken | None:
-    try:
-        data = json.loads(body)
-    except (ValueError, RecursionError):
-        return None
-    text = (data.get("token") or data.get("access_token")) if isinstance(data, dict) else None
+    data = json_object(body) or {}
+    text = data.get("token") or data.get("access_token")
     if not isinstance(text, str) or not _TOKEN.fullmatch(text):
         return None
     seconds = data.get("expires_in")

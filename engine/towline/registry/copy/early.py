@@ -10,7 +10,6 @@ Uploads that a run has begun and not ended: when it is over, for whatever reason
 from __future__ import annotations
 
 import contextlib
-import json
 import re
 from collections.abc import Mapping, Sequence
 from threading import Event, Lock, Thread
@@ -20,6 +19,7 @@ from towline.errors import CredentialError, RegistryError, TowlineError, Transpo
 from towline.http.client import Transport
 from towline.http.messages import HttpRequest, Sending
 from towline.image import Registry
+from towline.literals import load_json
 from towline.parallel import GRACE, Stopped, beside, in_parallel
 from towline.registry.client import RegistryClient
 from towline.registry.copy.job import CopyJob
@@ -228,9 +228,9 @@ class _Target:
     def _layers(self, digest: str, size: int) -> Sequence[str]:
         blob = CopyBlob(source=self.place.repository, place=self.place, digest=digest, size=size)
         try:
-            data = json.loads(read_small(blob, self.client, clock=self.client.transport.clock))
+            data = load_json(read_small(blob, self.client, clock=self.client.transport.clock))
             return [entry for entry in data["rootfs"]["diff_ids"] if isinstance(entry, str)]
-        except (ValueError, RecursionError, KeyError, TypeError):
+        except (ValueError, KeyError, TypeError):
             return []
 
 

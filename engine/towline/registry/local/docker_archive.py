@@ -10,6 +10,7 @@ from types import TracebackType
 from typing import Self
 
 from towline.errors import ConfigError, DigestMismatch
+from towline.literals import json_object, json_value
 from towline.registry.gzip import LIBRARY, Packer, hashed
 from towline.registry.local.layout import OciLayout, is_digest
 from towline.registry.local.locations import local_name
@@ -285,10 +286,7 @@ def _read_index(tar: Tar, name: str) -> tuple[Saved, ...]:
             where=name,
             hint="an OCI layout in a tar archive is written oci-archive:FILE",
         )
-    try:
-        data = json.loads(body)
-    except (ValueError, RecursionError):
-        data = None
+    data = json_value(body)
     if not isinstance(data, list):
         raise ConfigError(f"manifest.json of the {name} is not a JSON list", where=name, hint=_HINT)
     return tuple(_saved(entry, name) for entry in data)
@@ -324,13 +322,10 @@ def _are_texts(entries: object) -> bool:
 
 def _diff_ids(config: bytes, name: str) -> tuple[str, ...]:
     """The digests of the unpacked layers that a configuration knows (OCI image-spec, config); raises ConfigError."""
-    try:
-        data = json.loads(config)
-    except (ValueError, RecursionError):
-        data = None
-    rootfs = data.get("rootfs") if isinstance(data, dict) else None
+    data = json_object(config)
+    rootfs = data.get("rootfs") if data is not None else None
     entries = rootfs.get("diff_ids") or [] if isinstance(rootfs, dict) else []
-    if not isinstance(data, dict) or not _are_texts(entries) or not all(map(is_digest, entries)):
+    if data is None or not _are_texts(entries) or not all(map(is_digest, entries)):
         raise ConfigError(
             f"the configuration of an image in the {name} cannot be read", where=name, hint=_HINT
         )

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import os
 import stat
 from collections.abc import Iterator, Sequence
@@ -11,6 +10,7 @@ from typing import Protocol
 
 from towline.errors import ConfigError, DigestMismatch, MachineError, RegistryError
 from towline.image import parse_digest
+from towline.literals import json_object, json_value
 from towline.registry.local.layout_index import LayoutReferrers, read_entries
 from towline.registry.local.spool import FileSlice
 from towline.registry.manifest import (
@@ -191,11 +191,8 @@ class OciLayout:
                     yield found
 
     def _check_version(self) -> None:
-        try:
-            data = json.loads(self._files.read("oci-layout", LIMIT) or b"null")
-        except (ValueError, RecursionError):
-            data = None
-        version = data.get("imageLayoutVersion") if isinstance(data, dict) else None
+        data = json_object(self._files.read("oci-layout", LIMIT) or b"") or {}
+        version = data.get("imageLayoutVersion")
         if not isinstance(version, str):
             raise ConfigError(
                 "there is no OCI layout: it has no oci-layout file that says its version",
@@ -333,11 +330,11 @@ def _from_start(found: tuple[int, int]) -> tuple[int, int, int]:
 
 def _media_type(body: bytes) -> str:
     """What a manifest says it is; OCI's may leave it out, and then its content tells (parse_manifest refuses what could be both)."""
-    try:
-        data = json.loads(body)
-    except (ValueError, RecursionError):
+    data = json_value(body)
+    if data is None:
         return ""
-    said = data.get("mediaType") if isinstance(data, dict) else None
+    fields = data if isinstance(data, dict) else {}
+    said = fields.get("mediaType")
     if isinstance(said, str):
         return said
-    return OCI_INDEX if isinstance(data, dict) and "manifests" in data else OCI_IMAGE
+    return OCI_INDEX if "manifests" in fields else OCI_IMAGE

@@ -12,7 +12,7 @@ from towline.config.settings import Settings
 from towline.console import silent
 from towline.errors import ConfigError, MachineError, placed
 from towline.files import in_workspace
-from towline.gitops.change import Change, Note, Together, check_path, unnoted
+from towline.gitops.change import Change, Note, Together, check_path
 from towline.gitops.choice import Choice
 from towline.gitops.helm.chart_files import Dependency
 from towline.gitops.helm.chart_images import ImageValues
@@ -161,7 +161,7 @@ def _again(change: _Edit) -> _Edit:
     """The same edit, of which nothing is told."""
     quiet = replace(
         change,
-        note=unnoted,
+        note=silent,
         sharing=replace(change.sharing, say=silent),
         choice=replace(change.choice, say=silent, warn=silent),
     )
