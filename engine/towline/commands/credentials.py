@@ -62,7 +62,7 @@ from towline.errors import Refusal, TowlineError, UsageError
 from towline.hosting.jenkins import jenkins_place
 from towline.printable import tame_lines
 from towline.steps.deployment import app_login
-from towline.steps.deployment.repository import git_place, key_word
+from towline.steps.deployment.repository import git_address, key_admission
 from towline.vault.logins import (
     APP_ROLE,
     ROLE_ID,
@@ -435,12 +435,15 @@ def _rotation(settings: Settings) -> Iterator[_Use]:
 
 def _git(settings: Settings) -> Iterator[_Use]:
     """What opens the repository; raises ConfigError for a URL that is none."""
-    place, named = git_place(settings.text("serverUrl")), named_by(settings, "serverUrl", git_place)
+    place, named = (
+        git_address(settings.text("serverUrl")),
+        named_by(settings, "serverUrl", git_address),
+    )
     if settings.text("authenticationMode") == "githubApp":
-        for credential, there, names in app_login.words(settings):
+        for credential, there, names in app_login.admissions(settings):
             yield _known(settings, "githubAppPrivateKey", credential), there, names
     elif place.scheme == "ssh":
-        yield key_word(settings, place, named)
+        yield key_admission(settings, place, named)
     else:
         yield (
             _known(settings, "password", password_of(settings, "username", "password")),

@@ -31,10 +31,10 @@ class Change(Protocol):
 
 
 @runtime_checkable
-class Following(Protocol):
+class HasDependencies(Protocol):
     """A Change that learns from the files it wants which others it needs, or would like to see: a chart's dependencies, what a kustomization reads."""
 
-    def further(self, listing: Sequence[str], files: Mapping[str, bytes]) -> Collection[str]:
+    def dependencies(self, listing: Sequence[str], files: Mapping[str, bytes]) -> Collection[str]:
         """Paths besides those in `files`; what is not there is left out.
 
         Asked again with what was found, until nothing new is named; raises ConfigError.
@@ -42,10 +42,10 @@ class Following(Protocol):
 
 
 @runtime_checkable
-class Glancing(Protocol):
+class HasContext(Protocol):
     """A Change that looks at files only to tell what it is worth: it does without those that cannot be read."""
 
-    def glances(self, listing: Sequence[str], files: Mapping[str, bytes]) -> Collection[str]:
+    def context(self, listing: Sequence[str], files: Mapping[str, bytes]) -> Collection[str]:
         """Paths, and folders with a slash behind them, that it would like to see besides `files`.
 
         Asked again with what was found, and what is in these folders then, until nothing new is
@@ -53,20 +53,20 @@ class Glancing(Protocol):
         """
 
 
-def further(change: Change, listing: Sequence[str], files: Mapping[str, bytes]) -> set[str]:
+def dependencies_of(change: Change, listing: Sequence[str], files: Mapping[str, bytes]) -> set[str]:
     """What a Change would like to see besides `files`; raises ConfigError."""
     return (
-        set(change.further(listing, files)) - files.keys()
-        if isinstance(change, Following)
+        set(change.dependencies(listing, files)) - files.keys()
+        if isinstance(change, HasDependencies)
         else set()
     )
 
 
-def glances(change: Change, listing: Sequence[str], files: Mapping[str, bytes]) -> set[str]:
+def context_of(change: Change, listing: Sequence[str], files: Mapping[str, bytes]) -> set[str]:
     """Paths that a Change would like to look at besides `files`, if they can be read."""
     return (
-        set(change.glances(listing, files)) - files.keys()
-        if isinstance(change, Glancing)
+        set(change.context(listing, files)) - files.keys()
+        if isinstance(change, HasContext)
         else set()
     )
 
@@ -100,13 +100,13 @@ class Together:
         wanted = {path for change in self.changes for path in change.wants(listing)}
         return [path for path in listing if path in wanted]
 
-    def further(self, listing: Sequence[str], files: Mapping[str, bytes]) -> Collection[str]:
+    def dependencies(self, listing: Sequence[str], files: Mapping[str, bytes]) -> Collection[str]:
         """Everything that one of them would like to see besides."""
-        return {path for change in self.changes for path in further(change, listing, files)}
+        return {path for change in self.changes for path in dependencies_of(change, listing, files)}
 
-    def glances(self, listing: Sequence[str], files: Mapping[str, bytes]) -> Collection[str]:
+    def context(self, listing: Sequence[str], files: Mapping[str, bytes]) -> Collection[str]:
         """Everything that one of them would like to look at."""
-        return {path for change in self.changes for path in glances(change, listing, files)}
+        return {path for change in self.changes for path in context_of(change, listing, files)}
 
     def apply(self, files: Mapping[str, bytes]) -> Mapping[str, bytes]:
         """What all of them make of the files; raises RenderError where two write different texts into one place."""
@@ -134,7 +134,7 @@ def _changed(
     """The files that `change` makes others of."""
     shown = {path: contents[path] for path in change.wants(listing)}
     while (
-        more := (further(change, listing, shown) | glances(change, listing, shown))
+        more := (dependencies_of(change, listing, shown) | context_of(change, listing, shown))
         & contents.keys()
     ):
         shown |= {path: contents[path] for path in more}

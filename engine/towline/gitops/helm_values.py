@@ -83,7 +83,7 @@ class PathValues:
             dict.fromkeys((*found, *(one for path in found for one in chart_files(path, listing))))
         )
 
-    def glances(self, listing: Sequence[str], files: Mapping[str, bytes]) -> Collection[str]:
+    def context(self, listing: Sequence[str], files: Mapping[str, bytes]) -> Collection[str]:
         """The values of charts that the charts depend on, and the templates, where these may put a registry before all images."""
         ours = match(self.pattern, sorted(files))
         keys = {str(parse_dotted(text)[0]) for text in self.values}

@@ -57,7 +57,7 @@ class KustomizeImage:
         """Every file that fits the pattern; raises ConfigError where none does."""
         return select(self.pattern, listing)
 
-    def glances(self, _listing: Sequence[str], files: Mapping[str, bytes]) -> Collection[str]:
+    def context(self, _listing: Sequence[str], files: Mapping[str, bytes]) -> Collection[str]:
         """What the kustomizations read: it tells whether an entry is run, and which of several files is for the image."""
         ours = match(self.pattern, sorted(files))
         return (

@@ -225,13 +225,13 @@ def _clean(value: str) -> str:
 _SKEW = timedelta(minutes=10)  # between two clocks
 
 
-def needs_past(message: str, ours: Provenance) -> bool:
+def needs_history(message: str, ours: Provenance) -> bool:
     """Whether it takes the commits before the last one, of this message, to tell what `find_newer` asks."""
     return _comparable(ours) and not _same(parse(message), parse(compose("", ours)))
 
 
 @dataclass(frozen=True, kw_only=True)
-class Newer:
+class NewerDeployment:
     """A later deployment that is in place: what it and ours both deploy, its commit, and what that says of itself."""
 
     deployment: str
@@ -250,7 +250,7 @@ class Newer:
         return f"{self.deployment} is in place: {by}, commit {self.commit[:12]}"
 
 
-def believable(time: str, now: datetime) -> bool:
+def is_plausible_time(time: str, now: datetime) -> bool:
     """Whether a commit's time (ISO 8601) can be: one in the future comes from a clock that is wrong, or was made up, and says nothing about the order."""
     known = _time(time)
     return known is not None and known <= now + _SKEW
@@ -258,7 +258,7 @@ def believable(time: str, now: datetime) -> bool:
 
 def find_newer(
     history: Iterable[tuple[str, str]], ours: Provenance, files: Collection[bytes], *, now: datetime
-) -> Newer | None:
+) -> NewerDeployment | None:
     """The last deployment of ours in `history` (id and message, newest first), where it is a later one and `files` still hold it.
 
     Where somebody has taken it back since, by hand for example, it is no longer in place. `history`
@@ -271,7 +271,7 @@ def find_newer(
     commit, theirs = next(same, ("", ours)) if _comparable(ours) else ("", ours)
     if not commit or not _later(theirs, ours, now) or not _in_place(theirs, ours, files):
         return None
-    return Newer(deployment=ours.deployment, commit=commit, provenance=theirs)
+    return NewerDeployment(deployment=ours.deployment, commit=commit, provenance=theirs)
 
 
 def same_deployment(message: str, ours: Provenance) -> Provenance | None:
@@ -308,7 +308,9 @@ def _later(theirs: Provenance, ours: Provenance, now: datetime) -> bool:
 
 def _commits(theirs: Provenance, ours: Provenance, now: datetime) -> int:
     """1 where their commit is the later one, -1 where ours is; 0 where both are of one time, or it cannot be told."""
-    times = [_time(one.source_time) for one in (theirs, ours) if believable(one.source_time, now)]
+    times = [
+        _time(one.source_time) for one in (theirs, ours) if is_plausible_time(one.source_time, now)
+    ]
     if (
         len(times) < 2
         or not host_and_path(ours.source)
@@ -364,7 +366,7 @@ def _unknown() -> Iterable[tuple[str, str]]:
     return ()
 
 
-class Past:
+class BranchHistory:
     """The history of the branch that is being changed, once it is known."""
 
     def __init__(self) -> None:

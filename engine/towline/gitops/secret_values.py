@@ -66,7 +66,7 @@ class Marks:
         return not text or text in self._known.values()
 
 
-def shown(contents: Mapping[str, bytes], marks: Marks) -> dict[str, bytes]:
+def mask_secrets(contents: Mapping[str, bytes], marks: Marks) -> dict[str, bytes]:
     """The files with marks in place of the values of their Secrets; those without are left out."""
     found = {}
     for path, content in contents.items():

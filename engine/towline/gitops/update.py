@@ -13,18 +13,18 @@ from towline.git.partial_clone import OutOfScope
 from towline.git.repository import Author, BranchTip, PushResult, Repository
 from towline.git.sparse import scope_of
 from towline.git.tree import TreeEntry, check_path, is_path, is_pointer, link_target
-from towline.gitops.change import Change, further, glances
+from towline.gitops.change import Change, context_of, dependencies_of
 from towline.gitops.host_files import check_files
 from towline.gitops.provenance import (
-    Newer,
-    Past,
+    BranchHistory,
+    NewerDeployment,
     Provenance,
     compose,
     find_newer,
-    needs_past,
+    needs_history,
     parse,
 )
-from towline.gitops.secret_values import Marks, shown
+from towline.gitops.secret_values import Marks, mask_secrets
 
 _REFUSALS = 3
 _LINKS = 8  # one after the other
@@ -48,7 +48,7 @@ class CommitText:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Terms:
+class UpdateOptions:
     """How an update goes about it: pushes at most (0: the deadline alone decides), whether it only shows the diff, who is told.
 
     With `allow_older` it goes back behind a later build of the same pipeline, too. `allowed_paths`
@@ -64,7 +64,7 @@ class Terms:
     create_branch: bool = False
     allow_older: bool = False
     allowed_paths: tuple[str, ...] = ()
-    past: Past | None = None
+    past: BranchHistory | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -82,7 +82,7 @@ class Update:
     files: tuple[str, ...]
     attempts: int
     diff: str
-    newer: Newer | None = None
+    newer: NewerDeployment | None = None
     idle: bool = False
 
 
@@ -96,14 +96,14 @@ class FileEdit:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Job:
+class UpdateJob:
     """One update of a repository that is open: which branch (empty: the remote's HEAD), what is changed there, and under which text and terms."""
 
     repository: Repository
     branch: str
     change: Change
     text: CommitText
-    terms: Terms
+    terms: UpdateOptions
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -115,7 +115,7 @@ class CommitPlan:
     made: str = ""
 
 
-def plan(job: Job) -> CommitPlan:
+def plan_update(job: UpdateJob) -> CommitPlan:
     """Read the branch, and make the change and its commit in the copy alone.
 
     Nothing to change is a success without a commit.
@@ -125,7 +125,7 @@ def plan(job: Job) -> CommitPlan:
     repository, terms = job.repository, job.terms
     tip = repository.fetch(job.branch, scope=scope_of(terms.within), create=terms.create_branch)
     last = next(repository.history(tip), None)
-    if last and not terms.allow_older and needs_past(last.message, job.text.provenance):
+    if last and not terms.allow_older and needs_history(last.message, job.text.provenance):
         repository.expect_history(tip)
     planned = _planned(job, tip, 0)
     if planned.tip.new and not planned.update.newer:
@@ -133,12 +133,12 @@ def plan(job: Job) -> CommitPlan:
     return planned
 
 
-def again(job: Job, planned: CommitPlan) -> CommitPlan:
+def plan_again(job: UpdateJob, planned: CommitPlan) -> CommitPlan:
     """The plan on the branch as it is now; raises as `plan` does."""
     return _planned(job, job.repository.refetch(planned.tip), planned.update.attempts)
 
 
-def check(job: Job, planned: CommitPlan) -> CommitPlan:
+def check_push(job: UpdateJob, planned: CommitPlan) -> CommitPlan:
     """A plan with something to push, once the server would let this user push it; made again where the branch has moved.
 
     Raises as `push` does.
@@ -158,7 +158,7 @@ def check(job: Job, planned: CommitPlan) -> CommitPlan:
     raise _refusal(repository, tip, refused)
 
 
-def push(job: Job, planned: CommitPlan) -> Update:
+def push(job: UpdateJob, planned: CommitPlan) -> Update:
     """Push what is planned, planned again where the branch has moved, until it is there or the repository's deadline is over.
 
     Raises ConfigError, CredentialError, GitError (the server refuses), GitUnreachable, and what the
@@ -186,7 +186,7 @@ def push(job: Job, planned: CommitPlan) -> Update:
     return planned.update
 
 
-def _planned(job: Job, tip: BranchTip, attempts: int) -> CommitPlan:
+def _planned(job: UpdateJob, tip: BranchTip, attempts: int) -> CommitPlan:
     """What the job comes to on this tip."""
     repository, text, terms = job.repository, job.text, job.terms
     if terms.past:
@@ -209,7 +209,7 @@ def _planned(job: Job, tip: BranchTip, attempts: int) -> CommitPlan:
     return CommitPlan(tip=tip, update=done, made=made)
 
 
-def _newer(job: Job, tip: BranchTip, edits: Sequence[FileEdit]) -> Newer | None:
+def _newer(job: UpdateJob, tip: BranchTip, edits: Sequence[FileEdit]) -> NewerDeployment | None:
     """The later build of the same pipeline that the edits would take back."""
     if not edits or job.terms.allow_older:
         return None
@@ -218,7 +218,7 @@ def _newer(job: Job, tip: BranchTip, edits: Sequence[FileEdit]) -> Newer | None:
     return find_newer(_messages(job.repository, tip), job.text.provenance, before, now=now)
 
 
-def _say_new(tip: BranchTip, terms: Terms, *, needed: bool) -> None:
+def _say_new(tip: BranchTip, terms: UpdateOptions, *, needed: bool) -> None:
     """Say that a branch is made, and from what; or that it is not, since what it would begin at is as wanted."""
     if not terms.console:
         return
@@ -242,9 +242,9 @@ def _say_new(tip: BranchTip, terms: Terms, *, needed: bool) -> None:
 def _shown(repository: Repository, tip: BranchTip, edits: Sequence[FileEdit]) -> str:
     """What the edits change, without the values of Secrets."""
     marks = Marks()
-    before = shown({edit.path: edit.old for edit in edits if edit.old is not None}, marks)
+    before = mask_secrets({edit.path: edit.old for edit in edits if edit.old is not None}, marks)
     after = {edit.path: edit.new for edit in edits}
-    return repository.diff(tip, after | shown(after, marks), before=before)
+    return repository.diff(tip, after | mask_secrets(after, marks), before=before)
 
 
 def _messages(repository: Repository, tip: BranchTip) -> Iterator[tuple[str, str]]:
@@ -252,7 +252,7 @@ def _messages(repository: Repository, tip: BranchTip) -> Iterator[tuple[str, str
     return ((commit.id, commit.message) for commit in repository.history(tip))
 
 
-def _changes(job: Job, tip: BranchTip) -> tuple[BranchTip, tuple[FileEdit, ...], Update]:
+def _changes(job: UpdateJob, tip: BranchTip) -> tuple[BranchTip, tuple[FileEdit, ...], Update]:
     """What the change comes to: the tip that it is made on, the edits there, and what becomes of the branch as the server has it.
 
     A branch of its own gets what its base has besides first; edits may be none then.
@@ -332,7 +332,7 @@ def prepare(
     repository.cover(wanted)
     files = _read(repository, entries, wanted)
     asked: set[str] = set()
-    while more := sorted(further(change, listing, files) - asked):
+    while more := sorted(dependencies_of(change, listing, files) - asked):
         asked |= set(more)
         repository.cover(more)
         files |= _read(
@@ -386,7 +386,7 @@ def _besides(
     """What the change would like to look at, paths inside of the repository alone."""
     return {
         path
-        for path in glances(change, _named(repository, tip), files)
+        for path in context_of(change, _named(repository, tip), files)
         if is_path(path.removesuffix("/"))
     }
 

@@ -20,7 +20,7 @@ from towline.yaml.documents import is_nested_deeper
 from towline.yaml.marks import MAX_NODES
 
 
-def expanded(root: yaml.Node) -> float:
+def expanded_size(root: yaml.Node) -> float:
     """The nodes of a composed document, each as often as aliases repeat it; infinite where one holds itself."""
     sizes: dict[int, float] = {}
     above = set[int]()
@@ -45,8 +45,8 @@ def _below(node: yaml.Node) -> list[yaml.Node]:
     return list(node.value) if isinstance(node, yaml.SequenceNode) else []
 
 
-LEVELS = 500  # Python itself knows a thousand, and validating takes more than one for each
-MOST = MAX_NODES  # values of a document, those counted that its aliases repeat
+MAX_LEVELS = 500  # Python itself knows a thousand, and validating takes more than one for each
+MAX_VALUES = MAX_NODES  # values of a document, those counted that its aliases repeat
 _TEMPLATES = "leave validateManifests out for files with templates in them"
 _KIND = re.compile(r"[A-Za-z0-9]+")
 # of a group with another domain the library would take the wrong schema
@@ -122,9 +122,9 @@ _Loader.add_constructor("tag:yaml.org,2002:timestamp", lambda _loader, node: nod
 
 def _documents(path: str, data: bytes) -> Iterator[Any]:
     text = data.decode("utf-8", "replace")
-    if is_nested_deeper(text, LEVELS):
+    if is_nested_deeper(text, MAX_LEVELS):
         raise RenderError(
-            f"{path} is no YAML that could be validated, or it is nested deeper than {LEVELS}"
+            f"{path} is no YAML that could be validated, or it is nested deeper than {MAX_LEVELS}"
             " levels",
             where=path,
             hint=_TEMPLATES,
@@ -148,9 +148,9 @@ def _documents(path: str, data: bytes) -> Iterator[Any]:
 def _document(loader: Any, path: str) -> Any:
     """The next document; raises RenderError where aliases make too much of it for whoever walks through it."""
     node = loader.get_node()
-    if expanded(node) > MOST:
+    if expanded_size(node) > MAX_VALUES:
         raise RenderError(
-            f"the aliases of {path} stand for more than {MOST} values, which is too much to"
+            f"the aliases of {path} stand for more than {MAX_VALUES} values, which is too much to"
             " validate",
             where=f"{path}:{node.start_mark.line + 1}",
             hint="write out what they stand for, or leave validateManifests out",

@@ -10,20 +10,20 @@ from towline import deadline, dispatch
 from towline.config.settings import Settings
 from towline.contract import Outcome
 from towline.errors import ConfigError, GitUnreachable, MachineError, TowlineError
-from towline.gitops.provenance import Past
+from towline.gitops.provenance import BranchHistory
 from towline.steps.deployment.branches import deploy
 from towline.steps.deployment.effect import effect_of
 from towline.steps.deployment.preflight import Watched, lacking_lines
 from towline.steps.deployment.report import (
     Deployment,
     Target,
-    keep,
     outcome,
     replaced_lines,
-    show,
     superseded,
+    tell_diff,
+    tell_pushed,
 )
-from towline.steps.deployment.tools import Planned, plan
+from towline.steps.deployment.tools import TargetPlan, plan_target
 from towline.steps.task import Task
 
 _PLANNING = 60.0  # seconds for what is no branch's own work
@@ -37,7 +37,7 @@ def run(task: Task) -> Outcome:
     behind it are left alone, and the fault and its outputs name those before it.
     """
     started = time.monotonic()
-    past = Past()
+    past = BranchHistory()
     targets = task.settings.each("targets")
     deadline.begin(
         min(sum(settings.number("pushDeadline") for settings in targets), deadline.LONGEST)
@@ -59,9 +59,9 @@ def run(task: Task) -> Outcome:
         deploy(task, groups, past, landed=landed, pushing=pushing.set)
     except TowlineError as fault:
         if task.dry_run:
-            show(fault, done)
+            tell_diff(fault, done)
         else:
-            keep(
+            tell_pushed(
                 fault,
                 done,
                 groups[len(done) :],
@@ -90,14 +90,14 @@ def _late() -> TowlineError:
     )
 
 
-def _target(task: Task, settings: Settings, past: Past) -> Target:
+def _target(task: Task, settings: Settings, past: BranchHistory) -> Target:
     watched = Watched(
         lambda: _check_images(task, planned),
         require_secret=settings.flag("requirePullSecret"),
         warn=task.console.warn,
         validate=_validator(task, settings),
     )
-    planned = plan(task, settings, watched.note, watched.warn, past)
+    planned = plan_target(task, settings, watched.note, watched.warn, past)
     watched.watch(
         planned.change,
         frozenset(image.reference.registry.host for image in planned.images.values()),
@@ -123,7 +123,7 @@ def _validator(task: Task, settings: Settings) -> Callable[[str, bytes], None] |
     return check
 
 
-def _check_images(task: Task, planned: Planned) -> None:
+def _check_images(task: Task, planned: TargetPlan) -> None:
     """Have the registries asked where that is wanted: by itself where a login for them is known."""
     settings = task.settings
     by_itself = any(settings.given(name) for name in ("targetRegistryPassword", "dockerConfigJSON"))

@@ -17,7 +17,7 @@ def said(
     )
     contents = {path: text.encode() for path, text in files.items()}
     wanted = {path: contents[path] for path in change.wants(sorted(contents))}
-    while more := set(change.glances([], wanted)) & contents.keys() - wanted.keys():
+    while more := set(change.context([], wanted)) & contents.keys() - wanted.keys():
         wanted |= {path: contents[path] for path in more}
     change.apply(wanted)
     return warnings

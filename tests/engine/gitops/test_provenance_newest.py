@@ -7,7 +7,14 @@ from typing import Any
 
 import pytest
 
-from towline.gitops.provenance import Newer, Provenance, believable, compose, find_newer, needs_past
+from towline.gitops.provenance import (
+    NewerDeployment,
+    Provenance,
+    compose,
+    find_newer,
+    is_plausible_time,
+    needs_history,
+)
 
 JOB = "https://ci.example.com/job/shop/job/main"
 OURS = Provenance(
@@ -41,7 +48,7 @@ def superseded(
 
 def test_a_later_build_of_the_same_job_supersedes_and_says_which() -> None:
     found = find_newer([("c" * 40, compose("Updated", NEWER))], OURS, [HOLDS], now=NOW)
-    assert found == Newer(deployment="shop", commit="c" * 40, provenance=NEWER)
+    assert found == NewerDeployment(deployment="shop", commit="c" * 40, provenance=NEWER)
     assert found.text == "shop is in place: build 12, commit cccccccccccc"
     theirs = replace(NEWER, build_number="", source_commit="d" * 40)
     assert (
@@ -130,7 +137,7 @@ def test_a_time_in_the_future_supersedes_nobody(theirs: str, *, expected: bool) 
     others for years.
     """
     assert superseded(replace(NEWER, build="", build_number="", source_time=theirs)) == expected
-    assert believable(theirs, NOW) == expected
+    assert is_plausible_time(theirs, NOW) == expected
 
 
 def test_between_two_jobs_of_one_source_its_address_may_be_another() -> None:
@@ -238,7 +245,7 @@ def test_an_image_that_both_have_deployed_does_not_tell_that_the_newer_is_in_pla
 def test_the_past_is_needed_where_the_last_commit_does_not_decide(
     last: Provenance, ours: Provenance, *, expected: bool
 ) -> None:
-    assert needs_past(compose("Updated", last), ours) == expected
+    assert needs_history(compose("Updated", last), ours) == expected
     asked = []
 
     def history() -> Iterator[tuple[str, str]]:

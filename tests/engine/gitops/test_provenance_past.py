@@ -2,7 +2,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from towline.gitops.provenance import Past, Provenance, compose
+from towline.gitops.provenance import BranchHistory, Provenance, compose
 
 OURS = Provenance(deployment="shop", stage="Release", images=("r.io/new:2",))
 
@@ -19,13 +19,13 @@ def test_the_last_deployment_of_the_same_is_found_and_no_commit_further_is_read(
         yield "4", message("cart, shop", "r.io/shop:2", "r.io/cart:2")
         raise AssertionError
 
-    past = Past()
+    past = BranchHistory()
     past.learn(history, OURS)
     assert past.images() == ("r.io/shop:2", "r.io/cart:2")
 
 
 def test_nothing_is_known_before_and_without_a_deployment() -> None:
-    past = Past()
+    past = BranchHistory()
     assert past.images() == ()
     past.learn(lambda: [("1", "a commit")], OURS)
     assert past.images() == ()

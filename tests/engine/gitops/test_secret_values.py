@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from towline.gitops.secret_values import Marks, shown
+from towline.gitops.secret_values import Marks, mask_secrets
 
 SECRET = """\
 # above
@@ -31,7 +31,7 @@ data: {a: stays-too}
 
 
 def masked(text: str, marks: Marks | None = None) -> str:
-    return shown({"f": text.encode()}, marks or Marks()).get("f", text.encode()).decode()
+    return mask_secrets({"f": text.encode()}, marks or Marks()).get("f", text.encode()).decode()
 
 
 def test_the_values_of_a_secret_become_marks_and_nothing_else_changes() -> None:
@@ -126,7 +126,7 @@ def test_a_secret_in_any_form_is_not_shown(text: str) -> None:
     ],
 )
 def test_what_is_no_secret_stays_as_it_is(text: str) -> None:
-    assert shown({"f": text.encode()}, Marks()) == {}
+    assert mask_secrets({"f": text.encode()}, Marks()) == {}
 
 
 def kustomization(target: str, patch: str, *, key: str = "patches") -> str:
@@ -239,7 +239,7 @@ def test_operations_on_data_and_patches_in_other_forms_are_not_shown(text: str) 
     ],
 )
 def test_a_patch_of_what_is_no_secret_stays_as_it_is(text: str) -> None:
-    assert shown({"f": text.encode()}, Marks()) == {}
+    assert mask_secrets({"f": text.encode()}, Marks()) == {}
 
 
 def test_a_document_beside_a_secret_that_cannot_be_read_stays_and_a_file_that_is_no_text_is_hidden() -> (
@@ -250,7 +250,7 @@ def test_a_document_beside_a_secret_that_cannot_be_read_stays_and_a_file_that_is
     assert text.startswith(rest)
     assert text.endswith(f"---\n{rest}")
     wide = "kind: Secret\ndata: {a: hidden}\n".encode("utf-16")
-    assert b"h\0i\0d" not in shown({"f": wide}, Marks())["f"]
+    assert b"h\0i\0d" not in mask_secrets({"f": wide}, Marks())["f"]
 
 
 def test_of_a_chart_rendered_the_template_is_named_and_a_text_of_a_list_only_is_hidden() -> None:

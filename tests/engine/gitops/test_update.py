@@ -19,7 +19,7 @@ from towline.errors import ConfigError, CredentialError, GitError, GitUnreachabl
 from towline.git.remote import parse_remote
 from towline.git.repository import Author, Repository
 from towline.gitops.provenance import Provenance, compose, parse
-from towline.gitops.update import CommitText, Terms, Update
+from towline.gitops.update import CommitText, Update, UpdateOptions
 from towline.retry import Clock, Deadline
 
 TEXT = CommitText(
@@ -148,7 +148,9 @@ def test_a_second_run_makes_no_commit_and_succeeds(
 def test_a_dry_run_shows_the_diff_and_pushes_nothing(
     server: GitServer, repository: Repository
 ) -> None:
-    done = update(repository, branch="main", change=Replace(), text=TEXT, terms=Terms(dry_run=True))
+    done = update(
+        repository, branch="main", change=Replace(), text=TEXT, terms=UpdateOptions(dry_run=True)
+    )
     assert (done.commit, done.files, done.attempts) == ("", ("apps/demo.yaml",), 0)
     assert done.diff.endswith(
         "--- a/apps/demo.yaml\n+++ b/apps/demo.yaml\n@@ -1,2 +1,2 @@\n # comment\n-image:"
@@ -165,7 +167,9 @@ def test_a_new_file_in_a_new_folder_is_added(server: GitServer, repository: Repo
 
 def test_the_diff_of_a_new_file_says_that_there_was_none(repository: Repository) -> None:
     change = Replace(paths=(), besides={"stages/release/manifest.yaml": b"a: 1"})
-    done = update(repository, branch="main", change=change, text=TEXT, terms=Terms(dry_run=True))
+    done = update(
+        repository, branch="main", change=change, text=TEXT, terms=UpdateOptions(dry_run=True)
+    )
     assert done.diff.endswith(
         "--- /dev/null\n+++ b/stages/release/manifest.yaml\n@@ -0,0 +1 @@\n+a: 1\n\\ No newline at"
         " end of file\n"
@@ -182,7 +186,7 @@ def test_a_dry_run_says_what_a_run_would_end_with(
             branch="main",
             change=Replace(paths=(), besides={"link/new.yaml": b"a: 1"}),
             text=TEXT,
-            terms=Terms(dry_run=True),
+            terms=UpdateOptions(dry_run=True),
         )
 
 
@@ -206,7 +210,11 @@ def test_a_branch_that_moves_before_the_push_keeps_both_commits(
     server.fault = Once(moment, another_writer(server))
     log = io.StringIO()
     done = update(
-        repository, branch="main", change=Replace(), text=TEXT, terms=Terms(console=Console(log))
+        repository,
+        branch="main",
+        change=Replace(),
+        text=TEXT,
+        terms=UpdateOptions(console=Console(log)),
     )
     assert done.attempts == 2
     assert git(server, "log", "--format=%s", "main").splitlines() == [
@@ -339,7 +347,13 @@ def test_a_branch_that_never_stands_still_ends_with_the_attempts_that_were_allow
 ) -> None:
     server.fault = Once(PUSHING, another_writer(server), times=99)
     with pytest.raises(GitUnreachable) as caught:
-        update(repository, branch="main", change=Replace(), text=TEXT, terms=Terms(max_attempts=3))
+        update(
+            repository,
+            branch="main",
+            change=Replace(),
+            text=TEXT,
+            terms=UpdateOptions(max_attempts=3),
+        )
     assert "3 pushes came too late" in caught.value.message
     assert git(server, "log", "--format=%s", "main").splitlines() == ["Another writer"] * 3 + [
         "Begin"
@@ -408,7 +422,9 @@ def test_a_link_is_read_as_the_file_that_it_leads_to(
             read.update(files)
             return {"out.yaml": files["apps/values.yaml"]}
 
-    terms = Terms(within=("apps/*", "out.yaml"))  # where the link leads to is not fetched at first
+    terms = UpdateOptions(
+        within=("apps/*", "out.yaml")
+    )  # where the link leads to is not fetched at first
     assert update(
         repository, branch="main", change=Chart(paths=("apps/values.yaml",)), text=TEXT, terms=terms
     ).files == ("out.yaml",)
@@ -490,7 +506,13 @@ def test_a_path_that_a_change_does_not_find_is_told_from_one_that_it_is_not_show
     )
     server.add("demo", {"apps/link.yaml": (b"demo.yaml", 0o120000), "link": (b"apps", 0o120000)})
     with pytest.raises(ConfigError) as caught:
-        update(repository, branch="main", change=Choosy(), text=TEXT, terms=Terms(within=(path,)))
+        update(
+            repository,
+            branch="main",
+            change=Choosy(),
+            text=TEXT,
+            terms=UpdateOptions(within=(path,)),
+        )
     assert (caught.value.message, caught.value.where) == (message, repository.remote.url)
 
 
@@ -540,12 +562,12 @@ def test_a_wanted_file_that_is_not_there_is_left_to_the_change(repository: Repos
         branch="main",
         change=Replace(paths=("apps/demo.yaml", "apps/missing.yaml")),
         text=TEXT,
-        terms=Terms(dry_run=True),
+        terms=UpdateOptions(dry_run=True),
     )
     assert done.files == ("apps/demo.yaml",)
 
 
-NEARBY = Terms(within=("apps/demo.yaml",))
+NEARBY = UpdateOptions(within=("apps/demo.yaml",))
 
 
 def test_a_change_that_says_where_it_looks_costs_a_few_trees(
@@ -609,7 +631,7 @@ def test_a_change_that_finds_nothing_is_asked_again_with_everything_before_it_fa
             branch="main",
             change=Choosy(),
             text=TEXT,
-            terms=Terms(within=("stages/demo.yaml",)),
+            terms=UpdateOptions(within=("stages/demo.yaml",)),
         )
     assert caught.value.message == "apps/demo.yaml apps/other.yaml"
 
@@ -617,7 +639,7 @@ def test_a_change_that_finds_nothing_is_asked_again_with_everything_before_it_fa
 def test_a_branch_of_its_own_is_made_and_pushed_to_from_then_on(
     server: GitServer, repository: Repository
 ) -> None:
-    terms = Terms(create_branch=True)
+    terms = UpdateOptions(create_branch=True)
     first = update(repository, branch="stage", change=Replace(), text=TEXT, terms=terms)
     assert first.base == git(server, "rev-parse", "main").strip()
     assert git(server, "log", "--format=%H", "stage").split() == [first.commit, first.base]
@@ -636,7 +658,7 @@ def test_it_is_said_once_that_a_branch_is_made_and_from_what(
     server: GitServer, repository: Repository, verb: str, *, dry_run: bool
 ) -> None:
     log = io.StringIO()
-    terms = Terms(create_branch=True, dry_run=dry_run, console=Console(log))
+    terms = UpdateOptions(create_branch=True, dry_run=dry_run, console=Console(log))
     update(repository, branch="stage", change=Replace(old=b"none"), text=TEXT, terms=terms)
     assert (
         log.getvalue()
@@ -687,7 +709,11 @@ def test_a_branch_with_the_name_of_a_tag_begins_at_the_remotes_head(
     with pytest.raises(ConfigError, match="there is no branch 'stage'"):
         update(repository, branch="stage", change=Replace(), text=TEXT)
     done = update(
-        repository, branch="stage", change=Replace(), text=TEXT, terms=Terms(create_branch=True)
+        repository,
+        branch="stage",
+        change=Replace(),
+        text=TEXT,
+        terms=UpdateOptions(create_branch=True),
     )
     assert git(server, "rev-list", "--first-parent", "refs/heads/stage").split()[:2] == [
         done.commit,
@@ -708,7 +734,13 @@ def test_a_branch_that_somebody_else_makes_meanwhile_keeps_both(
         server.add("demo", {"theirs": b"1"}, "stage", message="Theirs")
 
     server.fault = Once(moment, make)
-    update(repository, branch="stage", change=Replace(), text=TEXT, terms=Terms(create_branch=True))
+    update(
+        repository,
+        branch="stage",
+        change=Replace(),
+        text=TEXT,
+        terms=UpdateOptions(create_branch=True),
+    )
     assert git(server, "log", "--format=%s", "stage").splitlines() == [
         "Updated demo to version 2",
         "Theirs",
@@ -722,7 +754,11 @@ def test_a_branch_that_somebody_else_makes_meanwhile_without_a_commit_is_gone_on
 ) -> None:
     server.fault = Once(moment, lambda: git(server, "branch", "stage", "main") or None)
     done = update(
-        repository, branch="stage", change=Replace(), text=TEXT, terms=Terms(create_branch=True)
+        repository,
+        branch="stage",
+        change=Replace(),
+        text=TEXT,
+        terms=UpdateOptions(create_branch=True),
     )
     assert (done.attempts, git(server, "rev-list", "stage").split()) == (
         2,
@@ -735,7 +771,11 @@ def test_a_new_branch_whose_answer_was_lost_is_recognised(
 ) -> None:
     server.fault = Once(SENDING, lambda: "cut")
     done = update(
-        repository, branch="stage", change=Replace(), text=TEXT, terms=Terms(create_branch=True)
+        repository,
+        branch="stage",
+        change=Replace(),
+        text=TEXT,
+        terms=UpdateOptions(create_branch=True),
     )
     assert done.commit == git(server, "rev-parse", "stage").strip()
     assert done.attempts == 1
@@ -743,7 +783,7 @@ def test_a_new_branch_whose_answer_was_lost_is_recognised(
 
 # ---- a branch of its own and its base
 
-OWN = Terms(create_branch=True)
+OWN = UpdateOptions(create_branch=True)
 
 
 def make_own(server: GitServer, **files: bytes) -> str:
@@ -761,7 +801,7 @@ def test_a_deployment_brings_its_branch_up_to_date_with_the_base(
 ) -> None:
     make_own(server)
     base = server.add("demo", {"theirs": b"1", "apps/other.yaml": b"image: other:2\n"})
-    terms = Terms(create_branch=True, within=within)
+    terms = UpdateOptions(create_branch=True, within=within)
     done = update(repository, branch="stage", change=Replace(), text=TEXT, terms=terms)
     assert (done.files, done.attempts) == (("apps/demo.yaml",), 1)
     assert subjects(server) == [
@@ -793,7 +833,7 @@ def test_a_branch_that_holds_the_image_already_is_brought_up_to_date_once(
 ) -> None:
     own = make_own(server, **{"apps/demo.yaml": AFTER})
     base = server.add("demo", {"theirs": b"1"})
-    terms = Terms(create_branch=True, dry_run=dry_run)
+    terms = UpdateOptions(create_branch=True, dry_run=dry_run)
     done = update(repository, branch="stage", change=Replace(), text=TEXT, terms=terms)
     assert (done.idle, done.files, done.diff, bool(done.commit)) == (True, (), "", not dry_run)
     if dry_run:
@@ -883,7 +923,7 @@ def test_a_file_that_the_base_alone_has_comes_first(
 ) -> None:
     make_own(server)
     change = Strict(paths=("apps/new.yaml",))
-    terms = Terms(create_branch=True, within=within)
+    terms = UpdateOptions(create_branch=True, within=within)
     with pytest.raises(ConfigError, match="there is no"):
         update(repository, branch="stage", change=change, text=TEXT, terms=terms)
     base = server.add("demo", {"apps/new.yaml": content})
@@ -910,7 +950,7 @@ def test_of_the_files_that_are_looked_at_those_count_that_the_base_brings(
         branch="stage",
         change=change,
         text=TEXT,
-        terms=Terms(create_branch=True, dry_run=dry_run),
+        terms=UpdateOptions(create_branch=True, dry_run=dry_run),
     )
     assert (done.files, bool(done.commit)) == (("apps/new.yaml",), not dry_run)
 
@@ -956,7 +996,7 @@ def test_what_both_have_changed_is_told_before_anything_is_pushed(
             branch="stage",
             change=Replace(),
             text=TEXT,
-            terms=Terms(create_branch=True, dry_run=dry_run),
+            terms=UpdateOptions(create_branch=True, dry_run=dry_run),
         )
     assert git(server, "rev-parse", "stage").strip() == own
 
@@ -969,7 +1009,7 @@ def test_a_dry_run_shows_the_change_alone(server: GitServer, repository: Reposit
         branch="stage",
         change=Replace(),
         text=TEXT,
-        terms=Terms(create_branch=True, dry_run=True),
+        terms=UpdateOptions(create_branch=True, dry_run=True),
     )
     assert done.diff.count("diff --git") == 1
     assert git(server, "rev-parse", "stage").strip() == own
@@ -1080,7 +1120,7 @@ def test_an_older_build_goes_back_where_that_is_wanted_and_asks_nothing_more(
         branch="",
         change=Replace(old=b"demo:12", new=b"demo:11"),
         text=built(11),
-        terms=Terms(allow_older=True),
+        terms=UpdateOptions(allow_older=True),
     ).commit
     assert len(server.requests) == 7
 

@@ -5,7 +5,7 @@ import math
 import pytest
 import yaml
 
-from towline.gitops.validate import expanded
+from towline.gitops.validate import expanded_size
 
 
 def composed(text: str) -> yaml.Node:
@@ -29,11 +29,11 @@ def composed(text: str) -> yaml.Node:
     ],
 )
 def test_each_node_counts_as_often_as_it_is_met(text: str, size: float) -> None:
-    assert expanded(composed(text)) == size
+    assert expanded_size(composed(text)) == size
 
 
 def test_many_levels_are_counted_at_once() -> None:
     text = "&a0 [x]"
     for level in range(1, 90):
         text = f"&a{level} [{text}, *a{level - 1}]"
-    assert expanded(composed(text)) == 3 * 2**89 - 1
+    assert expanded_size(composed(text)) == 3 * 2**89 - 1

@@ -174,7 +174,7 @@ def made(repository: str, template: str, more: str = "") -> tuple[str, list[str]
     change = PathValues(pattern="c/values.yaml", values=parts, choice=Choice(warn=said.append))
     wanted = change.wants(sorted(files))
     shown = {path: files[path] for path in wanted}
-    seen = change.glances(sorted(files), shown)
+    seen = change.context(sorted(files), shown)
     after = {**shown, **{path: files[path] for path in seen if path in files}}
     return change.apply(after)["c/values.yaml"].decode(), said
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from towline.git.repository import Repository
 from towline.gitops.change import Change
-from towline.gitops.update import CommitText, Job, Terms, Update, plan, push
+from towline.gitops.update import CommitText, Update, UpdateJob, UpdateOptions, plan_update, push
 
 
 def update(
@@ -13,11 +13,15 @@ def update(
     branch: str,
     change: Change,
     text: CommitText,
-    terms: Terms | None = None,
+    terms: UpdateOptions | None = None,
 ) -> Update:
     """What becomes of `change` on `branch`."""
-    job = Job(
-        repository=repository, branch=branch, change=change, text=text, terms=terms or Terms()
+    job = UpdateJob(
+        repository=repository,
+        branch=branch,
+        change=change,
+        text=text,
+        terms=terms or UpdateOptions(),
     )
     with repository.alone(branch):
-        return push(job, plan(job))
+        return push(job, plan_update(job))

@@ -104,7 +104,7 @@ class HelmChart:
         }
         return [path for path in listing if path in wanted]
 
-    def further(self, listing: Sequence[str], files: Mapping[str, bytes]) -> Sequence[str]:
+    def dependencies(self, listing: Sequence[str], files: Mapping[str, bytes]) -> Sequence[str]:
         """What the charts' own files make necessary: files that a template asks for, charts of the repository that they depend on; raises ConfigError."""
         return list(
             dict.fromkeys(

@@ -41,7 +41,7 @@ def app_login(task: Task, remote: Remote) -> Iterator[Login]:
         )
     there, app = _place(task, remote), _app(task)
     hosts = task.addressees.admit(
-        credential(settings), _server(remote.url), named(settings, "serverUrl", _server)
+        credential(settings), _server(remote.url), named_host(settings, "serverUrl", _server)
     )
     network = Network(proxies=Proxies(task.environ), tls=Tls(authorities(task)))
     with (
@@ -103,15 +103,15 @@ def _place(task: Task, remote: Remote) -> Repository:
     return there
 
 
-def words(settings: Settings) -> Iterator[tuple[Credential, HostAddress, Named]]:
+def admissions(settings: Settings) -> Iterator[tuple[Credential, HostAddress, Named]]:
     """The App's login, where it is to go and who says so: the API, and the repository's server; raises ConfigError."""
     url, api = parse_remote(settings.text("serverUrl")).url, settings.text(_API)
     yield (
         credential(settings),
         _api(app_repository(url, api).api),
-        named(settings, _API if api else "serverUrl", _own_api),
+        named_host(settings, _API if api else "serverUrl", _own_api),
     )
-    yield credential(settings), _server(url), named(settings, "serverUrl", _server)
+    yield credential(settings), _server(url), named_host(settings, "serverUrl", _server)
 
 
 def credential(settings: Settings) -> Credential:
@@ -119,7 +119,7 @@ def credential(settings: Settings) -> Credential:
     return secret_of(settings, "githubAppPrivateKey", "the login of the GitHub App")
 
 
-def named(settings: Settings, name: str, parse: Parse) -> Named:
+def named_host(settings: Settings, name: str, parse: Parse) -> Named:
     """Who names a host that the App's login is for: the parameter `name`; what trusted layers say of either URL counts."""
     server, api = named_by(settings, "serverUrl", parse), named_by(settings, _API, _api)
     return replace(api if name == _API else server, trusted=server.trusted | api.trusted)
@@ -130,7 +130,9 @@ def _check(task: Task, there: Repository, name: str) -> None:
     settings, where = task.settings, task.settings.origin(name)
     scheme, host = _origin(there)
     task.addressees.admit(
-        credential(settings), HostAddress(scheme=scheme, host=host), named(settings, name, _own_api)
+        credential(settings),
+        HostAddress(scheme=scheme, host=host),
+        named_host(settings, name, _own_api),
     )
     if scheme == "http" and not is_loopback(host) and not settings.flag("allowPlainHttp"):
         raise CredentialError(

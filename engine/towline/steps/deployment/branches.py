@@ -12,8 +12,17 @@ from towline.errors import GitUnreachable, TowlineError
 from towline.git.checkout import host_and_path
 from towline.git.repository import Repository
 from towline.gitops.change import Change, Together
-from towline.gitops.provenance import Past
-from towline.gitops.update import CommitPlan, CommitText, Job, Terms, again, check, plan, push
+from towline.gitops.provenance import BranchHistory
+from towline.gitops.update import (
+    CommitPlan,
+    CommitText,
+    UpdateJob,
+    UpdateOptions,
+    check_push,
+    plan_again,
+    plan_update,
+    push,
+)
 from towline.retry import Clock, Deadline, Turns
 from towline.steps.deployment.commit import commit_text
 from towline.steps.deployment.report import Deployment, Target
@@ -28,7 +37,7 @@ _OPEN = 16
 def deploy(
     task: Task,
     groups: Sequence[tuple[Target, ...]],
-    past: Past,
+    past: BranchHistory,
     *,
     landed: Callable[[Deployment], None],
     pushing: Callable[[], None] = lambda: None,
@@ -73,14 +82,14 @@ class Branch:
     Its deadline counts its own work alone.
     """
 
-    def __init__(self, task: Task, targets: tuple[Target, ...], past: Past) -> None:
+    def __init__(self, task: Task, targets: tuple[Target, ...], past: BranchHistory) -> None:
         settings = targets[0].settings
         self.place = settings.text("serverUrl").rstrip("/"), settings.text("branchName")
         self._targets, self._past, self._task = targets, past, replace(task, settings=settings)
         self._turns = Turns()
         self._deadline = Deadline.after(settings.number("pushDeadline"), Clock(now=self._turns.now))
         self._open = ExitStack()
-        self._job: Job | None = None
+        self._job: UpdateJob | None = None
         self._plan: CommitPlan | None = None
 
     @property
@@ -97,7 +106,7 @@ class Branch:
                 remote, environ=task.environ, deadline=self._deadline, say=task.console.warn
             )
             repository = self._open.enter_context(made)
-            self._job = Job(
+            self._job = UpdateJob(
                 repository=repository,
                 branch=settings.text("branchName"),
                 change=self._change(),
@@ -119,9 +128,9 @@ class Branch:
         if not self._job:
             self.open()
         with self._turn():
-            self._plan = plan(self._started)
+            self._plan = plan_update(self._started)
             if checked and self._plan.made:
-                self._plan = check(self._started, self._plan)
+                self._plan = check_push(self._started, self._plan)
 
     def push(self, before: Sequence[Deployment]) -> Deployment:
         """Push what is planned; planned again if one of those pushed `before` has moved this branch, or may have moved its base.
@@ -141,7 +150,7 @@ class Branch:
                 if one.update.commit and host_and_path(one.repository) == here
             ]
             if name in beside or (beside and self._started.terms.create_branch):
-                self._plan = again(self._started, self._plan)
+                self._plan = plan_again(self._started, self._plan)
             return Deployment(targets=self._targets, update=push(self._started, self._plan))
 
     def done(self) -> Deployment:
@@ -170,7 +179,7 @@ class Branch:
         self._open.close()
 
     @property
-    def _started(self) -> Job:
+    def _started(self) -> UpdateJob:
         assert self._job
         return self._job
 
@@ -179,12 +188,12 @@ class Branch:
         lasting = tuple(one for target in self._targets for one in target.planned.lasting)
         return changes[0] if len(changes) == 1 else Together(changes=changes, lasting=lasting)
 
-    def _terms(self) -> Terms:
+    def _terms(self) -> UpdateOptions:
         settings = self._task.settings
         paths = tuple(
             dict.fromkeys(path for target in self._targets for path in _paths(target.settings))
         )
-        return Terms(
+        return UpdateOptions(
             max_attempts=settings.number("maxPushAttempts"),
             dry_run=self._task.dry_run,
             console=self._task.console,

@@ -15,12 +15,12 @@ from towline.git.checkout import describe_commit, host_and_path, origin_url
 from towline.git.remote import parse_ssh_key
 from towline.git.repository import Author
 from towline.git.signing import SSH, SigningKey
-from towline.gitops.provenance import Provenance, believable, default_message
+from towline.gitops.provenance import Provenance, default_message, is_plausible_time
 from towline.gitops.render.process import RenderLimits, document
 from towline.gitops.update import CommitText
 from towline.gitops.values_template import TemplateBuild, TemplateImage
 from towline.limits import amount
-from towline.steps.deployment.images import Deployed
+from towline.steps.deployment.images import DeployedImage
 from towline.steps.deployment.repository import key_text
 from towline.steps.task import Task
 
@@ -31,7 +31,7 @@ _NOT_IN_ADDRESS = re.compile(r"[^A-Za-z0-9._+-]+")
 
 
 def commit_text(
-    task: Task, settings: Settings, names: Sequence[str], images: Sequence[Deployed]
+    task: Task, settings: Settings, names: Sequence[str], images: Sequence[DeployedImage]
 ) -> CommitText:
     """The commit that deploys `images` under `names`; raises RenderError for a message that is a faulty template, CredentialError for a key."""
     author = Author(
@@ -75,7 +75,7 @@ def _address(settings: Settings) -> str:
     )
 
 
-def template_image(deployed: Deployed) -> TemplateImage:
+def template_image(deployed: DeployedImage) -> TemplateImage:
     """An image as templates have it."""
     image = deployed.reference.image
     return TemplateImage(
@@ -94,7 +94,7 @@ def template_build(task: Task) -> TemplateBuild:
     )
 
 
-def _usual(images: Sequence[Deployed], stage: str) -> str:
+def _usual(images: Sequence[DeployedImage], stage: str) -> str:
     """Piper's sentence for the first image, with the stage, and one line for each further one below it; empty without an image."""
     lines = [
         default_message(image.repository, image.tag or image.digest, stage="" if number else stage)
@@ -104,7 +104,7 @@ def _usual(images: Sequence[Deployed], stage: str) -> str:
 
 
 def _wanted(
-    task: Task, settings: Settings, names: Sequence[str], images: Sequence[Deployed]
+    task: Task, settings: Settings, names: Sequence[str], images: Sequence[DeployedImage]
 ) -> str:
     """The configured text, empty where there is none; one with `{{` or `{%` is a template.
 
@@ -135,7 +135,7 @@ def _wanted(
     ).strip()
 
 
-def _provenance(task: Task, names: Sequence[str], images: Sequence[Deployed]) -> Provenance:
+def _provenance(task: Task, names: Sequence[str], images: Sequence[DeployedImage]) -> Provenance:
     """What the build says, and where it does not, the workspace's own checkout, which knows the commit that was built."""
     build = task.build
     commit = describe_commit(task.folder, task.environ, build.source_commit)
@@ -160,7 +160,7 @@ def _provenance(task: Task, names: Sequence[str], images: Sequence[Deployed]) ->
 
 def _source_time(task: Task, written: str) -> str:
     """The time of the commit that was built; empty where it cannot be: it would hold up every build until then."""
-    if not written or believable(written, datetime.fromtimestamp(time.time(), UTC)):
+    if not written or is_plausible_time(written, datetime.fromtimestamp(time.time(), UTC)):
         return written
     task.console.warn(
         f"the commit that was built is of {written!r}, which is no time that has been: it does not"

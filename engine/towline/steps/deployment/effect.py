@@ -30,8 +30,8 @@ from towline.gitops.image_effect import (
 )
 from towline.gitops.image_parts import map_of
 from towline.image import Reference
-from towline.steps.deployment.images import Deployed
-from towline.steps.deployment.tools import DEFAULT_KEY, Planned
+from towline.steps.deployment.images import DeployedImage
+from towline.steps.deployment.tools import DEFAULT_KEY, TargetPlan
 from towline.suggest import close, some
 from towline.yaml.paths import parse_dotted
 from towline.yaml.plain_data import first_mapping
@@ -66,7 +66,7 @@ class Effect:
     new_keys: bool = False
     repository: str = ""
 
-    def glances(self, listing: Sequence[str], files: Mapping[str, bytes]) -> set[str]:
+    def context(self, listing: Sequence[str], files: Mapping[str, bytes]) -> set[str]:
         """What else tells whether something reads the images."""
         found: set[str] = set()
         if self.level == OFF or not self.images:
@@ -190,7 +190,7 @@ class Effect:
         return _LOOK if self.tool == VALUES else "correct the place"
 
 
-def effect_of(settings: Settings, planned: Planned) -> Effect:
+def effect_of(settings: Settings, planned: TargetPlan) -> Effect:
     """The effect that a target is to have."""
     images = dict.fromkeys(_known(one) for one in planned.images.values())
     parts = {part.partition(" of ")[0] for part in settings.mapping("valuesPaths").values()}
@@ -209,13 +209,13 @@ def effect_of(settings: Settings, planned: Planned) -> Effect:
     )
 
 
-def _over(planned: Planned) -> tuple[tuple[str, bytes | None], ...]:
+def _over(planned: TargetPlan) -> tuple[tuple[str, bytes | None], ...]:
     """The files over the values of a chart that is rendered."""
     chart = planned.change if isinstance(planned.change, HelmChart) else None
     return tuple((one.name, one.content) for one in chart.values_files) if chart else ()
 
 
-def _keys(settings: Settings, planned: Planned) -> tuple[str, ...]:
+def _keys(settings: Settings, planned: TargetPlan) -> tuple[str, ...]:
     """The keys at the top of values that the images are written below; none for a template."""
     if settings.given("valuesTemplate"):
         return ()
@@ -223,7 +223,7 @@ def _keys(settings: Settings, planned: Planned) -> tuple[str, ...]:
     return tuple(dict.fromkeys(key for key in first if isinstance(key, str)))
 
 
-def _places(settings: Settings, planned: Planned) -> tuple[str, ...]:
+def _places(settings: Settings, planned: TargetPlan) -> tuple[str, ...]:
     """The maps of values that the images were written into; none for a template, which may do as it likes."""
     if settings.given("valuesTemplate"):
         return ()
@@ -234,14 +234,14 @@ def _places(settings: Settings, planned: Planned) -> tuple[str, ...]:
     return tuple(planned.images)
 
 
-def _placed(settings: Settings, planned: Planned) -> tuple[tuple[str, Reference], ...]:
+def _placed(settings: Settings, planned: TargetPlan) -> tuple[tuple[str, Reference], ...]:
     """Each place of values with the image, and its known digest, that was written there."""
     places = _places(settings, planned) if settings.text("tool") == VALUES else ()
     images = (_known(one) for one in planned.images.values())
     return tuple(dict.fromkeys(zip(places, images, strict=False)))  # no places: no pairs
 
 
-def _known(one: Deployed) -> Reference:
+def _known(one: DeployedImage) -> Reference:
     """The image with its known digest."""
     return replace(one.reference, image=replace(one.reference.image, digest=one.digest))
 

@@ -23,7 +23,7 @@ from towline.suggest import nearest
 
 
 @dataclass(frozen=True, kw_only=True)
-class Deployed:
+class DeployedImage:
     """An image that is written: as a runtime names it, the digest that was pushed where it is known, and whether that is written too."""
 
     reference: Reference
@@ -52,13 +52,13 @@ class Deployed:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Images:
+class KnownImages:
     """The images that settings and pipeline environment know."""
 
     settings: Settings
     environment: Mapping[str, object]
 
-    def single(self) -> Deployed:
+    def single(self) -> DeployedImage:
         """The image of containerImageNameTag; raises ConfigError."""
         text = self.settings.text("containerImageNameTag")
         if not text:
@@ -72,7 +72,7 @@ class Images:
             )
         return self._deployed(text, "", "containerImageNameTag")
 
-    def by_container(self, usual: str) -> dict[str, Deployed]:
+    def by_container(self, usual: str) -> dict[str, DeployedImage]:
         """The image of every container or key that `containers` names, else the single one for the `usual` one; raises ConfigError."""
         wanted = self.settings.mapping("containers")
         if not wanted:
@@ -80,7 +80,7 @@ class Images:
             return {usual: self.single()}
         return {container: self.named(name, "containers") for container, name in wanted.items()}
 
-    def named(self, name: str, parameter: str) -> Deployed:
+    def named(self, name: str, parameter: str) -> DeployedImage:
         """The image called `name`, which stands in `parameter`; raises ConfigError with near names."""
         found = self._catalogue()
         if name not in found:
@@ -121,7 +121,7 @@ class Images:
                     hint="say in containers which image belongs to which container or key",
                 )
 
-    def _catalogue(self) -> dict[str, Deployed]:
+    def _catalogue(self) -> dict[str, DeployedImage]:
         """Every image of the lists by its own name, the last part of it where that is unique, and its name in imageNames."""
         settings = self.settings
         texts = settings.texts("containerImageNameTags")
@@ -149,7 +149,7 @@ class Images:
         }
         return found | dict(zip(settings.texts("imageNames"), images, strict=False))
 
-    def _deployed(self, text: str, digest: str, parameter: str) -> Deployed:
+    def _deployed(self, text: str, digest: str, parameter: str) -> DeployedImage:
         settings, environment = self.settings, self.environment
         url = settings.text("containerRegistryUrl")
         with placed(settings.origin(parameter)):
@@ -187,7 +187,7 @@ class Images:
                     " imageDigests, or write it behind the tag"
                 ),
             )
-        return Deployed(reference=reference, digest=known, pinned=pinned)
+        return DeployedImage(reference=reference, digest=known, pinned=pinned)
 
 
 def _same_place(url: str, pushed: object) -> bool:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 
 from towline.errors import ConfigError
-from towline.gitops.change import Change, Note, Replaced, further, glances
+from towline.gitops.change import Change, Note, Replaced, context_of, dependencies_of
 from towline.gitops.image_effect import pods
 from towline.steps.deployment.effect import Effect
 from towline.suggest import some
@@ -85,17 +85,17 @@ class Watched:
         self._listing = listing
         return self._change.wants(listing)
 
-    def further(self, listing: Sequence[str], files: Mapping[str, bytes]) -> Collection[str]:
+    def dependencies(self, listing: Sequence[str], files: Mapping[str, bytes]) -> Collection[str]:
         """What the Change would like to see besides."""
         assert self._change is not None
-        return further(self._change, listing, files)
+        return dependencies_of(self._change, listing, files)
 
-    def glances(self, listing: Sequence[str], files: Mapping[str, bytes]) -> Collection[str]:
+    def context(self, listing: Sequence[str], files: Mapping[str, bytes]) -> Collection[str]:
         """What the Change would like to look at."""
         assert self._change is not None
         self._listing = listing
-        ours = self._effect.glances(listing, files) if self._effect else set()
-        return ours | glances(self._change, listing, files)
+        ours = self._effect.context(listing, files) if self._effect else set()
+        return ours | context_of(self._change, listing, files)
 
     def apply(self, files: Mapping[str, bytes]) -> Mapping[str, bytes]:
         """What the Change makes of the files; raises what `look` does, and ConfigError where it has no effect or a pod cannot pull."""

@@ -23,7 +23,7 @@ from towline.registry.copy.stream import read_small
 from towline.registry.errors import Party
 from towline.registry.manifest import Manifest, check_platform, select
 from towline.retry import moments
-from towline.steps.deployment.images import Deployed
+from towline.steps.deployment.images import DeployedImage
 from towline.steps.registry_access import network, registry_login
 from towline.steps.task import Task
 
@@ -32,7 +32,7 @@ _SEEN = 4.0  # seconds until what this build has pushed is seen, at the latest
 _SECONDS = 60  # for all images: a deployment does not wait for a registry that only confirms it
 
 
-def check(task: Task, settings: Settings, images: Sequence[Deployed]) -> None:
+def check(task: Task, settings: Settings, images: Sequence[DeployedImage]) -> None:
     """Look for every image; a registry that cannot say is a warning.
 
     Raises ConfigError (missing, or not for the platform), DigestMismatch and Tampered.
@@ -56,7 +56,7 @@ def check(task: Task, settings: Settings, images: Sequence[Deployed]) -> None:
 
 
 def _client(
-    task: Task, settings: Settings, image: Deployed, transport: Transport
+    task: Task, settings: Settings, image: DeployedImage, transport: Transport
 ) -> RegistryClient | None:
     """Who asks for the image; None without a login, unless the settings want it asked: a private registry knows nothing of its images then.
 
@@ -92,7 +92,7 @@ def _at(host: str, url: object) -> Registry | None:
     return registry if registry and registry.host == host else None
 
 
-def _check(client: RegistryClient, image: Deployed, platform: str) -> None:
+def _check(client: RegistryClient, image: DeployedImage, platform: str) -> None:
     name, target, where = (
         image.reference.image.name,
         image.tag or image.digest,

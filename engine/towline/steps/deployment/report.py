@@ -11,9 +11,9 @@ from towline.contract import SUCCESS, UNCHANGED, Outcome
 from towline.errors import GitUnreachable, MachineError, Superseded, TowlineError
 from towline.gitops.update import Update
 from towline.printable import masked
-from towline.steps.deployment.images import Deployed
+from towline.steps.deployment.images import DeployedImage
 from towline.steps.deployment.preflight import Watched
-from towline.steps.deployment.tools import Planned
+from towline.steps.deployment.tools import TargetPlan
 from towline.suggest import some
 
 _LINES = 10
@@ -25,11 +25,11 @@ class Target:
     """One place to deploy to: its settings, what is written, and the Change that does it."""
 
     settings: Settings
-    planned: Planned
+    planned: TargetPlan
     watched: Watched
 
     @property
-    def images(self) -> tuple[Deployed, ...]:
+    def images(self) -> tuple[DeployedImage, ...]:
         """The images, each once."""
         return tuple(dict.fromkeys(self.planned.images.values()))
 
@@ -155,7 +155,7 @@ def commits(pushed: Sequence[Deployment]) -> str:
     return ", ".join(f"commit {one.update.commit[:12]} on {one.update.branch}" for one in pushed)
 
 
-def keep(
+def tell_pushed(
     fault: TowlineError,
     done: Sequence[Deployment],
     rest: Sequence[tuple[Target, ...]],
@@ -186,7 +186,7 @@ def keep(
         fault.message = f"{fault.message}; nothing was pushed to any of the {count} branches"
 
 
-def show(fault: TowlineError, done: Sequence[Deployment]) -> None:
+def tell_diff(fault: TowlineError, done: Sequence[Deployment]) -> None:
     """Let the fault of a dry run tell what was found before it."""
     fault.outputs = {**fault.outputs, "diff": diff_of(done)}
 

@@ -71,17 +71,17 @@ def _remote(task: Task) -> Remote:
     )
     with placed(settings.origin("serverUrl")):
         plain = parse_remote(url)  # a URL that is none must not come as far as the login
-    place, named = place_of(plain), named_by(settings, "serverUrl", git_place)
+    place, named = address_of(plain), named_by(settings, "serverUrl", git_address)
     if plain.scheme == "ssh":
         key = _key(task)
-        task.addressees.admit(*key_word(settings, place, named))
+        task.addressees.admit(*key_admission(settings, place, named))
         return replace(plain, key=key)
     found = login(task, ("username", "password"), place, named)
     remote = parse_remote(url, login=found, allow_plain_http=allowed)
     return replace(remote, bearer=mode == "bearer", authorities=bundle(task))
 
 
-def key_word(
+def key_admission(
     settings: Settings, place: HostAddress, named: Named
 ) -> tuple[Credential, HostAddress, Named]:
     """The SSH key, where it is to go and who says so; the agent's own keys meet the hosts that its own known_hosts has."""
@@ -91,14 +91,14 @@ def key_word(
     return Credential(what="the agent's own SSH key", names=("gitSshPrivateKey",)), place, own
 
 
-def place_of(remote: Remote) -> HostAddress:
+def address_of(remote: Remote) -> HostAddress:
     """Where a repository's server is."""
     return HostAddress(scheme=remote.scheme, host=remote.host)
 
 
-def git_place(url: str) -> HostAddress:
+def git_address(url: str) -> HostAddress:
     """Where the server of a repository's URL is; raises ConfigError."""
-    return place_of(parse_remote(url))
+    return address_of(parse_remote(url))
 
 
 def _key(task: Task) -> SshKey | None:

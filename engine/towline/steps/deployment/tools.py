@@ -22,11 +22,11 @@ from towline.gitops.helm_values import PathValues
 from towline.gitops.image_parts import PARTS, ImagePart, ImageParts, Put, image_put, with_value
 from towline.gitops.kubectl import ContainerImage
 from towline.gitops.kustomize import KustomizeImage
-from towline.gitops.provenance import Past
+from towline.gitops.provenance import BranchHistory
 from towline.gitops.values_template import TemplateVariables, ValuesTemplate
 from towline.process import find
 from towline.steps.deployment.commit import template_build, template_image
-from towline.steps.deployment.images import Deployed, Images
+from towline.steps.deployment.images import DeployedImage, KnownImages
 from towline.steps.task import Task
 from towline.steps.workspace_files import find_file
 from towline.suggest import nearest
@@ -38,7 +38,7 @@ DEFAULT_KEY = "image"  # where a chart's values usually have it
 
 
 @dataclass(frozen=True, kw_only=True)
-class Planned:
+class TargetPlan:
     """What is to be written: the Change, and the images by the container or key that they are for.
 
     `lasting` are as `Together` has them; `renders` is the path of a file that is written as a
@@ -46,23 +46,28 @@ class Planned:
     """
 
     change: Change
-    images: Mapping[str, Deployed]
+    images: Mapping[str, DeployedImage]
     lasting: tuple[Change, ...] = ()
     renders: str = ""
     renderer: Renderer | None = None
 
 
-def plan(
+def plan_target(
     task: Task,
     settings: Settings,
     note: Note,
     warn: Callable[[str], None],
-    past: Past | None = None,
-) -> Planned:
+    past: BranchHistory | None = None,
+) -> TargetPlan:
     """The Change of the chosen tool; `note` is told what it replaces, `warn` what may go wrong, `past` knows what was deployed; raises ConfigError."""
-    images = Images(settings=settings, environment=task.pipeline_environment)
+    images = KnownImages(settings=settings, environment=task.pipeline_environment)
     call = _Call(
-        task=task, settings=settings, images=images, note=note, warn=warn, past=past or Past()
+        task=task,
+        settings=settings,
+        images=images,
+        note=note,
+        warn=warn,
+        past=past or BranchHistory(),
     )
     planned = _TOOLS[settings.text("tool")](call)
     if path := images.idle_path():
@@ -78,10 +83,10 @@ def plan(
 class _Call:
     task: Task
     settings: Settings
-    images: Images
+    images: KnownImages
     note: Note
     warn: Callable[[str], None]
-    past: Past
+    past: BranchHistory
 
     def needed(self, name: str) -> str:
         """A parameter that the chosen tool cannot do without; raises ConfigError."""
@@ -120,21 +125,21 @@ class _Call:
             warn=self.warn,
         )
 
-    def planned(self, images: Mapping[str, Deployed], changes: Iterable[_Edit]) -> Planned:
+    def planned(self, images: Mapping[str, DeployedImage], changes: Iterable[_Edit]) -> TargetPlan:
         """Edits of files, all of which must hold in the end."""
         every = tuple(changes)
         lasting = tuple(_again(one) for one in every)
-        return Planned(
+        return TargetPlan(
             change=Together(changes=every, lasting=lasting), images=images, lasting=lasting
         )
 
     def paths(
         self,
-        images: Mapping[str, Deployed],
+        images: Mapping[str, DeployedImage],
         values: Mapping[str, str | ImagePart],
         *,
         puts: Mapping[str, Put],
-    ) -> Planned:
+    ) -> TargetPlan:
         """Edits of paths in files."""
         change = PathValues(
             pattern=self.file,
@@ -180,7 +185,7 @@ def _once(say: Callable[[str], None]) -> Callable[[str], None]:
     return tell
 
 
-def _manifest(call: _Call) -> Planned:
+def _manifest(call: _Call) -> TargetPlan:
     if call.settings.given("imagePath"):
         image = call.images.single()
         path = call.settings.text("imagePath")
@@ -204,7 +209,7 @@ def _manifest(call: _Call) -> Planned:
     return call.planned(images, changes)
 
 
-def _kustomize(call: _Call) -> Planned:
+def _kustomize(call: _Call) -> TargetPlan:
     images = call.images.by_container(call.needed("deploymentName"))
     level = call.settings.text("imageCheck")
     changes = (
@@ -226,7 +231,7 @@ def _kustomize(call: _Call) -> Planned:
     return call.planned(images, changes)
 
 
-def _helm(call: _Call) -> Planned:
+def _helm(call: _Call) -> TargetPlan:
     settings, environ = call.settings, call.task.environ
     images = call.images.by_container(DEFAULT_KEY)
     change = HelmChart(
@@ -254,7 +259,7 @@ def _helm(call: _Call) -> Planned:
         fetch=_fetcher(call.task),
         choice=replace(call.choice, resource=""),
     )
-    return Planned(
+    return TargetPlan(
         change=change,
         images=images if settings.given("containers") else {call.deployment: images[DEFAULT_KEY]},
         renders=call.file,
@@ -290,7 +295,7 @@ def _fetcher(task: Task) -> Callable[[Dependency, str], bytes]:
     return fetch
 
 
-def _values(call: _Call) -> Planned:
+def _values(call: _Call) -> TargetPlan:
     if call.settings.given("valuesTemplate"):
         return _template(call)
     if call.settings.given("valuesPaths"):
@@ -304,7 +309,7 @@ def _values(call: _Call) -> Planned:
     return call.paths(images, values, puts=dict.fromkeys(values, with_value))
 
 
-def _part(image: Deployed, part: str) -> ImagePart:
+def _part(image: DeployedImage, part: str) -> ImagePart:
     reference = image.reference
     parts = ImageParts(
         host=reference.registry.host,
@@ -316,11 +321,11 @@ def _part(image: Deployed, part: str) -> ImagePart:
     return ImagePart(image=parts, part=part)
 
 
-def _values_paths(call: _Call) -> Planned:
+def _values_paths(call: _Call) -> TargetPlan:
     """Each path with the part of an image that it asks for: `tag`, or `tag of NAME` where there are several; `version` is the build's own."""
     values: dict[str, str | ImagePart] = {}
     puts: dict[str, Put] = {}
-    images: dict[str, Deployed] = {}
+    images: dict[str, DeployedImage] = {}
     for path, wanted in call.settings.mapping("valuesPaths").items():
         part, _, name = wanted.partition(" of ")
         if part == "version" and not name:
@@ -344,7 +349,7 @@ def _values_paths(call: _Call) -> Planned:
     return call.paths(images, values, puts=puts)
 
 
-def _template(call: _Call) -> Planned:
+def _template(call: _Call) -> TargetPlan:
     settings, task, deployed = call.settings, call.task, call.images.single()
     name = settings.text("valuesTemplate")
     content = call.workspace_file(name, "valuesTemplate")
@@ -365,7 +370,7 @@ def _template(call: _Call) -> Planned:
             build=template_build(task),
         ),
     )
-    return Planned(change=change, images={call.deployment or name: deployed}, renders=call.file)
+    return TargetPlan(change=change, images={call.deployment or name: deployed}, renders=call.file)
 
 
 def _decoded(name: str, content: bytes) -> str:
@@ -375,7 +380,7 @@ def _decoded(name: str, content: bytes) -> str:
         raise ConfigError(f"{name} is not UTF-8", hint="save it as UTF-8") from fault
 
 
-_TOOLS: Mapping[str, Callable[[_Call], Planned]] = {
+_TOOLS: Mapping[str, Callable[[_Call], TargetPlan]] = {
     "kubectl": _manifest,
     "kustomize": _kustomize,
     "helm": _helm,

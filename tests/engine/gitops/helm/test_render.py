@@ -833,7 +833,7 @@ def read_and_applied(contents: Mapping[str, bytes], **given: Any) -> str:
     one, listing = change(**given), sorted(contents)
     files = {path: contents[path] for path in one.wants(listing) if path in contents}
     while more := [
-        path for path in one.further(listing, files) if path not in files and path in contents
+        path for path in one.dependencies(listing, files) if path not in files and path in contents
     ]:
         files |= {path: contents[path] for path in more}
     return one.apply(files)[one.file_path].decode()

@@ -11,7 +11,7 @@ from towline.config.metadata import load_schema
 from towline.config.resolve import resolve
 from towline.errors import ConfigError, DigestMismatch
 from towline.pipeline.environment import PipelineEnvironment
-from towline.steps.deployment.images import Images
+from towline.steps.deployment.images import KnownImages
 
 ONE, TWO, THREE = (f"sha256:{digit * 64}" for digit in "123")
 PUSHED: dict[str, object] = {
@@ -22,7 +22,7 @@ PUSHED: dict[str, object] = {
 }
 
 
-def images(environment: Mapping[str, object] | None = None, **parameters: Any) -> Images:
+def images(environment: Mapping[str, object] | None = None, **parameters: Any) -> KnownImages:
     known = PUSHED if environment is None else environment
     given: dict[str, Any] = {
         "serverUrl": "https://git.example.com/r",
@@ -42,12 +42,12 @@ def images(environment: Mapping[str, object] | None = None, **parameters: Any) -
         parameters=given,
         flags={},
     )
-    return Images(
+    return KnownImages(
         settings=resolve(load_schema("gitOpsUpdateDeployment"), inputs), environment=known
     )
 
 
-def fault(found: Images, usual: str = "c") -> ConfigError:
+def fault(found: KnownImages, usual: str = "c") -> ConfigError:
     with pytest.raises(ConfigError) as caught:
         found.by_container(usual)
     assert caught.value.hint

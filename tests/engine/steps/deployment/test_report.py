@@ -12,30 +12,30 @@ from towline.config.resolve import resolve
 from towline.contract import SUCCESS, UNCHANGED
 from towline.errors import GitError
 from towline.gitops.change import Together
-from towline.gitops.provenance import Newer, Provenance
+from towline.gitops.provenance import NewerDeployment, Provenance
 from towline.gitops.update import Update
 from towline.image import parse_reference
 from towline.pipeline.environment import read, write
-from towline.steps.deployment.images import Deployed
+from towline.steps.deployment.images import DeployedImage
 from towline.steps.deployment.preflight import Watched
 from towline.steps.deployment.report import (
     Deployment,
     Target,
     commits,
     deployment_facts,
-    keep,
     outcome,
     outputs_of,
-    show,
     superseded,
+    tell_diff,
+    tell_pushed,
 )
-from towline.steps.deployment.tools import Planned
+from towline.steps.deployment.tools import TargetPlan
 
 DIGEST = f"sha256:{'5' * 64}"
 OURS, BASE, THEIRS = "a" * 40, "b" * 40, "c" * 40
 MADE = Update(commit=OURS, branch="main", base=BASE, files=("app.yaml",), attempts=1, diff="+new\n")
 NONE = Update(commit="", branch="main", base=BASE, files=(), attempts=0, diff="")
-NEWER = Newer(
+NEWER = NewerDeployment(
     deployment="shop",
     commit=THEIRS,
     provenance=Provenance(
@@ -68,7 +68,7 @@ def deployment(
         ),
     )
     deployed = {
-        name: Deployed(reference=parse_reference(text), digest="")
+        name: DeployedImage(reference=parse_reference(text), digest="")
         for name, text in (images or {"app": "reg.example.com/app:2"}).items()
     }
     watched = Watched(lambda: None, require_secret=False, warn=print)
@@ -76,7 +76,7 @@ def deployment(
         targets=(
             Target(
                 settings=settings,
-                planned=Planned(change=Together(changes=()), images=deployed),
+                planned=TargetPlan(change=Together(changes=()), images=deployed),
                 watched=watched,
             ),
         ),
@@ -174,7 +174,7 @@ def test_a_fault_says_what_was_pushed_before_it_and_what_is_left(
     done: list[Update], rest: list[Update], message: str
 ) -> None:
     fault = GitError("no", hint="ask")
-    keep(
+    tell_pushed(
         fault,
         [*map(deployment, done)],
         [deployment(one).targets for one in rest],
@@ -187,7 +187,7 @@ def test_a_fault_says_what_was_pushed_before_it_and_what_is_left(
     )
     assert bool(fault.outputs) == (MADE in done)
     dry = GitError("no")
-    show(dry, [*map(deployment, done)])
+    tell_diff(dry, [*map(deployment, done)])
     assert (dry.message, dry.outputs) == ("no", {"diff": "".join(one.diff for one in done)})
 
 

@@ -15,7 +15,7 @@ from towline.errors import ConfigError, MachineError, RenderError
 from towline.gitops.change import Replaced
 from towline.gitops.helm.program import Cluster, HelmProgram
 from towline.gitops.helm.render import HelmChart
-from towline.steps.deployment.tools import Planned, _once, plan
+from towline.steps.deployment.tools import TargetPlan, _once, plan_target
 from towline.steps.task import Task
 
 IMAGE = "reg.example.com/team/app"
@@ -25,7 +25,9 @@ VALUES = (
 )
 
 
-def planned(folder: Path, environ: Mapping[str, str] | None = None, **parameters: Any) -> Planned:
+def planned(
+    folder: Path, environ: Mapping[str, str] | None = None, **parameters: Any
+) -> TargetPlan:
     environment = {**PUSHED, "artifactVersion": "2.0+7"}
     settings = images(environment, **{"containerName": "", **parameters}).settings
     task = Task(
@@ -39,7 +41,7 @@ def planned(folder: Path, environ: Mapping[str, str] | None = None, **parameters
         dry_run=False,
         addressees=addressees(settings),
     )
-    return plan(task, settings, noted.append, print)
+    return plan_target(task, settings, noted.append, print)
 
 
 noted: list[Replaced] = []
