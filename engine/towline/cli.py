@@ -11,7 +11,6 @@ import sys
 import threading
 import time
 from collections.abc import Mapping, MutableMapping, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Any, NoReturn, TextIO
 
@@ -24,6 +23,7 @@ from towline.errors import Interrupted, MachineError, TowlineError
 from towline.files import enter_workspace, version, write_whole
 from towline.limits import hold_self
 from towline.printable import tame_json, use
+from towline.record import replace
 from towline.secret import is_secret, secret_texts
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)

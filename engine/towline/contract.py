@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from towline.errors import TowlineError, UsageError
 from towline.literals import from_json
+from towline.record import field, frozen
 from towline.suggest import nearest
 
 PROTOCOL = 1
@@ -29,7 +29,7 @@ _BUILD = {
 }
 
 
-@dataclass(frozen=True, kw_only=True)
+@frozen
 class Build:
     """The build that calls: what its CI system knows of it; unknown parts are empty."""
 
@@ -45,7 +45,7 @@ class Build:
     source_time: str = ""
 
 
-@dataclass(frozen=True, kw_only=True)
+@frozen
 class DefaultsDocument:
     """A default document of the platform team: its name for messages, and its YAML text."""
 
@@ -53,7 +53,7 @@ class DefaultsDocument:
     text: str
 
 
-@dataclass(frozen=True, kw_only=True)
+@frozen
 class Binding:
     """A Jenkins credential to bind: its id, its kind (`usernamePassword`, `string`) and part -> variable."""
 
@@ -62,7 +62,7 @@ class Binding:
     variables: Mapping[str, str]
 
 
-@dataclass(frozen=True, kw_only=True)
+@frozen
 class Request:
     """What the bridge asks for; `secrets` maps `parameters/<name>` or `pipelineEnvironment/<key>` to a variable's name.
 
@@ -100,7 +100,7 @@ class Request:
         return {name: one.credentials_id for one in self.bound for name in one.variables.values()}
 
 
-@dataclass(frozen=True, kw_only=True)
+@frozen
 class Outcome:
     """What a step did: status, changed pipeline environment, outputs, and its one line for people."""
 

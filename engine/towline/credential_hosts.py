@@ -13,11 +13,11 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
 from fnmatch import fnmatchcase
 
 from towline import host_patterns
 from towline.errors import CredentialError, Refusal
+from towline.record import field, frozen, replace
 
 HOSTS, EACH, STRICT, IDS = (
     "credentialHosts",
@@ -34,7 +34,7 @@ _USUAL = {"https": ":443", "http": ":80", "ssh": ":22"}
 _WARNED = "without `enforcement: warn` this will be refused"
 
 
-@dataclass(frozen=True, kw_only=True)
+@frozen
 class Standing:
     """What is built: whether the project's configuration names hosts there, and the build in words; `request`: it is a change request's."""
 
@@ -43,7 +43,7 @@ class Standing:
     request: bool = False
 
 
-@dataclass(frozen=True, kw_only=True)
+@frozen
 class CredentialRules:
     """What trusted layers say: hosts for all credentials, hosts for one by its name, and how strict that is; `standing` is asked if need be.
 
@@ -61,7 +61,7 @@ class CredentialRules:
     standing: Callable[[], Standing]
 
 
-@dataclass(frozen=True, kw_only=True)
+@frozen
 class Credential:
     """A credential in words, without the secret; the names that `credentials` may have for it; and hosts that its own record names.
 
@@ -74,7 +74,7 @@ class Credential:
     kept: str = ""
 
 
-@dataclass(frozen=True, kw_only=True)
+@frozen
 class HostAddress:
     """Where a credential is to go: `host[:port]`, spoken to by `scheme`."""
 
@@ -94,7 +94,7 @@ class HostAddress:
         return self.plain[1]
 
 
-@dataclass(frozen=True, kw_only=True)
+@frozen
 class Named:
     """Who names a place: `origin` for people, the places that trusted layers name there, and those of the credential's own record.
 
@@ -125,7 +125,7 @@ class Tampered(Refused):
     """The same, since somebody has changed in the pipeline environment where it is to go: nothing that a build passes over."""
 
 
-@dataclass(frozen=True, kw_only=True)
+@frozen
 class Word:
     """By whose word a credential goes to a place; `line` is what an auditor looks for, `warning` what will be a fault one day, unless `allow` is there."""
 

@@ -11,9 +11,9 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 
 from towline.errors import TowlineError
+from towline.record import compact
 
 LONGEST = 24 * 3600  # seconds that a project may give a step, by as many parts as it likes
 GRACE = 1.0  # seconds in which a part's own deadline may be told first
@@ -21,7 +21,7 @@ _AGAIN = 5.0  # seconds after which it is told again, where something went on al
 _Late = Callable[[], TowlineError]
 
 
-@dataclass(frozen=True)
+@compact
 class _Until:
     """A point in time, and what is wrong when it is over."""
 

@@ -7,10 +7,10 @@ section 3).
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, replace
 from ipaddress import IPv6Address
 
 from towline.errors import ConfigError
+from towline.record import frozen, replace
 
 _NAME = re.compile(
     r"[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*(?:/[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*)*"
@@ -26,7 +26,7 @@ _LOOPBACK = re.compile(r"localhost|127(?:\.[0-9]{1,3}){3}|\[::1\]")
 _HUB = "docker.io"
 
 
-@dataclass(frozen=True, kw_only=True)
+@frozen
 class Registry:
     """A registry's origin: `scheme` and `host` with its port."""
 
@@ -42,7 +42,7 @@ class Registry:
         return f"{self.scheme}://{self.host}"
 
 
-@dataclass(frozen=True, kw_only=True)
+@frozen
 class Image:
     """What an image is called without its registry: `name[:tag][@digest]`; absent parts are empty."""
 
@@ -58,7 +58,7 @@ class Image:
         )
 
 
-@dataclass(frozen=True, kw_only=True)
+@frozen
 class Reference:
     """An image in a registry, as a container runtime names it: `host/name[:tag][@digest]`."""
 
@@ -74,7 +74,7 @@ class Reference:
         return f"{self.registry.host}/{self.image}"
 
 
-@dataclass(frozen=True, kw_only=True)
+@frozen
 class Platform:
     """`os/architecture[/variant][:version of the os]` of an image in an index (OCI image-spec, image index)."""
 

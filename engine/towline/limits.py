@@ -14,13 +14,14 @@ import math
 import os
 import resource
 from collections.abc import Iterator
-from dataclasses import dataclass
+
+from towline.record import frozen
 
 KIB, MIB, GIB = 1024, 1024**2, 1024**3
 ENGINE_LIMITS = 4 * GIB  # of memory, for the engine itself
 
 
-@dataclass(frozen=True, kw_only=True)
+@frozen
 class ProcessLimits:
     """What a child may take: `seconds` of time, bytes of `memory` (each process), of `output` (each stream) and of `file_size` (each file)."""
 

@@ -14,7 +14,6 @@ import subprocess
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 from typing import IO
@@ -23,6 +22,7 @@ from towline.console import detail
 from towline.errors import ConfigError, MachineError, TowlineError
 from towline.files import in_workspace
 from towline.limits import ProcessLimits, impose, unheld
+from towline.record import frozen
 
 _USUAL = ProcessLimits()
 _PIECE = 64 * 1024
@@ -46,7 +46,7 @@ for group in $left; do kill -9 "-$group"; done
 """
 
 
-@dataclass(frozen=True, kw_only=True)
+@frozen
 class Completed:
     """How a child ended: its exit code (negative: the signal) and what it wrote."""
 

@@ -7,13 +7,14 @@ import random
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
 from email.utils import parsedate_to_datetime
+
+from towline.record import field, frozen
 
 _LONGEST = 60.0  # seconds that a host may ask for
 
 
-@dataclass(frozen=True, kw_only=True)
+@frozen
 class Clock:
     """Seconds: `now` is monotonic, `wall` is since the epoch, `sleep` waits, `uniform` draws between two bounds."""
 
@@ -23,7 +24,7 @@ class Clock:
     uniform: Callable[[float, float], float] = field(default=random.uniform)
 
 
-@dataclass(frozen=True, kw_only=True)
+@frozen
 class Deadline:
     """A point in time until which something may take."""
 

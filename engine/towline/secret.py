@@ -7,18 +7,18 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
 from functools import cache
 from urllib.parse import unquote
 
 from towline.files import resource_text
 from towline.literals import text_of
+from towline.record import field, frozen
 
 MASK = "****"  # what stands in place of a secret where it would be shown
 PASSWORD, IDENTITY, BEARER = "password", "identity token", "registry token"
 
 
-@dataclass(frozen=True, kw_only=True)
+@frozen
 class Login:
     """User and password for one host; `origin` says where they came from, for messages; never shown as a whole.
 

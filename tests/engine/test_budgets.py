@@ -23,7 +23,19 @@ NAMES = {
     )
     for path in MODULES
 }
-HEAVY = {"jinja2", "helm_python", "hvac", "git", "docker", "requests", "ssl", "jwt", "cryptography"}
+HEAVY = {
+    "dataclasses",
+    "inspect",
+    "jinja2",
+    "helm_python",
+    "hvac",
+    "git",
+    "docker",
+    "requests",
+    "ssl",
+    "jwt",
+    "cryptography",
+}
 _FUNCTION = (ast.FunctionDef, ast.AsyncFunctionDef)
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing
-from dataclasses import replace
 from http.client import HTTPConnection
 from pathlib import Path
 
@@ -28,6 +27,7 @@ from towline.errors import CredentialError, DigestMismatch, RegistryUnreachable
 from towline.http.client import Transport
 from towline.image import parse_platforms
 from towline.parallel import in_parallel
+from towline.record import replace
 from towline.registry.copy.images import copy_images
 from towline.registry.copy.job import DEMANDED
 from towline.registry.copy.referrers import tag_of

@@ -8,7 +8,6 @@ What is built, as far as credentials go: whether the project's own configuration
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import replace
 from functools import cache, partial
 from pathlib import Path
 
@@ -27,6 +26,7 @@ from towline.literals import load_json
 from towline.pipeline.branches import DefaultBranch
 from towline.pipeline.stages import BuildContext, verdict
 from towline.pipeline.workspace import WorkspaceFiles
+from towline.record import replace
 
 _EVENT, _ACTIONS = "GITHUB_EVENT_PATH", "GitHubActions"
 _LARGEST = 32 * 1024 * 1024

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 
 from towline.console import Console, Output
 from towline.contract import Request
+from towline.record import frozen
 
 
-@dataclass(frozen=True, kw_only=True)
+@frozen
 class Call:
     """One call of the engine; `requested` tells the Jenkins library's call from one in a shell; `out` is standard output.
 

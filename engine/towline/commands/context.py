@@ -8,7 +8,6 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Mapping
-from dataclasses import replace
 
 from towline.commands import build
 from towline.commands.build import change_request
@@ -34,6 +33,7 @@ from towline.literals import from_json
 from towline.pipeline import environment
 from towline.pipeline.environment import PipelineEnvironment
 from towline.pipeline.proven import ProvenCopy
+from towline.record import replace
 from towline.secret import is_path, secret_texts
 from towline.suggest import nearest
 

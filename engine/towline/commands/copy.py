@@ -6,7 +6,6 @@ import argparse
 import sys
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, nullcontext
-from dataclasses import replace
 
 from towline import deadline, dispatch
 from towline.commands.call import Call
@@ -21,6 +20,7 @@ from towline.credential_hosts import HOSTS, Addressees, CredentialRules, Standin
 from towline.errors import ConfigError, CredentialError, UsageError, placed
 from towline.http.client import Transport
 from towline.pipeline.ci import ALLOW, change_of
+from towline.record import replace
 from towline.registry.client import RegistryClient
 from towline.registry.copy.images import copy_images
 from towline.registry.copy.job import CopyJob, line, outputs, target_names

@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, replace
 from functools import cache, partial
 
 from towline import dispatch
@@ -61,6 +60,7 @@ from towline.credential_hosts import (
 from towline.errors import Refusal, TowlineError, UsageError
 from towline.hosting.jenkins import jenkins_place
 from towline.printable import tame_lines
+from towline.record import frozen, replace
 from towline.steps.deployment import app_login
 from towline.steps.deployment.repository import git_address, key_admission
 from towline.vault.logins import (
@@ -95,7 +95,7 @@ _PROGRAM = StepSchema(name="exec", description="", parameters=())
 _Use = tuple[Credential, HostAddress, Named]
 
 
-@dataclass(frozen=True, kw_only=True)
+@frozen
 class _Row:
     """One credential of a step: what it is, where it is to go, and by whose word it does, or the fault that keeps it."""
 

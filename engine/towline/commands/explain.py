@@ -6,7 +6,6 @@ import argparse
 import json
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from towline import dispatch
@@ -30,6 +29,7 @@ from towline.config.values import EMPTY, coerce
 from towline.contract import SUCCESS, Outcome
 from towline.errors import UsageError
 from towline.printable import masked, tame_lines
+from towline.record import frozen
 from towline.secret import MASK, is_secret, names_nothing, says_nothing
 from towline.suggest import nearest
 
@@ -183,7 +183,7 @@ def _aliases(schema: StepSchema, inputs: Inputs) -> dict[tuple[str, str], str]:
     }
 
 
-@dataclass(frozen=True, kw_only=True)
+@frozen
 class _View:
     """How values of a step are looked at: masked, and with the aliases that stand in their places."""
 

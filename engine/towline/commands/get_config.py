@@ -10,7 +10,6 @@ import argparse
 import csv
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from typing import Any
 
 import yaml
@@ -29,6 +28,7 @@ from towline.config.values import ZERO
 from towline.contract import SUCCESS, Outcome
 from towline.errors import ConfigError, UsageError
 from towline.files import write_named
+from towline.record import replace
 from towline.yaml.plain_scalar import resolve_plain
 
 FAILURE = 1

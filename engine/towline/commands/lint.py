@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import contextlib
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict, replace
 from pathlib import Path
 
 from towline.commands import team
@@ -36,6 +35,7 @@ from towline.files import version, write_named
 from towline.git.checkout import origin_url
 from towline.pipeline.branches import BranchRules
 from towline.printable import cut, tame_json, tame_lines
+from towline.record import asdict, replace
 from towline.steps.workspace_files import find_file
 from towline.yaml.marks import YamlFault, load_located
 

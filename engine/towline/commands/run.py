@@ -6,7 +6,6 @@ import argparse
 import contextlib
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import replace
 from functools import cache
 
 from towline import dispatch
@@ -57,6 +56,7 @@ from towline.pipeline.ci import ALLOW, names_change
 from towline.pipeline.stages import BuildContext
 from towline.printable import tame_lines
 from towline.private_folder import sweep
+from towline.record import replace
 from towline.steps.task import Task
 from towline.suggest import CUTOFF_KEY, close
 from towline.vault.logins import VARIABLES

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from typing import Any
 
 from towline.config.documents import ConfigDocument, ConfigDocuments
@@ -15,6 +14,7 @@ from towline.config.near_names import BOUNDS
 from towline.config.schema import StepSchema
 from towline.errors import ConfigError
 from towline.pipeline.definition import definition
+from towline.record import replace
 
 _UNREAD = frozenset(
     {"unknown-section", "unknown-step", "unknown-stage", "unknown-key", "wrong-scope"}

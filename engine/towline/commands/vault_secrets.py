@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -30,6 +29,7 @@ from towline.http.connection import Network
 from towline.http.proxy import Proxies
 from towline.http.tls import Tls
 from towline.private_folder import PrivateFolder
+from towline.record import replace
 from towline.steps.host_access import certificates
 from towline.vault import logins
 from towline.vault.logins import (

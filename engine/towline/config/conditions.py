@@ -12,12 +12,12 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
 from typing import Any, Literal, Protocol
 
 from towline.config.merge import Setting
 from towline.errors import ConfigError
 from towline.printable import masked
+from towline.record import field, frozen, replace
 from towline.suggest import nearest
 
 Answer = Literal["yes", "no", "undecided"]
@@ -40,7 +40,7 @@ class Workspace(Protocol):
         """A package.json with the npm script `name`, empty where there is none; `excludes` are globs; raises ConfigError for one that cannot be read."""
 
 
-@dataclass(frozen=True, kw_only=True)
+@frozen
 class Condition:
     """One condition of a stage definition: its kind and what that asks for, checked by `parse`, and where it stands."""
 
@@ -52,7 +52,7 @@ class Condition:
 ONLY_BY_FLAG = Condition(kind="inactive", value=True)
 
 
-@dataclass(frozen=True, kw_only=True)
+@frozen
 class Decision:
     """Whether a step is active, and the flag or condition that decided, with its place."""
 
@@ -60,7 +60,7 @@ class Decision:
     why: str
 
 
-@dataclass(frozen=True, kw_only=True)
+@frozen
 class ConditionContext:
     """What a decision may look at.
 

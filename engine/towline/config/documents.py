@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +28,7 @@ from towline.files import (
     read_inside,
     resource_text,
 )
+from towline.record import frozen, replace
 from towline.yaml.marks import (
     MAX_CHARACTERS,
     MAX_DEPTH,
@@ -91,7 +91,7 @@ _MOST = 100
 _Path = tuple[str | int, ...]
 
 
-@dataclass(frozen=True, kw_only=True)
+@frozen
 class ConfigDocument:
     """One configuration file whose shape is checked; `name` is its name for people, `marks` tell the line of every key.
 
@@ -121,7 +121,7 @@ class ConfigDocument:
         return f"{self.name}:{self.marks[path].line}" if path in self.marks else self.name
 
 
-@dataclass(frozen=True, kw_only=True)
+@frozen
 class ConfigDocuments:
     """Default documents, weakest first (the library's, the platform team's, then the project's), and the project's own."""
 

@@ -7,7 +7,6 @@ parameter's own name, with the place of every value.
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
 from functools import partial
 
 from towline.config.documents import (
@@ -29,6 +28,7 @@ from towline.config.values import EMPTY, ZERO, typed
 from towline.errors import ConfigError
 from towline.literals import RepeatedKey, from_json
 from towline.pipeline.environment import changed, origin, proven
+from towline.record import field, frozen, replace
 
 PARAMETERS_JSON = "PIPER_parametersJSON"
 NOTHING_SET = Layer(name="variables", trusted=True, values={})
@@ -36,7 +36,7 @@ _Where = Callable[..., str]
 _Entries = Mapping[str, tuple[object, _Where]]
 
 
-@dataclass(frozen=True, kw_only=True)
+@frozen
 class Inputs:
     """All that a step's settings are made from; `flags` are texts as typed, `parameters` what the call passed, `vault` what Vault holds.
 
@@ -207,7 +207,7 @@ def read_parameters(text: str) -> Mapping[str, object]:
 # ---- layers
 
 
-@dataclass(frozen=True, kw_only=True)
+@frozen
 class _Found:
     """A value with its place, and the alias that it was written under."""
 

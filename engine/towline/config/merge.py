@@ -9,8 +9,9 @@ and those in lists too (facts 1.4).
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field, replace
 from typing import Any
+
+from towline.record import field, frozen, replace
 
 DEFAULT = "default"  # the layer of a step's own defaults
 PIPELINE_ENVIRONMENT = "pipeline environment"  # that of what earlier steps have left
@@ -21,7 +22,7 @@ CHANGED = "changed pipeline environment"
 LEFT = (PIPELINE_ENVIRONMENT, UNPROVEN, CHANGED)
 
 
-@dataclass(frozen=True, kw_only=True)
+@frozen
 class Layer:
     """Values of one source: `name` is the layer for people, `origins` says per key where it stands, `aliases` under which other name if any.
 
@@ -42,7 +43,7 @@ class Layer:
         return self.origins.get(key, self.name)
 
 
-@dataclass(frozen=True, kw_only=True)
+@frozen
 class Setting:
     """A key's value; `origin`, `layer`, `record` and `bound` are the strongest source's; `trusted` where every source is; `overridden`: weakest first."""
 

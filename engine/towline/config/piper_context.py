@@ -7,7 +7,6 @@ that Piper takes for every step (facts 1.8).
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import replace
 from typing import Any
 
 from towline.config.schema import (
@@ -20,6 +19,7 @@ from towline.config.schema import (
     as_text,
 )
 from towline.config.values import EMPTY
+from towline.record import replace
 
 _CONTAINER = (
     "containerCommand",

@@ -9,7 +9,6 @@ from __future__ import annotations
 import base64
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, replace
 
 from towline.config.merge import Setting
 from towline.config.schema import SCOPES, Parameter, StepSchema, as_text
@@ -17,6 +16,7 @@ from towline.config.settings import Settings
 from towline.config.values import EMPTY
 from towline.config.vault_lookup import VaultQuestion, places, properties_of
 from towline.errors import ConfigError
+from towline.record import frozen, replace
 
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _LOST = re.compile(r"[^A-Z0-9_]")
@@ -26,7 +26,7 @@ _SHAPE = (
 )
 
 
-@dataclass(frozen=True, kw_only=True)
+@frozen
 class _Kind:
     """General or test credentials: the keys of the configuration begin with `stem`; `usual` is the prefix of their variables."""
 
@@ -47,7 +47,7 @@ _KINDS = (
 _TYPES = ("string", "list", "string")
 
 
-@dataclass(frozen=True, kw_only=True)
+@frozen
 class WantedCredential(VaultQuestion):
     """Fields of one secret: the first of `paths` decides that has one of them.
 
@@ -62,7 +62,7 @@ class WantedCredential(VaultQuestion):
     where: str = ""
 
 
-@dataclass(frozen=True, kw_only=True)
+@frozen
 class Held:
     """What Vault holds of it: the fields at `path`, which is empty where none of its paths has one."""
 

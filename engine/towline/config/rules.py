@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
 
 from towline import host_patterns
 from towline.config.merge import DEFAULT, Layer, Setting
@@ -17,12 +16,13 @@ from towline.config.schema import PARAMETERS, Parameter, Requirement, Rule, Step
 from towline.config.values import EMPTY, EXPECTED, HOW_TO_WRITE, coerce, repeated
 from towline.literals import text_of
 from towline.printable import masked
+from towline.record import frozen, replace
 from towline.suggest import nearest
 
 _FILE = ".pipeline/config.yml"
 
 
-@dataclass(frozen=True, kw_only=True)
+@frozen
 class Fault:
     """One fault of a configuration: where it stands, what is wrong, what to do about it; `credential`: a login lacks something.
 

@@ -7,11 +7,11 @@ one source for flags, help and checks.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from typing import Any
 
 from towline.errors import ConfigError
 from towline.literals import WrittenFloat, WrittenInteger
+from towline.record import field, frozen
 from towline.suggest import nearest
 
 GENERAL, STAGES, STEPS, PARAMETERS = SCOPES = ("GENERAL", "STAGES", "STEPS", "PARAMETERS")
@@ -23,7 +23,7 @@ FORMATS = ("", "host", "hosts")
 CREDENTIAL_KINDS = ("usernamePassword", "string", "file", "sshUserPrivateKey")
 
 
-@dataclass(frozen=True, kw_only=True)
+@frozen
 class ParameterAlias:
     """Another key of a parameter, `a/b/c` for a nested one; it counts in the sections of `scope` only."""
 
@@ -32,7 +32,7 @@ class ParameterAlias:
     scope: tuple[str, ...] = SCOPES
 
 
-@dataclass(frozen=True, kw_only=True)
+@frozen
 class ValueSource:
     """A key of the pipeline environment; with `over: GENERAL` it stands above the project's general section instead of below all documents."""
 
@@ -40,7 +40,7 @@ class ValueSource:
     over: str = ""
 
 
-@dataclass(frozen=True, kw_only=True)
+@frozen
 class Requirement:
     """Another parameter that has one of `values` (compared as text), or with `not_empty` any value at all: then the owner is mandatory."""
 
@@ -49,7 +49,7 @@ class Requirement:
     not_empty: bool = False
 
 
-@dataclass(frozen=True, kw_only=True)
+@frozen
 class ConditionalDefault:
     """A default that holds where another parameter has `value`."""
 
@@ -58,7 +58,7 @@ class ConditionalDefault:
     default: object = None
 
 
-@dataclass(frozen=True, kw_only=True)
+@frozen
 class VaultReference:
     """Where Vault has a parameter's value: the key `secret` of the configuration names the secret, else it is `default`; a `file` is its path.
 
@@ -72,7 +72,7 @@ class VaultReference:
     file: bool = False
 
 
-@dataclass(frozen=True, kw_only=True)
+@frozen
 class Parameter:
     """One parameter; `later` says what Towline cannot do yet where it is set, `trusted` that a pull request may not set it.
 
@@ -114,7 +114,7 @@ class Parameter:
         )
 
 
-@dataclass(frozen=True, kw_only=True)
+@frozen
 class JenkinsCredential:
     """A Jenkins credential: the parameter `name` holds its id, `parameters` maps its parts to what they fill.
 
@@ -128,7 +128,7 @@ class JenkinsCredential:
     aliases: tuple[ParameterAlias, ...] = ()
 
 
-@dataclass(frozen=True, kw_only=True)
+@frozen
 class Rule:
     """Groups of parameters of which at least one is given whole, unless the rule is `optional`; half a group is always a fault."""
 
@@ -137,7 +137,7 @@ class Rule:
     message: str = ""
 
 
-@dataclass(frozen=True, kw_only=True)
+@frozen
 class StepSchema:
     """A step under its own name, with every parameter in the order of its metadata.
 

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
 from urllib.parse import urlsplit
 
 from towline.config.credential_rules import usable
@@ -43,6 +42,7 @@ from towline.credential_hosts import (
 from towline.errors import ConfigError, CredentialError
 from towline.gitops import change
 from towline.image import is_loopback
+from towline.record import field, frozen, replace
 from towline.vault.logins import VaultLogin
 
 URL = "vaultServerUrl"
@@ -59,7 +59,7 @@ Ask = Callable[[StepSchema, Settings, Mapping[str, Setting]], "Iterator[VaultQue
 _RECORD = ("url", "hosts")  # fields of a secret that name the hosts that it is for
 
 
-@dataclass(frozen=True, kw_only=True)
+@frozen
 class VaultServer:
     """Where Vault is; `origin` is the place that names it, and the plan's `named` says who else does."""
 
@@ -68,7 +68,7 @@ class VaultServer:
     origin: str
 
 
-@dataclass(frozen=True, kw_only=True)
+@frozen
 class VaultQuestion:
     """A parameter's value: the first of `fields` (its name, then its aliases) that is not empty in the first of `paths` that has one.
 
@@ -84,7 +84,7 @@ class VaultQuestion:
     origins: Mapping[str, str] = field(default_factory=dict, compare=False)
 
 
-@dataclass(frozen=True, kw_only=True)
+@frozen
 class VaultLookup:
     """All that is asked for one step, where, and by whose word.
 
@@ -106,7 +106,7 @@ class VaultLookup:
         return tuple(dict.fromkeys(path for one in self.questions for path in one.paths))
 
 
-@dataclass(frozen=True, kw_only=True)
+@frozen
 class VaultAnswer:
     """What Vault holds for a parameter, and the place there."""
 

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 
 from towline.errors import ConfigError
 from towline.git import errors
 from towline.git.partial_clone import make_bare_repository
 from towline.git.program import GitProgram
+from towline.record import frozen
 from towline.suggest import some
 
 _BASE, _OWN = "refs/towline/base", "refs/towline/own"
@@ -30,7 +30,7 @@ class MergeConflict(ConfigError):
     """A branch and its base that only a person can put together."""
 
 
-@dataclass(frozen=True, kw_only=True)
+@frozen
 class Divergence:
     """The tips of a branch and of its base, and the last commit that both have, empty where none is known; `whole`: no commit was left out."""
 

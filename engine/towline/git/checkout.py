@@ -11,7 +11,6 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
 from email.utils import formataddr
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
@@ -19,6 +18,7 @@ from urllib.parse import unquote, urlsplit
 from towline.errors import TowlineError
 from towline.limits import ProcessLimits
 from towline.process import Overrun, find, run
+from towline.record import frozen
 
 _LIMITS = ProcessLimits(seconds=10.0)
 _ID = re.compile(r"[0-9a-fA-F]{40}(?:[0-9a-fA-F]{24})?")
@@ -28,7 +28,7 @@ _BRANCH = re.compile(r"[^\s~^:?*\[\\\x00-\x1f\x7f@-][^\s~^:?*\[\\\x00-\x1f\x7f]*
 _QUIET = ("-c", "log.showSignature=false", "log")
 
 
-@dataclass(frozen=True, kw_only=True)
+@frozen
 class Commit:
     """A commit's id and message."""
 
@@ -36,7 +36,7 @@ class Commit:
     message: str
 
 
-@dataclass(frozen=True, kw_only=True)
+@frozen
 class CommitDescription:
     """What a commit says of itself: id, author (RFC 5322), the author's date and the commit's own time (ISO 8601), subject, body; unknown parts are empty."""
 

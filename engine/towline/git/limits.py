@@ -6,13 +6,13 @@ import os
 import re
 import signal
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 
 from towline.errors import ConfigError, GitError
 from towline.git.errors import git_lines
 from towline.limits import GIB, MIB, ProcessLimits, amount
 from towline.process import Completed
+from towline.record import replace
 
 # One commit without what its files hold is some MiB in the largest of repositories. A server that
 # knows no partial clones sends all files along.

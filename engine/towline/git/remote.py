@@ -10,11 +10,11 @@ from __future__ import annotations
 import binascii
 import re
 from base64 import b64decode
-from dataclasses import dataclass, field
 from urllib.parse import SplitResult, urlsplit
 
 from towline.errors import ConfigError, CredentialError
 from towline.image import is_loopback
+from towline.record import field, frozen
 from towline.secret import Login
 
 _PEM = re.compile(
@@ -24,7 +24,7 @@ _PEM = re.compile(
 _MAGIC = b"openssh-key-v1\0"
 
 
-@dataclass(frozen=True, kw_only=True)
+@frozen
 class SshKey:
     """A private key as OpenSSH reads it, and known hosts as its file has them (each empty: the agent's own); `origin` is where the key came from."""
 
@@ -90,7 +90,7 @@ _SUPPORTED = (
 )
 
 
-@dataclass(frozen=True, kw_only=True)
+@frozen
 class Remote:
     """A repository on a server: its URL without a password, and what opens it.
 

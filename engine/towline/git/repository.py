@@ -10,7 +10,6 @@ import os
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass, replace
 from typing import Self
 
 from towline.console import silent
@@ -27,6 +26,7 @@ from towline.git.sparse import WHOLE_TREE, Scope, scope_of
 from towline.git.tree import TreeEntry, rewrite_tree
 from towline.printable import masked, tame_lines
 from towline.private_folder import PrivateFolder
+from towline.record import frozen, replace
 from towline.retry import Clock, Deadline
 from towline.suggest import some
 
@@ -44,7 +44,7 @@ _SHADOWS = re.compile(
 )
 
 
-@dataclass(frozen=True, kw_only=True)
+@frozen
 class BranchTip:
     """A branch, by its short name, and the commit that it pointed to when it was read.
 
@@ -75,7 +75,7 @@ class BranchTip:
         return self.there or self.commit
 
 
-@dataclass(frozen=True, kw_only=True)
+@frozen
 class Author:
     """Who a commit names as author and committer, and the key that signs it; the e-mail address may be empty."""
 
@@ -84,7 +84,7 @@ class Author:
     key: SigningKey | None = None
 
 
-@dataclass(frozen=True, kw_only=True)
+@frozen
 class PushResult:
     """Whether git calls a push done, whether it or the server refused the reference (else it broke off), and what they said."""
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
 from pathlib import Path
 
 from towline.errors import CredentialError, MachineError, TowlineError
@@ -13,6 +12,7 @@ from towline.git.errors import machine_fault
 from towline.limits import ProcessLimits
 from towline.private_folder import PrivateFolder
 from towline.process import Completed, Overrun, find, run
+from towline.record import field, frozen
 
 SSH, GPG = "ssh", "gpg"
 _IMPORTED = re.compile(rb"^\[GNUPG:\] IMPORT_OK [0-9]+ ([0-9A-F]{40,64})", re.MULTILINE)
@@ -20,7 +20,7 @@ _LIMITS = ProcessLimits(seconds=60.0)
 _SHORT = {"TMPDIR": "/tmp"}  # noqa: S108 - a private folder; the sockets of gpg's agent lie in it, and have short names
 
 
-@dataclass(frozen=True, kw_only=True)
+@frozen
 class SigningKey:
     """A private key without a passphrase, as OpenSSH has it or as `gpg --export-secret-keys --armor` writes it; `origin` is where it came from."""
 
@@ -29,7 +29,7 @@ class SigningKey:
     origin: str = ""
 
 
-@dataclass(frozen=True, kw_only=True)
+@frozen
 class SigningOptions:
     """What signs a commit: settings before git's command, options behind it, and variables."""
 

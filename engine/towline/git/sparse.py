@@ -8,14 +8,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass
 
 from towline.git.tree import is_path
+from towline.record import frozen
 
 _GLOB = re.compile(r"[*?\[{]")
 
 
-@dataclass(frozen=True, kw_only=True)
+@frozen
 class Scope:
     """Folders that are listed by themselves, and folders with all that is below them; the root is empty, and the whole is the root with all."""
 

@@ -9,10 +9,10 @@ from __future__ import annotations
 import posixpath
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from itertools import groupby
 
 from towline.errors import ConfigError
+from towline.record import frozen
 
 _LINK = "120000"
 _OBSTACLES = {_LINK: "a symbolic link", "160000": "a submodule", "040000": "a folder"}
@@ -23,7 +23,7 @@ _IGNORED_BY_HFS = re.compile("[\u200c-\u200f\u202a-\u202e\u206a-\u206f\ufeff]")
 _LFS = b"version https://git-lfs.github.com/spec/"
 
 
-@dataclass(frozen=True, kw_only=True)
+@frozen
 class TreeEntry:
     """One line of `git ls-tree`: mode as six octal digits, kind (blob, tree, commit), object id, path from the root."""
 

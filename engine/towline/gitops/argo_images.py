@@ -8,16 +8,16 @@ from __future__ import annotations
 
 import posixpath
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
 from typing import Any
 
 from towline.gitops.kustomize_images import FILES, names_after, read_further, untagged
+from towline.record import frozen
 from towline.yaml.plain_data import list_at, load_documents, map_at, maps_at, text_at
 
 _MORE = ("patches", "components")
 
 
-@dataclass(frozen=True, kw_only=True)
+@frozen
 class Override:
     """One entry: the name of the image that it replaces, and by which `image`; `roots` are the files that may be the kustomization of `folder`."""
 

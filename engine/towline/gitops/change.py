@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
 from towline.errors import ConfigError, RenderError
 from towline.git import tree
+from towline.record import frozen
 from towline.suggest import nearest
 
 _ALTERNATIVES, _CHARACTERS = 256, 256 * 1024
@@ -71,7 +71,7 @@ def context_of(change: Change, listing: Sequence[str], files: Mapping[str, bytes
     )
 
 
-@dataclass(frozen=True, kw_only=True)
+@frozen
 class Replaced:
     """What a Change found and what stands there now: the container, key or image `name` of `file`; `old` is empty where nothing stood there."""
 
@@ -84,7 +84,7 @@ class Replaced:
 Note = Callable[[Replaced], None]
 
 
-@dataclass(frozen=True, kw_only=True)
+@frozen
 class Together:
     """Several Changes as one, each on what those before it have made; a Change.
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Collection, Sequence
-from dataclasses import dataclass
 from itertools import compress
 
 from towline.console import silent
@@ -16,10 +15,11 @@ from towline.errors import ConfigError
 from towline.gitops.image_effect import last_part
 from towline.gitops.image_parts import words
 from towline.image import has_registry, parse_familiar
+from towline.record import frozen
 from towline.suggest import nearest, some
 
 
-@dataclass(frozen=True, kw_only=True)
+@frozen
 class Candidate:
     """A place that fits: in which file, of which resource, and the image that stands there.
 
@@ -41,7 +41,7 @@ def _nothing() -> Collection[str]:
     return ()
 
 
-@dataclass(frozen=True, kw_only=True)
+@frozen
 class Choice:
     """By what is chosen: the `resource` that the configuration names, and of several such the images.
 

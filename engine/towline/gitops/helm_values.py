@@ -10,7 +10,6 @@ and an Argo CD Application's `valuesObject` are alike here.
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import Any
 
 from towline.console import silent
@@ -44,6 +43,7 @@ from towline.gitops.value_neighbours import (
     placed_texts,
 )
 from towline.gitops.value_readers import check_read_by_argo, held_elsewhere, lonely, overriding
+from towline.record import field, frozen
 from towline.secret import MASK
 from towline.suggest import some
 from towline.yaml import marks
@@ -57,7 +57,7 @@ from towline.yaml.source import YamlSource, read_source
 _SECRET_KEYS = ("data", "stringData")
 
 
-@dataclass(frozen=True, kw_only=True)
+@frozen
 class PathValues:
     """Sets each path of `values` (path -> text) in every file that fits `pattern`, and the digests beside them; a Change.
 

@@ -15,7 +15,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
 from itertools import product
 from typing import Any
 
@@ -29,12 +28,13 @@ from towline.gitops.image_parts import (
     words,
 )
 from towline.image import Reference, has_registry, parse_familiar
+from towline.record import frozen, replace
 from towline.yaml.plain_data import load_documents, load_template, map_at, maps_at, text_at
 
 _LISTS = ("initContainers", "containers", "ephemeralContainers")
 
 
-@dataclass(frozen=True, kw_only=True)
+@frozen
 class Pod:
     """One pod specification: kind and name of what it belongs to, its images by container, and whether it names a pull secret or a service account."""
 
@@ -98,7 +98,7 @@ _SECRETS = ("Secret", "SecretList")
 _TEMPLATED = re.compile(r"x{4,}|\{\{")
 
 
-@dataclass(frozen=True, kw_only=True)
+@frozen
 class Found:
     """One image that a file names: at which place, and what it says; `runs` where it is the image of a container.
 

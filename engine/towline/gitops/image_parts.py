@@ -18,11 +18,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from towline.errors import RenderError
 from towline.image import Reference, has_registry, parse_familiar
+from towline.record import frozen
 from towline.suggest import some
 from towline.yaml import plain_data
 from towline.yaml.plain_data import load_documents
@@ -45,7 +45,7 @@ _KEY_WORD = re.compile(
 )
 
 
-@dataclass(frozen=True, kw_only=True)
+@frozen
 class ImageParts:
     """An image: `host`, `name` in it, `tag`, `digest`; what is not written is empty.
 
@@ -81,7 +81,7 @@ class ImageParts:
         return self.host if registry else "", self.name
 
 
-@dataclass(frozen=True, kw_only=True)
+@frozen
 class ImagePart:
     """The `part` of an image that a path asks for."""
 
@@ -157,7 +157,7 @@ _OVERRIDE = re.compile(r"(?:^|\.)kustomize\.images\[[^\]]*\]$")
 _HINT = "write it alone there, or give the path of a place that holds nothing else"
 
 
-@dataclass(frozen=True, kw_only=True)
+@frozen
 class _Item:
     """A word of a text from `start` to `end`, with what stands before it by `=` and a scheme; `own` is the rest, an image if it is one."""
 

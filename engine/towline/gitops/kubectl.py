@@ -11,7 +11,6 @@ an error; Piper's `kubectl patch` adds one.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from itertools import compress, groupby
 
 from towline.console import silent
@@ -20,6 +19,7 @@ from towline.gitops.change import Note, Replaced, select
 from towline.gitops.choice import ANY, Candidate, Choice
 from towline.gitops.image_parts import with_image
 from towline.gitops.surroundings import resource_at
+from towline.record import frozen
 from towline.suggest import nearest
 from towline.yaml import marks
 from towline.yaml.aliases import REFUSE_ALIASES, AliasPolicy, resolve_alias
@@ -30,7 +30,7 @@ from towline.yaml.source import YamlSource, read_source
 _LISTS = ("containers", "initContainers", "ephemeralContainers")
 
 
-@dataclass(frozen=True, kw_only=True)
+@frozen
 class ContainerImage:
     """Sets the image of `container` to `image` in every file that fits `pattern`, and notes what stood there; a Change.
 
@@ -109,7 +109,7 @@ def _hint(wanted: str, names: set[str]) -> str:
     return f"{guess} {listed}" if guess.startswith("did") else listed
 
 
-@dataclass(frozen=True, kw_only=True)
+@frozen
 class _Walk:
     """One document, and what its aliases stand for."""
 
@@ -155,7 +155,7 @@ class _Walk:
             yield from self.containers(value, (*path, number))
 
 
-@dataclass(frozen=True, kw_only=True)
+@frozen
 class _Container:
     document: int
     path: Path

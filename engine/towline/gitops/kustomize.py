@@ -10,7 +10,6 @@ rewrites every known field (facts/gitops.md section 2.3).
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass, replace
 
 from towline.console import silent
 from towline.errors import ConfigError, RenderError
@@ -19,6 +18,7 @@ from towline.gitops.choice import ANY, Candidate, Choice
 from towline.gitops.image_effect import last_part
 from towline.gitops.kustomize_images import Use, image_names, images_for, looks, near_image
 from towline.gitops.surroundings import neighbouring_texts, resource_at
+from towline.record import frozen, replace
 from towline.suggest import nearest, some
 from towline.yaml import marks
 from towline.yaml.aliases import REFUSE_ALIASES, AliasPolicy, resolve_alias
@@ -33,7 +33,7 @@ _OLD_NAME = "imageTags"
 _FLUX = "kustomize.toolkit.fluxcd.io"
 
 
-@dataclass(frozen=True, kw_only=True)
+@frozen
 class KustomizeImage:
     """Sets new name and new tag, or digest, of image `name` in every kustomization file that fits `pattern`; a Change.
 
@@ -381,7 +381,7 @@ class KustomizeImage:
         )
 
 
-@dataclass(frozen=True, kw_only=True)
+@frozen
 class _Place:
     """The `images` of a kustomization, at `path` of a document: entries and their names, and the numbers of those that are `found`."""
 

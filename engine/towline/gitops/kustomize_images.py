@@ -11,9 +11,9 @@ from __future__ import annotations
 import posixpath
 import re
 from collections.abc import Collection, Iterator, Mapping
-from dataclasses import dataclass
 from typing import Any
 
+from towline.record import frozen
 from towline.suggest import CUTOFF_FEW, close, some
 from towline.yaml.plain_data import list_at, load_documents, maps_at, text_at, value_at
 
@@ -179,7 +179,7 @@ _PATTERN = re.compile(r"[*+?\[\](){}|^$\\@]|:[^/]*\Z")  # kustomize takes names 
 _MORE = ("patches", "components")  # by which Flux changes what it has read
 
 
-@dataclass(frozen=True, kw_only=True)
+@frozen
 class Use:
     """What is known of the entry for `name` in file `path`: the images that are there to be run.
 

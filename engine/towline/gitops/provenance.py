@@ -18,11 +18,11 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 from towline.git.checkout import host_and_path, public_url
 from towline.printable import masked
+from towline.record import frozen
 
 _BLANK = re.compile(r"\n(?:[ \t]*\n)+")
 _TRAILER = re.compile(r"[A-Za-z0-9-]+[ \t]*:")
@@ -115,7 +115,7 @@ _TRAILERS = {
 }
 
 
-@dataclass(frozen=True, kw_only=True)
+@frozen
 class Provenance:
     """What a deployment's commit says of itself; parts that are unknown are empty and leave their line out.
 
@@ -230,7 +230,7 @@ def needs_history(message: str, ours: Provenance) -> bool:
     return _comparable(ours) and not _same(parse(message), parse(compose("", ours)))
 
 
-@dataclass(frozen=True, kw_only=True)
+@frozen
 class NewerDeployment:
     """A later deployment that is in place: what it and ours both deploy, its commit, and what that says of itself."""
 

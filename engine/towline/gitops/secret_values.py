@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field, replace
 
 import yaml
 
@@ -23,6 +22,7 @@ from towline.gitops.helm.manifests import (
     items,
     replaced,
 )
+from towline.record import field, mutable, replace
 from towline.secret import MASK
 
 _APPLIED = "kubectl.kubernetes.io/last-applied-configuration"
@@ -51,7 +51,7 @@ _COMMENT = re.compile(r"#(?! Source: \S+/templates/\S+$).*$", re.MULTILINE)
 _SECRET, _ALL, _DOUBTED, _NAMING, _OTHER = "secret", "all", "doubted", "naming", "other"
 
 
-@dataclass
+@mutable
 class Marks:
     """The marks of values that are not to be shown."""
 

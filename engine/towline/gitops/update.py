@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import partial
 
@@ -25,12 +24,13 @@ from towline.gitops.provenance import (
     parse,
 )
 from towline.gitops.secret_values import Marks, mask_secrets
+from towline.record import frozen, replace
 
 _REFUSALS = 3
 _LINKS = 8  # one after the other
 
 
-@dataclass(frozen=True, kw_only=True)
+@frozen
 class CommitText:
     """What a commit says: the text for people, where the deployment comes from, and who signs for it.
 
@@ -47,7 +47,7 @@ class CommitText:
         return compose(self.text, replace(self.provenance, renderer=self.renderer()))
 
 
-@dataclass(frozen=True, kw_only=True)
+@frozen
 class UpdateOptions:
     """How an update goes about it: pushes at most (0: the deadline alone decides), whether it only shows the diff, who is told.
 
@@ -67,7 +67,7 @@ class UpdateOptions:
     past: BranchHistory | None = None
 
 
-@dataclass(frozen=True, kw_only=True)
+@frozen
 class Update:
     """What became of it: the new commit (empty: none was made), its branch and base, changed files, pushes tried; under `dry_run` the unified diff.
 
@@ -86,7 +86,7 @@ class Update:
     idle: bool = False
 
 
-@dataclass(frozen=True, kw_only=True)
+@frozen
 class FileEdit:
     """One file before (None: it was not there) and after."""
 
@@ -95,7 +95,7 @@ class FileEdit:
     new: bytes
 
 
-@dataclass(frozen=True, kw_only=True)
+@frozen
 class UpdateJob:
     """One update of a repository that is open: which branch (empty: the remote's HEAD), what is changed there, and under which text and terms."""
 
@@ -106,7 +106,7 @@ class UpdateJob:
     terms: UpdateOptions
 
 
-@dataclass(frozen=True, kw_only=True)
+@frozen
 class CommitPlan:
     """What a job comes to: the commit `made` on top of `tip`, which is only here, and empty if nothing is to be pushed; and what has become of it so far."""
 

@@ -7,7 +7,6 @@ and what each part becomes.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from functools import cached_property
 from itertools import groupby
 from typing import Any
@@ -28,6 +27,7 @@ from towline.gitops.surroundings import (
     neighbouring_texts,
     resource_at,
 )
+from towline.record import frozen
 from towline.suggest import close, some
 from towline.yaml import plain_data
 from towline.yaml.edit import ValueEdit, path_text
@@ -46,7 +46,7 @@ _NO_VALUES: Mapping[str, Any] = {}
 Site = tuple[str, tuple[tuple[int, Path], ...], int, Path]
 
 
-@dataclass(frozen=True, kw_only=True)
+@frozen
 class Around:
     """The texts of a map by their keys, and the paths of these; or the parameters of a list that have the beginning of their names in common."""
 
@@ -88,7 +88,7 @@ def around(place: PathMatch, parent: Path) -> Around:
     )
 
 
-@dataclass(frozen=True, kw_only=True)
+@frozen
 class Spot:
     """A place that the dotted path `text` leads to, in the file `file`, and what is wanted there."""
 
@@ -178,7 +178,7 @@ def candidate(
     return Candidate(file=first.file.name, resource=first.resource, image=image, chart=chart)
 
 
-@dataclass(frozen=True, kw_only=True)
+@frozen
 class Beside:
     """A registry that is to stand under `key` beside a spot, and the text that stands there now; empty for none."""
 

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
 
 from towline.errors import RenderError
 from towline.gitops.render.process import RenderLimits, document
+from towline.record import asdict, field, frozen
 from towline.yaml.marks import YamlFault, parse
 from towline.yaml.source import is_json
 
 
-@dataclass(frozen=True, kw_only=True)
+@frozen
 class TemplateImage:
     """`image` in a template: `registry` is host[:port], `repository` the name in it; `tag` and `digest` are empty where unknown.
 
@@ -25,7 +25,7 @@ class TemplateImage:
     reference: str
 
 
-@dataclass(frozen=True, kw_only=True)
+@frozen
 class TemplateBuild:
     """`build` in a template: its number, its URL and the commit that was built.
 
@@ -37,7 +37,7 @@ class TemplateBuild:
     commit: str = ""
 
 
-@dataclass(frozen=True, kw_only=True)
+@frozen
 class TemplateVariables:
     """Every variable that a template is offered; the stage and the deployment are names."""
 
@@ -47,7 +47,7 @@ class TemplateVariables:
     build: TemplateBuild = TemplateBuild()
 
 
-@dataclass(frozen=True, kw_only=True)
+@frozen
 class ValuesTemplate:
     """A Change: the template, filled in, becomes `file_path`.
 

@@ -10,7 +10,6 @@ import contextlib
 import json
 import re
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
 from typing import Any, TypeGuard
 from urllib.parse import quote, urlsplit
 
@@ -27,6 +26,7 @@ from towline.http.client import Transport
 from towline.http.messages import HttpRequest
 from towline.literals import json_object
 from towline.printable import words
+from towline.record import field, frozen
 
 USER = "x-access-token"
 _BODY = 1024 * 1024
@@ -39,7 +39,7 @@ _OWNER, _NAME = (
 _TOKEN = re.compile(r"[\x21-\x7e]+")
 
 
-@dataclass(frozen=True, kw_only=True)
+@frozen
 class App:
     """An App by its id and its private key in PEM; `origin` is where they came from."""
 
@@ -48,7 +48,7 @@ class App:
     origin: str
 
 
-@dataclass(frozen=True, kw_only=True)
+@frozen
 class AppRepository:
     """The repository `name` of `owner`, on the GitHub server whose API is at `api`."""
 

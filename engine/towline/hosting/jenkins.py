@@ -10,7 +10,6 @@ import re
 from base64 import b64encode
 from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import dataclass
 from typing import NoReturn
 from urllib.parse import quote, urlsplit
 from xml.etree import ElementTree as ET
@@ -21,6 +20,7 @@ from towline.http.client import Transport
 from towline.http.messages import HttpRequest
 from towline.literals import load_json
 from towline.printable import words
+from towline.record import frozen
 from towline.retry import pause
 from towline.secret import Login
 
@@ -43,7 +43,7 @@ class NotKnown(JenkinsUnreachable):
     """Nobody knows whether Jenkins has taken the secret."""
 
 
-@dataclass(frozen=True, kw_only=True)
+@frozen
 class Slot:
     """A credential by its id in a domain of Jenkins' own store, or of a folder's where the URL leads to one (`.../job/NAME`)."""
 

@@ -9,7 +9,6 @@ import socket
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, replace
 from types import TracebackType
 from typing import Self, TypeVar
 from urllib.parse import urlsplit
@@ -30,6 +29,7 @@ from towline.http.messages import (
     translated,
 )
 from towline.http.tls import speaks_tls
+from towline.record import mutable, replace
 from towline.retry import Clock, pause, retry_after
 
 _T = TypeVar("_T")
@@ -41,7 +41,7 @@ _STORED = 8 * 1024 * 1024
 _CREDENTIALS = frozenset({"authorization", "x-vault-token"})
 
 
-@dataclass(kw_only=True)
+@mutable
 class Statistics:
     """How many requests were sent, and how many of them because an earlier one had failed."""
 

@@ -10,7 +10,6 @@ import select
 import socket
 import sys
 import termios
-from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
@@ -19,6 +18,7 @@ from towline.errors import TransportError
 from towline.http.addresses import PORTS, Lasting, Reach
 from towline.http.proxy import Proxies, Proxy
 from towline.http.tls import Tls, lost_closed
+from towline.record import field, frozen
 from towline.retry import Clock, Deadline
 
 if TYPE_CHECKING:
@@ -28,7 +28,7 @@ _REFUSALS = range(400, 500)
 _RECORDS = 128 * 1024  # what TLS is given at once: it returns only when all of that has left
 
 
-@dataclass(frozen=True, kw_only=True)
+@frozen
 class Network:
     """How hosts are reached: at which addresses, by which proxies, TLS, and the seconds that each step of connecting may take."""
 
@@ -43,7 +43,7 @@ class Network:
         return Route(where=where, named_by="" if same else named_by, proxy=self.proxies.find(where))
 
 
-@dataclass(frozen=True, kw_only=True)
+@frozen
 class Route:
     """The way to an origin: the proxy before it, and the origin of the other host that named it, for which its addresses are checked."""
 

@@ -7,7 +7,6 @@ token of the agent, names too.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from urllib.parse import urldefrag, urljoin, urlsplit
 
 from towline import host_patterns
@@ -20,6 +19,7 @@ from towline.http.proxy import Proxies
 from towline.http.redirects import may_follow
 from towline.image import Registry, is_loopback
 from towline.literals import json_value
+from towline.record import replace
 from towline.retry import Clock, Deadline
 
 VARIABLE = "PIPER_gitHubTokens"

@@ -12,7 +12,6 @@ import re
 import socket
 import ssl
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Self, TypeVar
 from urllib.parse import urlsplit
@@ -20,6 +19,7 @@ from urllib.parse import urlsplit
 from towline.errors import TransportError
 from towline.http.addresses import PORTS, Lasting
 from towline.http.connection import Connection, Limit
+from towline.record import field, frozen
 
 _T = TypeVar("_T")
 FAULTS = (OSError, http.client.HTTPException, ValueError)
@@ -38,7 +38,7 @@ _NO_TLS = frozenset(
 _IDEMPOTENT = frozenset({"GET", "HEAD", "PUT", "DELETE"})
 
 
-@dataclass(frozen=True, kw_only=True)
+@frozen
 class HttpRequest:
     """What is sent to an absolute URL; `repeatable` says of a POST that sending it twice does no harm.
 

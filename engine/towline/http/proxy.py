@@ -9,19 +9,19 @@ from __future__ import annotations
 import base64
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
 from ipaddress import ip_network
 from urllib.parse import unquote, urlsplit
 
 from towline.errors import ConfigError
 from towline.http.addresses import LOOPBACK, kind, literal
+from towline.record import field, frozen
 
 _DEFAULT_PORT = 1080  # curl's, for a proxy without one
 _PORTS = {"http": 80, "https": 443}
 _PRINTABLE = re.compile(r"[\x21-\x7e]+")
 
 
-@dataclass(frozen=True, kw_only=True)
+@frozen
 class Proxy:
     """A proxy that is spoken to over http; `authorization` is the value of Proxy-Authorization, for it alone; `variable` names it."""
 

@@ -7,13 +7,13 @@ import ssl
 import threading
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 
 from towline.errors import ConfigError
+from towline.record import frozen
 
 
-@dataclass(frozen=True, kw_only=True)
+@frozen
 class ClientCertificate:
     """What a host asks of us: files in PEM with the certificate (and those above it) and its key, which may be the same; `where` names the setting."""
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
 
 from towline.config.documents import ConfigDocument, ConfigDocuments
 from towline.config.layers import unfiltered
@@ -12,6 +11,7 @@ from towline.config.merge import Layer, Setting, fold
 from towline.credential_hosts import ENFORCEMENT, WARN
 from towline.errors import ConfigError
 from towline.gitops import change
+from towline.record import frozen, replace
 
 TAGS = "productiveTags"
 _BRANCH = "productiveBranch"
@@ -24,7 +24,7 @@ def _nowhere() -> ConfigDocument | None:
     """The configuration on a tip that is not here."""
 
 
-@dataclass(frozen=True, kw_only=True)
+@frozen
 class DefaultBranch:
     """The default branch of the project's repository, who says so, and the project's configuration on its tip, where that is here.
 
@@ -41,7 +41,7 @@ class DefaultBranch:
         return (self.name,) if self.name else _USUAL
 
 
-@dataclass(frozen=True, kw_only=True)
+@frozen
 class BranchRules:
     """Where settings for the whole pipeline stand: in the documents, and over all of them in the variables of the agent, which are trusted.
 
@@ -60,7 +60,7 @@ class BranchRules:
         return fold(_only(layer, key) for layer in layers if layer.trusted or not trusted).get(key)
 
 
-@dataclass(frozen=True, kw_only=True)
+@frozen
 class Verdict:
     """Whether a branch is productive and who says so; `unheard`: what its own configuration says, which does not count there; `warning`: it will not."""
 

@@ -11,9 +11,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, fields
 
 from towline.pipeline.ci_systems import CHANGE_REF, EVENTS, MERGED, REFS, SIGNS, SYSTEMS, WHOLE_REF
+from towline.record import fields, frozen
 
 ALLOW = "allowChangeRequest"  # of trusted layers: builds of change requests publish, too
 NONE = "none"  # what says that no change request is built
@@ -22,7 +22,7 @@ _COMMIT = re.compile(r"[0-9a-fA-F]{40}(?:[0-9a-fA-F]{24})?")
 _BRANCH_REF, _TAG_REF = "refs/heads/", "refs/tags/"
 
 
-@dataclass(frozen=True, kw_only=True)
+@frozen
 class BuildFacts:
     """What is known of a build; unknown parts are empty.
 
@@ -134,7 +134,7 @@ def _first(environ: Mapping[str, str], texts: tuple[str, ...]) -> tuple[str, str
 _JENKINS = "Jenkins"
 
 
-@dataclass(frozen=True, kw_only=True)
+@frozen
 class Checkout:
     """What is checked out: the commits up to HEAD, newest first, as far as they are known, and the branch that HEAD is on; empty where it is none."""
 
@@ -142,7 +142,7 @@ class Checkout:
     branch: str = ""
 
 
-@dataclass(frozen=True, kw_only=True)
+@frozen
 class Revision:
     """What is built: one of the first three, or none of them where a job of Jenkins has no branch; `unknown` says why nobody knows what it is."""
 

@@ -9,7 +9,7 @@ all set.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from towline.record import frozen
 
 # Variables that only a build of a change request has: Jenkins with its plugins, then the others.
 SIGNS = (
@@ -72,7 +72,7 @@ REFS = (
 MERGED = {"GERRIT_CHANGE_NUMBER": ("GERRIT_EVENT_TYPE", "change-merged")}
 
 
-@dataclass(frozen=True, kw_only=True)
+@frozen
 class System:
     """How a CI system is known, by one of some variables (`NAME=value`: by that value), and its facts.
 

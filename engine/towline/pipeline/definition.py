@@ -7,7 +7,6 @@ additions. What Piper ignores is ignored, but for a key that is nearly one of th
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from functools import cache
 from typing import Any
 
@@ -16,6 +15,7 @@ from towline.config.conditions import Condition
 from towline.config.documents import read_yaml
 from towline.errors import ConfigError
 from towline.files import resource_text
+from towline.record import field, frozen
 from towline.suggest import CUTOFF_KEY, close, nearest
 from towline.yaml.marks import Mark
 
@@ -32,7 +32,7 @@ _STEP = (
 )
 
 
-@dataclass(frozen=True, kw_only=True)
+@frozen
 class StepDefinition:
     """A step of a stage; one that `publishes` does not run for a change request; `orchestrators`: where alone it runs, empty for everywhere.
 
@@ -48,7 +48,7 @@ class StepDefinition:
     parameters: Mapping[str, str] = field(default_factory=dict)
 
 
-@dataclass(frozen=True, kw_only=True)
+@frozen
 class StageDefinition:
     """A stage by the name that configuration uses; `change_requests`: `also`, `only`, or empty where only the productive branch runs it.
 
@@ -61,7 +61,7 @@ class StageDefinition:
     extensible: bool = False
 
 
-@dataclass(frozen=True, kw_only=True)
+@frozen
 class Pipeline:
     """Every stage in order, and every spelling of each step by the name it has here, which comes first."""
 
@@ -98,7 +98,7 @@ def parse(text: str, name: str) -> Pipeline:
     )
 
 
-@dataclass(frozen=True, kw_only=True)
+@frozen
 class _Part:
     """A value of a stage definition with its place."""
 

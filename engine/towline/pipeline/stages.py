@@ -7,7 +7,6 @@ rules of facts 3.4.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
 
 from towline.config import conditions, metadata
 from towline.config.conditions import ONLY_BY_FLAG, Answer, ConditionContext, Decision, Workspace
@@ -28,6 +27,7 @@ from towline.pipeline.branches import (
 )
 from towline.pipeline.ci import ALLOW
 from towline.pipeline.definition import Pipeline, StageDefinition, StepDefinition, definition
+from towline.record import field, frozen, replace
 from towline.suggest import nearest
 
 NOTHING = "a change-request build pushes and deploys nothing"
@@ -39,7 +39,7 @@ _BUILD, _FORMER_BUILD = "Build", "Central Build"
 _STAGE = "$(stage)"
 
 
-@dataclass(frozen=True, kw_only=True)
+@frozen
 class BuildContext:
     """What is known of the build besides its configuration.
 
@@ -66,7 +66,7 @@ class BuildContext:
     default: Callable[[], DefaultBranch] = DefaultBranch
 
 
-@dataclass(frozen=True, kw_only=True)
+@frozen
 class StepPlan:
     """A step of a planned stage, with what the stage passes to one of another library."""
 
@@ -76,7 +76,7 @@ class StepPlan:
     parameters: Mapping[str, str] = field(default_factory=dict)
 
 
-@dataclass(frozen=True, kw_only=True)
+@frozen
 class StagePlan:
     """A planned stage with its steps in order."""
 
@@ -86,7 +86,7 @@ class StagePlan:
     steps: tuple[StepPlan, ...]
 
 
-@dataclass(frozen=True, kw_only=True)
+@frozen
 class _View:
     """All that a question is answered from; `planning`: the pipeline environment may still grow; `bare`: as Piper's checkIfStepActive answers."""
 

@@ -11,7 +11,6 @@ import re
 from collections import deque
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
@@ -19,6 +18,7 @@ from towline.errors import ConfigError
 from towline.files import Misfit, Outside, read_inside
 from towline.gitops import change
 from towline.literals import load_json
+from towline.record import frozen
 
 _MOST = 2_000_000
 _LARGEST = 8 * 1024 * 1024
@@ -45,7 +45,7 @@ class FolderEntry(Protocol):
 Scan = Callable[[Path], AbstractContextManager[Iterable[FolderEntry]]]
 
 
-@dataclass(frozen=True, kw_only=True)
+@frozen
 class _Folder:
     """What one folder holds: the paths of its entries, and of those that are folders; a link is an entry, never a folder."""
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass
 from urllib.parse import unquote
 
 from towline.errors import (
@@ -24,13 +23,14 @@ from towline.http.messages import OWN_AUTHORITY, Response, UntrustedCertificate,
 from towline.image import Registry
 from towline.literals import json_value
 from towline.printable import words
+from towline.record import frozen
 from towline.registry.auth.policy import is_docker_hub
 from towline.registry.coding import decoded
 from towline.secret import Login
 from towline.suggest import nearest
 
 
-@dataclass(frozen=True, kw_only=True)
+@frozen
 class Reason:
     """What stands behind a refusal, in words, and what to do next; an empty `what` is the login."""
 
@@ -139,7 +139,7 @@ _PAGE, _BEFORE = (
 _FULL = r'no space left on device|"Err": 28\b'  # ENOSPC in words, and as Go writes it into JSON
 
 
-@dataclass(frozen=True, kw_only=True)
+@frozen
 class Party:
     """A registry in its role (`source` and `target` of a copy, or of an `image` that is looked for) and who logs in there.
 
@@ -173,7 +173,7 @@ class Party:
         )
 
 
-@dataclass(frozen=True, kw_only=True)
+@frozen
 class Diagnosis:
     """The registry's own words: the codes of its errors, and a text."""
 

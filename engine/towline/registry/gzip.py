@@ -9,10 +9,10 @@ import zlib
 from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
 from typing import Any
 
 from towline.errors import ConfigError
+from towline.record import frozen
 from towline.registry.copy.plan import Content
 
 try:
@@ -32,7 +32,7 @@ _HEADER = bytes([0x1F, 0x8B, 8, 0, 0, 0, 0, 0, 4, 255])
 _LAST_BLOCK = b"\x03\x00"
 
 
-@dataclass(frozen=True, kw_only=True)
+@frozen
 class Packed:
     """What came of packing: the digest of the plain content, and digest and size of the packed one."""
 

@@ -9,12 +9,12 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
 
 from towline.errors import ConfigError, DigestMismatch, RegistryError
 from towline.image import Platform, parse_digest
 from towline.literals import json_object
 from towline.printable import words
+from towline.record import field, frozen, replace
 
 OCI_INDEX = "application/vnd.oci.image.index.v1+json"
 OCI_IMAGE = "application/vnd.oci.image.manifest.v1+json"
@@ -31,7 +31,7 @@ LIMIT = 4 * 1024 * 1024
 _FOREIGN = (".foreign.", ".nondistributable.")
 
 
-@dataclass(frozen=True, kw_only=True)
+@frozen
 class Descriptor:
     """Content by its digest, size in bytes and media type; `platform` where an index says it."""
 
@@ -41,7 +41,7 @@ class Descriptor:
     platform: Platform | None = None
 
 
-@dataclass(frozen=True, kw_only=True)
+@frozen
 class Manifest:
     """A manifest's bytes with their digest; `children` of an index, `blobs` of an image (config first; layers kept elsewhere left out).
 

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from contextlib import ExitStack
-from dataclasses import replace
 from threading import Lock
 from urllib.parse import urljoin
 
@@ -16,6 +15,7 @@ from towline.http.client import Transport
 from towline.http.messages import HttpRequest, Response, Sending, origin
 from towline.http.redirects import absolute, may_follow
 from towline.limits import MIB, amount
+from towline.record import replace
 from towline.registry import errors
 from towline.registry.auth.policy import is_docker_hub
 from towline.registry.auth.tokens import Authorizer, choose, repository_of

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from dataclasses import dataclass, replace
 from types import TracebackType
 from typing import Self
 from urllib.parse import quote
@@ -18,6 +17,7 @@ from towline.errors import CredentialError, RegistryError, RegistryUnreachable, 
 from towline.http.client import RETRIED
 from towline.http.messages import HttpRequest, Response, Sending, origin
 from towline.http.redirects import absolute
+from towline.record import frozen, replace
 from towline.registry import errors
 from towline.registry.chunk_size import SMALLEST, ChunkSize
 from towline.registry.errors import ANEW, THERE, BrokenOff
@@ -31,7 +31,7 @@ _LATER = frozenset({401, 408, 429})
 _RANGE = re.compile(r"(?:bytes=)?0-(\d{1,18})")
 
 
-@dataclass(frozen=True, kw_only=True)
+@frozen
 class UploadSession:
     """An upload that the registry has begun: where the next bytes of the blob go, and how many it has.
 

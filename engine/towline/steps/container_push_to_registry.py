@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
 
 from towline.config.metadata import load_schema
 from towline.config.settings import Settings
@@ -11,6 +10,7 @@ from towline.contract import Outcome
 from towline.errors import ConfigError, DigestMismatch, placed
 from towline.image import parse_image, parse_registry
 from towline.pipeline.environment import proven_values
+from towline.record import replace
 from towline.steps import image_push_to_registry
 from towline.steps.task import Task
 

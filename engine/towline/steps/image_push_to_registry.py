@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack
-from dataclasses import replace
 
 from towline import dispatch
 from towline.config.merge import CHANGED, UNPROVEN
@@ -15,6 +14,7 @@ from towline.files import Outside, open_inside
 from towline.http.client import Transport
 from towline.image import Image, Platform, Reference, Registry, parse_registry
 from towline.pipeline.environment import proven_values
+from towline.record import replace
 from towline.registry.client import RegistryClient
 from towline.registry.copy.images import copy_images
 from towline.registry.copy.job import CopyJob, CopyReport, line, outputs, summary, target_names

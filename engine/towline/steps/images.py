@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
 
 from towline.config.settings import Settings
 from towline.errors import ConfigError, placed
 from towline.image import Image, Platform, parse_digest, parse_image, parse_platforms
+from towline.record import frozen, replace
 from towline.registry.copy.job import DEMANDED, LEFT, TAKEN
 from towline.steps.task import Task
 
 
-@dataclass(frozen=True, kw_only=True)
+@frozen
 class WantedImage:
     """One image by its source and its target names, each still without the registry's path, and the digest it is known to have."""
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from towline import deadline, dispatch
@@ -18,6 +17,7 @@ from towline.http.proxy import Proxies
 from towline.http.tls import ClientCertificate, Tls
 from towline.image import Registry, parse_registry
 from towline.pipeline import environment
+from towline.record import field, frozen, replace
 from towline.registry.auth.docker_config import Helper, find_logins, keys_for
 from towline.registry.client import RegistryClient
 from towline.registry.errors import Party
@@ -33,7 +33,7 @@ _PUSHED = "container/targetRegistryUrl"
 _PULLED = "containerRegistryUrl"
 
 
-@dataclass(frozen=True, kw_only=True)
+@frozen
 class _Configuration:
     """A docker configuration, where it stands, and whether it may name a program."""
 

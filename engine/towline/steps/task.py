@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 
 from towline.config.settings import Settings
 from towline.console import Console
 from towline.contract import Build
 from towline.credential_hosts import Addressees
+from towline.record import frozen
 
 
-@dataclass(frozen=True, kw_only=True)
+@frozen
 class Task:
     """A step's checked settings, the pipeline environment, the build that calls, the workspace and the machine's variables.
 

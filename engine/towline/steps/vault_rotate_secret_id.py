@@ -6,7 +6,6 @@ left to expire: builds that run now have it.
 
 from __future__ import annotations
 
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 from towline import deadline
@@ -22,6 +21,7 @@ from towline.http.connection import Network
 from towline.http.proxy import Proxies
 from towline.http.tls import Tls
 from towline.image import is_loopback
+from towline.record import replace
 from towline.secret import Login
 from towline.steps.host_access import authorities
 from towline.steps.task import Task

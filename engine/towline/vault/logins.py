@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Collection, Mapping
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+
+from towline.record import field, frozen
 
 TOKEN, APP_ROLE, JWT, KUBERNETES = "token", "approle", "jwt", "kubernetes"
 TOKEN_VARIABLE, ROLE_ID, SECRET_ID = (
@@ -25,7 +26,7 @@ VARIABLES = (TOKEN_VARIABLE, ROLE_ID, SECRET_ID, JWT_VARIABLE, JWT_FILE)  # that
 SECRETS = (TOKEN_VARIABLE, ROLE_ID, SECRET_ID, JWT_VARIABLE)
 
 
-@dataclass(frozen=True, kw_only=True)
+@frozen
 class VaultLogin:
     """Who logs in, by a `method` of METHODS at its `mount`; `origin` says where that comes from.
 
@@ -46,7 +47,7 @@ class VaultLogin:
     pods: bool = False
 
 
-@dataclass(frozen=True, kw_only=True)
+@frozen
 class Method:
     """A way to log in: its `name` in words, its usual mount, and how hvac's `client` does it.
 
@@ -97,7 +98,7 @@ METHODS = {  # in the order in which they are looked for
 }
 
 
-@dataclass(frozen=True, kw_only=True)
+@frozen
 class Chosen:
     """A method by its key, and the source of METHODS that is there for it."""
 

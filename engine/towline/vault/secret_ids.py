@@ -5,18 +5,18 @@ from __future__ import annotations
 import contextlib
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
 from hvac.exceptions import VaultError
 
+from towline.record import field, frozen
 from towline.vault.session import VaultAccess, said
 
 _TIME = re.compile(r"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)(?:\.\d+)?(Z|[+-]\d\d:\d\d)")
 
 
-@dataclass(frozen=True, kw_only=True)
+@frozen
 class SecretId:
     """A secret id of `role`: since when and until when it is good (None: for ever), and what Vault has written to it beside that."""
 
@@ -26,7 +26,7 @@ class SecretId:
     bonds: Mapping[str, Any] = field(default_factory=dict)
 
 
-@dataclass(frozen=True, kw_only=True)
+@frozen
 class Fresh:
     """A secret id that was made, and the name by which it can be ended without it."""
 

@@ -10,7 +10,6 @@ import itertools
 import json
 import math
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, Self, TypeVar
 from urllib.parse import urlsplit
@@ -25,6 +24,7 @@ from towline.http.connection import Network
 from towline.http.messages import OWN_AUTHORITY, HttpRequest, UntrustedCertificate
 from towline.literals import from_json
 from towline.printable import words
+from towline.record import frozen
 from towline.retry import Clock, Deadline, moments
 from towline.vault.logins import APP_ROLE, JWT, KUBERNETES, METHODS, TOKEN, VaultLogin
 
@@ -33,7 +33,7 @@ _SECONDS = 180.0
 _SETTLING = 15.0  # seconds in which another one of several servers takes over
 
 
-@dataclass(frozen=True, kw_only=True)
+@frozen
 class VaultResponse:
     """As much of `requests.Response` as hvac looks at."""
 

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from collections import abc
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 
 from towline.console import silent
+from towline.record import frozen
 from towline.yaml.marks import (
     AliasNode,
     MappingNode,
@@ -26,7 +26,7 @@ from towline.yaml.marks import (
 REFUSE, ALL, OWN = "refuse", "all", "own"
 
 
-@dataclass(frozen=True, kw_only=True)
+@frozen
 class AliasPolicy:
     """What an edit does about aliases: refuses, changes the text that they stand for and so `all` of them, or writes the `own` value where one stands.
 

@@ -12,11 +12,11 @@ last newline stay. What cannot be done safely is a RenderError, and nothing is c
 from __future__ import annotations
 
 from collections import abc
-from dataclasses import dataclass, replace
 from itertools import pairwise
 from posixpath import commonprefix
 
 from towline.errors import RenderError
+from towline.record import frozen, replace
 from towline.yaml.aliases import (
     ALL,
     OWN,
@@ -62,7 +62,7 @@ from towline.yaml.scalar import (
 from towline.yaml.source import YamlSource
 
 
-@dataclass(frozen=True, kw_only=True)
+@frozen
 class ValueEdit:
     """One wanted value: the text, or the entries, at `path` of document `document` (from 0); None removes the key.
 
@@ -248,7 +248,7 @@ def _replacement(source: YamlSource, parent: Node, node: Node, value: str) -> Sp
         return replacement(source, node, value, quoted=is_json_style(source, parent))
 
 
-@dataclass(frozen=True, kw_only=True)
+@frozen
 class _Place:
     """Where an edit's path leads: mapping or list, number of pair or item, its value; or the number to insert behind, and None."""
 

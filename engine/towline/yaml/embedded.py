@@ -13,11 +13,11 @@ from __future__ import annotations
 import re
 from bisect import bisect_right
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
 
 from yaml.scanner import Scanner
 
 from towline.errors import RenderError
+from towline.record import compact, frozen, replace
 from towline.yaml.marks import BREAK, Mark, Node, ScalarNode
 from towline.yaml.scalar import TEXT_TAGS, Splice, write_scalar
 from towline.yaml.source import YamlSource, parse_source
@@ -27,7 +27,7 @@ _ESCAPE = re.compile(r"\\(?:x[0-9A-Fa-f]{2}|u[0-9A-Fa-f]{4}|U[0-9A-Fa-f]{8}|.)")
 _QUOTE = re.compile("''")
 
 
-@dataclass(frozen=True, slots=True)
+@compact
 class _Piece:
     """Characters `shown` of a text, which the parser reads as `read`: from `start` to `end` of the file."""
 
@@ -37,7 +37,7 @@ class _Piece:
     end: int
 
 
-@dataclass(frozen=True, kw_only=True)
+@frozen
 class EmbeddedText:
     """The text of a scalar of `source`, with the place of each piece of it; `indent` stands before each line of a block scalar."""
 

@@ -15,12 +15,12 @@ import binascii
 import re
 from collections import abc
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
 from typing import Any, NamedTuple, Self
 
 import yaml
 
 from towline.literals import written
+from towline.record import compact, frozen, replace
 from towline.yaml.plain_scalar import resolve_plain
 
 MAX_CHARACTERS = 8 * 1024 * 1024
@@ -80,7 +80,7 @@ class Mark(int):
 START = Mark(0, 1, 1)
 
 
-@dataclass(frozen=True, slots=True)
+@compact
 class ScalarNode:
     """A scalar; `start` to `end` is its own source, quotes or block header included, without anchor and tag; `style` is '' where plain.
 
@@ -96,7 +96,7 @@ class ScalarNode:
     number: int
 
 
-@dataclass(frozen=True, slots=True)
+@compact
 class MappingNode:
     """Pairs in their order; a block mapping ends where its last value ends."""
 
@@ -109,7 +109,7 @@ class MappingNode:
     number: int
 
 
-@dataclass(frozen=True, slots=True)
+@compact
 class SequenceNode:
     """Items in their order; a block sequence ends where its last item ends."""
 
@@ -122,7 +122,7 @@ class SequenceNode:
     number: int
 
 
-@dataclass(frozen=True, slots=True)
+@compact
 class AliasNode:
     """A use (`*name`) of an anchor."""
 
@@ -146,7 +146,7 @@ Node = ScalarNode | MappingNode | SequenceNode | AliasNode
 Path = tuple[str | int, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@compact
 class DocumentNode:
     """One document of a stream, from `---` where that is written; `root` is None where nothing stands in it."""
 
@@ -155,7 +155,7 @@ class DocumentNode:
     end: Mark
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class LocatedData:
     """Plain Python data, and where each mapping entry (its key) and each list item stands, by its path from the root `()`.
 

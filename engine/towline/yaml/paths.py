@@ -12,9 +12,9 @@ from __future__ import annotations
 
 import re
 from collections import abc
-from dataclasses import dataclass
 
 from towline.errors import ConfigError, RenderError
+from towline.record import compact, frozen
 from towline.suggest import CUTOFF_KEY, close, swapped
 from towline.yaml.aliases import resolve_alias
 from towline.yaml.edit import ValueEdit, path_text, value_without_merge
@@ -36,7 +36,7 @@ _PART = re.compile(
 )
 
 
-@dataclass(frozen=True, kw_only=True)
+@frozen
 class Selector:
     """The item of a list whose `key` is `text`."""
 
@@ -47,7 +47,7 @@ class Selector:
 PathStep = str | int | Selector
 
 
-@dataclass(frozen=True, kw_only=True)
+@frozen
 class PathMatch:
     """How far a path leads in document `document` of `source`: `path` is there and is `node`, `missing` is not.
 
@@ -139,7 +139,7 @@ def _walks(
             )
 
 
-@dataclass(frozen=True)
+@compact
 class _Walk:
     source: YamlSource
     document: int

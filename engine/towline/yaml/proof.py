@@ -13,11 +13,11 @@ from __future__ import annotations
 import json
 from collections import abc, deque
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
 from itertools import islice, pairwise
 from typing import Any
 
 from towline.errors import RenderError
+from towline.record import compact, frozen, replace
 from towline.yaml.documents import FILE_LIMITS
 from towline.yaml.embedded import embedded_text
 from towline.yaml.marks import (
@@ -39,7 +39,7 @@ from towline.yaml.source import YamlSource, is_json, mask_templates
 _MANY = 10_000
 
 
-@dataclass(frozen=True, kw_only=True)
+@frozen
 class EventPatch:
     """The events from number `first` to before `last` become `events`, in which a scalar's style stands for how it is read: as `text` or `typed`.
 
@@ -99,7 +99,7 @@ def is_proven(source: YamlSource, patches: Sequence[EventPatch], text: str) -> b
         return False
 
 
-@dataclass(frozen=True)
+@compact
 class _After:
     """A file after the edit, as `Source` has it before."""
 
@@ -126,7 +126,7 @@ def _proven(source: YamlSource, patches: Sequence[EventPatch], after: _After) ->
     return True
 
 
-@dataclass(frozen=True)
+@compact
 class _Part:
     """The events of a part, the patches that speak of them, and where it is afterwards."""
 

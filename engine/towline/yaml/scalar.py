@@ -15,11 +15,11 @@ from __future__ import annotations
 import json
 import re
 from collections import abc
-from dataclasses import dataclass, replace
 
 import yaml
 
 from towline.errors import RenderError
+from towline.record import frozen, replace
 from towline.yaml.marks import (
     BREAK,
     AliasNode,
@@ -108,7 +108,7 @@ _COLON = re.compile(r"[ \t]*:[ \t]*")
 _STEP = re.compile(r"[\[{](?:\r\n|[\r\n])([ \t]+)")
 
 
-@dataclass(frozen=True, kw_only=True)
+@frozen
 class FlowLayout:
     """How entries are written: whether as JSON, what stands between them and between key and value.
 
@@ -195,7 +195,7 @@ _BLANK = re.compile("(?:[ \t\r\n\x85\u2028\u2029]|(?<=[ \t\r\n])#[^\r\n]*)*")
 _DASHES = re.compile(r"[ \t]*(?:-[ \t]+)+")
 
 
-@dataclass(frozen=True, kw_only=True)
+@frozen
 class Splice:
     """The characters from `start` to `end` become `text`."""
 

@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
 from itertools import pairwise
 
 from towline.errors import RenderError
 from towline.literals import load_json
+from towline.record import frozen
 from towline.yaml.documents import FILE_LIMITS, YamlDocuments
 from towline.yaml.marks import BREAK, Mark, Node, ScalarNode, alias_targets
 
@@ -45,7 +45,7 @@ _ESCAPE = re.compile(r"\\(?:u[0-9A-Fa-f]{4}|.)")
 _HALF = re.compile(r"\\u[dD][89a-fA-F][0-9A-Fa-f]{2}")
 
 
-@dataclass(frozen=True, kw_only=True)
+@frozen
 class YamlSource:
     """`masked` is `text` with every template replaced by as many other characters; positions of `documents` hold for both.
 

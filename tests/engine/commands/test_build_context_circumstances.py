@@ -3,7 +3,6 @@ from __future__ import annotations
 import io
 import os
 import subprocess
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -14,6 +13,7 @@ from towline.commands.call import Call
 from towline.console import Console, Output
 from towline.contract import Build, Request
 from towline.gitops.provenance import Provenance, compose
+from towline.record import replace
 
 
 def call(folder: Path, environ: dict[str, str], *, requested: bool) -> Call:

@@ -7,7 +7,6 @@ import stat
 import subprocess
 import sys
 from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -25,6 +24,7 @@ from towline.console import Console, Output
 from towline.contract import Request
 from towline.credential_hosts import Standing
 from towline.errors import CredentialError
+from towline.record import replace
 from towline.vault.logins import ROLE_ID as ROLE
 from towline.vault.logins import SECRET_ID as SECRET
 from towline.vault.logins import TOKEN_VARIABLE as TOKEN

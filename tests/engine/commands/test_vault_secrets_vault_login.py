@@ -3,7 +3,6 @@ from __future__ import annotations
 import io
 import json
 from collections.abc import Iterator, Mapping
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -25,6 +24,7 @@ from towline.config.resolve import resolve
 from towline.console import Console, Output
 from towline.contract import Request as CallRequest
 from towline.errors import ConfigError, CredentialError
+from towline.record import replace
 from towline.vault import logins
 from towline.vault.logins import (
     ID_TOKEN_BEARER,

@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -17,6 +16,7 @@ from towline.config.conditions import (
 )
 from towline.config.merge import Setting
 from towline.errors import ConfigError
+from towline.record import replace
 
 
 class Listing:

@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -25,6 +24,7 @@ from towline.config.settings import Settings
 from towline.credential_hosts import CredentialRules
 from towline.errors import ConfigError
 from towline.pipeline.environment import PipelineEnvironment
+from towline.record import replace
 
 PUSH, DEPLOY = load_schema("imagePushToRegistry"), load_schema("gitOpsUpdateDeployment")
 OURS = ("https", "registry.example")

@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import replace
 
 import pytest
 
@@ -13,6 +12,7 @@ from towline.config.metadata import load_schema
 from towline.config.schema import StepSchema, parse
 from towline.errors import ConfigError
 from towline.pipeline.environment import PipelineEnvironment
+from towline.record import replace
 
 EVERYWHERE = ["PARAMETERS", "STAGES", "STEPS", "GENERAL"]
 SCHEMA = parse(

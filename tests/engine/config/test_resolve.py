@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +13,7 @@ from towline.config.schema import StepSchema, parse
 from towline.config.settings import Settings
 from towline.errors import ConfigError, CredentialError, UsageError
 from towline.pipeline.environment import PipelineEnvironment
+from towline.record import replace
 
 SEED = Path(__file__).with_name("seed.yml").read_text(encoding="utf-8")
 BUILT = {

@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
 
 import pytest
 
@@ -13,6 +12,7 @@ from towline.config.vault_login import bindable, clean, credential_of, lacking, 
 from towline.config.vault_lookup import VaultLookup, admit, plan
 from towline.credential_hosts import Standing
 from towline.errors import ConfigError, CredentialError
+from towline.record import replace
 from towline.vault.logins import (
     ID_TOKEN_BEARER,
     ID_TOKEN_URL,

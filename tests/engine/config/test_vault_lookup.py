@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -24,6 +23,7 @@ from towline.config.vault_lookup import (
 )
 from towline.credential_hosts import EACH, ENFORCEMENT, HOSTS, IDS, STRICT, Standing
 from towline.errors import ConfigError, CredentialError
+from towline.record import replace
 from towline.vault.logins import TOKEN, TOKEN_VARIABLE, VaultLogin
 
 SCOPE = ["PARAMETERS", "STAGES", "STEPS", "GENERAL"]

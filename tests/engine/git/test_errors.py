@@ -4,13 +4,12 @@ ssh has printed.
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import pytest
 
 from towline.errors import ConfigError, CredentialError, MachineError, TowlineError
 from towline.git.errors import is_filter_refusal, is_object_refusal, machine_fault, permanent_fault
 from towline.git.remote import SshKey, parse_remote
+from towline.record import replace
 from towline.secret import Login
 
 HTTPS = parse_remote(

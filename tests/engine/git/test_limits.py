@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -19,6 +18,7 @@ from towline.git.program import GitProgram
 from towline.git.remote import parse_remote
 from towline.limits import MIB
 from towline.process import Completed
+from towline.record import replace
 from towline.retry import Clock, Deadline
 
 

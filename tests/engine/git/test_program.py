@@ -11,7 +11,6 @@ import secrets
 import subprocess
 import threading
 from collections.abc import Iterator, Mapping
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +32,7 @@ from towline.git.program import GitProgram
 from towline.git.remote import parse_remote
 from towline.printable import masked
 from towline.process import Completed
+from towline.record import replace
 from towline.retry import Clock, Deadline
 from towline.secret import Login
 

@@ -7,7 +7,6 @@ import os
 import shlex
 import stat
 from collections.abc import Mapping
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -15,6 +14,7 @@ import pytest
 from towline.errors import MachineError
 from towline.git import program as access
 from towline.git.remote import SshKey, parse_remote
+from towline.record import replace
 from towline.secret import Login
 
 LOGIN = Login(username="ann", password="pass wörd", origin="PIPER_password")

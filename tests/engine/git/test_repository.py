@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import stat
 from collections.abc import Mapping
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -21,6 +20,7 @@ from towline.git.sparse import scope_of
 from towline.limits import MIB
 from towline.masks import Masks
 from towline.printable import hide, use
+from towline.record import replace
 
 AUTHOR = Author(name="Ann Example", email="ann@example.com")
 FILES: Mapping[str, bytes | tuple[bytes, int]] = {

@@ -3,7 +3,6 @@ from __future__ import annotations
 import difflib
 import shutil
 import subprocess
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -13,6 +12,7 @@ from towline.errors import ConfigError, RenderError
 from towline.gitops.change import Change, Replaced
 from towline.gitops.choice import Choice
 from towline.gitops.kustomize import KustomizeImage
+from towline.record import replace
 from towline.yaml.aliases import ALL, OWN, REFUSE, AliasPolicy
 
 FIXTURE = Path(__file__).parent / "fixtures" / "kustomization.yaml"

@@ -3,7 +3,6 @@ from __future__ import annotations
 import json
 import re
 import subprocess
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +12,7 @@ from hypothesis import strategies as st
 
 from towline.git.checkout import public_url
 from towline.gitops.provenance import Provenance, compose, default_message, is_deployment, parse
+from towline.record import replace
 
 FULL = Provenance(
     deployment="azure-demo",

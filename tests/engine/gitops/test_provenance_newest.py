@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -15,6 +14,7 @@ from towline.gitops.provenance import (
     is_plausible_time,
     needs_history,
 )
+from towline.record import replace
 
 JOB = "https://ci.example.com/job/shop/job/main"
 OURS = Provenance(

@@ -1,13 +1,12 @@
 from __future__ import annotations
 
-from dataclasses import replace
-
 import pytest
 
 from towline.errors import ConfigError
 from towline.gitops.change import Replaced
 from towline.gitops.helm_values import PathValues
 from towline.gitops.image_parts import ImagePart, ImageParts
+from towline.record import replace
 
 OLD, NEW = f"sha256:{'a' * 64}", f"sha256:{'b' * 64}"
 WEB = ImageParts(host="reg.io", name="team/web", tag="2", digest=NEW, whole="reg.io/team/web:2")

@@ -3,7 +3,6 @@ from __future__ import annotations
 import contextlib
 import socket
 from collections.abc import Callable, Iterator
-from dataclasses import replace
 
 import pytest
 from hypothesis import given
@@ -15,6 +14,7 @@ from tests.fakes.serve import CutAnswer, CutRequest, Status, on
 from towline.errors import TransportError
 from towline.http.client import ATTEMPTS, Transport
 from towline.http.messages import HttpRequest, Response, origin
+from towline.record import replace
 
 
 @pytest.fixture

@@ -1,7 +1,5 @@
 from __future__ import annotations
 
-from dataclasses import replace
-
 import pytest
 
 from towline.config.documents import ConfigDocuments, parse_document
@@ -15,6 +13,7 @@ from towline.pipeline.branches import (
     productive_branch,
     productive_tag,
 )
+from towline.record import replace
 
 PROJECT = "general: {productiveBranch: trunk, productiveTags: [w*]}"
 UNKNOWN, DEVELOP = DefaultBranch(), DefaultBranch(name="develop", by="origin/HEAD")

@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import contextlib
 import random
-from dataclasses import replace
 
 import pytest
 from hypothesis import given, settings
@@ -22,6 +21,7 @@ from tests.fakes.registry import (
 )
 from towline.errors import CredentialError, DigestMismatch, RegistryError
 from towline.http.client import Transport
+from towline.record import replace
 from towline.registry.client import RegistryClient
 from towline.registry.errors import ANEW, THERE, BrokenOff
 from towline.registry.session import REDIRECTS

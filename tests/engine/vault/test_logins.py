@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import replace
 
 import pytest
 
@@ -11,6 +10,7 @@ from tests.fakes.kubernetes_server import KubernetesServer
 from tests.fakes.vault_server import VaultServer
 from tests.vault_calls import AUDIENCE, Heard, jwt, pod, role, take_jwt, take_pods, token
 from towline.errors import CredentialError
+from towline.record import replace
 from towline.vault.logins import (
     APP_ROLE,
     ID_TOKEN_BEARER,

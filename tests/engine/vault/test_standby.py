@@ -6,7 +6,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
-from dataclasses import replace
 
 import pytest
 
@@ -16,6 +15,7 @@ from tests.fakes.vault_fake import FakeVault
 from tests.fakes.vault_server import SealedVault
 from tests.vault_calls import Heard, role, token
 from towline.errors import CredentialError
+from towline.record import replace
 from towline.vault.logins import VaultLogin
 
 

@@ -1,10 +1,9 @@
 from __future__ import annotations
 
-from dataclasses import replace
-
 import pytest
 
 from towline.errors import RenderError
+from towline.record import replace
 from towline.yaml.marks import MappingNode, ScalarNode, YamlLimits, descendants
 from towline.yaml.source import mask_templates, read_source
 

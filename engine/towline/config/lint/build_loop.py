@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from towline.config.documents import ConfigDocument
@@ -17,6 +16,7 @@ from towline.config.schema import StepSchema
 from towline.errors import ConfigError
 from towline.git.checkout import host_and_path
 from towline.pipeline.branches import BranchRules, productive_branch
+from towline.record import frozen
 
 # what a Jenkinsfile holds that leaves out a deployment's commit, known by its trailers
 GUARDS = ("Towline-", "towlinePipeline", "towlineStage")
@@ -27,7 +27,7 @@ _FIX = (
 )
 
 
-@dataclass(frozen=True, kw_only=True)
+@frozen
 class SourceRepository:
     """The project's own repository: its URL, empty where nobody knows it, the text of its Jenkinsfile, and what says which of its branches deploy."""
 

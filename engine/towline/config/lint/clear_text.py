@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from typing import Any
 
 from towline.config.schema import as_text
+from towline.record import frozen
 from towline.secret import is_secret, names_nothing, says_nothing
 
 _PLACEHOLDER = re.compile(r"\s*(\$\(.*\)|\$\{.*\}|\{\{.*\}\}|<[^<>]*>|\*+|\$\w+)?\s*", re.DOTALL)
@@ -25,7 +25,7 @@ _PATH = 60  # characters; the shortest private key has more, also without its PE
 _USER_INFO = re.compile(r"[A-Za-z][A-Za-z0-9+.-]{0,20}://[^/@:\s]*:([^/@\s]+)@")
 
 
-@dataclass(frozen=True, kw_only=True)
+@frozen
 class ClearText:
     """A secret: where it stands, by which rule it is one, its text for masking."""
 
@@ -49,7 +49,7 @@ def in_clear(name: str, value: object) -> bool:
     )
 
 
-@dataclass(frozen=True, kw_only=True)
+@frozen
 class _Names:
     secret: frozenset[str]
     plain: frozenset[str]

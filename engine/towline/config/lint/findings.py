@@ -9,17 +9,17 @@ code scanning needs of it).
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from typing import Literal
 from urllib.parse import quote
 
 from towline.config.documents import ConfigDocument
+from towline.record import frozen
 
 Level = Literal["error", "warning", "note"]
 LEVELS: tuple[Level, ...] = ("error", "warning", "note")
 
 
-@dataclass(frozen=True, kw_only=True)
+@frozen
 class LintRule:
     """A rule: its name for ever, how bad it is at most, what it finds, and what helps (words for the end of a line)."""
 
@@ -183,7 +183,7 @@ RULES = {
 }
 
 
-@dataclass(frozen=True, kw_only=True)
+@frozen
 class Finding:
     """What was found and where; `line` and `column` count from 1, columns in characters; `fix` is what to do about this very one."""
 

@@ -9,18 +9,18 @@ credential go everywhere, and nothing else would say so.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from typing import Any
 
 from towline.config.documents import ConfigDocument, stage_name
 from towline.config.lint.findings import Finding, finding
 from towline.config.near_names import OTHERS_PREFIXES, rule_slip, stage_slip
+from towline.record import frozen
 from towline.suggest import CUTOFF_FEW, close
 
 _SECTIONS = ("general", "steps", "stages")
 
 
-@dataclass(frozen=True, kw_only=True)
+@frozen
 class Names:
     """All known names: rules, keys that anything reads, spellings of steps, and stages.
 

@@ -11,7 +11,6 @@ that library judges.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
 from typing import Any
 
 from towline.config import piper_context
@@ -32,6 +31,7 @@ from towline.config.schema import (
     StepSchema,
 )
 from towline.config.values import EMPTY, respelled
+from towline.record import frozen, replace
 from towline.secret import MASK, is_secret
 from towline.suggest import close
 
@@ -43,7 +43,7 @@ _HINTS = 100
 _Path = tuple[str | int, ...]
 
 
-@dataclass(frozen=True, kw_only=True)
+@frozen
 class Known:
     """What a configuration is held against: the steps' schemas, what holds for every step, and the own names of each stage's steps by stage.
 
@@ -59,7 +59,7 @@ class Known:
     elsewhere: tuple[ConfigDocument, ...] = ()
 
 
-@dataclass(frozen=True, kw_only=True)
+@frozen
 class LintReport:
     """What was found, and the texts that must be masked wherever they are shown."""
 
@@ -67,7 +67,7 @@ class LintReport:
     secrets: frozenset[str]
 
 
-@dataclass(frozen=True, kw_only=True)
+@frozen
 class _Reader:
     """A parameter that a key is read for; `alias` where the key is not its name."""
 
@@ -79,7 +79,7 @@ class _Reader:
 _Readers = Mapping[str, tuple[_Reader, ...]]
 
 
-@dataclass(frozen=True, kw_only=True)
+@frozen
 class _View:
     """`Known`, looked up: by scope and key who reads it, by spelling the step, what stands `beside` its parameters; `used`: steps that are configured."""
 
@@ -92,7 +92,7 @@ class _View:
     used: frozenset[str]
 
 
-@dataclass(frozen=True, kw_only=True)
+@frozen
 class _Place:
     """A section: where it is, the scope that counts in it, and the names of the steps whose settings it holds."""
 

@@ -6,11 +6,11 @@ A configuration file with faults of shape in it, as a document that lint can loo
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
 from typing import Any
 
 from towline.config.documents import UNREAD, ConfigDocument
 from towline.config.lint.findings import Finding, finding
+from towline.record import replace
 from towline.yaml.marks import LocatedData
 
 _SECTIONS = ("general", "steps", "stages")

@@ -18,13 +18,13 @@ import fnmatch
 import posixpath
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from towline.errors import ConfigError, RenderError
 from towline.git.tree import is_path
 from towline.gitops.helm.packed_chart import check_lock, is_packed, members, plain_name
 from towline.literals import load_json
+from towline.record import frozen
 from towline.yaml.plain_data import first_mapping, maps_at, text_at
 
 _OWN = frozenset(
@@ -47,7 +47,7 @@ _SUBCHART = re.compile(r"charts/([^/]+)/Chart\.yaml")
 _PACKED = re.compile(r"charts/([^/]+)\.tgz")
 
 
-@dataclass(frozen=True, kw_only=True)
+@frozen
 class Dependency:
     """What a Chart.yaml depends on; `lies` is where the chart belongs that has it, `locked` the version that its Chart.lock has (empty: none)."""
 
@@ -58,7 +58,7 @@ class Dependency:
     locked: str = ""
 
 
-@dataclass(frozen=True, kw_only=True)
+@frozen
 class ChartTree:
     """A chart as it is rendered: its files by their path in it, and the dependencies that are still to be brought to `charts/`."""
 

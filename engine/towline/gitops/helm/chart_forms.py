@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from towline.gitops.helm.chart_around import merged
@@ -28,6 +27,7 @@ from towline.gitops.helm.chart_images import (
 from towline.gitops.image_effect import Found, elsewhere
 from towline.gitops.image_parts import stand_apart
 from towline.image import Reference
+from towline.record import frozen
 from towline.suggest import some
 from towline.yaml.paths import parse_dotted
 
@@ -85,7 +85,7 @@ def _leaves(values: Mapping[str, Any]) -> Iterator[tuple[tuple[str, ...], str]]:
             waiting += [((*path, str(key)), value) for key, value in node.items()]
 
 
-@dataclass(frozen=True, kw_only=True)
+@frozen
 class Attempt:
     """The `values` that lie over those of a chart in one form.
 
@@ -98,7 +98,7 @@ class Attempt:
     key: str = ""
 
 
-@dataclass(frozen=True, kw_only=True)
+@frozen
 class Form:
     """The values `base` that a chart has of its own, and the `images` that it is given over them."""
 
@@ -155,7 +155,7 @@ class Form:
 _READ = re.compile(rb"\.Values\)?((?:\.\w+\)?)*\.\w*[rR]egistry\b)")
 
 
-@dataclass(frozen=True, kw_only=True)
+@frozen
 class ChartHint:
     """What is known of a chart: its `files`, the `values` that it was rendered with, the strongest first, and the keys `tried` for the image."""
 

@@ -7,7 +7,6 @@ renders is the image as a whole.
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
 
@@ -23,11 +22,12 @@ from towline.gitops.image_effect import (
 )
 from towline.gitops.image_parts import REGISTRY, ImageParts, global_paths
 from towline.image import Reference, parse_familiar
+from towline.record import frozen
 from towline.yaml.paths import parse_dotted
 from towline.yaml.plain_data import first_mapping, text_at, texts_at, value_at
 
 
-@dataclass(frozen=True, kw_only=True)
+@frozen
 class ImageValues:
     """An image as a chart's values have it: `repository`, `tag`, and `digest` where it is not empty."""
 

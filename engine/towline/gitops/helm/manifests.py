@@ -13,13 +13,13 @@ import json
 import re
 from collections import Counter, defaultdict, deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
 import yaml
 
 from towline.gitops.image_effect import pods_of
+from towline.record import frozen, replace
 from towline.suggest import close
 from towline.yaml.documents import is_nested_deeper
 from towline.yaml.plain_data import load_documents, text_at
@@ -107,7 +107,7 @@ _SOURCE = re.compile(r"^# Source: (.+?)\s*$", re.MULTILINE)
 _DEEP = 200  # levels, of which each takes stack in what reads and in what compares them
 
 
-@dataclass(frozen=True, kw_only=True)
+@frozen
 class Identity:
     """What a document describes."""
 
@@ -117,7 +117,7 @@ class Identity:
     name: str
 
 
-@dataclass(frozen=True, kw_only=True)
+@frozen
 class RenderedDocument:
     """One document of a rendering: `text` from its separator up to the next one; `head` is what stands in front, an empty one that names its template."""
 

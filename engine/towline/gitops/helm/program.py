@@ -9,7 +9,6 @@ import re
 import struct
 from collections.abc import Mapping
 from contextlib import closing
-from dataclasses import dataclass, field
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Protocol
@@ -17,12 +16,13 @@ from typing import Protocol
 from towline.errors import MachineError, RenderError
 from towline.gitops.render.process import RenderLimits, document, run
 from towline.private_folder import PrivateFolder
+from towline.record import field, frozen
 
 _OUTPUT = 48 * 1024 * 1024  # bytes: manifests of some charts have more than ten million
 _VERSION = re.compile(r"v[0-9]+[\w.+-]*")
 
 
-@dataclass(frozen=True, kw_only=True)
+@frozen
 class Cluster:
     """What a chart may ask of the cluster: the Kubernetes version and API versions that Helm is to assume; empty where its own will do."""
 
@@ -30,7 +30,7 @@ class Cluster:
     api_versions: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, kw_only=True)
+@frozen
 class Rendering:
     """Charts on disk, below a `folder` of this rendering alone, and what they are rendered with; `values` are (name, YAML), weakest first."""
 
@@ -58,7 +58,7 @@ class Renderer(Protocol):
         """What `helm template` prints for one chart after the other; raises RenderError (`where` and paths as Helm names them) and MachineError."""
 
 
-@dataclass(frozen=True, kw_only=True)
+@frozen
 class HelmLibrary:
     """Helm 4 as a Python package (the extra `helm`), in one renderer process.
 
@@ -100,7 +100,7 @@ class HelmLibrary:
         return f"helm {document('helm_library', {'charts': []}, limits=self.limits)} (library)"
 
 
-@dataclass(frozen=True, kw_only=True)
+@frozen
 class HelmProgram:
     """The `helm` program (3 or 4) at an absolute path, with a home and caches of its own below the rendering's folder."""
 

@@ -19,7 +19,6 @@ import binascii
 import re
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from functools import cached_property
 
 import yaml
@@ -38,6 +37,7 @@ from towline.gitops.helm.manifests import (
     replaced,
     same,
 )
+from towline.record import frozen, mutable
 
 _WORD = re.compile(r"[A-Za-z0-9]+")
 _DIGITS = re.compile(r"[0-9]+")
@@ -97,7 +97,7 @@ _RENDERINGS = 4
 _TELLING = 6  # characters from which on a value is taken for the same one where it turns up again
 
 
-@dataclass(frozen=True, kw_only=True)
+@frozen
 class Settled:
     """What is to be written; the documents of which parts were `kept`, and those of which parts are `renewed`, by kind, name and template."""
 
@@ -199,7 +199,7 @@ def _swaps(old: str, new: str) -> Iterator[tuple[str, str]]:
             yield one[1], other[1]
 
 
-@dataclass(kw_only=True)
+@mutable
 class _Part:
     """A place that differs by itself: as both renderings and the repository have it (None: not at all), and what is to stand there (None: the first)."""
 
@@ -246,7 +246,7 @@ class _Part:
         )
 
 
-@dataclass(kw_only=True)
+@mutable
 class _Piece:
     """A document with what differs by itself in it, and the one of the repository that it stands for."""
 

@@ -11,7 +11,6 @@ import re
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
-from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +29,7 @@ from towline.gitops.helm.random_values import settle
 from towline.gitops.image_effect import pods
 from towline.printable import masked
 from towline.private_folder import PrivateFolder
+from towline.record import field, frozen, replace
 from towline.retry import Clock
 from towline.suggest import nearest, some
 from towline.yaml.paths import parse_dotted
@@ -44,7 +44,7 @@ _Part = tuple[Rendering, Sequence[str]]
 _FAR = 23 * 3600 + 61
 
 
-@dataclass(frozen=True, kw_only=True)
+@frozen
 class ValuesFile:
     """A values document: its `content`, or None where the file `name` of the repository is meant."""
 
@@ -52,7 +52,7 @@ class ValuesFile:
     content: bytes | None = None
 
 
-@dataclass(frozen=True, kw_only=True)
+@frozen
 class HelmChart:
     """A Change: the charts that fit `chart_path`, rendered one after the other, become `file_path`.
 

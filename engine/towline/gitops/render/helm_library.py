@@ -14,12 +14,12 @@ import io
 import re
 import tarfile
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from typing import Any
 
 from helm_python import Chart, HelmError, helm_sdk_version, values_from_yaml
 
 from towline.gitops.render.child import RendererFault, serve
+from towline.record import frozen
 
 _KINDS = (
     "PriorityClass",
@@ -88,7 +88,7 @@ class HeadFault(ValueError):
         self.problem = problem
 
 
-@dataclass(frozen=True, kw_only=True)
+@frozen
 class RenderedManifest:
     """One document: the template it came from, its text, its kind and the hooks that it asks for."""
 

@@ -13,7 +13,6 @@ import re
 import signal
 import sys
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +22,7 @@ from towline import process
 from towline.errors import MachineError, RenderError, TowlineError
 from towline.gitops.render.child import FAULT
 from towline.printable import words
+from towline.record import asdict, frozen
 
 _ENVIRONMENT = {"LC_ALL": "C.UTF-8", "PATH": "/usr/local/bin:/usr/bin:/bin"}
 _GO_DIED = 2  # the Go runtime's own end, as a program; as a library it aborts
@@ -37,7 +37,7 @@ _START = (
 )
 
 
-@dataclass(frozen=True, kw_only=True)
+@frozen
 class RenderLimits:
     """What a rendering may take: `seconds` of wall time and of CPU time, bytes of `memory`, bytes of `output`."""
 

@@ -10,11 +10,11 @@ import base64
 import binascii
 import re
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
 
 from towline.errors import ConfigError
 from towline.image import Registry
 from towline.literals import json_object
+from towline.record import frozen
 from towline.registry.auth.policy import is_docker_hub
 from towline.secret import BEARER, IDENTITY, PASSWORD, Login
 
@@ -25,7 +25,7 @@ _VERSIONS = ("v1", "v2")
 _FORMAT = "expected the format of docker's config.json"
 
 
-@dataclass(frozen=True, kw_only=True)
+@frozen
 class Helper:
     """A program `docker-credential-<name>` that is asked for `server`; `origin` is the place that names it."""
 

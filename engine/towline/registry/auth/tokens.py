@@ -16,7 +16,6 @@ from __future__ import annotations
 import re
 import threading
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
 from urllib.parse import urlencode
 
 from towline.errors import CredentialError, RegistryError, TransportError
@@ -24,6 +23,7 @@ from towline.http.client import Transport, whole
 from towline.http.messages import HttpRequest, Response, origin
 from towline.http.redirects import may_follow, may_log_in
 from towline.literals import json_object
+from towline.record import field, frozen
 from towline.registry import errors
 from towline.registry.auth.policy import basic, check_sending
 from towline.registry.coding import decoded
@@ -39,7 +39,7 @@ _REST = re.compile(r"[^,\"]*(?:\"(?:[^\"\\]|\\.)*(?:\"|$)[^,\"]*)*(?:,|$)")
 _LONGEST = 16 * 1024
 
 
-@dataclass(frozen=True, kw_only=True)
+@frozen
 class Challenge:
     """One way to log in: its scheme and the names of its parameters in lower case."""
 
@@ -130,7 +130,7 @@ _OTHERWISE = frozenset({400, 403, 404, 405})
 _REFUSED = frozenset({400, 401, 403})
 
 
-@dataclass(frozen=True, kw_only=True)
+@frozen
 class BearerToken:
     """A bearer token, what it was asked for, and when to stop using it, on the transport's clock."""
 

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import replace
 
 from towline.parallel import in_parallel
+from towline.record import replace
 from towline.registry.copy.deadline import in_time
 from towline.registry.copy.early import Early
 from towline.registry.copy.job import TAKEN, CopyJob, CopyReport, Moved
@@ -152,5 +152,5 @@ def _sizes(looks: Iterable[Survey], plans: _Plans) -> Mapping[str, Mapping[str, 
 
 def _planned(looks: Iterable[Survey], copying: Copying) -> list[tuple[CopyPlan, ...]]:
     """The plans of each job; what one plan brings, the next finds."""
-    holdings = Holdings(copying)
+    holdings = Holdings(copying=copying)
     return [look.plans(holdings) for look in looks]

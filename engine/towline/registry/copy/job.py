@@ -8,9 +8,9 @@ What copies came to: as a line for people, and as the outputs of docs/contract.m
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 
 from towline.image import Platform, Reference, Registry
+from towline.record import frozen
 
 COPIED, MOUNTED, SKIPPED = "copied", "mounted", "skipped"
 # what refers to an image: stays behind, travels as far as both sides let it, or is a fault if it
@@ -18,7 +18,7 @@ COPIED, MOUNTED, SKIPPED = "copied", "mounted", "skipped"
 LEFT, TAKEN, DEMANDED = "", "taken", "demanded"
 
 
-@dataclass(frozen=True, kw_only=True)
+@frozen
 class Moved:
     """How a blob came to its place (`copied`, `mounted`, `skipped`: it was there), and what that took; of one digest for several places together."""
 
@@ -28,7 +28,7 @@ class Moved:
     retries: int
 
 
-@dataclass(frozen=True, kw_only=True)
+@frozen
 class CopyJob:
     """One image: its repository in the source and what it is called there (tag or digest), and the references that it gets (a digest is its own tag).
 
@@ -60,7 +60,7 @@ def target_names(jobs: Iterable[CopyJob]) -> Mapping[Registry, Sequence[str]]:
     return {registry: tuple(found) for registry, found in names.items()}
 
 
-@dataclass(frozen=True, kw_only=True)
+@frozen
 class BlobReport:
     """What became of one blob at one place: `copied`, `mounted`, `skipped`, and what that took."""
 
@@ -71,7 +71,7 @@ class BlobReport:
     way: Moved
 
 
-@dataclass(frozen=True, kw_only=True)
+@frozen
 class CopyReport:
     """What was done for one job (under `dry_run`: what would be).
 
@@ -109,7 +109,7 @@ class CopyReport:
         )
 
 
-@dataclass(frozen=True, kw_only=True)
+@frozen
 class _Words:
     """How a line speaks of what was done, or of what a dry run has left to do."""
 

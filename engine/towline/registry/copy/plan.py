@@ -9,12 +9,12 @@ a registry, or files and the daemon of this machine.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from types import TracebackType
 from typing import Protocol, Self
 
 from towline.errors import RegistryError
 from towline.image import Registry
+from towline.record import frozen
 from towline.registry.manifest import Descriptor, Manifest
 
 DEPTH, MANIFESTS = 4, 1000
@@ -22,7 +22,7 @@ BYTES = 128 * 1024 * 1024  # of the manifests together
 _AT_ONCE = 32  # manifests that are asked for before their sum is looked at
 
 
-@dataclass(frozen=True, kw_only=True)
+@frozen
 class TargetRepository:
     """A repository of a target registry."""
 
@@ -30,7 +30,7 @@ class TargetRepository:
     repository: str
 
 
-@dataclass(frozen=True, kw_only=True)
+@frozen
 class CopyBlob:
     """Bring a blob from a repository of the source to a place that may not have it yet; `mount_from` names a repository of that registry that does."""
 
@@ -41,7 +41,7 @@ class CopyBlob:
     mount_from: str = ""
 
 
-@dataclass(frozen=True, kw_only=True)
+@frozen
 class PutManifest:
     """Store a manifest under a tag or its own digest; `level` is its height above the images, which go first.
 
@@ -55,7 +55,7 @@ class PutManifest:
     believed: bool = False
 
 
-@dataclass(frozen=True, kw_only=True)
+@frozen
 class ManifestTree:
     """An image or index with all that hangs on it, each once; manifests come children first with their levels, the root last."""
 
@@ -64,7 +64,7 @@ class ManifestTree:
     blobs: tuple[Descriptor, ...]
 
 
-@dataclass(frozen=True, kw_only=True)
+@frozen
 class CopyPlan:
     """What is to be done at one place, in this order, and the blobs that are there already, as far as that is known.
 
@@ -80,7 +80,7 @@ class CopyPlan:
     optional: bool = False
 
 
-@dataclass(frozen=True, kw_only=True)
+@frozen
 class Route:
     """From which repository to which place, and under which tags (a digest is its own); `mounts`: both are in one registry, and not in one repository."""
 

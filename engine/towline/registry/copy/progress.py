@@ -4,18 +4,18 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from typing import Self
 
 from towline import dispatch
 from towline.console import Console
+from towline.record import frozen
 from towline.retry import Clock
 
 _LINE_EVERY = 10.0
 _MIB = 1024 * 1024
 
 
-@dataclass(frozen=True, kw_only=True)
+@frozen
 class State:
     """How far an image (`name`; empty: all of them) has come: bytes that are there, of how many, how many came each second, the seconds to go.
 

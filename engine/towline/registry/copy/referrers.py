@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import replace
 from functools import partial
 from typing import Any, Protocol, TypeVar, runtime_checkable
 
@@ -19,6 +18,7 @@ from towline.errors import (
 )
 from towline.image import Image, Reference
 from towline.parallel import in_parallel
+from towline.record import replace
 from towline.registry.client import RegistryClient
 from towline.registry.copy.job import DEMANDED, LEFT, TAKEN, CopyJob
 from towline.registry.copy.plan import ImageSource

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
 from functools import partial
 
 from towline.console import silent
@@ -11,6 +10,7 @@ from towline.errors import ConfigError, RegistryError, RegistryUnreachable, plac
 from towline.http.client import Transport
 from towline.image import Reference, Registry
 from towline.parallel import in_parallel
+from towline.record import compact, field, frozen, mutable, replace
 from towline.registry.client import RegistryClient
 from towline.registry.copy.job import (
     COPIED,
@@ -54,7 +54,7 @@ _SEEN = 4.0  # seconds until what a build has pushed is seen in its registry, at
 _BRIEF = 10.0
 
 
-@dataclass(frozen=True, kw_only=True)
+@frozen
 class Copying:
     """Between whom: the source, and the target registries by their origin; all requests go by the targets' one transport.
 
@@ -74,7 +74,7 @@ class Copying:
         return next(iter(self.targets.values())).transport
 
 
-@dataclass
+@mutable
 class Holdings:
     """What is still to be brought to a place.
 
@@ -492,7 +492,7 @@ class Survey:
         return read_small(blob, self._copying.source, clock=self._copying.transport.clock)
 
 
-@dataclass(frozen=True)
+@compact
 class _Manifests:
     """Several manifests of a source at once."""
 

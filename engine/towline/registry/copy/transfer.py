@@ -9,13 +9,13 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import ExitStack, closing
-from dataclasses import replace
 from itertools import groupby
 
 from towline.errors import DigestMismatch, RegistryError, RegistryUnreachable, TowlineError
 from towline.http.client import Transport, sleep_unless
 from towline.image import Registry
 from towline.parallel import JOBS, Slots, Stopped, in_parallel
+from towline.record import replace
 from towline.registry.client import RegistryClient
 from towline.registry.copy.deadline import in_time
 from towline.registry.copy.early import PATIENTLY, SOON, AbandonedUploads, Early

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
 
 from towline.errors import ConfigError, DigestMismatch, RegistryError
 from towline.image import Reference
 from towline.parallel import in_parallel
+from towline.record import compact, replace
 from towline.registry.client import RegistryClient
 from towline.registry.copy.deadline import in_time
 from towline.registry.copy.images import copy_images
@@ -175,7 +175,7 @@ def _joined(first: CopyReport, second: CopyReport) -> CopyReport:
     )
 
 
-@dataclass(frozen=True)
+@compact
 class _Proof:
     """One image at one target; what was stored just now may need some `seconds` to be seen."""
 

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import json
 import re
-from dataclasses import dataclass
 from threading import Lock
 from types import TracebackType
 from typing import Self
 
 from towline.errors import ConfigError, DigestMismatch
 from towline.literals import json_object, json_value
+from towline.record import frozen
 from towline.registry.gzip import LIBRARY, Packer, hashed
 from towline.registry.local.layout import OciLayout, is_digest
 from towline.registry.local.locations import local_name
@@ -36,7 +36,7 @@ _CONFIG_LIMIT = 8 * 1024 * 1024
 _HINT = "save the image anew"
 
 
-@dataclass(frozen=True, kw_only=True)
+@frozen
 class Saved:
     """One image of an archive: its names, and the members that hold configuration and layers."""
 
@@ -45,7 +45,7 @@ class Saved:
     layers: tuple[str, ...]
 
 
-@dataclass(frozen=True, kw_only=True)
+@frozen
 class _Layer:
     """A layer as a registry gets it: `packing` is its compression; its bytes are a member's, or those of the spool from `offset` on."""
 

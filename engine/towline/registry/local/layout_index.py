@@ -9,10 +9,10 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
 from threading import Lock
 
 from towline.errors import ConfigError, DigestMismatch, MachineError
+from towline.record import frozen, replace
 from towline.registry.manifest import Descriptor, Manifest
 
 _REF_NAME = "org.opencontainers.image.ref.name"
@@ -29,7 +29,7 @@ _SAVED = {f"{_COSIGN}sigs": ".sig", f"{_COSIGN}atts": ".att"}
 _SAVED_IMAGES = (f"{_COSIGN}image", f"{_COSIGN}imageIndex")
 
 
-@dataclass(frozen=True, kw_only=True)
+@frozen
 class LayoutEntry:
     """One entry: its tag, empty where it has none; whether it says that it is an artifact; cosign's kind.
 

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
 
 from towline.errors import ConfigError
 from towline.image import Image, Reference, parse_image, parse_reference, parse_registry
+from towline.record import frozen, replace
 
 # OCI image-spec, annotations
 _REF_NAME = re.compile(
@@ -26,7 +26,7 @@ _OTHERS = ("atomic", "containers-storage", "dir", "docker-tar", "ostree", "sif",
 _HUB = ("docker.io/", "index.docker.io/", "registry-1.docker.io/")
 
 
-@dataclass(frozen=True, kw_only=True)
+@frozen
 class RegistryLocation:
     """An image in a registry."""
 
@@ -41,7 +41,7 @@ class RegistryLocation:
         return f"docker://{self.reference}"
 
 
-@dataclass(frozen=True, kw_only=True)
+@frozen
 class OciFolder:
     """An OCI image layout in a folder; `target` is a tag of its index, empty where it has one image only."""
 
@@ -52,7 +52,7 @@ class OciFolder:
         return _written("oci", self.path, self.target)
 
 
-@dataclass(frozen=True, kw_only=True)
+@frozen
 class OciArchive:
     """An OCI image layout in a tar archive, likewise."""
 
@@ -63,7 +63,7 @@ class OciArchive:
         return _written("oci-archive", self.path, self.target)
 
 
-@dataclass(frozen=True, kw_only=True)
+@frozen
 class DockerArchiveFile:
     """What `docker save` wrote; `target` is `name:tag`, empty where it has one image only."""
 
@@ -74,7 +74,7 @@ class DockerArchiveFile:
         return _written("docker-archive", self.path, self.target)
 
 
-@dataclass(frozen=True, kw_only=True)
+@frozen
 class DaemonImage:
     """An image in the Docker daemon of this machine: `name:tag`, `name@digest` or the image's id."""
 
@@ -85,7 +85,7 @@ class DaemonImage:
         return f"docker-daemon:{self.name}"
 
 
-@dataclass(frozen=True, kw_only=True)
+@frozen
 class LocalPath:
     """A folder or file that says itself which of these it is."""
 

@@ -10,9 +10,9 @@ import re
 import stat
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field
 
 from towline.errors import ConfigError
+from towline.record import field, frozen, mutable
 from towline.registry.gzip import gunzip
 from towline.registry.local.spool import FileSlice, Spool
 
@@ -33,7 +33,7 @@ _REFUSED = {
 _COMPRESSED = {b"BZh": "bzip2", b"\xfd7zXZ": "xz", b"\x28\xb5\x2f\xfd": "zstd"}
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
+@frozen
 class Member:
     """A file's place in the archive, or the name that a link leads to."""
 
@@ -124,7 +124,7 @@ def _size(descriptor: int, path: str) -> int:
     return found.st_size
 
 
-@dataclass(kw_only=True)
+@mutable
 class _Ahead:
     """What special headers said of the member after them."""
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator
-from dataclasses import replace
 from urllib.parse import urlsplit
 
 from towline.config.credential_rules import Parse, named_by, secret_of
@@ -19,6 +18,7 @@ from towline.http.connection import Network
 from towline.http.proxy import Proxies
 from towline.http.tls import Tls
 from towline.image import is_loopback
+from towline.record import replace
 from towline.secret import Login
 from towline.steps.host_access import authorities
 from towline.steps.task import Task

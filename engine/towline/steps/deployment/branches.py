@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import replace
 
 from towline import deadline
 from towline.config.settings import Settings
@@ -23,6 +22,7 @@ from towline.gitops.update import (
     plan_update,
     push,
 )
+from towline.record import replace
 from towline.retry import Clock, Deadline, Turns
 from towline.steps.deployment.commit import commit_text
 from towline.steps.deployment.report import Deployment, Target

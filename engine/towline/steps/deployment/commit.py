@@ -6,7 +6,6 @@ import re
 import time
 import uuid
 from collections.abc import Sequence
-from dataclasses import asdict
 from datetime import UTC, datetime
 
 from towline.config.settings import Settings
@@ -20,6 +19,7 @@ from towline.gitops.render.process import RenderLimits, document
 from towline.gitops.update import CommitText
 from towline.gitops.values_template import TemplateBuild, TemplateImage
 from towline.limits import amount
+from towline.record import asdict
 from towline.steps.deployment.images import DeployedImage
 from towline.steps.deployment.repository import key_text
 from towline.steps.task import Task

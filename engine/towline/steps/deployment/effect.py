@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
 
 from towline.config.settings import Settings
 from towline.errors import ConfigError
@@ -30,6 +29,7 @@ from towline.gitops.image_effect import (
 )
 from towline.gitops.image_parts import map_of
 from towline.image import Reference
+from towline.record import frozen, replace
 from towline.steps.deployment.images import DeployedImage
 from towline.steps.deployment.tools import DEFAULT_KEY, TargetPlan
 from towline.suggest import close, some
@@ -41,7 +41,7 @@ HELM, VALUES = "helm", "helm-values"
 _LOOK = "say in containers or valuesPaths where the chart takes the image from"
 
 
-@dataclass(frozen=True, kw_only=True)
+@frozen
 class Effect:
     """What is looked for in the files that fit `pattern`: each of `images`, with its known digest.
 

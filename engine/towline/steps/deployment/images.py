@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import dataclass, replace
 
 from towline.config.merge import CHANGED, UNPROVEN
 from towline.config.settings import Settings
@@ -19,10 +18,11 @@ from towline.image import (
     parse_registry,
 )
 from towline.pipeline.environment import proven_values
+from towline.record import frozen, replace
 from towline.suggest import nearest
 
 
-@dataclass(frozen=True, kw_only=True)
+@frozen
 class DeployedImage:
     """An image that is written: as a runtime names it, the digest that was pushed where it is known, and whether that is written too."""
 
@@ -51,7 +51,7 @@ class DeployedImage:
         return str(replace(self.reference, image=replace(self.reference.image, digest=self.digest)))
 
 
-@dataclass(frozen=True, kw_only=True)
+@frozen
 class KnownImages:
     """The images that settings and pipeline environment know."""
 

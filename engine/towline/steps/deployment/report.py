@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 
 from towline.config.settings import Settings
 from towline.contract import SUCCESS, UNCHANGED, Outcome
 from towline.errors import GitUnreachable, MachineError, Superseded, TowlineError
 from towline.gitops.update import Update
 from towline.printable import masked
+from towline.record import frozen
 from towline.steps.deployment.images import DeployedImage
 from towline.steps.deployment.preflight import Watched
 from towline.steps.deployment.tools import TargetPlan
@@ -20,7 +20,7 @@ _LINES = 10
 _LONGEST = 200  # bytes of a folder's name
 
 
-@dataclass(frozen=True, kw_only=True)
+@frozen
 class Target:
     """One place to deploy to: its settings, what is written, and the Change that does it."""
 
@@ -34,7 +34,7 @@ class Target:
         return tuple(dict.fromkeys(self.planned.images.values()))
 
 
-@dataclass(frozen=True, kw_only=True)
+@frozen
 class Deployment:
     """Targets on one branch of one repository, and what became of its update."""
 

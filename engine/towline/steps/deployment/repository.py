@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
 
 from towline import dispatch
@@ -16,6 +15,7 @@ from towline.config.settings import Settings
 from towline.credential_hosts import Credential, HostAddress, Named
 from towline.errors import CredentialError, placed
 from towline.git.remote import Remote, SshKey, parse_remote, parse_ssh_key
+from towline.record import replace
 from towline.steps.host_access import bundle, login
 from towline.steps.task import Task
 

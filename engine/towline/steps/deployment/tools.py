@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +24,7 @@ from towline.gitops.kustomize import KustomizeImage
 from towline.gitops.provenance import BranchHistory
 from towline.gitops.values_template import TemplateVariables, ValuesTemplate
 from towline.process import find
+from towline.record import frozen, replace
 from towline.steps.deployment.commit import template_build, template_image
 from towline.steps.deployment.images import DeployedImage, KnownImages
 from towline.steps.task import Task
@@ -37,7 +37,7 @@ _HELM = "TOWLINE_HELM"
 DEFAULT_KEY = "image"  # where a chart's values usually have it
 
 
-@dataclass(frozen=True, kw_only=True)
+@frozen
 class TargetPlan:
     """What is to be written: the Change, and the images by the container or key that they are for.
 
@@ -79,7 +79,7 @@ def plan_target(
     return planned
 
 
-@dataclass(frozen=True, kw_only=True)
+@frozen
 class _Call:
     task: Task
     settings: Settings

@@ -3,7 +3,6 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +17,7 @@ from towline.config.lint.shape import shaped
 from towline.config.metadata import PIPELINE, all_schemas, other_steps, vault_schema
 from towline.config.schema import SCOPES, parse
 from towline.pipeline.definition import definition
+from towline.record import replace
 from towline.yaml.marks import load_located
 
 ROOT = Path(__file__).resolve().parents[4]

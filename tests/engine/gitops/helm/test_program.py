@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import json
 import re
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -13,6 +12,7 @@ from towline.errors import RenderError
 from towline.gitops.helm.program import HelmLibrary, HelmProgram, Rendering, renderer
 from towline.gitops.helm.render import ValuesFile
 from towline.gitops.render.process import RenderLimits
+from towline.record import replace
 
 
 def test_a_program_is_taken_where_one_is_named() -> None:

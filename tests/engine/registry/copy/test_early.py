@@ -5,7 +5,6 @@ import json
 import random
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -27,6 +26,7 @@ from tests.fakes.slow_line import SlowLine
 from towline.errors import DigestMismatch
 from towline.http.client import Transport
 from towline.parallel import Stopped, in_parallel
+from towline.record import replace
 from towline.registry.copy.early import Early
 from towline.registry.copy.images import copy_images
 from towline.registry.copy.job import COPIED, CopyJob, CopyReport

@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import threading
-from dataclasses import replace
 
 import pytest
 
@@ -9,6 +8,7 @@ from tests.engine.registry.clients import TARGET_LOGIN, client
 from tests.fakes.registry import CutAnswer, FakeRegistry, Fault, Record, Status, on
 from towline.http.client import Transport
 from towline.image import Registry
+from towline.record import replace
 from towline.registry.copy.early import AbandonedUploads
 from towline.registry.copy.plan import CopyBlob, TargetRepository
 from towline.registry.uploads import UploadSession

@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import json
-from dataclasses import replace
 
 import pytest
 
@@ -19,6 +18,7 @@ from tests.fakes.registry import FakeRegistry, Status, on
 from towline.errors import ConfigError, CredentialError, RegistryError, RegistryUnreachable
 from towline.http.client import Transport
 from towline.image import parse_platforms
+from towline.record import replace
 from towline.registry.copy.images import copy_images
 from towline.registry.copy.job import COPIED, SKIPPED
 from towline.secret import Login

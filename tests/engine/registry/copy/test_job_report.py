@@ -1,9 +1,9 @@
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Any
 
 from tests.engine.registry.copy.test_job import report
+from towline.record import replace
 from towline.registry.copy.job import COPIED, MOUNTED, SKIPPED, line, outputs, summary
 
 

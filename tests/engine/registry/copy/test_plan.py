@@ -189,12 +189,12 @@ def test_planning_knows_no_network() -> None:
     assert imported == {
         "__future__",
         "collections.abc",
-        "dataclasses",
         "types",
         "typing",
         "towline.errors",
         "towline.image",
         "towline.registry.manifest",
+        "towline.record",
     }
 
 

@@ -4,7 +4,6 @@ import itertools
 import json
 import threading
 from collections.abc import Callable
-from dataclasses import replace
 
 import pytest
 
@@ -35,6 +34,7 @@ from tests.fakes.registry import (
 from tests.fakes.serve import Request
 from towline.errors import CredentialError, DigestMismatch, RegistryError, RegistryUnreachable
 from towline.http.client import Transport
+from towline.record import replace
 from towline.registry.copy.images import copy_images
 from towline.registry.copy.job import DEMANDED, LEFT, TAKEN, CopyReport
 from towline.registry.copy.referrers import ReferrerLists, list_under_tag, tag_of

@@ -1,7 +1,5 @@
 from __future__ import annotations
 
-from dataclasses import replace
-
 import pytest
 
 from tests.engine.registry.clients import Pair, job
@@ -10,6 +8,7 @@ from tests.fakes.images import ImageParts, make_image, make_index, put, refer_to
 from tests.fakes.registry import FakeRegistry, Status, on
 from towline.errors import ConfigError, RegistryError, RegistryUnreachable
 from towline.image import parse_platforms
+from towline.record import replace
 from towline.registry.copy.job import DEMANDED, TAKEN, CopyJob
 from towline.registry.copy.plan import CopyPlan
 from towline.registry.copy.survey import Holdings, Survey, repository_of
@@ -27,7 +26,7 @@ def image(source: FakeRegistry, target: FakeRegistry) -> ImageParts:
 
 def planned(look: Survey, pair: Pair) -> tuple[CopyPlan, ...]:
     look.ask()
-    return look.plans(Holdings(pair.copying()))
+    return look.plans(Holdings(copying=pair.copying()))
 
 
 def wanted(
@@ -78,7 +77,7 @@ def test_after_doubt_nothing_is_believed_of_what_is_pending(
     look = Survey(job(source, target, "app:1", "app:2"), pair.copying())
     look.ask()
     look.doubt()
-    [plan] = look.plans(Holdings(pair.copying()))
+    [plan] = look.plans(Holdings(copying=pair.copying()))
     assert len(plan.blobs) == 4
 
 

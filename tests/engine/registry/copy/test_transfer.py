@@ -6,7 +6,6 @@ import signal
 import threading
 from collections.abc import Callable
 from contextlib import nullcontext
-from dataclasses import replace
 from urllib.parse import unquote, urlencode
 
 import pytest
@@ -38,6 +37,7 @@ from towline.errors import (
 )
 from towline.http.client import Transport
 from towline.parallel import JOBS
+from towline.record import replace
 from towline.registry.client import Download
 from towline.registry.copy import stream
 from towline.registry.copy.job import COPIED, MOUNTED, SKIPPED, Moved

@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import json
-from dataclasses import replace
 
 import pytest
 
@@ -12,6 +11,7 @@ from tests.fakes.registry import Answer, FakeRegistry, Record, Status, digest_of
 from tests.fakes.serve import Request
 from towline.errors import DigestMismatch, RegistryError, RegistryUnreachable
 from towline.http.client import Transport
+from towline.record import replace
 from towline.registry.copy.images import copy_images
 from towline.registry.copy.job import COPIED, DEMANDED, TAKEN, CopyReport
 from towline.registry.copy.referrers import ReferrerLists, tag_of

@@ -3,7 +3,6 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -14,6 +13,7 @@ from tests.fakes.images import OCI_INDEX, ImageParts, make_image, make_index, mi
 from tests.fakes.registry import FakeRegistry, Status, digest_of, on
 from towline.errors import ConfigError, RegistryError
 from towline.image import Reference, parse_image, parse_platform
+from towline.record import replace
 from towline.registry.copy.images import copy_images
 from towline.registry.copy.job import DEMANDED, LEFT, TAKEN, CopyJob, CopyReport
 from towline.registry.copy.referrers import ReferrerLists, tag_of

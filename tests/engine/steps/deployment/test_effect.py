@@ -1,13 +1,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from towline.errors import ConfigError
 from towline.image import parse_reference
+from towline.record import replace
 from towline.steps.deployment.effect import Effect
 
 WEB = parse_reference("reg.io/team/web:2")
