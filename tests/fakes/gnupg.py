@@ -1,11 +1,17 @@
-"""A home of GnuPG with a key, for tests; its agent has ended when it is closed, and no command
-meets one that is about to end.
+"""A home of GnuPG with a key, for tests.
+
+`gpgconf --kill` returns before the agent has ended. A gpg that connects to an agent which is about
+to end fails ("error getting keyinfo from agent: End of file"), and such an agent may remove the
+sockets of the next one. So one agent serves all commands of a home, and closing the home waits for
+the agent's end.
 """
 
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
+import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -17,17 +23,18 @@ SOON = 120.0  # seconds that nobody waits for unless something is broken
 class GnuPG:
     """`gpg` in a home of its own, whose one agent serves all commands."""
 
-    def __init__(self, home: Path) -> None:
-        home.mkdir(mode=0o700, exist_ok=True)
-        self.home = home
-        self._environment = {"GNUPGHOME": str(home), "PATH": os.environ["PATH"]}
+    def __init__(self) -> None:
+        # Names of sockets have at most 107 bytes, which a folder of pytest's may use up.
+        self.home = Path(tempfile.mkdtemp(prefix="gnupg-", dir="/tmp"))
+        self.environment = {"GNUPGHOME": str(self.home), "PATH": os.environ["PATH"]}
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
-        subprocess.run(["gpgconf", "--kill", "gpg-agent"], env=self._environment, check=True)
+        subprocess.run(["gpgconf", "--kill", "gpg-agent"], env=self.environment, check=True)
         wait(lambda: not agents(self.home), f"the agent of {self.home} has not ended")
+        shutil.rmtree(self.home)
 
     def run(self, *words: str, stdin: str = "") -> str:
         """What gpg prints."""
@@ -42,22 +49,24 @@ class GnuPG:
             *words,
         ]
         return subprocess.run(
-            command, input=stdin, env=self._environment, text=True, capture_output=True, check=True
+            command, input=stdin, env=self.environment, text=True, capture_output=True, check=True
         ).stdout
 
     def make_key(self) -> str:
-        """The text of a new private key without a passphrase, which stays in the home."""
-        self.run(
-            "--quick-generate-key", "Deployer <deployer@example.com>", "ed25519", "sign", "never"
-        )
+        """The text of a new private key without a passphrase, which stays in the home.
+
+        It was made yesterday: gpg signs by no key of the future, and a clock may be set back.
+        """
+        yesterday = f"--faked-system-time={int(time.time()) - 24 * 3600}"
+        user = "Deployer <deployer@example.com>"
+        self.run(yesterday, "--quick-generate-key", user, "ed25519", "sign", "never")
         return self.run("--export-secret-keys", "--armor")
 
 
 def agents(home: Path) -> list[str]:
     """The command lines of the agents that run for a home; one that is about to end counts."""
-    running = subprocess.run(
-        ["ps", "-eo", "args"], capture_output=True, text=True, check=True
-    ).stdout.splitlines()
+    every = ["ps", "-eww", "-o", "args"]  # -ww: in full, whatever COLUMNS is set to
+    running = subprocess.run(every, capture_output=True, text=True, check=True).stdout.splitlines()
     return [
         words
         for words in running

@@ -462,5 +462,5 @@ def _json(body: bytes) -> dict[str, Any]:
 def _keys(folder: Path, app: str, issuer: Issuer, ssh: str) -> Keys:
     signing = make_key(folder / "signing")
     jwt = issuer.token(sub="build", aud=AUDIENCE, repository="team/shop")
-    with GnuPG(folder / "gnupg") as gpg:
+    with GnuPG() as gpg:
         return Keys(app=app, jwt=jwt, ssh=ssh, ssh_signing=signing, gpg=gpg.make_key())

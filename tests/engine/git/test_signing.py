@@ -19,8 +19,8 @@ from towline.git.signing import GPG, SSH, SigningKey, signing
 
 
 @pytest.fixture
-def gnupg(tmp_path: Path) -> Iterator[GnuPG]:
-    with GnuPG(tmp_path / "people") as home:
+def gnupg() -> Iterator[GnuPG]:
+    with GnuPG() as home:
         yield home
 
 
@@ -70,7 +70,7 @@ def test_a_commit_is_signed_by_a_gnupg_key(
     bare = committed(server, environ, SigningKey(private=gnupg.make_key(), format=GPG))
     done = subprocess.run(
         ["git", f"--git-dir={bare}", "verify-commit", "main"],
-        env={**server.environment, "GNUPGHOME": str(gnupg.home)},
+        env={**server.environment, **gnupg.environment},
         capture_output=True,
         text=True,
         check=False,

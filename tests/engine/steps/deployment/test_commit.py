@@ -345,21 +345,21 @@ def test_the_commit_is_signed_where_a_key_is_set(place: Place) -> None:
 def test_a_gnupg_key_signs_as_jenkins_binds_it_a_file_or_a_text(
     place: Place, tmp_path: Path, by_file: bool
 ) -> None:
-    with GnuPG(tmp_path / "people") as home:
+    with GnuPG() as home:
         key = home.make_key()
-    (tmp_path / "key.asc").write_text(key)
-    ending = place.deploy(
-        {"PIPER_signingPrivateKey": str(tmp_path / "key.asc") if by_file else key},
-        signingFormat="gpg",
-    )
-    assert ending.code == 0, ending.err
-    verify = ["git", f"--git-dir={place.bare}", "verify-commit", "main"]
-    subprocess.run(
-        verify,
-        env={**place.server.environment, "GNUPGHOME": str(home.home)},
-        check=True,
-        capture_output=True,
-    )
+        (tmp_path / "key.asc").write_text(key)
+        ending = place.deploy(
+            {"PIPER_signingPrivateKey": str(tmp_path / "key.asc") if by_file else key},
+            signingFormat="gpg",
+        )
+        assert ending.code == 0, ending.err
+        verify = ["git", f"--git-dir={place.bare}", "verify-commit", "main"]
+        subprocess.run(
+            verify,
+            env={**place.server.environment, **home.environment},
+            check=True,
+            capture_output=True,
+        )
     assert key.splitlines()[2] not in ending.err + str(ending.result)
 
 
