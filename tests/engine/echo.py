@@ -44,8 +44,11 @@ class Scripted:
                 return
             with connection, contextlib.suppress(OSError):
                 head = b""
-                while b"\r\n\r\n" not in head and (piece := connection.recv(4096)):
-                    head += piece
+                # a TLS client waits for an answer as well, and says no such thing
+                while not head.startswith(b"\x16") and b"\r\n\r\n" not in head:
+                    head += (piece := connection.recv(4096))
+                    if not piece:
+                        break
                 connection.sendall(script)
 
     def __enter__(self) -> Self:
