@@ -69,9 +69,7 @@ def fits(first: str, second: str, old: str) -> bool:
     if not len(words) == len(others) == len(there):
         return True
     return all(
-        one == known
-        for one, other, known in zip(words, others, there, strict=True)
-        if one == other and len(one) > 1
+        one == known for one, other, known in zip(words, others, there, strict=True) if one == other
     )
 
 

@@ -156,12 +156,30 @@ def test_an_address_around_a_password_is_changed_and_the_password_in_it_is_the_k
     assert again.text == found.text
 
 
-def test_what_is_around_a_part_of_unknown_origin_is_not_lost() -> None:
+@pytest.mark.parametrize(("before", "now"), [("one", "two"), ("db/0", "db/1"), ("h:1.9", "h:2.0")])
+def test_what_is_around_a_part_of_unknown_origin_is_not_lost(before: str, now: str) -> None:
     old, first, second = (
-        secret(f"url: redis://{word}@{host}") for word, host in ((A, "one"), (B, "two"), (C, "two"))
+        secret(f"url: redis://{word}@{host}") for word, host in ((A, before), (B, now), (C, now))
     )
     found = settle(old, first, lambda: second)
     assert (found.text, found.renewed) == (first, ("Secret s (c/templates/s.yaml)",))
+
+
+@pytest.mark.parametrize("before", ["{a: 1}", "[a]"])
+def test_a_text_that_differs_by_itself_takes_the_place_of_a_map_or_a_list(before: str) -> None:
+    first = secret(f"pw: {B}")
+    found = settle(secret(f"pw: {before}"), first, lambda: secret(f"pw: {C}"))
+    assert found == Settled(text=first, renewed=("Secret s (c/templates/s.yaml)",))
+
+
+def test_a_short_value_is_not_taken_for_the_same_one_where_it_turns_up_again() -> None:
+    old, first, second = (
+        secret(f"pin: '{pin}'", "pin") + secret(f"path: at/{pin}x/{version}")
+        for pin, version in (("abc", "v1"), ("def", "v2"), ("ghi", "v2"))
+    )
+    found = settle(old, first, lambda: second)
+    assert found.text == secret("pin: 'abc'", "pin") + secret("path: at/defx/v2")
+    assert found.renewed == ("Secret s (c/templates/s.yaml)",)
 
 
 @pytest.mark.parametrize(

@@ -17,6 +17,8 @@ def node(text: str) -> yaml.Node:
     [
         ("a-Xx1-b", "a-Yy2-b", "a-Zz3-b", True),
         ("a1-Xx-bb", "a1-Yy-bb", "a1-Zz-cc", False),
+        ("https://Xx1@h/app:2.0", "https://Yy2@h/app:2.0", "https://Zz3@h/app:1.0", False),
+        ("redis://:Xx@h:6379/1", "redis://:Yy@h:6379/1", "redis://:Zz@h:6379/0", False),
         ("12:30", "12:31", "08:15", True),
         ("12:30 UTC", "12:31 UTC", "12:30 CET", False),
         ("b a", "a b", "b a", True),
