@@ -97,8 +97,8 @@ def test_a_chart_renders_with_what_is_packed_in_it() -> None:
 
 
 def test_all_of_them_together_are_as_large_as_one_may_be(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(packed_chart, "MOST", 2000)
-    files = {f"charts/{number}.tgz": packed(entry("a/x", bytes(1000))) for number in range(3)}
+    monkeypatch.setattr(packed_chart, "MOST", 30_000)  # for each of them with its heads, too
+    files = {f"charts/{number}.tgz": packed(entry("a/x", bytes(14_000))) for number in range(3)}
     assert len(repacked(dict(list(files.items())[:2]), "app/")) == 2
     with pytest.raises(RenderError, match="packed charts hold more than") as caught:
         repacked(files, "app/")
