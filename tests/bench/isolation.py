@@ -28,7 +28,7 @@ sys.path.insert(0, str(ROOT))
 from tests.engine.gitops.charts import as_bytes, chart  # noqa: E402 - by its place, as others here
 from tests.fakes.git_server import GitServer  # noqa: E402
 from towline import process  # noqa: E402
-from towline.gitops.render.network import leave  # noqa: E402
+from towline.gitops.render.network import leave_network  # noqa: E402
 from towline.limits import ProcessLimits, impose  # noqa: E402
 from towline.private_folder import PrivateFolder, sweep  # noqa: E402
 
@@ -55,8 +55,8 @@ process._guard.begin = lambda: None
 private_folder._sweep = lambda base: None
 private_folder._in_memory = lambda environ: []
 free = "import resource; resource.setrlimit = lambda *_: None; "
-assert "leave(); " in render._START
-render._START = free + render._START.replace("leave(); ", "")
+assert "leave_network(); " in render._START
+render._START = free + render._START.replace("leave_network(); ", "")
 sys.exit(entry())
 """
 WITHOUT_IT = ", without isolation"
@@ -96,7 +96,7 @@ def parts() -> dict[str, Callable[[], None]]:
     environ = {"TMPDIR": tempfile.gettempdir()}
     return {
         "a process begins and ends": lambda: forked(lambda: None),
-        "a process begins, leaves the network, and ends": lambda: forked(leave),
+        "a process begins, leaves the network, and ends": lambda: forked(leave_network),
         "the limits of a process are set": lambda: impose(
             os.getpid(), ProcessLimits(memory=4 << 30)
         ),

@@ -17,7 +17,7 @@ from towline.config.merge import Setting
 from towline.config.rules import shown
 from towline.config.schema import Parameter
 from towline.errors import RegistryError
-from towline.gitops.helm.render import _short
+from towline.gitops.helm.chart import _one_line
 from towline.gitops.provenance import Provenance, compose
 from towline.masks import Masks
 from towline.printable import cut, masked, tame, tame_json, tame_lines, use, words
@@ -129,7 +129,7 @@ WHO_CUT = [
     of_a_value,
     of_a_build,
     explained,
-    _short,
+    _one_line,
 ]
 
 

@@ -12,8 +12,8 @@ from typing import Any
 import pytest
 import yaml
 
-from towline.gitops.helm.chart_images import ImageValues
-from towline.gitops.helm.render import HelmChart, ValuesFile
+from towline.gitops.helm.chart import HelmChart, ValuesFile
+from towline.gitops.helm.image_values import ImageValues
 from towline.gitops.values_template import TemplateImage, TemplateVariables, ValuesTemplate
 
 SAMPLE = Path(__file__).resolve().parents[2] / "examples" / "azure-demo-k8s-go"

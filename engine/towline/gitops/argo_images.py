@@ -10,11 +10,16 @@ import posixpath
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
-from towline.gitops.kustomize_images import FILES, names_after, read_further, untagged
+from towline.gitops.kustomize_images import (
+    KUSTOMIZATION_FILES,
+    old_and_new_names,
+    referenced_paths,
+    untagged,
+)
 from towline.record import frozen
 from towline.yaml.plain_data import list_at, load_documents, map_at, maps_at, text_at
 
-_MORE = ("patches", "components")
+_OTHER_CHANGES = ("patches", "components")
 
 
 @frozen
@@ -31,36 +36,44 @@ def overrides(data: bytes, is_ours: Callable[[str], bool]) -> list[Override]:
     """The entries in a file that are for a repository whose URL `is_ours`."""
     if b"argoproj.io" not in data or b"kustomize" not in data:
         return []
-    return [one for document in load_documents(data) or () for one in _below(document, is_ours)]
+    return [
+        one for document in load_documents(data) or () for one in _overrides_in(document, is_ours)
+    ]
 
 
-def looks(data: bytes, files: Mapping[str, bytes], is_ours: Callable[[str], bool]) -> set[str]:
+def override_paths(
+    data: bytes, files: Mapping[str, bytes], is_ours: Callable[[str], bool]
+) -> set[str]:
     """What the kustomizations read that a file's entries are for, and these themselves."""
     roots = {root for one in overrides(data, is_ours) for root in one.roots}
-    return roots.union(*(read_further(root, files) for root in roots))
+    return roots.union(*(referenced_paths(root, files) for root in roots))
 
 
-def images_there(override: Override, files: Mapping[str, bytes]) -> set[str] | None:
+def images_of_override(override: Override, files: Mapping[str, bytes]) -> set[str] | None:
     """The names of the images that an entry may be for; None if they cannot be told."""
     root = next((name for name in override.roots if name in files), "")
-    return names_after(root, files) if root else None
+    return old_and_new_names(root, files) if root else None
 
 
-def _below(document: Any, is_ours: Callable[[str], bool]) -> Iterator[Override]:
+def _overrides_in(document: Any, is_ours: Callable[[str], bool]) -> Iterator[Override]:
     if isinstance(document, dict) and text_at(document, "apiVersion").startswith("argoproj.io/"):
         specs = (map_at(document, "spec"), map_at(document, "spec", "template", "spec"))
         several = [one for spec in specs for one in maps_at(spec, "sources")]
         for source in (*(map_at(spec, "source") for spec in specs), *several):
             if is_ours(text_at(source, "repoURL")):
-                yield from _of(source)
+                yield from _overrides_of(source)
 
 
-def _of(source: Mapping[str, Any]) -> Iterator[Override]:
+def _overrides_of(source: Mapping[str, Any]) -> Iterator[Override]:
     kustomize, path = map_at(source, "kustomize"), source.get("path")
-    if not isinstance(path, str) or "{" in path or any(kustomize.get(key) for key in _MORE):
+    if (
+        not isinstance(path, str)
+        or "{" in path
+        or any(kustomize.get(key) for key in _OTHER_CHANGES)
+    ):
         return
     folder = posixpath.normpath(path.lstrip("/") or ".")
-    roots = tuple(posixpath.normpath(posixpath.join(folder, name)) for name in FILES)
+    roots = tuple(posixpath.normpath(posixpath.join(folder, name)) for name in KUSTOMIZATION_FILES)
     for text in list_at(kustomize, "images"):
         if isinstance(text, str) and "{" not in text:
             name, _, image = text.rpartition("=")

@@ -14,35 +14,40 @@ from typing import Any
 
 from towline.console import silent
 from towline.errors import ConfigError, RenderError, placed
+from towline.gitops.candidates import ANY_CHOICE, Candidate, Choice
 from towline.gitops.change import Note, Replaced, match, select
-from towline.gitops.choice import ANY, Candidate, Choice
-from towline.gitops.helm.chart_around import (
-    base_of,
-    below_looks,
-    chart_files,
+from towline.gitops.helm.chart_values import (
     chart_name,
-    common_looks,
-    puts_common,
+    chart_value_paths,
+    default_values,
+    prepends_global_registry,
+    registry_template_paths,
+    subchart_value_paths,
 )
-from towline.gitops.image_parts import ImagePart, ImageParts, Put, instead, map_of
-from towline.gitops.value_images import (
-    Beside,
-    Site,
-    Spot,
-    by_site,
-    candidate,
-    check_map,
-    check_read,
-    in_chart,
+from towline.gitops.image_parts import ImagePart, ImageParts, TextWriter, parent_path, replace_text
+from towline.gitops.sibling_keys import (
+    check_list_indexes,
+    check_sibling_versions,
+    part_texts,
+    registry_warnings,
+    sibling_digests,
 )
-from towline.gitops.value_neighbours import (
-    check_items,
-    check_joined,
-    digests_beside,
-    doubts,
-    placed_texts,
+from towline.gitops.unread_values import (
+    check_argo_overrides,
+    other_image_paths,
+    parent_chart_warnings,
+    same_image_paths,
 )
-from towline.gitops.value_readers import check_read_by_argo, held_elsewhere, lonely, overriding
+from towline.gitops.value_targets import (
+    MapKey,
+    SiblingEdit,
+    ValueTarget,
+    candidate_of,
+    check_missing_key,
+    check_not_in_text,
+    group_by_map,
+    is_chart_key,
+)
 from towline.record import field, frozen
 from towline.secret import MASK
 from towline.suggest import some
@@ -61,7 +66,7 @@ _SECRET_KEYS = ("data", "stringData")
 class PathValues:
     """Sets each path of `values` (path -> text) in every file that fits `pattern`, and the digests beside them; a Change.
 
-    It notes what stood there. `puts` are the paths whose value becomes part of the text that stands
+    It notes what stood there. `writers` are the paths whose value becomes part of the text that stands
     there (`image_text`); else it is the whole text. Of a part of an image the text is the one that
     fits what stands beside it (`value_images`), and `choice` says which of several places are
     meant. A path of which more than the last key is missing is refused, but with `create`, and
@@ -70,25 +75,29 @@ class PathValues:
 
     pattern: str
     values: Mapping[str, str | ImagePart]
-    puts: Mapping[str, Put] = field(default_factory=dict)
+    writers: Mapping[str, TextWriter] = field(default_factory=dict)
     note: Note = silent
     sharing: AliasPolicy = REFUSE_ALIASES
-    choice: Choice = ANY
+    choice: Choice = ANY_CHOICE
     create: bool = False
 
     def wants(self, listing: Sequence[str]) -> Sequence[str]:
         """Every file that fits the pattern, and the values of the charts that they lie in; raises ConfigError where none fits."""
         found = select(self.pattern, listing)
         return tuple(
-            dict.fromkeys((*found, *(one for path in found for one in chart_files(path, listing))))
+            dict.fromkeys(
+                (*found, *(one for path in found for one in chart_value_paths(path, listing)))
+            )
         )
 
     def context(self, listing: Sequence[str], files: Mapping[str, bytes]) -> Collection[str]:
         """The values of charts that the charts depend on, and the templates, where these may put a registry before all images."""
         ours = match(self.pattern, sorted(files))
         keys = {str(parse_dotted(text)[0]) for text in self.values}
-        below = {one for path in ours for one in below_looks(path, keys, files, listing)}
-        return below | {one for path in ours for one in common_looks(path, files, listing)}
+        below = {one for path in ours for one in subchart_value_paths(path, keys, files, listing)}
+        return below | {
+            one for path in ours for one in registry_template_paths(path, files, listing)
+        }
 
     def apply(self, files: Mapping[str, bytes]) -> Mapping[str, bytes]:
         """Edit and insert; raises ConfigError (a path leads nowhere sensible) and RenderError."""
@@ -100,138 +109,163 @@ class PathValues:
                     where=source.name,
                     hint="write {} into it, or the keys that are to be set",
                 )
-        spots = [spot for source in sources for spot in self._spots(source)]
-        bases = {source.name: base_of(source.name, files) for source in sources}
+        targets = [target for source in sources for target in self._spots(source)]
+        bases = {source.name: default_values(source.name, files) for source in sources}
         charts = {source.name: chart_name(source.name, files) for source in sources}
         left = self._left(
-            spots,
-            lambda group: candidate(group, bases[group[0].file.name], charts[group[0].file.name]),
+            targets,
+            lambda group: candidate_of(
+                group, bases[group[0].file.name], charts[group[0].file.name]
+            ),
         )
-        chosen = [spot for spot in spots if spot.site not in left]
-        check_items(spot for spot in chosen if not spot.place.missing)
-        check_read_by_argo(chosen)
-        for doubt in overriding(chosen, files):
+        chosen = [target for target in targets if target.map_key not in left]
+        check_list_indexes(target for target in chosen if not target.path_match.missing)
+        check_argo_overrides(chosen)
+        for doubt in parent_chart_warnings(chosen, files):
             self.choice.warn(doubt)
         changed: dict[str, bytes] = {}
         for source in sources:
-            ours = [spot for spot in spots if spot.file is source and spot.site not in left]
+            ours = [
+                target for target in targets if target.file is source and target.map_key not in left
+            ]
             changed[source.name] = edit(
                 source,
-                [*self._edits(ours, bases[source.name], joined=puts_common(source.name, files))],
+                [
+                    *self._edits(
+                        ours,
+                        bases[source.name],
+                        joined=prepends_global_registry(source.name, files),
+                    )
+                ],
                 self.sharing,
             )
         return {path: data for path, data in changed.items() if data != files[path]}
 
-    def _spots(self, source: YamlSource) -> Iterator[Spot]:
+    def _spots(self, source: YamlSource) -> Iterator[ValueTarget]:
         for text, wanted in self.values.items():
             yield from (
-                Spot(text=text, file=source, place=place, wanted=wanted)
-                for place in self._find(source, text)
+                ValueTarget(text=text, file=source, path_match=path_match, wanted=wanted)
+                for path_match in self._find(source, text)
             )
 
     def _left(
-        self, spots: Sequence[Spot], told: Callable[[Sequence[Spot]], Candidate]
-    ) -> set[Site]:
+        self, targets: Sequence[ValueTarget], told: Callable[[Sequence[ValueTarget]], Candidate]
+    ) -> set[MapKey]:
         """The maps in which another image stands, as is `told`, than the one that is written there; raises ConfigError where that cannot be told."""
-        places: dict[tuple[ImageParts, str], list[list[Spot]]] = {}
-        for image, group in by_site(spots):
-            places.setdefault((image, map_of(group[0].text)), []).append(group)
-        left: set[Site] = set()
+        places: dict[tuple[ImageParts, str], list[list[ValueTarget]]] = {}
+        for image, group in group_by_map(targets):
+            places.setdefault((image, parent_path(group[0].text)), []).append(group)
+        left: set[MapKey] = set()
         # of which only what stands elsewhere in their document can tell
-        open_ones: list[tuple[ImageParts, Spot]] = []
+        open_ones: list[tuple[ImageParts, ValueTarget]] = []
         kept_in: dict[tuple[object, ...], bool] = {}
         for (image, _), groups in places.items():
             candidates = [told(group) for group in groups]
-            kept = self.choice.among(groups[0][0].text, candidates, image.whole)
+            kept = self.choice.select(groups[0][0].text, candidates, image.whole)
             if all(kept) and len(kept) > 1 and not any(one.image for one in candidates):
                 open_ones += [(image, group[0]) for group in groups]
                 continue
-            left |= {group[0].site for group, keep in zip(groups, kept, strict=True) if not keep}
+            left |= {group[0].map_key for group, keep in zip(groups, kept, strict=True) if not keep}
             for group, keep in zip(groups, kept, strict=True):
-                document = (image, *group[0].site[:3])
+                document = (image, *group[0].map_key[:3])
                 kept_in[document] = kept_in.get(document, False) or keep
-        unknown: dict[tuple[str, str], list[Spot]] = {}
-        for image, spot in open_ones:
-            if (image, *spot.site[:3]) not in kept_in:
-                unknown.setdefault((spot.text, image.whole), []).append(spot)
+        unknown: dict[tuple[str, str], list[ValueTarget]] = {}
+        for image, target in open_ones:
+            if (image, *target.map_key[:3]) not in kept_in:
+                unknown.setdefault((target.text, image.whole), []).append(target)
         for (text, wanted), those in unknown.items():
-            self.choice.untold(text, [told([spot]) for spot in those], wanted)
+            self.choice.warn_unidentified(text, [told([target]) for target in those], wanted)
         return left | {
-            spot.site for image, spot in open_ones if not kept_in.get((image, *spot.site[:3]), True)
+            target.map_key
+            for image, target in open_ones
+            if not kept_in.get((image, *target.map_key[:3]), True)
         }
 
     def _edits(
-        self, spots: Sequence[Spot], base: Mapping[str, Any], *, joined: bool | None
+        self, targets: Sequence[ValueTarget], base: Mapping[str, Any], *, joined: bool | None
     ) -> Iterator[ValueEdit]:
         missing: dict[tuple[object, int, Path], tuple[PathMatch, dict[str, Value]]] = {}
-        texts: dict[int, str] = {}
-        further: list[Beside] = []
-        for _, group in by_site(spots):
-            fitting, more = placed_texts(group, base, spots, joined=joined)
-            for doubt in doubts(group, base, spots, joined=joined):
-                self.choice.warn(doubt)
-            texts |= {id(spot): fitting[spot.text] for spot in group}
-            check_joined(group, base)
-            further += [*more, *digests_beside(group, base)]
-        for spot in spots:
-            place, text = spot.place, spot.text
-            value = self._put(spot, texts.get(id(spot), str(spot.wanted)))
+        texts, further = self._image_texts(targets, base, joined=joined)
+        for target in targets:
+            path_match, text = target.path_match, target.text
+            value = self._put(target, texts.get(id(target), str(target.wanted)))
             self.note(
                 Replaced(
-                    file=spot.file.name,
+                    file=target.file.name,
                     name=text,
-                    old=MASK if _hidden(spot) else _old(place),
+                    old=MASK if _hidden(target) else _old(path_match),
                     new=value,
                 )
             )
-            if not place.missing:
-                yield place.edit(value)
+            if not path_match.missing:
+                yield path_match.edit(value)
                 continue
-            check_map(spot)
-            keys = check_missing(place, text)
+            check_not_in_text(target)
+            keys = check_missing(path_match, text)
             if not self.create:
-                check_read(spot, base)
-                _check_only(spot, base, spots)
+                check_missing_key(target, base)
+                _check_only(target, base, targets)
             _put(
-                missing.setdefault((place.inside, place.document, place.path), (place, {}))[1],
+                missing.setdefault(
+                    (path_match.inside, path_match.document, path_match.path), (path_match, {})
+                )[1],
                 keys,
                 value,
             )
         for one in further:
-            place = one.spot.place
+            path_match = one.target.path_match
             self.note(
                 Replaced(
-                    file=one.spot.file.name,
-                    name=one.spot.beside_path(one.key),
-                    old=MASK if _hidden(one.spot) else one.old,
+                    file=one.target.file.name,
+                    name=one.target.sibling_path(one.key),
+                    old=MASK if _hidden(one.target) else one.old,
                     new=one.new,
                 )
             )
-            new = missing.get((place.inside, place.document, place.path)) if place.missing else None
+            new = (
+                missing.get((path_match.inside, path_match.document, path_match.path))
+                if path_match.missing
+                else None
+            )
             if new:
-                _put(new[1], (*map(str, place.missing[:-1]), one.key), one.new)
+                _put(new[1], (*map(str, path_match.missing[:-1]), one.key), one.new)
             else:
                 yield one.edit
-        for place, entries in missing.values():
-            if place.path and not _keys(place):
-                yield place.edit(entries)
+        for path_match, entries in missing.values():
+            if path_match.path and not _keys(path_match):
+                yield path_match.edit(entries)
             else:
-                yield from self._inserted(place, entries)
+                yield from self._inserted(path_match, entries)
 
-    def _put(self, spot: Spot, value: str) -> str:
+    def _image_texts(
+        self, targets: Sequence[ValueTarget], base: Mapping[str, Any], *, joined: bool | None
+    ) -> tuple[dict[int, str], list[SiblingEdit]]:
+        """The texts of image parts by the id of their target, and the edits of keys beside them."""
+        texts: dict[int, str] = {}
+        further: list[SiblingEdit] = []
+        for _, group in group_by_map(targets):
+            fitting, more = part_texts(group, base, targets, joined=joined)
+            for warning in registry_warnings(group, base, targets, joined=joined):
+                self.choice.warn(warning)
+            texts |= {id(target): fitting[target.text] for target in group}
+            check_sibling_versions(group, base)
+            further += [*more, *sibling_digests(group, base)]
+        return texts, further
+
+    def _put(self, target: ValueTarget, value: str) -> str:
         """What is to stand at a place; raises RenderError, which does not show what a Secret holds."""
-        place, node = spot.place, _meant(spot.place)
+        path_match, node = target.path_match, _meant(target.path_match)
         if (
-            place.missing
+            path_match.missing
             or not isinstance(node, ScalarNode)
-            or place.source.templated(node.start.index, node.end.index)
+            or path_match.source.templated(node.start.index, node.end.index)
         ):
             return value
-        with placed(place.source.where(place.node.start)):
+        with placed(path_match.source.where(path_match.node.start)):
             try:
-                return self.puts.get(spot.text, instead)(scalar_text(node), value)
+                return self.writers.get(target.text, replace_text)(scalar_text(node), value)
             except RenderError as fault:
-                if _hidden(spot):
+                if _hidden(target):
                     raise RenderError(
                         "what the Secret holds there is more than what is written", hint=fault.hint
                     ) from None
@@ -242,33 +276,35 @@ class PathValues:
             source, parse_dotted(text), follow=self.sharing.policy == ALL, optional=optional
         )
 
-    def _inserted(self, place: PathMatch, entries: Mapping[str, Value]) -> Iterator[ValueEdit]:
+    def _inserted(self, path_match: PathMatch, entries: Mapping[str, Value]) -> Iterator[ValueEdit]:
         """New keys, behind the one of ours that stands there already, else behind the last."""
         steps = [parse_dotted(text) for text in self.values]
-        depth = len(place.path) + sum(len(path) for _, path in place.inside)
+        depth = len(path_match.path) + sum(len(path) for _, path in path_match.inside)
         ours = {one[-1] for one in steps if len(one) == depth + 1}
-        there = [key for key in _keys(place) if key in ours]
+        there = [key for key in _keys(path_match) if key in ours]
         for key, value in entries.items():
-            yield place.edit(value, key, after=there[-1] if there else "")
+            yield path_match.edit(value, key, after=there[-1] if there else "")
 
 
-def _check_only(spot: Spot, base: Mapping[str, Any], spots: Sequence[Spot]) -> None:
+def _check_only(
+    target: ValueTarget, base: Mapping[str, Any], targets: Sequence[ValueTarget]
+) -> None:
     """Pass where a missing key is not one beside those that the image stands under; raises ConfigError."""
-    if in_chart(spot, base):
+    if is_chart_key(target, base):
         return
-    where, file = spot.place.source.where(spot.place.node.start), spot.file.name
-    if others := held_elsewhere(spot, spots):
+    where, file = target.path_match.source.where(target.path_match.node.start), target.file.name
+    if others := same_image_paths(target, targets):
         raise ConfigError(
-            f"{spot.text} is not in {file}, but the image stands at {some(others)}",
+            f"{target.text} is not in {file}, but the image stands at {some(others)}",
             where=where,
             hint=(
                 "write it there (imagePath, valuesPaths), or, if it is read here too, createPaths:"
                 " true adds it"
             ),
         )
-    if others := lonely(spot, spots):
+    if others := other_image_paths(target, targets):
         raise ConfigError(
-            f"{spot.text} is not in {file}, and no other part of an image stands beside it; images"
+            f"{target.text} is not in {file}, and no other part of an image stands beside it; images"
             f" stand at {some(others)}",
             where=where,
             hint=(
@@ -278,37 +314,41 @@ def _check_only(spot: Spot, base: Mapping[str, Any], spots: Sequence[Spot]) -> N
         )
 
 
-def _hidden(spot: Spot) -> bool:
+def _hidden(target: ValueTarget) -> bool:
     """Whether a place may hold what a Secret keeps."""
     kinds = [
-        value_without_merge(spot.file, one.root, "kind", spot.file.targets(one.root))
-        for one in spot.file.documents
+        value_without_merge(target.file, one.root, "kind", target.file.targets(one.root))
+        for one in target.file.documents
         if one.root is not None
     ]
-    held = any(step in _SECRET_KEYS for step in parse_dotted(spot.text))
+    held = any(step in _SECRET_KEYS for step in parse_dotted(target.text))
     return held and any(
         isinstance(kind, ScalarNode) and kind.value in ("Secret", "SecretList", "List")
         for kind in kinds
     )
 
 
-def _old(place: PathMatch) -> str:
+def _old(path_match: PathMatch) -> str:
     """The text that stands, or is meant, at a place; empty where there is none."""
-    node = _meant(place)
-    return place.source.shown(node) if isinstance(node, ScalarNode) and not place.missing else ""
+    node = _meant(path_match)
+    return (
+        path_match.source.shown(node)
+        if isinstance(node, ScalarNode) and not path_match.missing
+        else ""
+    )
 
 
-def _meant(place: PathMatch) -> Node | None:
+def _meant(path_match: PathMatch) -> Node | None:
     """What stands at a place, or what the alias there stands for."""
-    root = place.source.documents[place.document].root
-    return resolve_alias(place.node, place.source.targets(root))
+    root = path_match.source.documents[path_match.document].root
+    return resolve_alias(path_match.node, path_match.source.targets(root))
 
 
-def _keys(place: PathMatch) -> list[str]:
+def _keys(path_match: PathMatch) -> list[str]:
     """The keys of the map at a place, none where it holds no map."""
     return (
-        [key.value for key, _ in place.node.pairs if isinstance(key, ScalarNode)]
-        if isinstance(place.node, marks.MappingNode)
+        [key.value for key, _ in path_match.node.pairs if isinstance(key, ScalarNode)]
+        if isinstance(path_match.node, marks.MappingNode)
         else []
     )
 

@@ -29,11 +29,11 @@ from towline.yaml.plain_data import load_documents
 
 REGISTRY = "registry"
 PARTS = ("image", "repository", REGISTRY, "name", "tag", "digest")
-JOINED = ("repository", "image")  # parts that a registry may stand apart from
-_OPEN = re.compile(r"\{\{|\$[({A-Z]")
+REPOSITORY_PARTS = ("repository", "image")  # parts that a registry may stand apart from
+_TEMPLATE = re.compile(r"\{\{|\$[({A-Z]")
 _DIGEST = re.compile(r"(?:sha\d+:)?[0-9a-f]{64,128}")
 _PARAMETER = re.compile(r"(.*)\[name=([^\]]*)\]\.value")
-_ABOVE = (
+_REGISTRY_PATHS = (
     ("registry",),
     ("imageRegistry",),
     ("global", "registry"),
@@ -63,7 +63,7 @@ class ImageParts:
         """`host/name`."""
         return f"{self.host}/{self.name}"
 
-    def spread(self, repository: str, registry: str, common: str = "") -> tuple[str, str]:
+    def split_for(self, repository: str, registry: str, common: str = "") -> tuple[str, str]:
         """What registry and repository become where they hold these texts now, `common` being what a chart puts before all its images.
 
         The registry is empty where it is not to be written: where it has no key of its own, or a
@@ -99,25 +99,25 @@ class ImagePart:
         }[self.part]
 
 
-def map_of(path: str) -> str:
+def parent_path(path: str) -> str:
     """The map that a dotted path leads into, also by the name of a parameter in a list; empty for the top."""
     named = _PARAMETER.fullmatch(path)
     return (f"{named[1]}.{named[2]}" if named else path).rpartition(".")[0]
 
 
-def stem(key: str) -> str:
+def key_stem(key: str) -> str:
     """What a key is called without the words that say which part of an image it is: `web` of webImageTag."""
     return _KEY_WORD.sub("", key.lower())
 
 
-def digest_stem(key: str) -> str | None:
+def digest_key_stem(key: str) -> str | None:
     """The same of a key that is called as a digest: sha256, imageDigest; None for any other."""
-    return stem(key) if _DIGEST_KEY.search(key.lower()) else None
+    return key_stem(key) if _DIGEST_KEY.search(key.lower()) else None
 
 
-def is_filled_later(text: str) -> bool:
+def is_template(text: str) -> bool:
     """Whether a text is a template, or has a variable that is filled in later."""
-    return _OPEN.search(text) is not None
+    return _TEMPLATE.search(text) is not None
 
 
 def is_digest(text: str) -> bool:
@@ -125,7 +125,7 @@ def is_digest(text: str) -> bool:
     return _DIGEST.fullmatch(text) is not None
 
 
-def global_paths(parent: tuple[str, ...]) -> list[tuple[str, ...]]:
+def global_registry_paths(parent: tuple[str, ...]) -> list[tuple[str, ...]]:
     """Where the values above a map may name one registry for all images, the nearest first."""
     return [
         (*parent[:depth], "global", "imageRegistry") for depth in range(len(parent) - 1, -1, -1)
@@ -136,16 +136,16 @@ def registries_above(values: object) -> tuple[str, ...]:
     """Registries that a map of values has in keys of charts' own choice, for the images below it."""
     if plain_data.map_at(values).keys() & {"repository", "tag"}:
         return ()  # that of one image
-    found = (plain_data.text_at(values, *path) for path in _ABOVE)
+    found = (plain_data.text_at(values, *path) for path in _REGISTRY_PATHS)
     return tuple(dict.fromkeys(text.strip("/") for text in found if text))
 
 
-def before(name: str, registry: str, common: str) -> str:
+def registry_before(name: str, registry: str, common: str) -> str:
     """What a chart puts before a name: `common`, what it has for all images, over the `registry` beside the name; a name with a host needs neither."""
     return common if common and (registry or not has_registry(name)) else registry
 
 
-Put = Callable[[str, str], str]
+TextWriter = Callable[[str, str], str]
 """What becomes of a text (first) when something (second) is written into it; raises RenderError."""
 
 _WORD = r"""[^\s,;|"'`=\[\]]*+"""
@@ -178,7 +178,7 @@ class _Item:
         return self.repository.rpartition("/")[2]
 
 
-def instead(_text: str, value: str) -> str:
+def replace_text(_text: str, value: str) -> str:
     """`value`, whatever stood there."""
     return value
 
@@ -212,7 +212,7 @@ def with_value(text: str, value: str) -> str:
     return text[: items[0].start] + value + text[items[0].end :] if items else value
 
 
-def image_put(path: str) -> Put:
+def image_writer(path: str) -> TextWriter:
     """How an image is written at a dotted path."""
     return _with_override if _OVERRIDE.search(path) else with_image
 
@@ -231,7 +231,7 @@ def _with_override(text: str, image: str) -> str:
     return f"{items[0].repository}={changed}"
 
 
-def words(text: str) -> list[str]:
+def image_words(text: str) -> list[str]:
     """The words of a text, without flags, names and schemes before them."""
     return [item.own for item in _items(text)]
 
@@ -252,7 +252,7 @@ def _short(text: str) -> str:
 _FLAG = re.compile(r"--?([A-Za-z][\w.-]*)=(.*)", re.DOTALL)
 
 
-def together(texts: Mapping[str, str]) -> Iterator[str]:
+def images_in_map(texts: Mapping[str, str]) -> Iterator[str]:
     """The images that the texts of one map make: each repository with its tag, or digest, if there is one.
 
     A tag belongs to it if it is called alike (`APP_IMAGE` and `APP_TAG`), else by no name of its
@@ -267,19 +267,19 @@ def together(texts: Mapping[str, str]) -> Iterator[str]:
             yield text + tag + "".join(f"@{_whole(one)}" for one in digests)
 
 
-def flags(items: Sequence[Any]) -> dict[str, str]:
+def flag_values(items: Sequence[Any]) -> dict[str, str]:
     """The arguments `--name=value` of a list by their names."""
     found = (_FLAG.fullmatch(item) for item in items if isinstance(item, str))
     return {one[1]: one[2] for one in found if one}
 
 
-def stand_apart(data: bytes, image: Reference) -> str:
+def separate_keys(data: bytes, image: Reference) -> str:
     """Where the repository and the tag of an image stand in a file, each in a place of its own; empty for nowhere."""
     name = f"{image.registry.host}/{image.image.name}"
     repositories: dict[str, None] = {}
     tags: dict[str, None] = {}
     for path, text in _texts(load_documents(data) or ()):
-        held = words(text)
+        held = image_words(text)
         repositories |= {path: None} if name in held else {}
         tags |= {path: None} if image.image.tag and image.image.tag in held else {}
     if not repositories:
@@ -297,8 +297,8 @@ def _repository(text: str) -> bool:
 def _beside(key: str, texts: Mapping[str, str], called: Callable[[str], bool]) -> set[str]:
     """What stands in the keys that are `called` so, of these in those that belong to a repository's key."""
     keys = [one for one in texts if texts[one] and one != key and called(one)]
-    own = [one for one in keys if stem(one) == stem(key)]
-    plain = [one for one in keys if not stem(one)]
+    own = [one for one in keys if key_stem(one) == key_stem(key)]
+    plain = [one for one in keys if not key_stem(one)]
     return {texts[one] for one in own or plain or keys}
 
 
@@ -307,7 +307,7 @@ def _is_tag(key: str) -> bool:
 
 
 def _is_digest(key: str) -> bool:
-    return digest_stem(key) is not None
+    return digest_key_stem(key) is not None
 
 
 def _whole(digest: str) -> str:

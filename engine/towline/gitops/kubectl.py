@@ -15,10 +15,10 @@ from itertools import compress, groupby
 
 from towline.console import silent
 from towline.errors import ConfigError, placed
+from towline.gitops.candidates import ANY_CHOICE, Candidate, Choice
 from towline.gitops.change import Note, Replaced, select
-from towline.gitops.choice import ANY, Candidate, Choice
 from towline.gitops.image_parts import with_image
-from towline.gitops.surroundings import resource_at
+from towline.gitops.yaml_lookup import resource_at
 from towline.record import frozen
 from towline.suggest import nearest
 from towline.yaml import marks
@@ -27,7 +27,7 @@ from towline.yaml.edit import ValueEdit, edit, value_with_merge, value_without_m
 from towline.yaml.marks import Node, Path, ScalarNode
 from towline.yaml.source import YamlSource, read_source
 
-_LISTS = ("containers", "initContainers", "ephemeralContainers")
+_CONTAINER_LISTS = ("containers", "initContainers", "ephemeralContainers")
 
 
 @frozen
@@ -42,7 +42,7 @@ class ContainerImage:
     image: str
     note: Note = silent
     sharing: AliasPolicy = REFUSE_ALIASES
-    choice: Choice = ANY
+    choice: Choice = ANY_CHOICE
 
     def wants(self, listing: Sequence[str]) -> Sequence[str]:
         """Every file that fits the pattern; raises ConfigError where none does."""
@@ -65,7 +65,7 @@ class ContainerImage:
                 hint=_hint(self.container, names),
             )
         candidates = [_candidate(source, one) for source, one in found]
-        chosen = self.choice.among(f"container {self.container!r}", candidates, self.image)
+        chosen = self.choice.select(f"container {self.container!r}", candidates, self.image)
         changed = dict(
             self._edited(places)
             for _, places in groupby(compress(found, chosen), key=lambda one: one[0].name)
@@ -110,7 +110,7 @@ def _hint(wanted: str, names: set[str]) -> str:
 
 
 @frozen
-class _Walk:
+class _ContainerSearch:
     """One document, and what its aliases stand for."""
 
     source: YamlSource
@@ -138,7 +138,7 @@ class _Walk:
     def containers(self, node: Node, path: Path) -> Iterator[tuple[Path, str, str]]:
         """Path, name and image of every container below `node`, as they stand in the text; aliases are not followed downwards."""
         specification = self.value(node, "spec")
-        for key in _LISTS if specification is not None else ():
+        for key in _CONTAINER_LISTS if specification is not None else ():
             listed = self.value(specification, key)
             for number, entry in enumerate(
                 listed.items if isinstance(listed, marks.SequenceNode) else ()
@@ -167,7 +167,7 @@ def _containers(source: YamlSource) -> Iterator[_Container]:
     """Every container of a file."""
     for number, document in enumerate(source.documents):
         if document.root is not None:
-            walk = _Walk(source=source, targets=source.targets(document.root))
+            walk = _ContainerSearch(source=source, targets=source.targets(document.root))
             yield from (
                 _Container(document=number, path=path, name=name, image=image)
                 for path, name, image in walk.containers(document.root, ())

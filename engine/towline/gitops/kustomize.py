@@ -13,11 +13,17 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 
 from towline.console import silent
 from towline.errors import ConfigError, RenderError
+from towline.gitops.candidates import ANY_CHOICE, Candidate, Choice
 from towline.gitops.change import Note, Replaced, match, select
-from towline.gitops.choice import ANY, Candidate, Choice
-from towline.gitops.image_effect import last_part
-from towline.gitops.kustomize_images import Use, image_names, images_for, looks, near_image
-from towline.gitops.surroundings import neighbouring_texts, resource_at
+from towline.gitops.kustomize_images import (
+    ImageUse,
+    flux_image_names,
+    image_names,
+    kustomization_paths,
+    near_image,
+)
+from towline.gitops.manifest_images import last_part
+from towline.gitops.yaml_lookup import map_texts, resource_at
 from towline.record import frozen, replace
 from towline.suggest import nearest, some
 from towline.yaml import marks
@@ -29,7 +35,7 @@ from towline.yaml.plain_scalar import resolve_plain
 from towline.yaml.source import YamlSource, read_source
 
 _KINDS = ("Kustomization", "Component")
-_OLD_NAME = "imageTags"
+_OLD_IMAGES_KEY = "imageTags"
 _FLUX = "kustomize.toolkit.fluxcd.io"
 
 
@@ -38,7 +44,7 @@ class KustomizeImage:
     """Sets new name and new tag, or digest, of image `name` in every kustomization file that fits `pattern`; a Change.
 
     `warn` is told of an entry for an image that no resource runs; with `strict` it is an error if
-    the entry was there and is to get another image. Neither is looked for without `judged`.
+    the entry was there and is to get another image. Neither is looked for without `check_use`.
     """
 
     pattern: str
@@ -48,9 +54,9 @@ class KustomizeImage:
     digest: str = ""
     note: Note = silent
     sharing: AliasPolicy = REFUSE_ALIASES
-    choice: Choice = ANY
+    choice: Choice = ANY_CHOICE
     warn: Callable[[str], None] = silent
-    judged: bool = True
+    check_use: bool = True
     strict: bool = False
 
     def wants(self, listing: Sequence[str]) -> Sequence[str]:
@@ -61,14 +67,14 @@ class KustomizeImage:
         """What the kustomizations read: it tells whether an entry is run, and which of several files is for the image."""
         ours = match(self.pattern, sorted(files))
         return (
-            {one for path in ours for one in looks(path, files)}
-            if self.judged or len(ours) > 1
+            {one for path in ours for one in kustomization_paths(path, files)}
+            if self.check_use or len(ours) > 1
             else set()
         )
 
     def apply(self, files: Mapping[str, bytes]) -> Mapping[str, bytes]:
         """Edit or append the image's entry; raises ConfigError for a file that is no kustomization, RenderError where an edit is not safe."""
-        uses: list[Use] = []
+        uses: list[ImageUse] = []
         changed = {
             source.name: self._edited(source, places, files, uses)
             for source, places in self._chosen(
@@ -79,7 +85,7 @@ class KustomizeImage:
         self._judge(uses)
         return {path: data for path, data in changed.items() if data != files[path]}
 
-    def _judge(self, uses: Sequence[Use]) -> None:
+    def _judge(self, uses: Sequence[ImageUse]) -> None:
         """Say which entries nothing runs; raises ConfigError if there is no other, and one was to change."""
         if self.strict and all(use.none for use in uses):
             for use in uses:
@@ -99,9 +105,9 @@ class KustomizeImage:
     def _edited(
         self,
         source: YamlSource,
-        places: Sequence[_Place],
+        places: Sequence[_ImageList],
         files: Mapping[str, bytes],
-        uses: list[Use],
+        uses: list[ImageUse],
     ) -> bytes:
         edits: list[ValueEdit] = []
         for place in places:
@@ -110,22 +116,22 @@ class KustomizeImage:
                 edits += self._edits(place, entry)
             if not place.found:
                 edits.append(self._appended(source, place))
-            if self.judged:
+            if self.check_use:
                 uses.append(self._use(source, files, place))
-            for texts in [_texts(place.items[entry], place.targets) for entry in place.found] or [
-                {}
-            ]:
+            for texts in [
+                _entry_texts(place.items[entry], place.targets) for entry in place.found
+            ] or [{}]:
                 self.note(
                     Replaced(
                         file=source.name,
                         name=self.name,
-                        old=_image(self.name, texts),
-                        new=_image(self.name, self._wanted()),
+                        old=_entry_image(self.name, texts),
+                        new=_entry_image(self.name, self._wanted()),
                     )
                 )
         return edit(source, edits, self.sharing)
 
-    def _place(self, source: YamlSource, number: int, prefix: Path) -> _Place:
+    def _place(self, source: YamlSource, number: int, prefix: Path) -> _ImageList:
         """The images of one document, and which of them have our name."""
         root = source.documents[number].root
         targets = source.targets(root)
@@ -141,7 +147,7 @@ class KustomizeImage:
         names = [value_with_merge(source, item, "name", targets) for item in items]
         called = tuple(name.value if isinstance(name, ScalarNode) else "" for name in names)
         resource = resource_at(source, number, ())
-        return _Place(
+        return _ImageList(
             document=number,
             resource=resource,
             path=(*prefix, "images"),
@@ -154,9 +160,9 @@ class KustomizeImage:
 
     def _chosen(
         self, sources: Sequence[YamlSource], files: Mapping[str, bytes]
-    ) -> list[tuple[YamlSource, Sequence[_Place]]]:
+    ) -> list[tuple[YamlSource, Sequence[_ImageList]]]:
         """The kustomizations of each file that are meant, without the entries that are for another image; raises ConfigError."""
-        every: Sequence[tuple[YamlSource, list[_Place]]] = [
+        every: Sequence[tuple[YamlSource, list[_ImageList]]] = [
             (
                 source,
                 [self._place(source, number, prefix) for number, prefix in kustomizations(source)],
@@ -173,7 +179,9 @@ class KustomizeImage:
         ]
         candidates = [self._candidate(*one) for one in found]
         choice = replace(self.choice, resource="")  # by which the places are chosen already
-        kept = choice.among(f"image {self.name!r}", candidates, _image(self.name, self._wanted()))
+        kept = choice.select(
+            f"image {self.name!r}", candidates, _entry_image(self.name, self._wanted())
+        )
         ours = {
             (source.name, place.document, entry)
             for (source, place, entry), keep in zip(found, kept, strict=True)
@@ -200,14 +208,14 @@ class KustomizeImage:
         ]
 
     def _named(
-        self, every: Sequence[tuple[YamlSource, list[_Place]]]
-    ) -> Sequence[tuple[YamlSource, list[_Place]]]:
+        self, every: Sequence[tuple[YamlSource, list[_ImageList]]]
+    ) -> Sequence[tuple[YamlSource, list[_ImageList]]]:
         """Those of the resource that is chosen, in all files; a single one, or those that have no names, it cannot choose.
 
         Raises ConfigError.
         """
         named = [
-            (source, [place for place in places if self.choice.names(place.resource)])
+            (source, [place for place in places if self.choice.names_resource(place.resource)])
             for source, places in every
         ]
         known = [place.resource for _, places in every for place in places]
@@ -223,16 +231,16 @@ class KustomizeImage:
         return every
 
     def _having(
-        self, every: Sequence[tuple[YamlSource, Sequence[_Place]]], files: Mapping[str, bytes]
-    ) -> list[tuple[YamlSource, Sequence[_Place]]]:
+        self, every: Sequence[tuple[YamlSource, Sequence[_ImageList]]], files: Mapping[str, bytes]
+    ) -> list[tuple[YamlSource, Sequence[_ImageList]]]:
         """The kustomizations with an entry for the image, else those that run it, of each file.
 
         Files without such are left alone beside others. If all are, it is each file's only
         kustomization, but for those that are known to run no such image, beside others.
         Raises ConfigError where a file has several.
         """
-        having: list[tuple[YamlSource, Sequence[_Place]]] = []
-        unknown: list[tuple[YamlSource, Sequence[_Place]]] = []
+        having: list[tuple[YamlSource, Sequence[_ImageList]]] = []
+        unknown: list[tuple[YamlSource, Sequence[_ImageList]]] = []
         several = len(every) > 1 or any(len(places) > 1 for _, places in every)
         for source, places in every:
             found = [place for place in places if place.found]
@@ -264,9 +272,9 @@ class KustomizeImage:
             )
         return chosen
 
-    def _candidate(self, source: YamlSource, place: _Place, entry: int) -> Candidate:
+    def _candidate(self, source: YamlSource, place: _ImageList, entry: int) -> Candidate:
         """An entry with the image that it makes; of a bare placeholder as `name` that is not known."""
-        texts = _texts(place.items[entry], place.targets)
+        texts = _entry_texts(place.items[entry], place.targets)
         telling = (
             texts.get("newName")
             or "/" in self.name
@@ -275,17 +283,17 @@ class KustomizeImage:
         return Candidate(
             file=source.name,
             resource=place.resource,
-            image=_image(self.name, texts) if telling else "",
+            image=_entry_image(self.name, texts) if telling else "",
         )
 
-    def _use(self, source: YamlSource, files: Mapping[str, bytes], place: _Place) -> Use:
+    def _use(self, source: YamlSource, files: Mapping[str, bytes], place: _ImageList) -> ImageUse:
         """Whether what the kustomization reads runs the image, as far as that can be read."""
         path = source.name
         documents, own = load_documents(files[path]) or [], place.path == ("images",)
         shown = documents[place.document] if len(documents) == len(source.documents) else None
-        images = image_names(path, files) if own else images_for(shown, files)
+        images = image_names(path, files) if own else flux_image_names(shown, files)
         entries = [
-            (name, _texts(item, place.targets))
+            (name, _entry_texts(item, place.targets))
             for name, item in zip(place.names, place.items, strict=True)
         ]
         before = [
@@ -300,14 +308,15 @@ class KustomizeImage:
             if name != self.name and texts.get("newName") == self.new_name
         ]
         ours = [entries[number][1] for number in place.found]
-        return Use(
+        return ImageUse(
             path=path,
             name=self.name,
             images=known,
             own=own,
             added=not ours,
             changed=any(
-                _image(self.name, texts) != _image(self.name, self._wanted()) for texts in ours
+                _entry_image(self.name, texts) != _entry_image(self.name, self._wanted())
+                for texts in ours
             ),
             near=renamed[0] if renamed else near_image(self.name, {*(images or ()), *place.names}),
         )
@@ -327,7 +336,7 @@ class KustomizeImage:
         unwanted = "newTag" if self.digest else "digest"
         if (
             entry is not None
-            and unwanted not in _texts(entry, targets)
+            and unwanted not in _entry_texts(entry, targets)
             and value_with_merge(source, entry, unwanted, targets) is not None
         ):
             raise RenderError(
@@ -336,9 +345,9 @@ class KustomizeImage:
                 hint="take it out of what is merged, or write it out in the entry",
             )
 
-    def _edits(self, place: _Place, number: int) -> list[ValueEdit]:
+    def _edits(self, place: _ImageList, number: int) -> list[ValueEdit]:
         """Changes of one entry: where a digest takes the place of a tag, or a tag that of a digest, it stands in the same line."""
-        keys = set(_texts(place.items[number], place.targets))
+        keys = set(_entry_texts(place.items[number], place.targets))
         wanted, unwanted = ("digest", "newTag") if self.digest else ("newTag", "digest")
         after = "newName" if "newName" in keys else "name"
         edits = [
@@ -353,16 +362,16 @@ class KustomizeImage:
             replace(place.edit(number, unwanted, self._wanted()[wanted]), rename=wanted),
         ]
 
-    def _appended(self, source: YamlSource, place: _Place) -> ValueEdit:
+    def _appended(self, source: YamlSource, place: _ImageList) -> ValueEdit:
         entry, images = {"name": self.name, **self._wanted()}, place.images
         old = value_without_merge(
-            source, source.documents[place.document].root, _OLD_NAME, place.targets
+            source, source.documents[place.document].root, _OLD_IMAGES_KEY, place.targets
         )
         if images is None and old is not None:
             raise RenderError(
-                f"{_OLD_NAME} is what kustomize called images once, and it takes no file with both",
+                f"{_OLD_IMAGES_KEY} is what kustomize called images once, and it takes no file with both",
                 where=source.where(old.start),
-                hint=f"rename {_OLD_NAME} to images",
+                hint=f"rename {_OLD_IMAGES_KEY} to images",
             )
         if isinstance(images, marks.SequenceNode):
             return ValueEdit(
@@ -382,7 +391,7 @@ class KustomizeImage:
 
 
 @frozen
-class _Place:
+class _ImageList:
     """The `images` of a kustomization, at `path` of a document: entries and their names, and the numbers of those that are `found`."""
 
     document: int
@@ -394,7 +403,7 @@ class _Place:
     found: tuple[int, ...]
     targets: Mapping[int, Node]
 
-    def of(self, found: Sequence[int]) -> _Place | None:
+    def of(self, found: Sequence[int]) -> _ImageList | None:
         """The same for some of the `found` only; None where of several none is left."""
         return replace(self, found=tuple(found)) if found or not self.found else None
 
@@ -443,11 +452,11 @@ def _head(source: YamlSource, number: int) -> tuple[str | None, str]:
         if root is not None
         else None
     )
-    group = neighbouring_texts(source, number, ()).get("apiVersion", "").partition("/")[0]
+    group = map_texts(source, number, ()).get("apiVersion", "").partition("/")[0]
     return kind.value if isinstance(kind, ScalarNode) else None, group
 
 
-def _texts(entry: Node | None, targets: Mapping[int, Node]) -> dict[str, str]:
+def _entry_texts(entry: Node | None, targets: Mapping[int, Node]) -> dict[str, str]:
     pairs = entry.pairs if isinstance(entry, marks.MappingNode) else ()
     values = {
         key.value: resolve_alias(value, targets)
@@ -459,7 +468,7 @@ def _texts(entry: Node | None, targets: Mapping[int, Node]) -> dict[str, str]:
     }
 
 
-def _image(name: str, fields: Mapping[str, str]) -> str:
+def _entry_image(name: str, fields: Mapping[str, str]) -> str:
     """The image that an entry makes of `name`; empty for no entry."""
     tag, digest = fields.get("newTag", ""), fields.get("digest", "")
     return (

@@ -17,31 +17,31 @@ from towline.record import frozen
 from towline.suggest import CUTOFF_FEW, close, some
 from towline.yaml.plain_data import list_at, load_documents, maps_at, text_at, value_at
 
-FILES = ("kustomization.yaml", "kustomization.yml", "Kustomization")
+KUSTOMIZATION_FILES = ("kustomization.yaml", "kustomization.yml", "Kustomization")
 _REMOTE = re.compile(r"://|//|\?|^(?:git@|git::|github\.com/|gitlab\.com/|bitbucket\.org/)")
-_LISTS = ("resources", "bases", "components", "patchesStrategicMerge")
-_PATCHES = ("patches", "patchesJson6902")
-_ELSEWHERE = (
+_RESOURCE_LISTS = ("resources", "bases", "components", "patchesStrategicMerge")
+_PATCH_LISTS = ("patches", "patchesJson6902")
+_GENERATORS = (
     "helmCharts",
     "helmChartInflationGenerator",
     "generators",
     "transformers",
     "configurations",
 )
-_DEEP = 100  # kustomizations, each of which takes in the next
+_MOST_NESTED = 100  # kustomizations, each of which takes in the next
 _VERSION = re.compile(r"(?:@.*|:[^/]*)\Z", re.DOTALL)
 
 
-def read_further(path: str, files: Mapping[str, bytes]) -> set[str]:
+def referenced_paths(path: str, files: Mapping[str, bytes]) -> set[str]:
     """Files that the kustomization at `path` reads, itself or by way of those in `files`; some may not be there."""
     found: set[str] = set()
     left = [path]
     while left:
         one = left.pop()
-        for candidate in _reads(one, files):
+        for candidate in _referenced_by(one, files):
             if candidate not in found:
                 found.add(candidate)
-                left += [candidate] if candidate.endswith(FILES) else []
+                left += [candidate] if candidate.endswith(KUSTOMIZATION_FILES) else []
     return found
 
 
@@ -77,21 +77,21 @@ def _read_names(
     if (
         data is None
         or path in above
-        or len(above) > _DEEP
-        or any(data.get(key) for key in _ELSEWHERE)
+        or len(above) > _MOST_NESTED
+        or any(data.get(key) for key in _GENERATORS)
     ):
         return None
     if above and data.get("replacements"):  # what they copy may be an image
         return None
-    patches = [load_documents(text.encode()) for text in _inline(data)]
+    patches = [load_documents(text.encode()) for text in _inline_patches(data)]
     if None in patches:
         return None
     found = set(_images(patches))
     for reference in _references(data):
         if _REMOTE.search(reference):
             return None
-        place = _beside(path, reference)
-        nested = next((name for name in _folder(place) if name in files), "")
+        place = _resolved(path, reference)
+        nested = next((name for name in _kustomizations_in(place) if name in files), "")
         if nested:
             inner = _names(nested, files, above | {path}, known)
             if inner is None:
@@ -107,11 +107,11 @@ def _read_names(
     return found
 
 
-def _reads(path: str, files: Mapping[str, bytes]) -> Iterator[str]:
+def _referenced_by(path: str, files: Mapping[str, bytes]) -> Iterator[str]:
     for reference in _references(_kustomization(path, files) or {}):
         if not _REMOTE.search(reference):
-            place = _beside(path, reference)
-            yield from (place, *_folder(place))
+            place = _resolved(path, reference)
+            yield from (place, *_kustomizations_in(place))
 
 
 def _kustomization(path: str, files: Mapping[str, bytes]) -> dict[str, Any] | None:
@@ -120,19 +120,19 @@ def _kustomization(path: str, files: Mapping[str, bytes]) -> dict[str, Any] | No
 
 
 def _references(data: Mapping[str, Any]) -> list[str]:
-    listed = [item for key in _LISTS for item in list_at(data, key)]
-    patches = [item.get("path") for key in _PATCHES for item in maps_at(data, key)]
+    listed = [item for key in _RESOURCE_LISTS for item in list_at(data, key)]
+    patches = [item.get("path") for key in _PATCH_LISTS for item in maps_at(data, key)]
     return [one for one in (*listed, *patches) if isinstance(one, str) and one and "\n" not in one]
 
 
-def _inline(data: Mapping[str, Any]) -> list[str]:
+def _inline_patches(data: Mapping[str, Any]) -> list[str]:
     """Patches that stand in the kustomization itself."""
     listed = [
         item
         for item in list_at(data, "patchesStrategicMerge")
         if isinstance(item, str) and "\n" in item
     ]
-    patches = [item.get("patch") for key in _PATCHES for item in maps_at(data, key)]
+    patches = [item.get("patch") for key in _PATCH_LISTS for item in maps_at(data, key)]
     return [one for one in (*listed, *patches) if isinstance(one, str)]
 
 
@@ -167,20 +167,20 @@ def _renamed(names: set[str], data: Mapping[str, Any]) -> set[str]:
     return names
 
 
-def _beside(path: str, reference: str) -> str:
+def _resolved(path: str, reference: str) -> str:
     return posixpath.normpath(posixpath.join(posixpath.dirname(path), reference))
 
 
-def _folder(place: str) -> tuple[str, ...]:
-    return tuple(posixpath.normpath(posixpath.join(place, name)) for name in FILES)
+def _kustomizations_in(place: str) -> tuple[str, ...]:
+    return tuple(posixpath.normpath(posixpath.join(place, name)) for name in KUSTOMIZATION_FILES)
 
 
 _PATTERN = re.compile(r"[*+?\[\](){}|^$\\@]|:[^/]*\Z")  # kustomize takes names for patterns
-_MORE = ("patches", "components")  # by which Flux changes what it has read
+_FLUX_CHANGES = ("patches", "components")  # by which Flux changes what it has read
 
 
 @frozen
-class Use:
+class ImageUse:
     """What is known of the entry for `name` in file `path`: the images that are there to be run.
 
     `images` is None if not all can be read. The entry is `added`, or `changed`, or neither.
@@ -233,26 +233,26 @@ def near_image(name: str, known: Collection[str]) -> str:
     return close(name, set(known) - {name}, cutoff=CUTOFF_FEW)
 
 
-def looks(path: str, files: Mapping[str, bytes]) -> set[str]:
+def kustomization_paths(path: str, files: Mapping[str, bytes]) -> set[str]:
     """What the kustomizations of a file read, itself or by way of those in `files`."""
-    found = read_further(path, files)
+    found = referenced_paths(path, files)
     for document in load_documents(files.get(path, b"")) or ():
-        for candidate in _of_flux(document):
-            found |= {candidate} | read_further(candidate, files)
+        for candidate in _flux_roots(document):
+            found |= {candidate} | referenced_paths(candidate, files)
     return found
 
 
-def images_for(document: Any, files: Mapping[str, bytes]) -> Collection[str] | None:
+def flux_image_names(document: Any, files: Mapping[str, bytes]) -> Collection[str] | None:
     """Names of the images that a Kustomization of Flux gets; None where that is not known."""
-    root = next((name for name in _of_flux(document) if name in files), "")
-    if not root or any(value_at(document, "spec", key) for key in _MORE):
+    root = next((name for name in _flux_roots(document) if name in files), "")
+    if not root or any(value_at(document, "spec", key) for key in _FLUX_CHANGES):
         return None
-    used = names_after(root, files)
+    used = old_and_new_names(root, files)
     # Flux fills variables in
     return None if used is None or any("$" in name for name in used) else used
 
 
-def names_after(path: str, files: Mapping[str, bytes]) -> set[str] | None:
+def old_and_new_names(path: str, files: Mapping[str, bytes]) -> set[str] | None:
     """Names of the images that the kustomization at `path` gets and gives; None if unknown."""
     used = image_names(path, files)
     documents = load_documents(files.get(path, b""))
@@ -261,10 +261,10 @@ def names_after(path: str, files: Mapping[str, bytes]) -> set[str] | None:
     return None if used is None else used | new
 
 
-def _of_flux(document: Any) -> tuple[str, ...]:
+def _flux_roots(document: Any) -> tuple[str, ...]:
     """Where the kustomization may lie that a Kustomization of Flux is about."""
     path = text_at(document, "spec", "path")
     folder = posixpath.normpath(path.lstrip("/")) if path else ""
     if not folder or folder.startswith(".."):
         return ()
-    return tuple(posixpath.normpath(posixpath.join(folder, name)) for name in FILES)
+    return tuple(posixpath.normpath(posixpath.join(folder, name)) for name in KUSTOMIZATION_FILES)

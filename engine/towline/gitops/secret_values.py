@@ -15,12 +15,12 @@ import yaml
 from towline.gitops.helm.manifests import (
     Path,
     RenderedDocument,
-    at,
-    cut,
-    data,
-    entries,
-    items,
-    replaced,
+    as_data,
+    list_items,
+    mapping_entries,
+    node_at,
+    split_stream,
+    with_values,
 )
 from towline.record import field, mutable, replace
 from towline.secret import MASK
@@ -74,7 +74,7 @@ def mask_secrets(contents: Mapping[str, bytes], marks: Marks) -> dict[str, bytes
         if "\0" in text:  # UTF-16, for one
             found[path] = f"# not shown, since it is no text: {marks.of(text)}\n".encode()
         elif _suspect(text):
-            found[path] = "".join(_shown(one, marks) for one in cut(text)).encode()
+            found[path] = "".join(_shown(one, marks) for one in split_stream(text)).encode()
     return {
         path: masked
         for path, masked in found.items()
@@ -92,7 +92,7 @@ def _shown(one: RenderedDocument, marks: Marks) -> str:
         return f"---\n# a Secret that cannot be read: {marks.of(one.text)}\n"
     made, wanted = one, list(_hidden(one.root, ()))
     for path, value in wanted[:_MOST]:
-        made = replaced(made, {path: ("", marks.of(value))})
+        made = with_values(made, {path: ("", marks.of(value))})
     commented = "\n".join(_COMMENT.findall(one.text))
     if wanted or _HELD.search(commented):
         text = _COMMENT.sub(lambda found: f"# {marks.of(found[0])}", made.text)
@@ -105,7 +105,9 @@ def _shown(one: RenderedDocument, marks: Marks) -> str:
 def _without_change(one: RenderedDocument, text: str) -> RenderedDocument:
     """`one` with this text; without any root where that is not the same to what reads YAML."""
     made = replace(one, text=text)
-    same = made.root is not None and one.root is not None and data(made.root) == data(one.root)
+    same = (
+        made.root is not None and one.root is not None and as_data(made.root) == as_data(one.root)
+    )
     return made if same else replace(one, text="")
 
 
@@ -121,9 +123,9 @@ def _hidden(node: yaml.Node | None, path: Path, how: str = "") -> Iterator[tuple
         if node.value and (how in (_SECRET, _ALL) or _holds(node.value, how)):
             yield path, node.value
         return
-    for number, item in enumerate(items(node) if node else ()):
+    for number, item in enumerate(list_items(node) if node else ()):
         yield from _hidden(item, (*path, number), how)
-    here = entries(node) if node else {}
+    here = mapping_entries(node) if node else {}
     if how != _ALL and (_text(node, "kind") in _KINDS or "stringData" in here):
         how = _SECRET
     for key, value in here.items():
@@ -148,7 +150,7 @@ def _below(here: Mapping[str, yaml.Node], key: str, how: str) -> str:
     if key == "secretGenerator" or (key == "items" and _value(here.get("kind")) == "SecretList"):
         return _SECRET
     if isinstance(here.get("target"), yaml.MappingNode):
-        return how if key == "target" else _of_target(entries(here["target"]).get("kind"))
+        return how if key == "target" else _of_target(mapping_entries(here["target"]).get("kind"))
     return _NAMING if key in ("patch", "patchesStrategicMerge") else how
 
 
@@ -171,7 +173,7 @@ def _value(node: yaml.Node | None) -> str:
 
 
 def _text(node: yaml.Node | None, *path: str) -> str:
-    return _value(at(node, path))
+    return _value(node_at(node, path))
 
 
 def _plain_keys(node: yaml.Node) -> bool:
@@ -184,4 +186,4 @@ def _plain_keys(node: yaml.Node) -> bool:
             and not any("\n" in key or ("kind" in key and _HELD.search(key)) for key in keys)
             and all(_plain_keys(value) for _, value in node.value)
         )
-    return all(_plain_keys(item) for item in items(node))
+    return all(_plain_keys(item) for item in list_items(node))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from towline.errors import RenderError
-from towline.gitops.render.process import RenderLimits, document
+from towline.gitops.render.process import RenderLimits, render_document
 from towline.record import asdict, field, frozen
 from towline.yaml.marks import YamlFault, parse
 from towline.yaml.source import is_json
@@ -71,7 +71,7 @@ class ValuesTemplate:
             "text": self.template_text,
             "variables": asdict(self.variables),
         }
-        text = document("jinja", request, limits=self.limits)
+        text = render_document("jinja", request, limits=self.limits)
         try:
             documents = parse(text)
         except YamlFault as fault:

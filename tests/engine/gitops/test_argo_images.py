@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from towline.gitops.argo_images import images_there, looks, overrides
+from towline.gitops.argo_images import images_of_override, override_paths, overrides
 
 URL = "https://git.example.com/ops.git"
 APPLICATION = b"""\
@@ -30,14 +30,14 @@ def test_the_entries_are_read_with_the_names_that_they_are_for() -> None:
         ("webshp", "reg.io:5000/shop:2", "apps/shop"),
         ("reg.io:5000/other", "reg.io:5000/other@sha256:00", "apps/shop"),
     ]
-    assert images_there(found[0], FILES) == {"webshop", "b", "c"}
-    assert images_there(found[0], {}) is None
+    assert images_of_override(found[0], FILES) == {"webshop", "b", "c"}
+    assert images_of_override(found[0], {}) is None
 
 
 def test_what_they_are_for_is_looked_at_step_by_step() -> None:
-    assert "apps/shop/kustomization.yaml" in looks(APPLICATION, {}, is_ours)
-    assert "apps/shop/d.yaml" in looks(APPLICATION, FILES, is_ours)
-    assert looks(b"kind: x\n", FILES, is_ours) == set()
+    assert "apps/shop/kustomization.yaml" in override_paths(APPLICATION, {}, is_ours)
+    assert "apps/shop/d.yaml" in override_paths(APPLICATION, FILES, is_ours)
+    assert override_paths(b"kind: x\n", FILES, is_ours) == set()
 
 
 def test_sets_and_several_sources_have_them_too() -> None:

@@ -13,13 +13,13 @@ from collections.abc import Mapping
 import pytest
 
 from tests.engine.gitops.charts import CHART_YAML, as_bytes, chart
-from tests.engine.gitops.helm.test_render import RANDOM
+from tests.engine.gitops.helm.test_chart import RANDOM
 from tests.engine.gitops.helm_programs import HERE, NO_HELM, VERSIONS, built
 from towline.errors import RenderError
-from towline.gitops.helm.chart_images import ImageValues
-from towline.gitops.helm.manifests import RenderedDocument, documents, same
-from towline.gitops.helm.program import Cluster, HelmLibrary, HelmProgram, Renderer
-from towline.gitops.helm.render import HelmChart, ValuesFile
+from towline.gitops.helm.chart import HelmChart, ValuesFile
+from towline.gitops.helm.image_values import ImageValues
+from towline.gitops.helm.manifests import RenderedDocument, is_equal, split_documents
+from towline.gitops.helm.renderer import Cluster, HelmLibrary, HelmProgram, Renderer
 
 SAME: dict[str, dict[str, str]] = {
     "plain": chart(),
@@ -117,7 +117,7 @@ def given(
     files: Mapping[str, str], renderer: Renderer, cluster: Cluster | None = None
 ) -> list[RenderedDocument] | RenderError:
     try:
-        return documents(rendered(files, renderer, cluster))
+        return split_documents(rendered(files, renderer, cluster))
     except RenderError as refusal:
         return refusal
 
@@ -135,7 +135,7 @@ def test_library_and_program_give_the_same_documents(
     else:
         assert [one.source for one in library] == [one.source for one in other]
         assert [
-            one.text for one, twin in zip(library, other, strict=True) if not same(one, twin)
+            one.text for one, twin in zip(library, other, strict=True) if not is_equal(one, twin)
         ] == []
 
 

@@ -5,8 +5,8 @@ from collections.abc import Mapping
 import pytest
 
 from towline.errors import ConfigError, RenderError
+from towline.gitops.candidates import Choice
 from towline.gitops.change import Change, Replaced
-from towline.gitops.choice import Choice
 from towline.gitops.helm_values import PathValues
 from towline.gitops.image_parts import ImagePart, ImageParts, with_image, with_value
 from towline.yaml.aliases import ALL, OWN, REFUSE, AliasPolicy
@@ -144,9 +144,12 @@ def test_what_stood_at_the_paths_is_noted() -> None:
 
 def test_a_value_may_become_a_part_of_the_text_that_stands_there() -> None:
     noted: list[Replaced] = []
-    puts = {"args[0]": with_image, "url": with_image, "new.image": with_image}
+    writers = {"args[0]": with_image, "url": with_image, "new.image": with_image}
     change = PathValues(
-        pattern="*", values=dict.fromkeys(puts, "h.example/web:2"), puts=puts, note=noted.append
+        pattern="*",
+        values=dict.fromkeys(writers, "h.example/web:2"),
+        writers=writers,
+        note=noted.append,
     )
     text = "args:\n- --image=h.example/web:1 # why\nurl: ~\nnew: {}\n"
     after = change.apply({"v.yaml": text.encode()})["v.yaml"].decode()
@@ -177,7 +180,7 @@ def test_a_value_may_become_a_part_of_the_text_that_stands_there() -> None:
     ],
 )
 def test_of_a_text_with_several_lines_only_the_image_changes(text: str) -> None:
-    change = PathValues(pattern="*", values={"a": "h.example/web:2"}, puts={"a": with_image})
+    change = PathValues(pattern="*", values={"a": "h.example/web:2"}, writers={"a": with_image})
     assert change.apply({"v.yaml": text.encode()})["v.yaml"].decode() == text.replace(
         "web:1", "web:2"
     )
@@ -621,7 +624,7 @@ def test_two_paths_that_are_named_are_both_set_whatever_stands_there() -> None:
 def test_a_tag_goes_where_the_repository_of_its_document_goes() -> None:
     source = "kind: OCIRepository\nspec: {url: 'oci://reg.io/team/%s', ref: {tag: '%s'}}\n"
     paths = {"spec.ref.tag": USUAL["image.tag"], "spec.url": USUAL["image.repository"]}
-    change = PathValues(pattern="*", values=paths, puts=dict.fromkeys(paths, with_value))
+    change = PathValues(pattern="*", values=paths, writers=dict.fromkeys(paths, with_value))
     one, other, done = (source % which for which in (("web", "1"), ("cart", "1"), ("web", "2")))
     assert change.apply({"v": f"{other}---\n{one}".encode()}) == {
         "v": f"{other}---\n{done}".encode()
@@ -649,7 +652,7 @@ def test_a_secret_s_text_is_not_quoted_in_a_fault() -> None:
     change = PathValues(
         pattern="s.yaml",
         values={"stringData.auth": "r.example.com/web:2"},
-        puts={"stringData.auth": with_image},
+        writers={"stringData.auth": with_image},
     )
     with pytest.raises(RenderError) as caught:
         change.apply({"s.yaml": b"kind: Secret\nstringData: {auth: 'a b hunter2'}\n"})

@@ -5,12 +5,12 @@ import pytest
 from towline.gitops.image_parts import (
     ImagePart,
     ImageParts,
-    before,
-    digest_stem,
-    global_paths,
+    digest_key_stem,
+    global_registry_paths,
     is_digest,
-    map_of,
-    stem,
+    key_stem,
+    parent_path,
+    registry_before,
 )
 
 WEB = ImageParts(
@@ -36,7 +36,7 @@ WEB = ImageParts(
 def test_registry_and_repository_are_written_as_they_stand_there(
     repository: str, registry: str, common: str, result: tuple[str, str]
 ) -> None:
-    assert WEB.spread(repository, registry, common) == result
+    assert WEB.split_for(repository, registry, common) == result
 
 
 def test_each_part_is_a_text() -> None:
@@ -66,13 +66,13 @@ def test_each_part_is_a_text() -> None:
     ],
 )
 def test_a_key_that_is_called_as_a_digest_says_of_what(key: str, called: str | None) -> None:
-    assert digest_stem(key) == called
+    assert digest_key_stem(key) == called
 
 
 def test_the_parts_of_one_image_have_keys_of_one_stem() -> None:
     keys = ("webTag", "webImage", "web_image_tag", "webImageRepository", "web-url")
-    assert {stem(key) for key in keys} == {"web"}
-    assert {stem(key) for key in ("tag", "image", "imageName", "version")} == {""}
+    assert {key_stem(key) for key in keys} == {"web"}
+    assert {key_stem(key) for key in ("tag", "image", "imageName", "version")} == {""}
 
 
 def test_a_digest_has_its_algorithm_or_not() -> None:
@@ -85,7 +85,7 @@ def test_a_digest_has_its_algorithm_or_not() -> None:
 
 
 def test_one_registry_for_all_images_is_looked_for_upwards() -> None:
-    assert global_paths(("spec", "values", "image")) == [
+    assert global_registry_paths(("spec", "values", "image")) == [
         ("spec", "values", "global", "imageRegistry"),
         ("spec", "global", "imageRegistry"),
         ("global", "imageRegistry"),
@@ -106,7 +106,7 @@ def test_one_registry_for_all_images_is_looked_for_upwards() -> None:
 def test_the_registry_for_all_images_wins_where_a_chart_puts_one_before_a_name(
     name: str, registry: str, common: str, result: str
 ) -> None:
-    assert before(name, registry, common) == result
+    assert registry_before(name, registry, common) == result
 
 
 @pytest.mark.parametrize(
@@ -119,4 +119,4 @@ def test_the_registry_for_all_images_wins_where_a_chart_puts_one_before_a_name(
     ],
 )
 def test_the_map_of_a_path_is_known_by_its_place(path: str, place: str) -> None:
-    assert map_of(path) == place
+    assert parent_path(path) == place

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from towline.errors import ConfigError, RenderError
+from towline.gitops.candidates import Choice
 from towline.gitops.change import Change, Replaced
-from towline.gitops.choice import Choice
 from towline.gitops.kubectl import ContainerImage
 from towline.yaml.aliases import ALL, OWN, AliasPolicy
 

@@ -9,8 +9,8 @@ import pytest
 import yaml
 
 from towline.errors import ConfigError, RenderError
+from towline.gitops.candidates import Choice
 from towline.gitops.change import Change, Replaced
-from towline.gitops.choice import Choice
 from towline.gitops.kustomize import KustomizeImage
 from towline.record import replace
 from towline.yaml.aliases import ALL, OWN, REFUSE, AliasPolicy
@@ -469,7 +469,7 @@ def set_app(files: dict[str, str], resource: str = "") -> tuple[dict[str, str], 
         name="app",
         new_name="host.example/team/web",
         new_tag="2",
-        judged=False,
+        check_use=False,
         choice=choice,
     )
     data = {path: text.encode() for path, text in files.items()}

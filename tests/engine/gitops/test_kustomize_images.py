@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from towline.gitops.kustomize_images import image_names, read_further, untagged
+from towline.gitops.kustomize_images import image_names, referenced_paths, untagged
 
 POD = b"spec: {containers: [{name: a, image: %s}], initContainers: [{image: init:1}]}\n"
 FILES = {
@@ -38,7 +38,7 @@ def test_the_names_are_those_that_an_overlay_sees() -> None:
 
 def test_what_is_read_is_asked_for_step_by_step() -> None:
     first = {"over/kustomization.yaml": FILES["over/kustomization.yaml"]}
-    asked = read_further("over/kustomization.yaml", first)
+    asked = referenced_paths("over/kustomization.yaml", first)
     assert {
         "base",
         "base/kustomization.yml",
@@ -47,8 +47,8 @@ def test_what_is_read_is_asked_for_step_by_step() -> None:
         "over/q.yaml",
     } <= asked
     more = first | {"base/kustomization.yml": FILES["base/kustomization.yml"]}
-    assert read_further("over/kustomization.yaml", more) - asked >= {"base/d.yaml"}
-    assert read_further("nowhere", {}) == set()
+    assert referenced_paths("over/kustomization.yaml", more) - asked >= {"base/d.yaml"}
+    assert referenced_paths("nowhere", {}) == set()
 
 
 @pytest.mark.parametrize(
@@ -75,7 +75,7 @@ def test_a_circle_ends() -> None:
         for one, other in ("ab", "ba")
     }
     assert image_names("a/kustomization.yaml", files) is None
-    assert "b/kustomization.yaml" in read_further("a/kustomization.yaml", files)
+    assert "b/kustomization.yaml" in referenced_paths("a/kustomization.yaml", files)
 
 
 def test_a_base_that_many_take_in_is_read_once() -> None:

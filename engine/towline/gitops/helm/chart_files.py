@@ -22,7 +22,12 @@ from typing import Any
 
 from towline.errors import ConfigError, RenderError
 from towline.git.tree import is_path
-from towline.gitops.helm.packed_chart import check_lock, is_packed, members, plain_name
+from towline.gitops.helm.packed_chart import (
+    archive_members,
+    check_lock,
+    is_packed_chart,
+    normal_path,
+)
 from towline.literals import load_json
 from towline.record import frozen
 from towline.yaml.plain_data import first_mapping, maps_at, text_at
@@ -39,9 +44,9 @@ _OWN = frozenset(
     )
 )
 _FOLDERS = frozenset(("templates", "charts"))
-_FEW = 300  # files, up to which a chart's folder is read as a whole: it holds little else
-_DEPTH = 10  # charts, each of which depends on the next
-_MOST = 1000  # charts within one
+_SMALL_CHART = 300  # files, up to which a chart's folder is read as a whole: it holds little else
+_LONGEST_CHAIN = 10  # charts, each of which depends on the next
+_MOST_CHARTS = 1000  # charts within one
 _LOCAL = "file://"
 _SUBCHART = re.compile(r"charts/([^/]+)/Chart\.yaml")
 _PACKED = re.compile(r"charts/([^/]+)\.tgz")
@@ -49,12 +54,12 @@ _PACKED = re.compile(r"charts/([^/]+)\.tgz")
 
 @frozen
 class Dependency:
-    """What a Chart.yaml depends on; `lies` is where the chart belongs that has it, `locked` the version that its Chart.lock has (empty: none)."""
+    """What a Chart.yaml depends on; `folder` is where the chart belongs that has it, `locked` the version that its Chart.lock has (empty: none)."""
 
     name: str
     version: str
     repository: str
-    lies: str = ""
+    folder: str = ""
     locked: str = ""
 
 
@@ -66,17 +71,17 @@ class ChartTree:
     missing: tuple[Dependency, ...] = ()
 
 
-def structure(chart: str, listing: Sequence[str]) -> list[str]:
+def structural_paths(chart: str, listing: Sequence[str]) -> list[str]:
     """The paths below `chart` (a folder with a slash, empty for the root) that are read first: all, or of many those that every rendering uses."""
     below = [path for path in listing if path.startswith(chart)]
     return (
         below
-        if chart and len(below) <= _FEW
+        if chart and len(below) <= _SMALL_CHART
         else [path for path in below if _structural(path.removeprefix(chart))]
     )
 
 
-def besides(chart: str, listing: Sequence[str], files: Mapping[str, bytes]) -> Iterator[str]:
+def further_paths(chart: str, listing: Sequence[str], files: Mapping[str, bytes]) -> Iterator[str]:
     """What a rendering uses besides: other files, where a template may ask for them, and charts from `file://`; raises ConfigError."""
     seen, left = {chart}, [chart]
     while left:
@@ -88,16 +93,16 @@ def besides(chart: str, listing: Sequence[str], files: Mapping[str, bytes]) -> I
         }
         yield from _asked_for(one, listing, here)
         for wanted in _dependencies(here):
-            if wanted.repository.startswith(_LOCAL) and not _there(here, wanted):
-                folder = _folder(one, wanted)
+            if wanted.repository.startswith(_LOCAL) and not _is_in_charts(here, wanted):
+                folder = _dependency_folder(one, wanted)
                 if folder not in seen:
                     seen.add(folder)
                     left.append(folder)
                     yield f"{folder}Chart.yaml"
-                    yield from structure(folder, listing)
+                    yield from structural_paths(folder, listing)
 
 
-def tree(
+def chart_tree(
     chart: str, files: Mapping[str, bytes], *, without: str = "", above: tuple[str, ...] = ()
 ) -> ChartTree:
     """The chart in `chart`, with its dependencies from `file://` in `charts/`; `without` is no part of it; raises ConfigError."""
@@ -108,12 +113,12 @@ def tree(
     }
     missing: list[Dependency] = []
     for one in _dependencies(found):
-        if not one.repository or _there(found, one):
+        if not one.repository or _is_in_charts(found, one):
             continue
         if not one.repository.startswith(_LOCAL):
             missing.append(one)
             continue
-        folder = _folder(chart, one)
+        folder = _dependency_folder(chart, one)
         _check_above(chart, folder, (*above, chart))
         if f"{folder}Chart.yaml" not in files:
             raise ConfigError(
@@ -122,11 +127,11 @@ def tree(
                 where=f"{chart}Chart.yaml",
                 hint="correct the path, which begins at the chart's own folder",
             )
-        below = tree(folder, files, without=without, above=(*above, chart))
+        below = chart_tree(folder, files, without=without, above=(*above, chart))
         found |= {f"charts/{one.name}/{path}": content for path, content in below.files.items()}
-        if sum(path.endswith("Chart.yaml") for path in found) > _MOST:
+        if sum(path.endswith("Chart.yaml") for path in found) > _MOST_CHARTS:
             raise ConfigError(
-                f"its dependencies from {_LOCAL} bring more than {_MOST} charts",
+                f"its dependencies from {_LOCAL} bring more than {_MOST_CHARTS} charts",
                 where=f"{chart}Chart.yaml",
                 hint="a chart comes once for each chart that depends on it: let fewer of them do",
             )
@@ -136,11 +141,11 @@ def tree(
                 version=dep.version,
                 repository=dep.repository,
                 locked=dep.locked,
-                lies=f"charts/{one.name}/{dep.lies}",
+                folder=f"charts/{one.name}/{dep.folder}",
             )
             for dep in below.missing
         ]
-    if any(not one.lies for one in missing):
+    if any(not one.folder for one in missing):
         _check_locks(chart, found)
     return ChartTree(files=found, missing=tuple(missing))
 
@@ -169,9 +174,9 @@ def _check_above(chart: str, wanted: str, above: tuple[str, ...]) -> None:
             where=f"{chart}Chart.yaml",
             hint="take one of these dependencies out",
         )
-    if len(above) > _DEPTH:
+    if len(above) > _LONGEST_CHAIN:
         raise ConfigError(
-            f"more than {_DEPTH} charts depend on each other in a row, down to {wanted}",
+            f"more than {_LONGEST_CHAIN} charts depend on each other in a row, down to {wanted}",
             where=f"{chart}Chart.yaml",
             hint="let the chart itself depend on those far down",
         )
@@ -186,10 +191,12 @@ def _dependencies(files: Mapping[str, bytes]) -> list[Dependency]:
     locked = {
         text_at(one, "name"): text_at(one, "version")
         for name in ("Chart.lock", "requirements.lock")
-        for one in _listed(files.get(name, b""))
+        for one in _listed_dependencies(files.get(name, b""))
     }
     listed = [
-        one for name in ("Chart.yaml", "requirements.yaml") for one in _listed(files.get(name, b""))
+        one
+        for name in ("Chart.yaml", "requirements.yaml")
+        for one in _listed_dependencies(files.get(name, b""))
     ]
     return [
         Dependency(
@@ -207,15 +214,15 @@ def _check_locks(chart: str, files: Mapping[str, bytes]) -> None:
     """Pass where the chart in `chart` has no lock, or one that was made for its dependencies; raises ConfigError."""
     for lock, wanted in (("Chart.lock", "Chart.yaml"), ("requirements.lock", "requirements.yaml")):
         if lock in files:
-            listed = _listed(files.get(wanted, b""))
+            listed = _listed_dependencies(files.get(wanted, b""))
             check_lock(listed, first_mapping(files[lock]), where=f"{chart}{lock}", of=wanted)
 
 
-def _listed(data: bytes) -> list[dict[str, Any]]:
+def _listed_dependencies(data: bytes) -> list[dict[str, Any]]:
     return maps_at(first_mapping(data), "dependencies")
 
 
-def _there(files: Mapping[str, bytes], wanted: Dependency) -> bool:
+def _is_in_charts(files: Mapping[str, bytes], wanted: Dependency) -> bool:
     """Whether `charts/` has it, as a folder or packed."""
     for path, content in files.items():
         if (packed := _PACKED.fullmatch(path)) and (
@@ -227,7 +234,7 @@ def _there(files: Mapping[str, bytes], wanted: Dependency) -> bool:
     return False
 
 
-def _folder(chart: str, wanted: Dependency) -> str:
+def _dependency_folder(chart: str, wanted: Dependency) -> str:
     """Where a chart from `file://` lies, with a slash; raises ConfigError where that is not inside the repository."""
     path = posixpath.normpath(posixpath.join(chart, wanted.repository.removeprefix(_LOCAL)))
     if path == "." or not is_path(path):
@@ -273,7 +280,7 @@ def _fits(pattern: str, parts: Sequence[str], *, folder: bool) -> bool:
     )
 
 
-_NAME = "values.schema.json"
+_SCHEMA_FILE = "values.schema.json"
 _POINTERS = frozenset(("$ref", "$dynamicRef", "$recursiveRef"))
 _DIALECT = re.compile(r"https?://json-schema\.org/")
 _HINT = (
@@ -281,7 +288,7 @@ _HINT = (
 )
 
 
-class _Outside(ValueError):
+class _ExternalReference(ValueError):
     """A reference that leads out of its schema."""
 
 
@@ -290,7 +297,7 @@ def check_schemas(files: Mapping[str, bytes], chart: str) -> None:
     for path, content in _schemas(files.items(), chart):
         try:
             load_json(content.decode("utf-8-sig", "replace"), object_pairs_hook=_checked)
-        except _Outside as fault:
+        except _ExternalReference as fault:
             raise RenderError(
                 f"the schema of the chart's values {fault}", where=path, hint=_HINT
             ) from None
@@ -306,17 +313,17 @@ def _checked(pairs: list[tuple[str, object]]) -> None:
     """Every pair, also those that a later one of the same name replaces."""
     for key, value in pairs:
         if isinstance(value, str) and key in _POINTERS and not value.startswith("#"):
-            raise _Outside(f"refers to {value!r}, which is outside of it")
+            raise _ExternalReference(f"refers to {value!r}, which is outside of it")
         if isinstance(value, str) and key == "$schema" and not _DIALECT.match(value):
-            raise _Outside(f"is written in {value!r}, which is no dialect of JSON Schema")
+            raise _ExternalReference(f"is written in {value!r}, which is no dialect of JSON Schema")
 
 
 def _schemas(files: Iterable[tuple[str, bytes]], around: str) -> Iterator[tuple[str, bytes]]:
     """Each schema with its path for people, those of packed charts included; raises RenderError."""
     for name, content in files:
-        place = f"{around}{plain_name(name)}"
-        if place.rpartition("/")[2] == _NAME:
+        place = f"{around}{normal_path(name)}"
+        if place.rpartition("/")[2] == _SCHEMA_FILE:
             yield place, content
-        elif is_packed(name):
-            inner = ((member.name, data) for member, data in members(place, content))
+        elif is_packed_chart(name):
+            inner = ((member.name, data) for member, data in archive_members(place, content))
             yield from _schemas(inner, f"{place}/")

@@ -18,18 +18,18 @@ from typing import Any
 
 import yaml
 
-from towline.gitops.image_effect import pods_of
+from towline.gitops.manifest_images import pods_in_documents
 from towline.record import frozen, replace
 from towline.suggest import close
 from towline.yaml.documents import is_nested_deeper
 from towline.yaml.plain_data import load_documents, text_at
 
 _RENDERED = b"# Source: "  # in front of each document that Helm renders
-_LONG = 100
-_MANY = 50  # names of which each is compared with all new ones
+_LONGEST_NAME = 100
+_MOST_COMPARED = 50  # names of which each is compared with all new ones
 
 
-def losses(old: bytes, new: bytes) -> list[str]:
+def removed_resources(old: bytes, new: bytes) -> list[str]:
     """The resources (`kind/name`) and containers of `old` that `new` does not have.
 
     In a rendering, one that another of its kind and with a like name takes the place of is none: a
@@ -40,14 +40,14 @@ def losses(old: bytes, new: bytes) -> list[str]:
         return []
     there, now = dict.fromkeys(_resources(before)), dict.fromkeys(_resources(after))
     gone = [one for one in there if one not in now]
-    if _RENDERED in old and len(gone) <= _MANY:
+    if _RENDERED in old and len(gone) <= _MOST_COMPARED:
         gone = _without_renamed(gone, [one for one in now if one not in there])
-    return [f"{kind}/{name}"[:_LONG] for kind, name in gone] + _containers(before, after)
+    return [f"{kind}/{name}"[:_LONGEST_NAME] for kind, name in gone] + _containers(before, after)
 
 
 def _resources(documents: list[Any]) -> list[tuple[str, str]]:
     """Kind and name of each resource; those of one name in several namespaces are counted."""
-    found = dict.fromkeys(place for document in documents for place in _places(document))
+    found = dict.fromkeys(place for document in documents for place in _resource_keys(document))
     counted = Counter[tuple[str, str]]()
     named = list[tuple[str, str]]()
     for kind, name, _ in found:
@@ -57,13 +57,13 @@ def _resources(documents: list[Any]) -> list[tuple[str, str]]:
     return named
 
 
-def _places(document: Any) -> Iterator[tuple[str, str, str]]:
+def _resource_keys(document: Any) -> Iterator[tuple[str, str, str]]:
     """Kind, name and namespace of a resource, or of those in a List."""
     if not isinstance(document, dict):
         return
-    if isinstance(items := document.get("items"), list):
-        for item in items:
-            yield from _places(item)
+    if isinstance(listed := document.get("items"), list):
+        for item in listed:
+            yield from _resource_keys(item)
         return
     kind, name = text_at(document, "kind"), text_at(document, "metadata", "name")
     if kind and name:
@@ -77,7 +77,7 @@ def _without_renamed(
     left = list(come)
     kept = []
     for kind, name in gone:
-        heir = close(name, [other for same, other in left if same == kind])
+        heir = close(name, [other for other_kind, other in left if other_kind == kind])
         if heir:
             left.remove((kind, heir))
         else:
@@ -88,11 +88,11 @@ def _without_renamed(
 def _containers(before: list[Any], after: list[Any]) -> list[str]:
     """Containers that are gone from pods that stay."""
     now: dict[str, set[str]] = {}
-    for pod in pods_of(after):
+    for pod in pods_in_documents(after):
         now.setdefault(pod.owner, set()).update(name for name, _ in pod.images)
-    there = [(pod.owner, name) for pod in pods_of(before) for name, _ in pod.images]
+    there = [(pod.owner, name) for pod in pods_in_documents(before) for name, _ in pod.images]
     return [
-        f"container {name} of {owner}"[:_LONG]
+        f"container {name} of {owner}"[:_LONGEST_NAME]
         for owner, name in dict.fromkeys(there)
         if name not in now.get(owner, {name})
     ]
@@ -104,7 +104,7 @@ Path = tuple[str | int, ...]
 _LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 _SEPARATOR = re.compile(r"^---(?=\s|$)", re.MULTILINE)
 _SOURCE = re.compile(r"^# Source: (.+?)\s*$", re.MULTILINE)
-_DEEP = 200  # levels, of which each takes stack in what reads and in what compares them
+_DEEPEST = 200  # levels, of which each takes stack in what reads and in what compares them
 
 
 @frozen
@@ -127,7 +127,7 @@ class RenderedDocument:
     @cached_property
     def root(self) -> yaml.Node | None:
         """Its outline; None for one that is empty, or that is only known as a text: it is no YAML, repeats parts by aliases, or is nested too deep."""
-        if is_nested_deeper(self.text, _DEEP):
+        if is_nested_deeper(self.text, _DEEPEST):
             return None
         try:
             found = yaml.compose(
@@ -171,9 +171,9 @@ class RenderedDocument:
         return f"{what} ({self.source})" if self.source else what
 
 
-def documents(text: str) -> list[RenderedDocument]:
+def split_documents(text: str) -> list[RenderedDocument]:
     """The documents of a stream in their order, those without content left out."""
-    found = cut(text)
+    found = split_stream(text)
     heads = ["", *(one.text if one.empty and one.source else "" for one in found)]
     return [
         replace(one, head="" if one.source else head)
@@ -182,7 +182,7 @@ def documents(text: str) -> list[RenderedDocument]:
     ]
 
 
-def cut(text: str) -> list[RenderedDocument]:
+def split_stream(text: str) -> list[RenderedDocument]:
     """A stream cut at its separators: all of it, what is empty as well."""
     starts = sorted({0, *(found.start() for found in _SEPARATOR.finditer(text))})
     return [
@@ -191,7 +191,7 @@ def cut(text: str) -> list[RenderedDocument]:
     ]
 
 
-def paired(
+def pair_documents(
     before: Iterable[RenderedDocument], now: Sequence[RenderedDocument]
 ) -> list[RenderedDocument | None]:
     """For each document of `now` the one of `before` that describes the same, None where there is none; each is taken once, in its order.
@@ -211,7 +211,7 @@ def paired(
     ]
 
 
-def same(one: RenderedDocument, other: RenderedDocument) -> bool:
+def is_equal(one: RenderedDocument, other: RenderedDocument) -> bool:
     """Whether nothing that reads YAML tells them apart: comments, blank lines and the kind of quotes do not count."""
     if one.text.rstrip() == other.text.rstrip():
         return True
@@ -252,7 +252,7 @@ def differences(one: yaml.Node | None, other: yaml.Node | None, path: Path = ())
         yield path
 
 
-def at(root: yaml.Node | None, path: Path) -> yaml.Node | None:
+def node_at(root: yaml.Node | None, path: Path) -> yaml.Node | None:
     """The node that `path` leads to, None where there is none."""
     node = root
     for part in path:
@@ -267,16 +267,16 @@ def at(root: yaml.Node | None, path: Path) -> yaml.Node | None:
     return node
 
 
-def data(value: object) -> object:
+def as_data(value: object) -> object:
     """A node as maps, lists and texts; a text as it is."""
     if isinstance(value, yaml.MappingNode):
-        return {key: data(child) for key, child in _entries(value).items()}
+        return {key: as_data(child) for key, child in _entries(value).items()}
     if isinstance(value, yaml.SequenceNode):
-        return [data(child) for child in value.value]
+        return [as_data(child) for child in value.value]
     return value.value if isinstance(value, yaml.ScalarNode) else value
 
 
-def replaced(
+def with_values(
     document: RenderedDocument, wanted: Mapping[Path, tuple[str, object]]
 ) -> RenderedDocument:
     """The document with other values at these places: each as it was written elsewhere (empty: nowhere), and the node or text that it is.
@@ -284,52 +284,55 @@ def replaced(
     What does not read as it should afterwards is left as it was.
     """
     for path, (written, value) in wanted.items():
-        node = at(document.root, path)
+        node = node_at(document.root, path)
         if node is None:
             continue
         start, end = node.start_mark.index, node.end_mark.index
         line_end = "\n" if document.text[start:end].endswith("\n") else ""
-        for text in (written, json.dumps(data(value), ensure_ascii=False) + line_end):
+        for text in (written, json.dumps(as_data(value), ensure_ascii=False) + line_end):
             made = replace(document, text=document.text[:start] + text + document.text[end:])
             if (
                 text
                 and set(differences(document.root, made.root)) <= {path}
-                and data(at(made.root, path)) == data(value)
+                and as_data(node_at(made.root, path)) == as_data(value)
             ):
                 document = made
                 break
     return document
 
 
-def plain(node: yaml.Node) -> object:
+def comparable(node: yaml.Node) -> object:
     """A node as something that can be compared and counted: equal where nothing that reads YAML tells two nodes apart."""
     if isinstance(node, yaml.MappingNode):
-        return frozenset((key, plain(value)) for key, value in _entries(node).items())
+        return frozenset((key, comparable(value)) for key, value in _entries(node).items())
     if isinstance(node, yaml.SequenceNode):
-        return tuple(plain(value) for value in node.value)
+        return tuple(comparable(value) for value in node.value)
     return _scalar(node)
 
 
-def entries(node: yaml.Node) -> Mapping[str, yaml.Node]:
+def mapping_entries(node: yaml.Node) -> Mapping[str, yaml.Node]:
     """The values of a mapping by key; empty for another node."""
     return _entries(node) if isinstance(node, yaml.MappingNode) else {}
 
 
-def items(node: yaml.Node) -> Sequence[yaml.Node]:
+def list_items(node: yaml.Node) -> Sequence[yaml.Node]:
     """The items of a list; empty for another node."""
     return node.value if isinstance(node, yaml.SequenceNode) else ()
 
 
 def _entries(node: yaml.MappingNode) -> dict[str, yaml.Node]:
     return {
-        key.value if isinstance(key, yaml.ScalarNode) else repr(plain(key)): value
+        key.value if isinstance(key, yaml.ScalarNode) else repr(comparable(key)): value
         for key, value in node.value
     }
 
 
 def _reordered(one: yaml.SequenceNode, other: yaml.SequenceNode) -> bool:
     """Whether two lists hold the same in another order."""
-    left, right = [plain(child) for child in one.value], [plain(child) for child in other.value]
+    left, right = (
+        [comparable(child) for child in one.value],
+        [comparable(child) for child in other.value],
+    )
     return left != right and Counter(left) == Counter(right)
 
 
@@ -339,7 +342,7 @@ def _scalar(node: yaml.Node) -> tuple[bool, str, str]:
 
 
 def _text(root: yaml.Node | None, *path: str) -> str:
-    node = at(root, path)
+    node = node_at(root, path)
     return node.value if isinstance(node, yaml.ScalarNode) else ""
 
 

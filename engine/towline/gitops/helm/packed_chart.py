@@ -30,7 +30,7 @@ from towline.git.tree import is_path
 from towline.yaml.plain_data import maps_at
 
 _EXACT = re.compile(r"v?[0-9]+\.[0-9]+\.[0-9]+(-[0-9A-Za-z.-]+)?(\+[0-9A-Za-z.-]+)?")
-_FIELDS = (
+_DEPENDENCY_FIELDS = (
     "name",
     "version",
     "repository",
@@ -40,7 +40,7 @@ _FIELDS = (
     "import-values",
     "alias",
 )
-_MOST = 100_000  # values
+_MOST_VALUES = 100_000  # values
 _ALWAYS = frozenset(("name", "repository"))
 _ESCAPED = {
     "<": "\\u003c",
@@ -60,7 +60,7 @@ def lock_digest(
     Empty where they are too much for a lock, which aliases can make of a few lines.
     """
     known = [[_ordered(one) for one in wanted], [_ordered(one) for one in locked]]
-    if sum(1 for _ in islice(_values(known), _MOST)) == _MOST:
+    if sum(1 for _ in islice(_values(known), _MOST_VALUES)) == _MOST_VALUES:
         return ""
     text = json.dumps(known, ensure_ascii=False, separators=(",", ":"))
     for sign, escaped in _ESCAPED.items():
@@ -68,7 +68,7 @@ def lock_digest(
     return f"sha256:{hashlib.sha256(text.encode()).hexdigest()}"
 
 
-def exact(name: str, version: str, locked: str, *, where: str) -> str:
+def exact_version(name: str, version: str, locked: str, *, where: str) -> str:
     """The one version that is meant; raises ConfigError where that is a range and nothing says which one of it."""
     if locked:
         return locked
@@ -89,7 +89,7 @@ def check_lock(
     digest = lock_digest(wanted, maps_at(lock, "dependencies"))
     if not digest:
         raise ConfigError(
-            f"the dependencies of {of} and {where.rpartition('/')[2]} are too large: {_MOST} values"
+            f"the dependencies of {of} and {where.rpartition('/')[2]} are too large: {_MOST_VALUES} values"
             " or more",
             where=where,
             hint="take out what aliases of YAML (*name) repeat",
@@ -115,23 +115,23 @@ def _ordered(dependency: Mapping[str, object]) -> dict[str, object]:
     dependency = {**dependency, "enabled": dependency.get("enabled") == "true"}
     return {
         field: dependency.get(field, "")
-        for field in _FIELDS
+        for field in _DEPENDENCY_FIELDS
         if field in _ALWAYS or dependency.get(field)
     }
 
 
-MOST = 64 * 1024 * 1024
-_FILES = 20_000
+MOST_UNPACKED = 64 * 1024 * 1024
+_MOST_FILES = 20_000
 
 
-def unpacked(name: str, data: bytes) -> dict[str, bytes]:
+def unpack_chart(name: str, data: bytes) -> dict[str, bytes]:
     """The files of the archive at the path `name` by their path in the chart; raises RenderError.
 
     Regular files below the archive's one folder; what has another kind of name is left out, as Helm
     does or refuses to do.
     """
     found = {}
-    for member, content in members(name, data):
+    for member, content in archive_members(name, data):
         path = member.name.removeprefix("./").partition("/")[2]
         if member.isreg() and path and is_path(path):
             found[path] = content
@@ -140,24 +140,24 @@ def unpacked(name: str, data: bytes) -> dict[str, bytes]:
     return found
 
 
-def members(name: str, data: bytes) -> Iterator[tuple[tarfile.TarInfo, bytes]]:
+def archive_members(name: str, data: bytes) -> Iterator[tuple[tarfile.TarInfo, bytes]]:
     """Everything in the archive at the path `name` that has a content, whatever its kind and its name; raises RenderError."""
     try:
         with gzip.GzipFile(fileobj=io.BytesIO(data)) as packed:
-            plain = packed.read(MOST + 1)
-        if len(plain) > MOST:
+            plain = packed.read(MOST_UNPACKED + 1)
+        if len(plain) > MOST_UNPACKED:
             raise RenderError(
-                f"the chart {name} is larger than {MOST >> 20} MiB unpacked",
+                f"the chart {name} is larger than {MOST_UNPACKED >> 20} MiB unpacked",
                 where=name,
                 hint="leave out of it what is not needed (.helmignore)",
             )
         with tarfile.TarFile(fileobj=io.BytesIO(plain)) as archive:
             for number, member in enumerate(archive):
-                if number > _FILES:
+                if number > _MOST_FILES:
                     raise _crowded(name)
                 content = None if member.issym() or member.islnk() else archive.extractfile(member)
                 if content:
-                    yield member, content.read(MOST)
+                    yield member, content.read(MOST_UNPACKED)
             if plain[archive.offset :].strip(b"\0"):  # another reader may find more files there
                 raise RenderError(
                     f"{name} is no packed chart: no file begins at byte {archive.offset}",
@@ -172,7 +172,7 @@ def members(name: str, data: bytes) -> Iterator[tuple[tarfile.TarInfo, bytes]]:
 
 def _crowded(name: str) -> RenderError:
     return RenderError(
-        f"{name} is no packed chart: it holds more than {_FILES} files",
+        f"{name} is no packed chart: it holds more than {_MOST_FILES} files",
         where=name,
         hint="leave out of it what is not needed (.helmignore)",
     )
@@ -182,17 +182,17 @@ _PACKED = re.compile(r"(?:^|/)charts/[^/]+\.tgz$")
 _DEPTH = 10
 
 
-def plain_name(name: str) -> str:
+def normal_path(name: str) -> str:
     """A path in a chart as Helm takes it."""
     return posixpath.normpath(name.replace("\\", "/"))
 
 
-def is_packed(name: str) -> bool:
+def is_packed_chart(name: str) -> bool:
     """Whether Helm takes the file at this path in a chart for a packed chart."""
-    return _PACKED.search(plain_name(name)) is not None
+    return _PACKED.search(normal_path(name)) is not None
 
 
-def repacked(files: Mapping[str, bytes], chart: str) -> dict[str, bytes]:
+def repack_charts(files: Mapping[str, bytes], chart: str) -> dict[str, bytes]:
     """The files of `chart`, those that are packed charts with what is read of them; raises RenderError.
 
     Files alone, whatever their kind there, as Helm takes them. All of them together may be as large
@@ -205,14 +205,14 @@ class _Packer:
     """Counts what all of them hold."""
 
     def __init__(self) -> None:
-        self._left = MOST
+        self._left = MOST_UNPACKED
 
     def through(
         self, files: Iterable[tuple[str, bytes]], around: str, depth: int = 0
     ) -> Iterable[tuple[str, bytes]]:
         for name, content in files:
-            place = f"{around}{plain_name(name)}"
-            yield name, self._anew(place, content, depth) if is_packed(name) else content
+            place = f"{around}{normal_path(name)}"
+            yield name, self._anew(place, content, depth) if is_packed_chart(name) else content
 
     def _anew(self, place: str, data: bytes, depth: int) -> bytes:
         if depth == _DEPTH:
@@ -234,11 +234,11 @@ class _Packer:
         return stream.getvalue()
 
     def _counted(self, place: str, data: bytes) -> Iterable[tuple[str, bytes]]:
-        for member, content in members(place, data):
+        for member, content in archive_members(place, data):
             self._left -= len(content)
             if self._left < 0:
                 raise RenderError(
-                    f"packed charts hold more than {MOST >> 20} MiB together, up to this one",
+                    f"packed charts hold more than {MOST_UNPACKED >> 20} MiB together, up to this one",
                     where=place,
                     hint="leave out of them what is not needed (.helmignore)",
                 )

@@ -26,16 +26,16 @@ import yaml
 from towline.gitops.helm.manifests import (
     Path,
     RenderedDocument,
-    at,
-    data,
+    as_data,
+    comparable,
     differences,
-    documents,
-    entries,
-    items,
-    paired,
-    plain,
-    replaced,
-    same,
+    is_equal,
+    list_items,
+    mapping_entries,
+    node_at,
+    pair_documents,
+    split_documents,
+    with_values,
 )
 from towline.record import frozen, mutable
 
@@ -43,23 +43,23 @@ _WORD = re.compile(r"[A-Za-z0-9]+")
 _DIGITS = re.compile(r"[0-9]+")
 
 
-def reordered(one: yaml.Node | None, other: yaml.Node | None) -> bool:
+def is_reordered(one: yaml.Node | None, other: yaml.Node | None) -> bool:
     """Whether two lists, or two texts, hold the same in another order."""
     if isinstance(one, yaml.ScalarNode) and isinstance(other, yaml.ScalarNode):
         return _same_words(one.value, other.value)
     if not isinstance(one, yaml.SequenceNode) or not isinstance(other, yaml.SequenceNode):
         return False
-    return plain(one) != plain(other) and held(one) == held(other)
+    return comparable(one) != comparable(other) and contents(one) == contents(other)
 
 
-def held(node: yaml.Node) -> Counter[object]:
+def contents(node: yaml.Node) -> Counter[object]:
     """What a list or a map holds, whatever its order."""
-    return Counter(map(plain, items(node))) + Counter(
-        (key, plain(value)) for key, value in entries(node).items()
+    return Counter(map(comparable, list_items(node))) + Counter(
+        (key, comparable(value)) for key, value in mapping_entries(node).items()
     )
 
 
-def fits(first: str, second: str, old: str) -> bool:
+def has_fixed_words(first: str, second: str, old: str) -> bool:
     """Whether the words that both texts have at one place stand there in the old one as well; texts that cannot be told apart so fit."""
     words, others, there = (_WORD.findall(text) for text in (first, second, old))
     if _same_words(first, second):
@@ -78,7 +78,7 @@ def _same_words(one: str, other: str) -> bool:
     return len(words) > 1 and words != others and sorted(words) == sorted(others)
 
 
-def decoded(*texts: str) -> Sequence[str]:
+def decode_base64(*texts: str) -> Sequence[str]:
     """The texts as they are, or what they hold in base64 where all of them hold texts so."""
     try:
         found = [base64.b64decode(text, validate=True).decode() for text in texts]
@@ -88,15 +88,17 @@ def decoded(*texts: str) -> Sequence[str]:
 
 
 _CHECKSUM = re.compile(r"[0-9a-fA-F]{32,128}")
-_NAME: Path = ("metadata", "name")
+_NAME_PATH: Path = ("metadata", "name")
 # once more, and again where an order may have come out the same by chance: that of two keys does in
 # three of four cases
 _RENDERINGS = 4
-_TELLING = 6  # characters from which on a value is taken for the same one where it turns up again
+_SHORTEST_RANDOM = (
+    6  # characters from which on a value is taken for the same one where it turns up again
+)
 
 
 @frozen
-class Settled:
+class StableRendering:
     """What is to be written; the documents of which parts were `kept`, and those of which parts are `renewed`, by kind, name and template."""
 
     text: str
@@ -104,44 +106,48 @@ class Settled:
     renewed: tuple[str, ...] = ()
 
 
-def settle(old: str, first: str, again: Callable[[], str]) -> Settled:
+def keep_random_values(old: str, first: str, again: Callable[[], str]) -> StableRendering:
     """`first`, a rendering, with what differs by itself as `old` has it; `again` renders once more, which only happens where more than images differ.
 
     A document that is as it was for all that reads YAML keeps its text, and so does the whole.
     """
-    before, now = documents(old), documents(first)
+    before, now = split_documents(old), split_documents(first)
     if not before:
-        return Settled(text=first)
-    partners = paired(before, now)
+        return StableRendering(text=first)
+    partners = pair_documents(before, now)
     if len(before) == len(now) and all(
-        one is partner and same(one, new)
+        one is partner and is_equal(one, new)
         for one, partner, new in zip(before, partners, now, strict=True)
     ):
-        return Settled(text=old)
+        return StableRendering(text=old)
     if len(before) == len(now) and all(
         partner and _only_images(partner, one) for one, partner in zip(now, partners, strict=True)
     ):
-        return Settled(
+        return StableRendering(
             text=_joined([_text(one, partner) for one, partner in zip(now, partners, strict=True)])
         )
     others: list[list[RenderedDocument]] = []
     while True:
-        others.append(documents(again()))
-        if loose := _loose(now, others[-1]):
-            return Settled(
+        others.append(split_documents(again()))
+        if loose := _unstable_templates(now, others[-1]):
+            return StableRendering(
                 text=_joined(
                     [_text(one, partner) for one, partner in zip(now, partners, strict=True)]
                 ),
                 renewed=loose,
             )
-        pieces = list(_pieces(before, now, others))
+        pieces = list(_document_updates(before, now, others))
         if len(others) == _RENDERINGS or not any(piece.only_reordered for piece in pieces):
-            return _settled(pieces)
+            return _stable_rendering(pieces)
 
 
-def _loose(now: Sequence[RenderedDocument], second: Sequence[RenderedDocument]) -> tuple[str, ...]:
+def _unstable_templates(
+    now: Sequence[RenderedDocument], second: Sequence[RenderedDocument]
+) -> tuple[str, ...]:
     """The templates that render other documents each time, where some do."""
-    if len(now) == len(second) and all(_alike(*twins) for twins in zip(now, second, strict=True)):
+    if len(now) == len(second) and all(
+        _is_same_kind(*twins) for twins in zip(now, second, strict=True)
+    ):
         return ()
     return tuple(
         sorted(
@@ -151,7 +157,7 @@ def _loose(now: Sequence[RenderedDocument], second: Sequence[RenderedDocument]) 
     )
 
 
-def _alike(one: RenderedDocument, other: RenderedDocument) -> bool:
+def _is_same_kind(one: RenderedDocument, other: RenderedDocument) -> bool:
     """Whether two documents are of one kind and template."""
     if one.source != other.source:
         return False
@@ -159,7 +165,7 @@ def _alike(one: RenderedDocument, other: RenderedDocument) -> bool:
 
 
 def _text(one: RenderedDocument, partner: RenderedDocument | None) -> str:
-    chosen = partner if partner and partner.source == one.source and same(partner, one) else one
+    chosen = partner if partner and partner.source == one.source and is_equal(partner, one) else one
     return chosen.head + chosen.text
 
 
@@ -174,13 +180,13 @@ def _joined(texts: Sequence[str]) -> str:
 
 def _only_images(old: RenderedDocument, new: RenderedDocument) -> bool:
     """Whether a document is the same but for images, and for what names their tags."""
-    if same(old, new):
+    if is_equal(old, new):
         return True
     if old.root is None or new.root is None:
         return False
     leaves, swaps = list[tuple[str, str]](), list[tuple[str, str]]()
     for path in differences(old.root, new.root):
-        one, other = at(old.root, path), at(new.root, path)
+        one, other = node_at(old.root, path), node_at(new.root, path)
         if not isinstance(one, yaml.ScalarNode) or not isinstance(other, yaml.ScalarNode):
             return False
         leaves.append((one.value, other.value))
@@ -198,7 +204,7 @@ def _swaps(old: str, new: str) -> Iterator[tuple[str, str]]:
 
 
 @mutable
-class _Part:
+class _RandomPart:
     """A place that differs by itself: as both renderings and the repository have it (None: not at all), and what is to stand there (None: the first)."""
 
     path: Path
@@ -227,42 +233,42 @@ class _Part:
     @property
     def reordered(self) -> bool:
         """Whether the renderings have the same in another order."""
-        return reordered(self.first, self.second)
+        return is_reordered(self.first, self.second)
 
     def fits(self) -> bool:
         """Whether the repository's may stay: what both renderings have in common, it has too."""
         if self.old is None or type(self.old) is not type(self.first):
             return False
         if self.texts is not None:
-            return fits(*decoded(*self.texts, self.old.value))
-        first, second, old = (held(node) for node in (self.first, self.second, self.old))
+            return has_fixed_words(*decode_base64(*self.texts, self.old.value))
+        first, second, old = (contents(node) for node in (self.first, self.second, self.old))
         return (
             old == first
             if first == second
             else (first & second) <= old
-            and (bool(entries(self.first)) or old.total() == first.total())
+            and (bool(mapping_entries(self.first)) or old.total() == first.total())
         )
 
 
 @mutable
-class _Piece:
+class _DocumentUpdate:
     """A document with what differs by itself in it, and the one of the repository that it stands for."""
 
     one: RenderedDocument
     partner: RenderedDocument | None
-    parts: Sequence[_Part]
+    parts: Sequence[_RandomPart]
 
     @cached_property
     def named(self) -> bool:
         """Whether its name differs by itself."""
-        return any(part.path == _NAME for part in self.parts)
+        return any(part.path == _NAME_PATH for part in self.parts)
 
     @cached_property
     def moved(self) -> bool:
         """Whether something else has changed in it."""
         if self.partner is None:
             return True
-        if same(self.partner, self.one):
+        if is_equal(self.partner, self.one):
             return False
         if self.partner.root is None or self.one.root is None:
             return True
@@ -283,14 +289,17 @@ class _Piece:
         old, new = self.partner.root, self.one.root
         if old is None or new is None:
             return False
-        return any(reordered(at(old, path), at(new, path)) for path in self._elsewhere(old, new))
+        return any(
+            is_reordered(node_at(old, path), node_at(new, path))
+            for path in self._elsewhere(old, new)
+        )
 
     @cached_property
     def made(self) -> RenderedDocument:
         """The document as it is to be, with what is wanted at its parts."""
         if self.named and not self.moved and self.partner:
             return self.partner
-        return replaced(
+        return with_values(
             self.one,
             {
                 part.path: self._written(part.wanted)
@@ -299,9 +308,11 @@ class _Piece:
             },
         )
 
-    def holds(self, part: _Part) -> bool:
+    def holds(self, part: _RandomPart) -> bool:
         """Whether it has what is wanted there."""
-        return part.wanted is not None and data(at(self.made.root, part.path)) == data(part.wanted)
+        return part.wanted is not None and as_data(node_at(self.made.root, part.path)) == as_data(
+            part.wanted
+        )
 
     def _written(self, wanted: str | yaml.Node) -> tuple[str, object]:
         if isinstance(wanted, str) or self.partner is None:
@@ -309,19 +320,19 @@ class _Piece:
         return self.partner.text[wanted.start_mark.index : wanted.end_mark.index], wanted
 
 
-def _pieces(
+def _document_updates(
     before: Sequence[RenderedDocument],
     now: Sequence[RenderedDocument],
     others: Sequence[Sequence[RenderedDocument]],
-) -> Iterator[_Piece]:
+) -> Iterator[_DocumentUpdate]:
     """Each document with its partner and its parts; one whose name differs by itself has the next of its kind and template for a partner."""
-    partners = paired(before, now)
+    partners = pair_documents(before, now)
     taken = {id(partner) for partner in partners}
     left = [one for one in before if id(one) not in taken]
     for number, (one, known) in enumerate(zip(now, partners, strict=True)):
         found = _differing(one, [other[number] for other in others])
         partner = known
-        if _NAME in found:
+        if _NAME_PATH in found:
             alike = (
                 other
                 for other in left
@@ -330,11 +341,11 @@ def _pieces(
             partner = known or next(alike, None)
             left = [other for other in left if other is not partner]
         root = partner.root if partner and found else None
-        yield _Piece(
+        yield _DocumentUpdate(
             one=one,
             partner=partner,
             parts=[
-                _Part(path=path, first=first, second=second, old=at(root, path))
+                _RandomPart(path=path, first=first, second=second, old=node_at(root, path))
                 for path, (first, second) in found.items()
             ],
         )
@@ -346,10 +357,10 @@ def _differing(
     """Where a document differs from one of `others`: what it has, and what the first that has something else has."""
     found: dict[Path, tuple[yaml.Node, yaml.Node]] = {}
     for other in others:
-        if same(one, other) or one.root is None or other.root is None:
+        if is_equal(one, other) or one.root is None or other.root is None:
             continue
         for path in differences(one.root, other.root):
-            first, second = at(one.root, path), at(other.root, path)
+            first, second = node_at(one.root, path), node_at(other.root, path)
             if first is not None and second is not None:
                 found.setdefault(path, (first, second))
     return {
@@ -359,8 +370,8 @@ def _differing(
     }
 
 
-def _settled(pieces: Sequence[_Piece]) -> Settled:
-    known, renamed = _names(pieces)
+def _stable_rendering(pieces: Sequence[_DocumentUpdate]) -> StableRendering:
+    known, renamed = _random_names(pieces)
     loose = [
         (piece, part)
         for piece in pieces
@@ -375,7 +386,7 @@ def _settled(pieces: Sequence[_Piece]) -> Settled:
                 known |= _values(part.texts, part.old.value)
     for _, part in loose:
         if part.wanted is None and part.texts and not part.reordered:
-            part.wanted = _made(part.texts, known)
+            part.wanted = _substituted(part.texts, known)
     moved = any(
         piece.moved
         or any(
@@ -404,14 +415,14 @@ def _settled(pieces: Sequence[_Piece]) -> Settled:
         if piece.partner and not part.reordered and not piece.holds(part)
     ]
     text = _joined([_text(piece.made, piece.partner) for piece in pieces])
-    return Settled(text=text, kept=tuple(kept), renewed=tuple(dict.fromkeys(renewed)))
+    return StableRendering(text=text, kept=tuple(kept), renewed=tuple(dict.fromkeys(renewed)))
 
 
-def _names(pieces: Sequence[_Piece]) -> tuple[dict[tuple[str, str], str], set[str]]:
+def _random_names(pieces: Sequence[_DocumentUpdate]) -> tuple[dict[tuple[str, str], str], set[str]]:
     """What becomes of names that differ by themselves: kept with a document that is as it was, else new; and those that are new."""
     known, renamed = dict[tuple[str, str], str](), set[str]()
     for piece in (piece for piece in pieces if piece.named):
-        part = next(part for part in piece.parts if part.path == _NAME)
+        part = next(part for part in piece.parts if part.path == _NAME_PATH)
         if part.texts and isinstance(part.old, yaml.ScalarNode) and not piece.moved:
             known |= _values(part.texts, part.old.value)
         elif part.texts:
@@ -422,17 +433,17 @@ def _names(pieces: Sequence[_Piece]) -> tuple[dict[tuple[str, str], str], set[st
 
 def _values(texts: tuple[str, str], old: str) -> dict[tuple[str, str], str]:
     """A value by what both renderings have instead of it, as it is and as base64 holds it."""
-    forms = [(*texts, old), decoded(*texts, old)]
+    forms = [(*texts, old), decode_base64(*texts, old)]
     return {
         (first, second): known
         for first, second, known in forms
-        if len(first) >= _TELLING and len(second) >= _TELLING
+        if len(first) >= _SHORTEST_RANDOM and len(second) >= _SHORTEST_RANDOM
     }
 
 
-def _made(texts: tuple[str, str], known: Mapping[tuple[str, str], str]) -> str | None:
+def _substituted(texts: tuple[str, str], known: Mapping[tuple[str, str], str]) -> str | None:
     """A text in which known values stand for those of the renderings; None where both renderings do not come to the same so."""
-    first, second = decoded(*texts)
+    first, second = decode_base64(*texts)
     made = _exchanged(first, second, known)
     return made if made is None or first == texts[0] else base64.b64encode(made.encode()).decode()
 

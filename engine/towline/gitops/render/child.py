@@ -29,15 +29,15 @@ class RendererFault(Exception):
         self.data = {"message": message, "where": where, "hint": hint, "machine": machine}
 
 
-def serve(render: Callable[[Any], str]) -> NoReturn:
+def serve_request(render: Callable[[Any], str]) -> NoReturn:
     """Answer the request on standard input with what `render` makes of it, and end the process."""
-    request = enter()
+    request = read_request()
     try:
         document = _encoded(render(request), request["limits"]["output"])
     except RendererFault as fault:
-        report(fault)
+        report_fault(fault)
     except MemoryError:
-        report(
+        report_fault(
             RendererFault(
                 "rendering needs more memory than it may have", hint="make the template smaller"
             )
@@ -45,7 +45,7 @@ def serve(render: Callable[[Any], str]) -> NoReturn:
     _end(document, 0)
 
 
-def report(fault: RendererFault) -> NoReturn:
+def report_fault(fault: RendererFault) -> NoReturn:
     """Answer with `fault` and end the process."""
     _end(json.dumps(fault.data).encode(), FAULT)
 
@@ -56,7 +56,7 @@ def _end(answer: bytes, code: int) -> NoReturn:
     sys.exit(code)
 
 
-def enter(*, file_size: int = 0) -> Any:
+def read_request(*, file_size: int = 0) -> Any:
     """Read the request and take on its limits: CPU seconds, bytes of memory, no core; `file_size` in bytes."""
     request = json.loads(sys.stdin.buffer.read())
     limits = request["limits"]

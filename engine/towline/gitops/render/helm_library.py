@@ -18,7 +18,7 @@ from typing import Any
 
 from helm_python import Chart, HelmError, helm_sdk_version, values_from_yaml
 
-from towline.gitops.render.child import RendererFault, serve
+from towline.gitops.render.child import RendererFault, serve_request
 from towline.record import frozen
 
 _KINDS = (
@@ -79,7 +79,7 @@ _HOOKS = frozenset(
 _SEPARATOR = re.compile(r"(?:^|[\t\n\f\r ]*\n)---[\t\n\f\r ]*")
 
 
-class HeadFault(ValueError):
+class ManifestFault(ValueError):
     """A rendered document that Kubernetes could not read: `path` in the chart and what is wrong with it."""
 
     def __init__(self, path: str, problem: str) -> None:
@@ -106,14 +106,14 @@ def assemble(files: Mapping[str, str], load: Callable[[str], Any]) -> str:
         if _printed(path)
         for manifest in _manifests(path, files[path], load)
     ]
-    plain = sorted((manifest for manifest in manifests if not manifest.hooks), key=_place)
+    plain = sorted((manifest for manifest in manifests if not manifest.hooks), key=_install_order)
     hooks = sorted(
         (
             manifest
             for manifest in manifests
             if manifest.hooks and _HOOKS.issuperset(manifest.hooks)
         ),
-        key=_place,
+        key=_install_order,
     )
     first = _print(plain).strip()
     return (f"{first}\n" if first else "") + _print(hooks)
@@ -132,7 +132,7 @@ def _manifest(path: str, text: str, load: Callable[[str], Any]) -> RenderedManif
     try:
         loaded = load(text)
     except ValueError as fault:
-        raise HeadFault(path, str(fault)) from fault
+        raise ManifestFault(path, str(fault)) from fault
     head = _mapping(loaded, path, "a document")
     metadata = _mapping(head.get("metadata"), path, "metadata")
     annotations = _mapping(metadata.get("annotations"), path, "metadata.annotations")
@@ -152,18 +152,18 @@ def _manifest(path: str, text: str, load: Callable[[str], Any]) -> RenderedManif
 
 def _mapping(value: Any, path: str, what: str) -> dict[str, Any]:
     if value is not None and not isinstance(value, dict):
-        raise HeadFault(path, f"{what} is not a mapping")
+        raise ManifestFault(path, f"{what} is not a mapping")
     return value or {}
 
 
 def _text(value: Any, path: str, what: str) -> str:
     """A scalar as Helm reads it where a text is expected: numbers and booleans as they are written in JSON."""
     if isinstance(value, (dict, list)):
-        raise HeadFault(path, f"{what} is not a text")
+        raise ManifestFault(path, f"{what} is not a text")
     return "" if value is None else str(value).lower() if isinstance(value, bool) else str(value)
 
 
-def _place(manifest: RenderedManifest) -> tuple[int, str]:
+def _install_order(manifest: RenderedManifest) -> tuple[int, str]:
     """Known kinds by rank, unknown ones behind them by name; `sorted` keeps the order of equals."""
     return (_RANK[manifest.kind], "") if manifest.kind in _RANK else (len(_RANK), manifest.kind)
 
@@ -195,7 +195,7 @@ def render(request: Any) -> str:
     try:
         values = _values(request["values"])
         return "".join(_rendered(folder, values, request) for folder in request["charts"])
-    except HeadFault as fault:
+    except ManifestFault as fault:
         raise RendererFault(
             f"rendered document is not valid: {fault.problem}", where=fault.path
         ) from fault
@@ -271,4 +271,4 @@ def _check_version(wanted: str) -> None:
 
 
 if __name__ == "__main__":
-    serve(render)
+    serve_request(render)

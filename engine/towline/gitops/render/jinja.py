@@ -13,7 +13,7 @@ from typing import Any
 from jinja2 import StrictUndefined, TemplateSyntaxError, Undefined, UndefinedError
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
-from towline.gitops.render.child import RendererFault, serve
+from towline.gitops.render.child import RendererFault, serve_request
 from towline.suggest import nearest
 
 _NAMED = re.compile(r"'([^']*)' is undefined|has no attribute '([^']*)'")
@@ -101,4 +101,4 @@ def _hint(message: str, variables: dict[str, Any]) -> str:
 
 
 if __name__ == "__main__":
-    serve(render)
+    serve_request(render)

@@ -15,7 +15,7 @@ if sys.version_info < (3, 12):
 _USER, _NETWORK = 0x10000000, 0x40000000  # CLONE_NEWUSER, CLONE_NEWNET: sched.h of Linux
 
 
-def leave() -> bool:
+def leave_network() -> bool:
     """Whether the system let this process leave: as root, or by a user namespace of its own.
 
     Where it does not, nothing has changed.

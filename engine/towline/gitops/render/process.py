@@ -32,7 +32,7 @@ _ROOT = str(Path(towline.__file__).parent.parent)
 # root beside them.
 _START = (
     f"import runpy, sys; sys.path[:0] = [] if {_ROOT!r} in sys.path else [{_ROOT!r}]; from"
-    " towline.gitops.render.network import leave; leave(); runpy.run_module({!r},"
+    " towline.gitops.render.network import leave_network; leave_network(); runpy.run_module({!r},"
     " run_name='__main__')"
 )
 
@@ -46,7 +46,7 @@ class RenderLimits:
     output: int = 16 * 1024 * 1024
 
 
-def run(
+def run_renderer(
     child: str,
     request: Mapping[str, Any],
     *,
@@ -83,7 +83,7 @@ def run(
     return ended
 
 
-def document(
+def render_document(
     child: str,
     request: Mapping[str, Any],
     *,
@@ -92,7 +92,7 @@ def document(
     environment: Mapping[str, str] | None = None,
 ) -> str:
     """What the module `towline.gitops.render.<child>` makes of `request`; raises RenderError and MachineError."""
-    ended = run(child, request, limits=limits, folder=folder, environment=environment)
+    ended = run_renderer(child, request, limits=limits, folder=folder, environment=environment)
     if ended.code != 0:
         raise MachineError(
             f"the renderer stopped: {_last_line(ended.err)}",

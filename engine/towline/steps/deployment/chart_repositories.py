@@ -17,7 +17,7 @@ from towline.errors import (
     placed,
 )
 from towline.gitops.helm.chart_files import Dependency
-from towline.gitops.helm.packed_chart import exact, unpacked
+from towline.gitops.helm.packed_chart import exact_version, unpack_chart
 from towline.http.client import Transport
 from towline.http.connection import Network
 from towline.http.download import get, shown
@@ -56,7 +56,7 @@ class ChartRepositories:
         and what a registry raises.
         """
         self._check(wanted, where)
-        version = exact(wanted.name, wanted.version, wanted.locked, where=where)
+        version = exact_version(wanted.name, wanted.version, wanted.locked, where=where)
         key = (wanted.repository, wanted.name, version)
         if key not in self._fetched:
             self._task.console.say(
@@ -257,7 +257,7 @@ def _layer(client: RegistryClient, place: TargetRepository, layer: Descriptor) -
 
 def _check_chart(data: bytes, name: str, version: str, where: str) -> None:
     """Pass where the archive holds this chart; raises RenderError."""
-    there = first_mapping(unpacked(name, data)["Chart.yaml"])
+    there = first_mapping(unpack_chart(name, data)["Chart.yaml"])
     there_name, there_version = text_at(there, "name"), text_at(there, "version")
     if there_name != name or there_version.removeprefix("v") != version.removeprefix("v"):
         raise RenderError(

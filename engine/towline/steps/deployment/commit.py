@@ -15,7 +15,7 @@ from towline.git.remote import parse_ssh_key
 from towline.git.repository import Author
 from towline.git.signing import SSH, SigningKey
 from towline.gitops.provenance import Provenance, default_message, is_plausible_time
-from towline.gitops.render.process import RenderLimits, document
+from towline.gitops.render.process import RenderLimits, render_document
 from towline.gitops.update import CommitText
 from towline.gitops.values_template import TemplateBuild, TemplateImage
 from towline.limits import amount
@@ -128,7 +128,7 @@ def _wanted(
         "version": settings.text("artifactVersion"),
         "build": asdict(template_build(task)),
     }
-    return document(
+    return render_document(
         "jinja",
         {"name": "commitMessage", "text": text, "variables": variables},
         limits=RenderLimits(output=LONGEST),

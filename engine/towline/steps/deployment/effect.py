@@ -9,25 +9,25 @@ from towline.errors import ConfigError
 from towline.git.checkout import host_and_path
 from towline.gitops import argo_images
 from towline.gitops.change import match
-from towline.gitops.helm import chart_around
-from towline.gitops.helm.chart_around import chart_folder
-from towline.gitops.helm.chart_forms import ChartHint
-from towline.gitops.helm.chart_images import nested_values, over_base
-from towline.gitops.helm.render import HelmChart
-from towline.gitops.image_effect import (
+from towline.gitops.helm import chart_values
+from towline.gitops.helm.chart import HelmChart
+from towline.gitops.helm.chart_values import chart_folder
+from towline.gitops.helm.image_forms import ChartHint
+from towline.gitops.helm.image_values import images_over_defaults, values_of_charts
+from towline.gitops.image_parts import parent_path
+from towline.gitops.manifest_images import (
     WHOLE_DOCUMENT,
-    Found,
-    another,
-    containers_in,
-    ends,
-    images_in,
-    is_read,
+    FoundImage,
+    container_images,
+    images_in_file,
+    is_end_of_image,
+    is_other_image,
+    is_same_image,
+    is_used,
     last_part,
-    names,
-    near,
-    strays,
+    nearest_images,
+    stale_containers,
 )
-from towline.gitops.image_parts import map_of
 from towline.image import Reference
 from towline.record import frozen, replace
 from towline.steps.deployment.images import DeployedImage
@@ -72,9 +72,9 @@ class Effect:
         if self.level == OFF or not self.images:
             return found
         for path in match(self.pattern, sorted(files)):
-            found |= argo_images.looks(files[path], files, self._is_ours)
+            found |= argo_images.override_paths(files[path], files, self._is_ours)
             if self.tool == VALUES and self.keys:
-                found |= chart_around.looks(path, self.keys, files, new=self.new_keys)
+                found |= chart_values.reader_folders(path, self.keys, files, new=self.new_keys)
         folders = tuple(one for one in found if one.endswith("/templates/") or one == "templates/")
         return found | {path for path in listing if path.startswith(folders)}
 
@@ -86,15 +86,18 @@ class Effect:
             return
         for path in match(self.pattern, sorted(contents)):
             if self.tool == VALUES and self.keys:
-                lost, read = chart_around.unread(path, self.keys, contents, listing)
+                lost, read = chart_values.unread_keys(path, self.keys, contents, listing)
                 for key in lost:
                     near = close(key, read)
                     guess = f"; did you mean {near}?" if near else ""
                     told = f"its templates read {some(sorted(read)) or 'no values'}{guess}"
                     warn(f"{path} has the image in {key}, which the chart does not read: {told}")
             for one in argo_images.overrides(contents[path], self._is_ours):
-                there = argo_images.images_there(one, contents)
-                ours = any(names(Found(place=path, text=one.image), image) for image in self.images)
+                there = argo_images.images_of_override(one, contents)
+                ours = any(
+                    is_same_image(FoundImage(location=path, text=one.image), image)
+                    for image in self.images
+                )
                 if ours and there is not None and one.name not in there:
                     warn(
                         f"{path} has an entry for an image called {one.name}, which no resource of "
@@ -114,23 +117,25 @@ class Effect:
             return
         paths = match(self.pattern, sorted(contents))
         like = {last_part(image.image.name) for image in self.images}
-        found = [containers_in(contents[path]) for path in paths]
+        found = [container_images(contents[path]) for path in paths]
         if self.placed or not all(
-            any(names(one, image) for listed in found for one in listed or ())
+            any(is_same_image(one, image) for listed in found for one in listed or ())
             for image in self.images
         ):
-            joined = [chart_around.puts_common(path, contents) is not False for path in paths]
+            joined = [
+                chart_values.prepends_global_registry(path, contents) is not False for path in paths
+            ]
             read = zip(paths, joined, strict=True)
-            found = [images_in(contents[path], like, joined=one) for path, one in read]
+            found = [images_in_file(contents[path], like, joined=one) for path, one in read]
         every = [one for listed in found for one in listed or ()]
-        over = [one for path in paths for one in over_base(path, contents, like)]
+        over = [one for path in paths for one in images_over_defaults(path, contents, like)]
         self._check_places([*every, *over] if self.placed else every, warn)
         for image in self.images:
-            wrong = strays(every, image) if self.tool == HELM else []
+            wrong = stale_containers(every, image) if self.tool == HELM else []
             for one in wrong:
-                warn(f"{one.place} in {some(paths)} runs {one.text}, not {_shown(image)}")
-            named = any(names(one, image) for one in every)
-            if (named and (not wrong or is_read(every, image))) or None in found:
+                warn(f"{one.location} in {some(paths)} runs {one.text}, not {_shown(image)}")
+            named = any(is_same_image(one, image) for one in every)
+            if (named and (not wrong or is_used(every, image))) or None in found:
                 continue  # what cannot be read is not judged: an edit is proven by itself
             beside = any(chart_folder(path, listing) is not None for path in paths)
             there = (
@@ -151,13 +156,13 @@ class Effect:
                     raise ConfigError(told, where=self.pattern, hint=hint)
                 warn(f"{told} ({hint})")
 
-    def _check_places(self, found: Sequence[Found], warn: Callable[[str], None]) -> None:
+    def _check_places(self, found: Sequence[FoundImage], warn: Callable[[str], None]) -> None:
         """Look at each place that was written; raises ConfigError if one is another image's."""
         for place, image in self.placed:
-            there = [one for one in found if one.place == place]
-            if any(names(one, image) for one in there):
+            there = [one for one in found if one.location == place]
+            if any(is_same_image(one, image) for one in there):
                 continue  # of several of that path, the others were left alone
-            if others := [str(one) for one in there if another(one, image)]:
+            if others := [str(one) for one in there if is_other_image(one, image)]:
                 told = f"{place} is another image's place: {some(others)}, not {_shown(image)}"
                 if self.level != WARN:
                     hint = (
@@ -167,21 +172,25 @@ class Effect:
                     raise ConfigError(told, where=self.pattern, hint=hint)
                 warn(told)
 
-    def _instead(self, found: Sequence[Found], image: Reference, *, unknown: bool) -> list[str]:
+    def _instead(
+        self, found: Sequence[FoundImage], image: Reference, *, unknown: bool
+    ) -> list[str]:
         """What is named instead, where the image should be; an `unknown` chart may put the rest before the end of its name."""
         if self.tool != VALUES:
-            return near(found, image)
-        there = [one for one in found if one.place in self.places]
+            return nearest_images(found, image)
+        there = [one for one in found if one.location in self.places]
         may_join = unknown and not self.whole
-        return [str(one) for one in there if not (may_join and ends(image, one))]
+        return [str(one) for one in there if not (may_join and is_end_of_image(image, one))]
 
-    def _hint(self, contents: Mapping[str, bytes], found: Sequence[Found], image: Reference) -> str:
+    def _hint(
+        self, contents: Mapping[str, bytes], found: Sequence[FoundImage], image: Reference
+    ) -> str:
         """What to do about it."""
         if self.tool == HELM:
             over = (
                 first_mapping(data or contents.get(name, b"")) for name, data in reversed(self.over)
             )
-            values = [*over, *nested_values(contents)]
+            values = [*over, *values_of_charts(contents)]
             rendered = [contents[path] for path in match(self.pattern, sorted(contents))]
             chart = ChartHint(files=contents, values=values, tried=self.places)
             return chart.text(rendered, found, image)
@@ -228,7 +237,7 @@ def _places(settings: Settings, planned: TargetPlan) -> tuple[str, ...]:
     if settings.given("valuesTemplate"):
         return ()
     if settings.given("valuesPaths"):
-        return tuple(map_of(path) or WHOLE_DOCUMENT for path in planned.images)
+        return tuple(parent_path(path) or WHOLE_DOCUMENT for path in planned.images)
     if settings.text("tool") == HELM and not settings.given("containers"):
         return (DEFAULT_KEY,)
     return tuple(planned.images)

@@ -10,7 +10,7 @@ from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 
 from towline.errors import ConfigError
 from towline.gitops.change import Change, Note, Replaced, context_of, dependencies_of
-from towline.gitops.image_effect import pods
+from towline.gitops.manifest_images import pods_in_file
 from towline.steps.deployment.effect import Effect
 from towline.suggest import some
 from towline.yaml.plain_data import load_documents, text_at
@@ -126,7 +126,7 @@ class Watched:
         """Pods that run an image of one of the registries and name no pull secret and no service account; raises ConfigError where they must."""
         lacking: Lacking = {}
         for path, data in changed.items():
-            for pod in pods(data) if b"containers" in data else ():
+            for pod in pods_in_file(data) if b"containers" in data else ():
                 hosts = sorted(
                     host
                     for host in self._hosts

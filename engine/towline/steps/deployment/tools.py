@@ -11,14 +11,21 @@ from towline.config.settings import Settings
 from towline.console import silent
 from towline.errors import ConfigError, MachineError, placed
 from towline.files import in_workspace
+from towline.gitops.candidates import Choice
 from towline.gitops.change import Change, Note, Together, check_path
-from towline.gitops.choice import Choice
+from towline.gitops.helm.chart import HelmChart, ValuesFile
 from towline.gitops.helm.chart_files import Dependency
-from towline.gitops.helm.chart_images import ImageValues
-from towline.gitops.helm.program import Cluster, Renderer, renderer
-from towline.gitops.helm.render import HelmChart, ValuesFile
+from towline.gitops.helm.image_values import ImageValues
+from towline.gitops.helm.renderer import Cluster, Renderer, choose_renderer
 from towline.gitops.helm_values import PathValues
-from towline.gitops.image_parts import PARTS, ImagePart, ImageParts, Put, image_put, with_value
+from towline.gitops.image_parts import (
+    PARTS,
+    ImagePart,
+    ImageParts,
+    TextWriter,
+    image_writer,
+    with_value,
+)
 from towline.gitops.kubectl import ContainerImage
 from towline.gitops.kustomize import KustomizeImage
 from towline.gitops.provenance import BranchHistory
@@ -120,7 +127,7 @@ class _Call:
         """Which of several places that fit are meant."""
         return Choice(
             resource=self.settings.text("resource"),
-            past=self.past.images,
+            deployed_before=self.past.images,
             say=_once(self.task.console.say),
             warn=self.warn,
         )
@@ -138,13 +145,13 @@ class _Call:
         images: Mapping[str, DeployedImage],
         values: Mapping[str, str | ImagePart],
         *,
-        puts: Mapping[str, Put],
+        writers: Mapping[str, TextWriter],
     ) -> TargetPlan:
         """Edits of paths in files."""
         change = PathValues(
             pattern=self.file,
             values=values,
-            puts=puts,
+            writers=writers,
             note=self.note,
             sharing=self.sharing,
             choice=self.choice,
@@ -170,7 +177,7 @@ def _again(change: _Edit) -> _Edit:
         sharing=replace(change.sharing, say=silent),
         choice=replace(change.choice, say=silent, warn=silent),
     )
-    return replace(quiet, judged=False) if isinstance(quiet, KustomizeImage) else quiet
+    return replace(quiet, check_use=False) if isinstance(quiet, KustomizeImage) else quiet
 
 
 def _once(say: Callable[[str], None]) -> Callable[[str], None]:
@@ -190,7 +197,7 @@ def _manifest(call: _Call) -> TargetPlan:
         image = call.images.single()
         path = call.settings.text("imagePath")
         return call.paths(
-            {path: image}, {path: _part(image, "image")}, puts={path: image_put(path)}
+            {path: image}, {path: _part(image, "image")}, writers={path: image_writer(path)}
         )
     images = call.images.by_container(
         "" if call.settings.given("containers") else call.needed("containerName")
@@ -223,7 +230,7 @@ def _kustomize(call: _Call) -> TargetPlan:
             sharing=call.sharing,
             choice=call.choice,
             warn=call.warn,
-            judged=level != "off",
+            check_use=level != "off",
             strict=level == "error",
         )
         for name, image in images.items()
@@ -252,7 +259,7 @@ def _helm(call: _Call) -> TargetPlan:
         cluster=Cluster(
             kube_version=settings.text("kubeVersion"), api_versions=settings.texts("apiVersions")
         ),
-        renderer=renderer(_helm_program(environ) or find("helm", environ)),
+        renderer=choose_renderer(_helm_program(environ) or find("helm", environ)),
         note=call.note,
         warn=call.warn,
         say=call.task.console.say,
@@ -306,7 +313,7 @@ def _values(call: _Call) -> TargetPlan:
         values[f"{key}.repository"] = _part(image, "repository")
         values |= {f"{key}.tag": _part(image, "tag")} if image.tag else {}
         values |= {f"{key}.digest": _part(image, "digest")} if image.pinned or not image.tag else {}
-    return call.paths(images, values, puts=dict.fromkeys(values, with_value))
+    return call.paths(images, values, writers=dict.fromkeys(values, with_value))
 
 
 def _part(image: DeployedImage, part: str) -> ImagePart:
@@ -324,7 +331,7 @@ def _part(image: DeployedImage, part: str) -> ImagePart:
 def _values_paths(call: _Call) -> TargetPlan:
     """Each path with the part of an image that it asks for: `tag`, or `tag of NAME` where there are several; `version` is the build's own."""
     values: dict[str, str | ImagePart] = {}
-    puts: dict[str, Put] = {}
+    writers: dict[str, TextWriter] = {}
     images: dict[str, DeployedImage] = {}
     for path, wanted in call.settings.mapping("valuesPaths").items():
         part, _, name = wanted.partition(" of ")
@@ -339,14 +346,14 @@ def _values_paths(call: _Call) -> TargetPlan:
             )
         images[path] = call.images.named(name, "valuesPaths") if name else call.images.single()
         values[path] = _part(images[path], part)
-        puts[path] = image_put(path) if part == "image" else with_value
+        writers[path] = image_writer(path) if part == "image" else with_value
         if not str(values[path]):
             raise ConfigError(
                 f"no {part} is known of {images[path].reference}",
                 where=call.settings.origin("valuesPaths"),
                 hint=f"leave {path} out",
             )
-    return call.paths(images, values, puts=puts)
+    return call.paths(images, values, writers=writers)
 
 
 def _template(call: _Call) -> TargetPlan:

@@ -6,7 +6,7 @@ import pytest
 
 from tests.engine.gitops.charts import CHART_YAML, as_bytes
 from towline.errors import ConfigError
-from towline.gitops.helm.chart_files import besides, structure, tree
+from towline.gitops.helm.chart_files import chart_tree, further_paths, structural_paths
 
 
 def depends(*lines: str) -> str:
@@ -16,9 +16,11 @@ def depends(*lines: str) -> str:
 def all_of(chart: str, files: Mapping[str, str]) -> list[str]:
     """What is read in the end, as a repository does it."""
     contents, listing = as_bytes(files), sorted(files)
-    read = {path: contents[path] for path in structure(chart, listing)}
+    read = {path: contents[path] for path in structural_paths(chart, listing)}
     while more := [
-        path for path in besides(chart, listing, read) if path in contents and path not in read
+        path
+        for path in further_paths(chart, listing, read)
+        if path in contents and path not in read
     ]:
         read |= {path: contents[path] for path in more}
     return sorted(read)
@@ -49,7 +51,7 @@ def test_of_a_folder_with_few_files_all_are_read_at_once_and_of_one_with_many_wh
     None
 ):
     chart = {f"c/{path}": text for path, text in ROOT.items()}
-    assert structure("c/", sorted(chart)) == sorted(chart)
+    assert structural_paths("c/", sorted(chart)) == sorted(chart)
     assert all_of("c/", chart | {f"c/docs/{number}.md": "" for number in range(300)}) == sorted(
         path for path in chart if "docs" not in path and "src" not in path
     )
@@ -103,7 +105,7 @@ LOCAL = {
 
 def test_charts_of_the_repository_come_with_those_that_they_depend_on() -> None:
     assert all_of("apps/web/", LOCAL) == sorted(path for path in LOCAL if "other" not in path)
-    found = tree("apps/web/", as_bytes(LOCAL))
+    found = chart_tree("apps/web/", as_bytes(LOCAL))
     assert sorted(found.files) == [
         "Chart.yaml",
         "charts/common/Chart.yaml",
@@ -126,7 +128,7 @@ def test_charts_of_the_repository_come_with_those_that_they_depend_on() -> None:
 def test_what_charts_has_already_is_taken_from_there(there: str) -> None:
     files = LOCAL | {f"apps/web/{there}": "name: common\nversion: 1.0.0\n"}
     assert [path for path in all_of("apps/web/", files) if path.startswith("libs/")] == []
-    assert sorted(tree("apps/web/", as_bytes(files)).files) == sorted(["Chart.yaml", there])
+    assert sorted(chart_tree("apps/web/", as_bytes(files)).files) == sorted(["Chart.yaml", there])
 
 
 @pytest.mark.parametrize(
@@ -143,7 +145,7 @@ def test_a_chart_that_is_not_in_the_repository_is_named(repository: str, said: s
         {"apps/web/Chart.yaml": depends(f"name: x, version: 1.0.0, repository: '{repository}'")}
     )
     with pytest.raises(ConfigError, match=said) as caught:
-        tree("apps/web/", files)
+        chart_tree("apps/web/", files)
     assert caught.value.where == "apps/web/Chart.yaml"
 
 
@@ -154,11 +156,11 @@ def test_charts_that_depend_on_each_other_come_to_an_end() -> None:
     }
     assert all_of("a/", files) == sorted(files)
     with pytest.raises(ConfigError) as caught:
-        tree("a/", as_bytes(files))
+        chart_tree("a/", as_bytes(files))
     assert caught.value.message == "the chart in a/ depends on itself, by way of b/"
     assert caught.value.where == "b/Chart.yaml"
     with pytest.raises(ConfigError, match=r"^the chart in a/ depends on itself$"):
-        tree("a/", as_bytes({"a/Chart.yaml": depends("name: a, repository: 'file://.'")}))
+        chart_tree("a/", as_bytes({"a/Chart.yaml": depends("name: a, repository: 'file://.'")}))
 
 
 def chain(length: int, *, wide: int = 1) -> dict[str, str]:
@@ -172,12 +174,12 @@ def chain(length: int, *, wide: int = 1) -> dict[str, str]:
 
 
 def test_a_row_of_charts_that_is_too_long_is_called_that() -> None:
-    assert len(tree("c0/", as_bytes(chain(10))).files) == 11
+    assert len(chart_tree("c0/", as_bytes(chain(10))).files) == 11
     assert len(all_of("c0/", chain(30))) == 31
     with pytest.raises(
         ConfigError, match="more than 10 charts depend on each other in a row"
     ) as caught:
-        tree("c0/", as_bytes(chain(11)))
+        chart_tree("c0/", as_bytes(chain(11)))
     assert caught.value.where == "c10/Chart.yaml"
 
 
@@ -185,7 +187,7 @@ def test_charts_that_many_depend_on_are_read_once_and_not_brought_in_without_end
     files = chain(10, wide=10)
     assert all_of("c0/", files) == sorted(files)
     with pytest.raises(ConfigError, match="bring more than 1000 charts"):
-        tree("c0/", as_bytes(files))
+        chart_tree("c0/", as_bytes(files))
 
 
 LOCK = (
@@ -202,7 +204,7 @@ def test_a_lock_for_other_dependencies_is_refused() -> None:
         }
     )
     with pytest.raises(ConfigError, match="made for other dependencies") as caught:
-        tree("c/", files)
+        chart_tree("c/", files)
     assert caught.value.where == "c/Chart.lock"
 
 
@@ -219,8 +221,8 @@ def test_what_comes_from_elsewhere_is_missing_with_the_version_that_is_locked() 
         "l/Chart.yaml": depends("name: c, repository: 'file://../c'"),
     }
     assert [
-        (one.lies, one.name, one.version, one.locked, one.repository)
-        for one in tree("l/", as_bytes(files)).missing
+        (one.folder, one.name, one.version, one.locked, one.repository)
+        for one in chart_tree("l/", as_bytes(files)).missing
     ] == [
         ("charts/c/", "redis", "18.x.x", "18.1.2", "http://127.0.0.1:18971"),
         ("charts/c/", "old", "1", "", "@stable"),
@@ -232,4 +234,4 @@ def test_what_comes_from_elsewhere_is_missing_with_the_version_that_is_locked() 
     ["", "dependencies: 5", "- a", "a: [", "dependencies: {a: b}", "dependencies: [{name: [a]}]"],
 )
 def test_what_is_no_list_of_dependencies_is_left_to_helm(text: str) -> None:
-    assert tree("c/", {"c/Chart.yaml": text.encode()}).missing == ()
+    assert chart_tree("c/", {"c/Chart.yaml": text.encode()}).missing == ()

@@ -6,13 +6,13 @@ import yaml
 from towline.gitops.helm.manifests import (
     Path,
     RenderedDocument,
-    at,
-    data,
+    as_data,
     differences,
-    documents,
-    paired,
-    replaced,
-    same,
+    is_equal,
+    node_at,
+    pair_documents,
+    split_documents,
+    with_values,
 )
 
 
@@ -25,18 +25,18 @@ def test_a_stream_is_cut_at_its_separators_and_nowhere_else() -> None:
         "# head\n---\n# Source: c/templates/a.yaml\nkind: A\nmetadata: {name: a}\ntext: |\n  ---"
         " no\n---\n# only a note\n--- # again\nkind: B\n"
     )
-    found = documents(stream)
+    found = split_documents(stream)
     assert [document.text for document in found] == [
         stream[7 : stream.index("---\n# only")],
         "--- # again\nkind: B\n",
     ]
     assert [document.shown for document in found] == ["A a (c/templates/a.yaml)", "B"]
-    assert documents("") == documents("\n# nothing\n---\n") == []
+    assert split_documents("") == split_documents("\n# nothing\n---\n") == []
 
 
 def test_a_template_that_begins_with_a_separator_is_the_one_of_its_first_document() -> None:
     """Helm 4.2 prints it so: an empty document with the template's name, then the document."""
-    (found,) = documents("---\n# Source: c/templates/a.yaml\n---\nkind: A\n")
+    (found,) = split_documents("---\n# Source: c/templates/a.yaml\n---\nkind: A\n")
     assert (found.text, found.source) == ("---\nkind: A\n", "c/templates/a.yaml")
 
 
@@ -51,7 +51,7 @@ def test_a_template_that_begins_with_a_separator_is_the_one_of_its_first_documen
     ],
 )
 def test_what_yaml_does_not_see_makes_no_difference(text: str, other: str) -> None:
-    assert same(one(text), one(other))
+    assert is_equal(one(text), one(other))
 
 
 @pytest.mark.parametrize(
@@ -70,8 +70,8 @@ def test_what_yaml_does_not_see_makes_no_difference(text: str, other: str) -> No
     ],
 )
 def test_what_some_reader_may_see_makes_one(text: str, other: str) -> None:
-    assert not same(one(text), one(other))
-    assert same(one(text), one(f"---\n{text}\n") if one(text).root else one(text))
+    assert not is_equal(one(text), one(other))
+    assert is_equal(one(text), one(f"---\n{text}\n") if one(text).root else one(text))
 
 
 def test_differences_are_the_deepest_places_that_hold_them() -> None:
@@ -83,8 +83,13 @@ def test_differences_are_the_deepest_places_that_hold_them() -> None:
         )
     )
     assert list(differences(old, new)) == [("a", "b"), ("a", "c", 1, "d"), ("l",), ("o",), ("m",)]
-    assert data(at(old, ("a", "c", 1))) == {"d": "1"}
-    assert at(old, ("a", "c", 5)) is at(old, ("a", "b", "c")) is at(old, ("nothing",)) is None
+    assert as_data(node_at(old, ("a", "c", 1))) == {"d": "1"}
+    assert (
+        node_at(old, ("a", "c", 5))
+        is node_at(old, ("a", "b", "c"))
+        is node_at(old, ("nothing",))
+        is None
+    )
 
 
 @pytest.mark.parametrize(
@@ -102,7 +107,7 @@ def test_differences_are_the_deepest_places_that_hold_them() -> None:
 def test_what_could_hold_the_engine_up_or_is_no_yaml_is_a_text_alone(text: str) -> None:
     assert one(text).root is None
     assert one(text).identity.kind == ""
-    assert same(one(text), one(f"{text}\n"))
+    assert is_equal(one(text), one(f"{text}\n"))
 
 
 def test_brackets_in_texts_are_no_levels() -> None:
@@ -110,13 +115,13 @@ def test_brackets_in_texts_are_no_levels() -> None:
 
 
 def test_documents_find_their_partners_by_text_and_by_what_they_describe() -> None:
-    before = documents(
+    before = split_documents(
         "kind: A\nx: 1\n---\nkind: B\nmetadata: {name: b}\nx: 1\n---\nkind: A\nx: 2\n---\nkind: C\n"
     )
-    now = documents(
+    now = split_documents(
         "kind: B\nmetadata: {name: b}\nx: 2\n---\nkind: A\nx: 2\n---\nkind: A\nx: 3\n---\nkind: D\n"
     )
-    found = [before.index(partner) if partner else None for partner in paired(before, now)]
+    found = [before.index(partner) if partner else None for partner in pair_documents(before, now)]
     assert found == [1, 2, 0, None]
 
 
@@ -127,12 +132,12 @@ def test_values_are_put_in_as_they_were_written_or_else_as_a_text() -> None:
     wanted = {
         path: (old.text[node.start_mark.index : node.end_mark.index], node)
         for path in paths
-        if (node := at(old.root, path))
+        if (node := node_at(old.root, path))
     }
-    made = replaced(new, wanted)
-    assert data(made.root) == {"😀": "ü", "a": "ä😀", "b": "one\ntwo\n", "c": {"d": "1"}}
+    made = with_values(new, wanted)
+    assert as_data(made.root) == {"😀": "ü", "a": "ä😀", "b": "one\ntwo\n", "c": {"d": "1"}}
     assert made.text.startswith("😀: ü\na: 'ä😀'\n")
     assert (
-        replaced(new, {("a",): ("", 'a"b\n'), ("no",): ("", "x")}).text
+        with_values(new, {("a",): ("", 'a"b\n'), ("no",): ("", "x")}).text
         == '😀: ü\na: "a\\"b\\n"\nb: y # note\nc: {d: 2}\n'
     )

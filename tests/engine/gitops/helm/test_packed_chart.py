@@ -9,7 +9,7 @@ import pytest
 from tests.engine.gitops.charts import CHART_YAML
 from towline.errors import RenderError
 from towline.gitops.helm import packed_chart
-from towline.gitops.helm.packed_chart import unpacked
+from towline.gitops.helm.packed_chart import unpack_chart
 
 
 def packed(*members: tuple[str, bytes], kind: bytes = tarfile.REGTYPE) -> bytes:
@@ -37,14 +37,17 @@ def test_its_files_are_those_below_its_one_folder() -> None:
         ("app/a/../b", b""),
         ("app/.git/x", b""),
     )
-    assert unpacked("c.tgz", data) == {"Chart.yaml": CHART_YAML.encode(), "templates/a.yaml": b"a"}
+    assert unpack_chart("c.tgz", data) == {
+        "Chart.yaml": CHART_YAML.encode(),
+        "templates/a.yaml": b"a",
+    }
 
 
 @pytest.mark.parametrize(
     "kind", [tarfile.SYMTYPE, tarfile.LNKTYPE, tarfile.FIFOTYPE, tarfile.CHRTYPE]
 )
 def test_what_is_no_file_is_left_out(kind: bytes) -> None:
-    assert list(unpacked("c.tgz", packed(CHART, ("app/x", b""), kind=kind))) == ["Chart.yaml"]
+    assert list(unpack_chart("c.tgz", packed(CHART, ("app/x", b""), kind=kind))) == ["Chart.yaml"]
 
 
 @pytest.mark.parametrize(
@@ -60,17 +63,17 @@ def test_what_is_no_file_is_left_out(kind: bytes) -> None:
 )
 def test_what_is_no_packed_chart_is_named(data: bytes) -> None:
     with pytest.raises(RenderError) as caught:
-        unpacked("charts/c.tgz", data)
+        unpack_chart("charts/c.tgz", data)
     assert caught.value.where == "charts/c.tgz"
     assert "helm package" in caught.value.hint
 
 
 def test_what_is_too_large_unpacked_is_not_unpacked() -> None:
     with pytest.raises(RenderError, match="larger than 64 MiB unpacked"):
-        unpacked("c.tgz", packed(CHART, ("app/zeros", bytes(65 * 1024 * 1024))))
+        unpack_chart("c.tgz", packed(CHART, ("app/zeros", bytes(65 * 1024 * 1024))))
 
 
 def test_many_files_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(packed_chart, "_FILES", 10)
+    monkeypatch.setattr(packed_chart, "_MOST_FILES", 10)
     with pytest.raises(RenderError, match="more than 10 files"):
-        unpacked("c.tgz", packed(CHART, *((f"app/{number}", b"") for number in range(11))))
+        unpack_chart("c.tgz", packed(CHART, *((f"app/{number}", b"") for number in range(11))))

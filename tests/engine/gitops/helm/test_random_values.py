@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import yaml
 
-from towline.gitops.helm.random_values import Settled, settle
+from towline.gitops.helm.random_values import StableRendering, keep_random_values
 
 SECRET = (
     "---\n# Source: c/templates/s.yaml\napiVersion: v1\nkind: Secret\nmetadata:\n  name:"
@@ -52,16 +52,16 @@ def never() -> str:
 
 def test_without_a_file_everything_is_new() -> None:
     assert (
-        settle("", "kind: A\n", never)
-        == settle("# nothing\n", "kind: A\n", never)
-        == Settled(text="kind: A\n")
+        keep_random_values("", "kind: A\n", never)
+        == keep_random_values("# nothing\n", "kind: A\n", never)
+        == StableRendering(text="kind: A\n")
     )
 
 
 def test_what_yaml_does_not_see_keeps_the_file_as_it_is() -> None:
     old = secret("pw: 'x'\n\n") + "# by hand\n" + deployment() + "\n\n"
-    assert settle(old, secret('pw: "x"') + deployment(), never).text == old
-    assert settle(
+    assert keep_random_values(old, secret('pw: "x"') + deployment(), never).text == old
+    assert keep_random_values(
         old.replace("\n", "\r\n"), secret('pw: "x"') + deployment(), never
     ).text == old.replace("\n", "\r\n")
 
@@ -71,19 +71,21 @@ def test_an_empty_document_that_names_the_template_stays_in_front() -> None:
         "---\n# Source: c/templates/a.yaml\n---\nkind: A\n" + deployment(tag=tag)
         for tag in ("1.0", "2.0")
     )
-    assert settle(old, new, never).text == new
+    assert keep_random_values(old, new, never).text == new
 
 
 def test_images_alone_need_no_second_rendering_and_the_other_documents_keep_their_text() -> None:
     old = secret("pw: 'x'\n\n") + deployment()
-    assert settle(old, secret('pw: "x"') + deployment(tag="2.0"), never).text == secret(
+    assert keep_random_values(old, secret('pw: "x"') + deployment(tag="2.0"), never).text == secret(
         "pw: 'x'\n\n"
     ) + deployment(tag="2.0")
 
 
 def test_what_is_the_same_in_both_renderings_is_written() -> None:
     new = secret("pw: y") + deployment(tag="2.0")
-    assert settle(secret("pw: x") + deployment(), new, lambda: new) == Settled(text=new)
+    assert keep_random_values(secret("pw: x") + deployment(), new, lambda: new) == StableRendering(
+        text=new
+    )
 
 
 def test_a_password_and_the_checksum_of_it_stay_while_the_image_moves() -> None:
@@ -91,27 +93,32 @@ def test_a_password_and_the_checksum_of_it_stay_while_the_image_moves() -> None:
         secret(f"pw: {word}") + deployment(word[0].lower(), tag)
         for word, tag in ((A, "1.0"), (B, "2.0"), (C, "2.0"))
     )
-    found = settle(old, first, lambda: second)
+    found = keep_random_values(old, first, lambda: second)
     assert found.text == secret(f"pw: {A}") + deployment("a", "2.0")
     assert (found.kept, found.renewed) == (
         ("Secret s (c/templates/s.yaml)", "Deployment d (c/templates/d.yaml)"),
         (),
     )
-    assert settle(found.text, first.replace(B, "Dddd4444"), lambda: second).text == found.text
+    assert (
+        keep_random_values(found.text, first.replace(B, "Dddd4444"), lambda: second).text
+        == found.text
+    )
 
 
 def test_what_the_repository_has_not_yet_is_new_and_then_stays() -> None:
     first, second = (
         secret(f"pw: {A if new else word}\nmore: {word}x") for word, new in ((B, False), (C, False))
     )
-    found = settle(secret(f"pw: {A}"), first, lambda: second)
+    found = keep_random_values(secret(f"pw: {A}"), first, lambda: second)
     assert found.text == secret(f'pw: {A}\nmore: "{A}x"'), "it is made of what is known"
     first, second = (secret(f"pw: {word}\nmore: {word[::-1]}") for word in (B, C))
-    found = settle(secret(f"pw: {A}"), first, lambda: second)
+    found = keep_random_values(secret(f"pw: {A}"), first, lambda: second)
     assert found.text == secret(f"pw: {A}\nmore: {B[::-1]}")
     assert found.renewed == ("Secret s (c/templates/s.yaml)",)
-    assert settle(found.text, second, lambda: first) == Settled(text=found.text, kept=found.renewed)
-    whole = settle(
+    assert keep_random_values(found.text, second, lambda: first) == StableRendering(
+        text=found.text, kept=found.renewed
+    )
+    whole = keep_random_values(
         secret(f"pw: {A}"),
         secret(f"pw: {B}") + secret(f"k: {B[::-1]}", "t"),
         lambda: secret(f"pw: {C}") + secret(f"k: {C[::-1]}", "t"),
@@ -121,7 +128,7 @@ def test_what_the_repository_has_not_yet_is_new_and_then_stays() -> None:
 
 def test_a_change_beside_a_password_is_made_and_pods_that_watch_it_start_again() -> None:
     old = secret(f"host: one\npw: {A}") + deployment("a")
-    found = settle(
+    found = keep_random_values(
         old,
         secret(f"host: two\npw: {B}") + deployment("b"),
         lambda: secret(f"host: two\npw: {C}") + deployment("c"),
@@ -143,14 +150,14 @@ def test_an_address_around_a_password_is_changed_and_the_password_in_it_is_the_k
             f"pw: {form(word)}\nurl: {form(f'postgres://user:{word}@{host}.example.com/db')}"
         )
 
-    found = settle(
+    found = keep_random_values(
         both(A, "one") + deployment("a"),
         both(B, "two") + deployment("b"),
         lambda: both(C, "two") + deployment("c"),
     )
     assert found.text.replace('"', "") == (both(A, "two") + deployment("b")).replace('"', "")
     assert found.renewed == ()
-    again = settle(
+    again = keep_random_values(
         found.text, both(C, "two") + deployment("c"), lambda: both(B, "two") + deployment("b")
     )
     assert again.text == found.text
@@ -161,15 +168,15 @@ def test_what_is_around_a_part_of_unknown_origin_is_not_lost(before: str, now: s
     old, first, second = (
         secret(f"url: redis://{word}@{host}") for word, host in ((A, before), (B, now), (C, now))
     )
-    found = settle(old, first, lambda: second)
+    found = keep_random_values(old, first, lambda: second)
     assert (found.text, found.renewed) == (first, ("Secret s (c/templates/s.yaml)",))
 
 
 @pytest.mark.parametrize("before", ["{a: 1}", "[a]"])
 def test_a_text_that_differs_by_itself_takes_the_place_of_a_map_or_a_list(before: str) -> None:
     first = secret(f"pw: {B}")
-    found = settle(secret(f"pw: {before}"), first, lambda: secret(f"pw: {C}"))
-    assert found == Settled(text=first, renewed=("Secret s (c/templates/s.yaml)",))
+    found = keep_random_values(secret(f"pw: {before}"), first, lambda: secret(f"pw: {C}"))
+    assert found == StableRendering(text=first, renewed=("Secret s (c/templates/s.yaml)",))
 
 
 def test_a_short_value_is_not_taken_for_the_same_one_where_it_turns_up_again() -> None:
@@ -177,7 +184,7 @@ def test_a_short_value_is_not_taken_for_the_same_one_where_it_turns_up_again() -
         secret(f"pin: '{pin}'", "pin") + secret(f"path: at/{pin}x/{version}")
         for pin, version in (("abc", "v1"), ("def", "v2"), ("ghi", "v2"))
     )
-    found = settle(old, first, lambda: second)
+    found = keep_random_values(old, first, lambda: second)
     assert found.text == secret("pin: 'abc'", "pin") + secret("path: at/defx/v2")
     assert found.renewed == ("Secret s (c/templates/s.yaml)",)
 
@@ -195,16 +202,20 @@ def test_a_short_value_is_not_taken_for_the_same_one_where_it_turns_up_again() -
     ],
 )
 def test_times_keys_hashes_and_orders_stay(old: str, first: str, second: str) -> None:
-    found = settle(secret(f"v: '{old}'"), secret(f"v: '{first}'"), lambda: secret(f"v: '{second}'"))
+    found = keep_random_values(
+        secret(f"v: '{old}'"), secret(f"v: '{first}'"), lambda: secret(f"v: '{second}'")
+    )
     assert (found.text, found.renewed) == (secret(f"v: '{old}'"), ())
 
 
 def test_an_order_that_changes_by_itself_loses_nothing_that_is_new() -> None:
-    found = settle(secret("v: b,a"), secret("v: a,b,c"), lambda: secret("v: c,b,a"))
+    found = keep_random_values(secret("v: b,a"), secret("v: a,b,c"), lambda: secret("v: c,b,a"))
     assert (found.text, found.renewed) == (secret("v: a,b,c"), ())
-    found = settle(secret("v: [b, a]"), secret("v: [a, b]"), lambda: secret("v: [b, a]"))
+    found = keep_random_values(
+        secret("v: [b, a]"), secret("v: [a, b]"), lambda: secret("v: [b, a]")
+    )
     assert found.text == secret("v: [b, a]")
-    found = settle(
+    found = keep_random_values(
         secret("v: [b, a]\nw: {b: 1}"),
         secret("v: [a, c, b]\nw: {b: 1}"),
         lambda: secret("v: [b, a, c]\nw: {b: 1}"),
@@ -214,12 +225,12 @@ def test_an_order_that_changes_by_itself_loses_nothing_that_is_new() -> None:
 
 def test_an_order_that_comes_out_the_same_by_chance_is_rendered_again() -> None:
     renderings = ["v: [a, b]", "v: [a, b]", "v: [b, a]"]
-    assert settle(
+    assert keep_random_values(
         secret("v: [b, a]"), secret("v: [a, b]"), lambda: secret(renderings.pop(0))
     ).text == secret("v: [b, a]")
     assert renderings == []
     others = [secret(f"v: a,b\nw: {word}") for word in ("b a", "a b", "b a", "b a")]
-    assert settle(
+    assert keep_random_values(
         secret("v: b,a\nw: b a"), secret("v: a,b\nw: a b"), lambda: others.pop(0)
     ).text == secret("v: a,b\nw: b a")
     assert len(others) == 0
@@ -229,9 +240,9 @@ def test_keys_that_differ_by_themselves_stay_where_the_others_are_the_same() -> 
     old, first, second = (
         secret(f"v:\n  {word}: 1\n  x: {x}") for word, x in ((A, 1), (B, 1), (C, 1))
     )
-    assert settle(old, first, lambda: second).text == old
+    assert keep_random_values(old, first, lambda: second).text == old
     first, second = (text.replace("x: 1", "x: 2") for text in (first, second))
-    found = settle(old, first, lambda: second)
+    found = keep_random_values(old, first, lambda: second)
     assert (found.text, found.renewed) == (first, ("Secret s (c/templates/s.yaml)",))
 
 
@@ -245,15 +256,17 @@ def job(name: str, tag: str = "1.0") -> str:
 def test_a_document_with_a_name_of_its_own_each_time_is_new_only_if_something_in_it_is() -> None:
     rest = "---\nkind: Watch\njob: job-{0}\n"
     old = job(A) + rest.format(A)
-    same = settle(old, job(B) + rest.format(B), lambda: job(C) + rest.format(C))
+    same = keep_random_values(old, job(B) + rest.format(B), lambda: job(C) + rest.format(C))
     assert (same.text, same.renewed) == (old, ())
-    moved = settle(old, job(B, "2.0") + rest.format(B), lambda: job(C, "2.0") + rest.format(C))
+    moved = keep_random_values(
+        old, job(B, "2.0") + rest.format(B), lambda: job(C, "2.0") + rest.format(C)
+    )
     assert moved.text.replace('"', "") == job(B, "2.0") + rest.format(B)
     assert moved.renewed == ()
 
 
 def test_other_documents_each_time_are_said_by_their_templates() -> None:
-    found = settle(secret("a: 1"), secret("a: 2"), lambda: secret("a: 2") + job(A))
+    found = keep_random_values(secret("a: 1"), secret("a: 2"), lambda: secret("a: 2") + job(A))
     assert (found.text, found.renewed) == (secret("a: 2"), ("c/templates/j.yaml",))
 
 
@@ -262,7 +275,7 @@ def test_blocks_stay_as_they_were_written() -> None:
     old, first, second = (
         secret(key.format(word, host)) for word, host in ((A, "one"), (B, "two"), (C, "two"))
     )
-    assert settle(old, first, lambda: second).text == secret(key.format(A, "two"))
+    assert keep_random_values(old, first, lambda: second).text == secret(key.format(A, "two"))
 
 
 def test_of_a_large_rendering_only_what_differs_is_looked_into(
@@ -278,7 +291,7 @@ def test_of_a_large_rendering_only_what_differs_is_looked_into(
 
     monkeypatch.setattr(yaml, "compose", counted)
     old, first, second = (many + secret(f"pw: {word}") for word in (A, B, C))
-    assert settle(old, first, lambda: second).text == old
+    assert keep_random_values(old, first, lambda: second).text == old
     assert looked[0] < 20
 
 
@@ -286,7 +299,7 @@ def test_what_changes_inside_of_a_list_that_differs_by_itself_is_not_what_is_aro
     old, first, second = (
         secret(f"v: [{words}]\nw: x") for words in ("c, a, b", "a, b, c", "b, c, a")
     )
-    found = settle(old, first, lambda: second)
+    found = keep_random_values(old, first, lambda: second)
     assert (found.text, found.renewed) == (old, ())
 
 
@@ -294,6 +307,6 @@ def test_documents_that_are_gone_and_another_order_of_documents_are_written() ->
     one, two, three = (
         secret(f"pw: {word}", name) for word, name in ((A, "one"), (A, "two"), (B, "one"))
     )
-    assert settle(one + two, one, lambda: one).text == one
-    assert settle(one + two, two + one, lambda: two + one).text == two + one
-    assert settle(two + one, three, lambda: secret(f"pw: {C}", "one")).text == one
+    assert keep_random_values(one + two, one, lambda: one).text == one
+    assert keep_random_values(one + two, two + one, lambda: two + one).text == two + one
+    assert keep_random_values(two + one, three, lambda: secret(f"pw: {C}", "one")).text == one

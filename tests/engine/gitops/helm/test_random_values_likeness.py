@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 import yaml
 
-from towline.gitops.helm.random_values import decoded, fits, held, reordered
+from towline.gitops.helm.random_values import contents, decode_base64, has_fixed_words, is_reordered
 
 
 def node(text: str) -> yaml.Node:
@@ -30,20 +30,20 @@ def node(text: str) -> yaml.Node:
 def test_a_value_fits_if_it_has_what_the_others_have_in_common(
     first: str, second: str, old: str, fitting: object
 ) -> None:
-    assert fits(first, second, old) is fitting
+    assert has_fixed_words(first, second, old) is fitting
 
 
 def test_texts_in_base64_are_compared_by_what_they_hold() -> None:
-    assert decoded("YTE=", "YjI=") == ["a1", "b2"]
-    assert decoded("YTE=", "no base64") == ("YTE=", "no base64")
-    assert decoded("AAA=", "YjI=") == ("AAA=", "YjI=")
+    assert decode_base64("YTE=", "YjI=") == ["a1", "b2"]
+    assert decode_base64("YTE=", "no base64") == ("YTE=", "no base64")
+    assert decode_base64("AAA=", "YjI=") == ("AAA=", "YjI=")
 
 
 def test_lists_and_texts_can_hold_the_same_in_another_order() -> None:
-    assert reordered(node("[a, {b: 1}]"), node("[{b: 1}, a]"))
-    assert reordered(node("a,b"), node("b,a"))
+    assert is_reordered(node("[a, {b: 1}]"), node("[{b: 1}, a]"))
+    assert is_reordered(node("a,b"), node("b,a"))
     assert not any(
-        reordered(node(one), node(other))
+        is_reordered(node(one), node(other))
         for one, other in (
             ("[a]", "[a]"),
             ("[a]", "[b]"),
@@ -52,5 +52,5 @@ def test_lists_and_texts_can_hold_the_same_in_another_order() -> None:
             ("a,b", "a,b"),
         )
     )
-    assert held(node("[a, a]")) != held(node("[a]"))
-    assert held(node("{a: 1, b: 2}")) == held(node("{b: 2, a: 1}"))
+    assert contents(node("[a, a]")) != contents(node("[a]"))
+    assert contents(node("{a: 1, b: 2}")) == contents(node("{b: 2, a: 1}"))

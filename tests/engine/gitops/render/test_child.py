@@ -14,8 +14,8 @@ def serve(
 ) -> subprocess.CompletedProcess[bytes]:
     """A process that answers one request with the function `render(request)` of `body`."""
     program = (
-        "import os, resource, sys\nfrom towline.gitops.render.child import Fault, enter,"
-        f" serve\n{body}\nserve(render)"
+        "import os, resource, sys\nfrom towline.gitops.render.child import RendererFault,"
+        f" read_request, serve_request\n{body}\nserve_request(render)"
     )
     text = json.dumps({**request, "limits": {**LIMITS, **(limits or {})}}).encode()
     return subprocess.run(
@@ -29,7 +29,7 @@ def test_a_rendered_text_is_the_output_and_nothing_else() -> None:
 
 
 def test_a_fault_ends_with_its_own_code_and_as_json() -> None:
-    ended = serve("def render(request): raise Fault('broken', where='x:1', hint='mend it')")
+    ended = serve("def render(request): raise RendererFault('broken', where='x:1', hint='mend it')")
     assert ended.returncode == 3
     assert json.loads(ended.stdout) == {
         "message": "broken",

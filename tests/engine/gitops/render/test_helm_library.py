@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 import yaml
 
-from towline.gitops.render.helm_library import HeadFault, assemble
+from towline.gitops.render.helm_library import ManifestFault, assemble
 
 
 def load(text: str) -> Any:
@@ -138,6 +138,6 @@ def test_the_same_files_in_another_order_give_the_same_text() -> None:
 def test_a_document_that_the_cluster_could_not_read_is_refused_with_its_template(
     text: str, problem: str
 ) -> None:
-    with pytest.raises(HeadFault, match=problem) as caught:
+    with pytest.raises(ManifestFault, match=problem) as caught:
         assemble({"app/templates/a.yaml": text}, load)
     assert caught.value.path == "app/templates/a.yaml"

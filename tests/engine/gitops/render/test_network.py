@@ -13,7 +13,7 @@ import pytest
 
 import towline
 from tests.fakes.serve import Answer, LoopbackServer, Request
-from towline.gitops.render.process import RenderLimits, run
+from towline.gitops.render.process import RenderLimits, run_renderer
 
 ROOT = str(Path(towline.__file__).parent.parent)
 NOBODY = [] if os.geteuid() else ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"]
@@ -27,8 +27,8 @@ NONE_LEFT = [
     "sh",
 ]
 LEAVES = (
-    "import sys; sys.path[:0] = [sys.argv[1]]; from towline.gitops.render.network import leave;"
-    " print(leave())"
+    "import sys; sys.path[:0] = [sys.argv[1]]; from towline.gitops.render.network import leave_network;"
+    " print(leave_network())"
 )
 ASKS = (
     "import socket, sys; socket.create_connection(('127.0.0.1', int(sys.argv[1])), 5);"
@@ -61,7 +61,7 @@ def test_a_program_that_renders_reaches_nothing() -> None:
     with Open() as server:
         command = [sys.executable, "-I", "-c", ASKS, str(server.port)]
         assert subprocess.run(command, capture_output=True, check=True).stdout == b"reached\n"
-        ended = run("program", {"command": command}, limits=RenderLimits())
+        ended = run_renderer("program", {"command": command}, limits=RenderLimits())
     assert (ended.code, ended.out) == (1, b"")
     assert b"unreachable" in ended.err
 

@@ -11,13 +11,13 @@ import pytest
 
 from tests.engine.gitops.charts import fake_helm
 from towline.errors import MachineError, RenderError, TowlineError
-from towline.gitops.render.process import RenderLimits, document, run
+from towline.gitops.render.process import RenderLimits, render_document, run_renderer
 
 ROOT = Path(__file__).resolve().parents[4]
 
 
 def jinja(text: str, *, limits: RenderLimits | None = None, **variables: object) -> str:
-    return document(
+    return render_document(
         "jinja",
         {"name": "t.j2", "text": text, "variables": variables},
         limits=limits or RenderLimits(),
@@ -25,7 +25,7 @@ def jinja(text: str, *, limits: RenderLimits | None = None, **variables: object)
 
 
 def program(folder: Path, body: str, *, limits: RenderLimits | None = None) -> bytes:
-    return run(
+    return run_renderer(
         "program",
         {"name": "helm", "command": [fake_helm(folder, body)]},
         limits=limits or RenderLimits(),
@@ -97,7 +97,7 @@ def test_a_renderer_that_was_killed_says_by_what(tmp_path: Path, body: str, mess
 
 
 def test_a_renderer_s_own_exit_code_is_left_to_its_caller(tmp_path: Path) -> None:
-    ended = run(
+    ended = run_renderer(
         "program",
         {"command": [fake_helm(tmp_path, "sys.exit('memory must be given')")]},
         limits=RenderLimits(),
@@ -107,13 +107,13 @@ def test_a_renderer_s_own_exit_code_is_left_to_its_caller(tmp_path: Path) -> Non
 
 def test_a_renderer_that_does_not_start_is_the_machine_s_fault() -> None:
     with pytest.raises(MachineError, match=r"the renderer stopped: .*nothing") as caught:
-        document("nothing", {}, limits=RenderLimits())
+        render_document("nothing", {}, limits=RenderLimits())
     assert "install Towline again" in caught.value.hint
 
 
 def test_a_program_that_is_not_there_is_the_machine_s_fault(tmp_path: Path) -> None:
     with pytest.raises(MachineError, match="cannot start"):
-        run("program", {"command": [str(tmp_path / "nothing")]}, limits=RenderLimits())
+        run_renderer("program", {"command": [str(tmp_path / "nothing")]}, limits=RenderLimits())
 
 
 def test_a_renderer_sees_nothing_of_the_engine_s_environment(
@@ -144,8 +144,8 @@ def test_a_checkout_that_is_not_installed_renders_too(tmp_path: Path) -> None:
         assert library.__file__
         (tmp_path / library.__name__).symlink_to(Path(library.__file__).parent)
     script = (
-        "from towline.gitops.render.process import *; print(document('jinja', {'name': 't', 'text':"
-        " 'a: 1', 'variables': {}}, limits=Limits()))"
+        "from towline.gitops.render.process import *; print(render_document('jinja', {'name': 't', 'text':"
+        " 'a: 1', 'variables': {}}, limits=RenderLimits()))"
     )
     bare = os.path.realpath(sys.executable)
     ended = subprocess.run(

@@ -13,8 +13,8 @@ from towline.console import Console
 from towline.contract import Build
 from towline.errors import ConfigError, MachineError, RenderError
 from towline.gitops.change import Replaced
-from towline.gitops.helm.program import Cluster, HelmProgram
-from towline.gitops.helm.render import HelmChart
+from towline.gitops.helm.chart import HelmChart
+from towline.gitops.helm.renderer import Cluster, HelmProgram
 from towline.steps.deployment.tools import TargetPlan, _once, plan_target
 from towline.steps.task import Task
 

@@ -1,0 +1,180 @@
+"""Pure.
+
+Which of several places that fit one name or path an image is for: another image's place is left
+alone.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Collection, Sequence
+from itertools import compress
+
+from towline.console import silent
+from towline.errors import ConfigError
+from towline.gitops.image_parts import image_words
+from towline.gitops.manifest_images import last_part
+from towline.image import has_registry, parse_familiar
+from towline.record import frozen
+from towline.suggest import nearest, some
+
+
+@frozen
+class Candidate:
+    """A place that fits: in which file, of which resource, and the image that stands there.
+
+    The resource is `kind/namespace/name`, without a namespace `kind/name`; the image is empty where
+    it is not known. `chart` is the name of the chart that the file lies in; empty for none.
+    """
+
+    file: str
+    resource: str
+    image: str
+    chart: str = ""
+
+    def __str__(self) -> str:
+        owner = f"{self.resource} in " if self.resource else ""
+        return f"{owner}{self.file} ({self.image or 'no image'})"
+
+
+def _none_deployed() -> Collection[str]:
+    return ()
+
+
+@frozen
+class Choice:
+    """By what is chosen: the `resource` that the configuration names, and of several such the images.
+
+    It is `kind/namespace/name`, or `kind/name` in any namespace. `deployed_before` knows those that were last
+    deployed here, and is asked only if nothing else tells; `say` is told what is left alone, and
+    `warn` what is written without being told apart.
+    """
+
+    resource: str = ""
+    deployed_before: Callable[[], Collection[str]] = _none_deployed
+    say: Callable[[str], None] = silent
+    warn: Callable[[str], None] = silent
+
+    def select(self, what: str, candidates: Sequence[Candidate], wanted: str) -> list[bool]:
+        """Whether each of the places is written; raises ConfigError where the named resource is none of theirs, or none can be told."""
+        named = [self.names_resource(one.resource) for one in candidates]
+        if self.resource and candidates and not any(named):
+            raise ConfigError(
+                f"{what} is not in {self.resource}",
+                where=candidates[0].file,
+                hint=(
+                    "resource:"
+                    f" {nearest(self.resource, {one.resource for one in candidates if one.resource})}"
+                ),
+            )
+        meant = list(compress(candidates, named))
+        among = self._kept(meant, wanted)
+        if meant and not any(among):
+            raise ConfigError(
+                f"{what} stands in {len(meant)} places with different images, and none of them is"
+                f" {wanted}'s: {some([str(one) for one in meant])}",
+                where=meant[0].file,
+                hint=_hint(meant),
+            )
+        chosen = iter(among)
+        kept = [name and next(chosen) for name in named]
+        left = [str(one) for one, keep in zip(meant, among, strict=True) if not keep]
+        if left:
+            self.say(f"  {what} is left alone where another image stands: {some(left)}")
+        return kept
+
+    def warn_unidentified(self, what: str, candidates: Sequence[Candidate], wanted: str) -> None:
+        """Warn of places without an image's name, all of which are written, where these seem to be of several services.
+
+        They do if they stand in one file, belong to several resources or charts, or if some of
+        their files, and not all, are called as the image.
+        """
+        owners = {one.resource for one in candidates} - {""}
+        charts = {one.chart for one in candidates} - {""}
+        called = {
+            bool(_name_words(one.file) & _name_words(last_part_of(wanted))) for one in candidates
+        }
+        several = len(owners) > 1 or len(charts) > 1 or len(called) > 1
+        if several or len({one.file for one in candidates}) < len(candidates):
+            there = [
+                f"{one.resource} in {one.file}" if one.resource else one.file for one in candidates
+            ]
+            more = f"; {_hint(candidates)}" if owners else ""
+            more = more or ("; filePath can name the ones that are meant" if several else "")
+            self.warn(
+                f"{what} stands in {len(candidates)} places without the image's name, "
+                f"and all are set: {some(list(dict.fromkeys(there)))}{more}"
+            )
+
+    def _kept(self, candidates: Sequence[Candidate], wanted: str) -> list[bool]:
+        """Whether each place is ours: by its repository, else by its name's last part, else by what was deployed here before."""
+        held = [repository_of(one.image) for one in candidates]
+        called = [last_part_of(one.image) == last_part_of(wanted) for one in candidates]
+        if len(set(held) - {""}) < 2 and not any(called):
+            return [True] * len(candidates)
+        alike = {one for one, like in zip(held, called, strict=True) if like} - {""}
+        meant = _matching_repositories(alike, repository_of(wanted))
+        if alike - meant or not any(called):
+            past = {repository_of(image) for image in self.deployed_before()} - {""}
+            meant |= past & (alike if meant else set(held))
+        kept = [
+            repository in meant or (like and not repository)
+            for like, repository in zip(called, held, strict=True)
+        ]
+        only = all(keep for one, keep in zip(candidates, kept, strict=True) if one.image)
+        return [
+            keep or (only and not one.image) for one, keep in zip(candidates, kept, strict=True)
+        ]
+
+    def names_resource(self, resource: str) -> bool:
+        """Whether a resource may be the one that is named; each may if none is."""
+        asked, there = self.resource.lower(), resource.lower()
+        kind, _, rest = there.partition("/")
+        return not asked or asked in (there, f"{kind}/{rest.rpartition('/')[2]}")
+
+
+ANY_CHOICE = Choice()
+
+
+def _hint(candidates: Sequence[Candidate]) -> str:
+    """What people can do to tell candidates apart."""
+    owners = [one.resource for one in candidates]
+    if len(set(owners)) == len(owners) and all(owners):
+        apart = any(one.count("/") > 1 for one in owners)
+        return f"resource: kind/{'namespace/' if apart else ''}name chooses one of them"
+    if len({one.file for one in candidates}) == len(candidates):
+        return "a filePath that fits one file chooses one of them"
+    return "put each into a file of its own: then filePath chooses one of them"
+
+
+def repository_of(text: str) -> str:
+    """The repository of an image, as a runtime reads it; empty for a placeholder, which has neither a registry nor a tag."""
+    found = [
+        one
+        for word in image_words(text)
+        if not _is_placeholder(word) and (one := parse_familiar(word))
+    ]
+    return f"{found[0].registry.host}/{found[0].image.name}" if found else ""
+
+
+def _matching_repositories(alike: Collection[str], ours: str) -> set[str]:
+    """Those of repositories with the last part in common that are `ours`, else of its whole name in other registries, else the only one."""
+    if ours in alike:
+        return {ours}
+    named = {one for one in alike if one.partition("/")[2] == ours.partition("/")[2]}
+    return named or (set(alike) if len(alike) == 1 else set())
+
+
+def _is_placeholder(text: str) -> bool:
+    return not has_registry(text) and ":" not in text and "@" not in text
+
+
+def _name_words(text: str) -> set[str]:
+    """The words of a path or a name."""
+    return set(re.split(r"[^a-z0-9]+", text.lower()))
+
+
+def last_part_of(text: str) -> str:
+    """The last part of an image's name, of a placeholder too."""
+    found = [one for word in image_words(text) if (one := parse_familiar(word))]
+    return last_part(found[0].image.name) if found else ""

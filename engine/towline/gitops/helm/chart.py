@@ -1,0 +1,471 @@
+"""Tool `helm`: a chart of the repository, or several, rendered with the pushed images into the file that the cluster follows.
+
+The rendering is what `helm template` prints. It is done by the `helm` program where one is named,
+else by Helm as a library; both in a renderer process.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import time
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+from towline.console import silent
+from towline.errors import ConfigError, RenderError
+from towline.gitops.candidates import ANY_CHOICE, Candidate, Choice
+from towline.gitops.change import Note, Replaced, check_path, match
+from towline.gitops.helm.chart_files import (
+    Dependency,
+    chart_tree,
+    check_schemas,
+    further_paths,
+    structural_paths,
+)
+from towline.gitops.helm.chart_values import effective_values
+from towline.gitops.helm.image_forms import ImageForms
+from towline.gitops.helm.image_values import (
+    ImageValues,
+    current_image,
+    is_other_image,
+    misplaced_keys,
+)
+from towline.gitops.helm.manifests import removed_resources
+from towline.gitops.helm.packed_chart import repack_charts, unpack_chart
+from towline.gitops.helm.random_values import keep_random_values
+from towline.gitops.helm.renderer import (
+    Cluster,
+    HelmLibrary,
+    Renderer,
+    Rendering,
+    timezone_file,
+    with_names,
+)
+from towline.gitops.manifest_images import pods_in_file
+from towline.printable import masked
+from towline.private_folder import PrivateFolder
+from towline.record import field, frozen, replace
+from towline.retry import Clock
+from towline.suggest import nearest, some
+from towline.yaml.paths import parse_dotted
+
+_RELEASE_NAME = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*")
+_TEMPLATE_LINE = re.compile(r"[^\s/():\"]+/((?:templates|charts)/[^\s:()\"]+)(?::(\d+))?")
+_TIME_FUNCTIONS = re.compile(rb"\b(?:now|ago|date|htmlDate|date_?[iI]n_?[zZ]one|htmlDateInZone)\b")
+_IMAGE_VALUES = "the image of this deployment"
+# what is rendered at once, and how the repository calls these charts
+_RenderedCharts = tuple[Rendering, Sequence[str]]
+# seconds: another day, hour, minute and second; Python knows no zone that is a day away
+_FAR_OFFSET = 23 * 3600 + 61
+
+
+@frozen
+class ValuesFile:
+    """A values document: its `content`, or None where the file `name` of the repository is meant."""
+
+    name: str
+    content: bytes | None = None
+
+
+@frozen
+class HelmChart:
+    """A Change: the charts that fit `chart_path`, rendered one after the other, become `file_path`.
+
+    Of what it renders differently each time, the repository's stays (`steady`): `say` is told what,
+    and `warn` what could not. `values_files` lie over the charts' own values in their order,
+    `images` (by the dotted key of their map, usually `image`) over all of them. `fetch` brings a
+    packed chart that the Chart.yaml it is told depends on. `choice` says which of several charts an
+    image is for.
+    """
+
+    chart_path: str
+    file_path: str
+    release: str
+    images: Mapping[str, ImageValues]
+    namespace: str = "default"
+    values_files: tuple[ValuesFile, ...] = ()
+    cluster: Cluster = field(default_factory=Cluster)
+    renderer: Renderer = field(default_factory=HelmLibrary)
+    note: Note = silent
+    warn: Callable[[str], None] = silent
+    say: Callable[[str], None] = silent
+    fetch: Callable[[Dependency, str], bytes] | None = None
+    choice: Choice = ANY_CHOICE
+    clock: Clock = field(default_factory=Clock)
+
+    def wants(self, listing: Sequence[str]) -> Sequence[str]:
+        """The charts' files, the repository's values files and the file to write, of those in `listing`; raises ConfigError."""
+        self._check()
+        charts = tuple(self._charts(listing))
+        for chart in charts:
+            if self.file_path.startswith((f"{chart}templates/", f"{chart}charts/")):
+                raise ConfigError(
+                    f"{self.file_path!r} is a template of the chart itself",
+                    where="filePath",
+                    hint="name a file outside of the chart's templates",
+                )
+        values = [values.name for values in self.values_files if values.content is None]
+        for name in values:
+            if name not in listing:
+                raise ConfigError(
+                    f"values file {name!r} is neither in the workspace nor in the repository",
+                    hint=nearest(name, listing),
+                )
+        wanted = {
+            self.file_path,
+            *values,
+            *(path.removesuffix("/") for path in charts),
+            *(path for chart in charts for path in structural_paths(chart, listing)),
+        }
+        return [path for path in listing if path in wanted]
+
+    def dependencies(self, listing: Sequence[str], files: Mapping[str, bytes]) -> Sequence[str]:
+        """What the charts' own files make necessary: files that a template asks for, charts of the repository that they depend on; raises ConfigError."""
+        return list(
+            dict.fromkeys(
+                path
+                for chart in self._charts(listing)
+                for path in further_paths(chart, listing, files)
+            )
+        )
+
+    def apply(self, files: Mapping[str, bytes]) -> Mapping[str, bytes]:
+        """`file_path` as the charts render now; raises RenderError and MachineError."""
+        charts = self._charts(sorted(files))
+        trees = [repack_charts(self._tree(files, chart), chart) for chart in charts]
+        for chart, one in zip(charts, trees, strict=True):
+            check_schemas(one, chart)
+        values = tuple(
+            (one.name, files[one.name] if one.content is None else one.content)
+            for one in self.values_files
+        )
+        with closing(PrivateFolder({})) as private:
+            folder = private.path
+            for number, one in enumerate(trees):
+                _write(one, _chart_folder(folder, number))
+            rendering = Rendering(
+                folder=folder,
+                charts=tuple(_chart_folder(folder, number) for number in range(len(charts))),
+                release=self.release,
+                namespace=self.namespace or "default",
+                values=values,
+                cluster=self.cluster,
+            )
+            over = [content for _, content in values]
+            forms = self._forms(charts, [effective_values(one, "", over) for one in trees])
+            fitted, text = self._fitted(rendering, charts, forms)
+            if not text.strip():
+                raise RenderError(
+                    f"chart {self.chart_path!r} renders to nothing",
+                    where=self.chart_path,
+                    hint="look for a condition that leaves every template out",
+                )
+            text = self._settled(files, text, lambda: self._once_more(rendering, fitted))
+        data, old = text.encode(), files.get(self.file_path, b"")
+        self._noted(old, data)
+        if gone := removed_resources(old, data):
+            self.warn(
+                f"no longer in {self.file_path}, which chart {self.chart_path} writes as a whole:"
+                f" {some(gone)}"
+            )
+        return {self.file_path: data}
+
+    def _settled(self, files: Mapping[str, bytes], text: str, again: Callable[[], str]) -> str:
+        """What was rendered, with what differs by itself as the repository has it; says which documents these are, never what is in them."""
+        old = files.get(self.file_path, b"").decode(errors="replace")
+        if old == text:
+            return text
+        found = keep_random_values(old, text, again)
+        if found.kept:
+            self.say(
+                f"  chart {self.chart_path} renders something else each time, and what"
+                f" {self.file_path} has is kept: {some(found.kept)}; take it out there to renew it"
+            )
+        if found.renewed:
+            self.warn(
+                f"chart {self.chart_path} renders something else each time, and what is around it"
+                f" has changed, so that it is new in this commit: {some(found.renewed)}"
+            )
+        return found.text
+
+    def _noted(self, old: bytes, new: bytes) -> None:
+        """Note the image of every container that was rendered, by what it belongs to."""
+        before, after = (
+            {(pod.owner, name): image for pod in pods_in_file(data) for name, image in pod.images}
+            for data in (old, new)
+        )
+        for (owner, name), image in after.items():
+            self.note(
+                Replaced(
+                    file=self.file_path,
+                    name=f"{owner}, {name}",
+                    old=before.get((owner, name), ""),
+                    new=image,
+                )
+            )
+
+    def _forms(self, charts: Sequence[str], bases: Sequence[Mapping[str, Any]]) -> list[ImageForms]:
+        """Each chart's own values, and the images that it is given: not those in whose place it has another one, where a chart beside it has ours."""
+        left: set[tuple[int, str]] = set()
+        for key, image in self.images.items():
+            there = {
+                number: text
+                for number, base in enumerate(bases)
+                if (text := current_image(base, key))
+            }
+            names = {
+                number: Candidate(file=f"{charts[number]}values.yaml", resource="", image=text)
+                for number, text in there.items()
+            }
+            foreign = {number for number, text in there.items() if is_other_image(image, text)}
+            if foreign and len(foreign) < len(bases):
+                self.choice.say(
+                    f"  {key} is left alone where another image stands:"
+                    f" {some([str(names.pop(number)) for number in sorted(foreign)])}"
+                )
+                left |= {(number, key) for number in foreign}
+            try:
+                kept = self.choice.select(key, tuple(names.values()), image.text)
+            except ConfigError as fault:
+                if names.keys() <= foreign:
+                    raise ConfigError(
+                        fault.message,
+                        where=fault.where,
+                        hint="name one of the charts in chartPath, or correct their values",
+                    ) from fault
+                self.warn(f"{fault.message}; all of them are rendered with it")
+                continue
+            left |= {(number, key) for number, keep in zip(names, kept, strict=True) if not keep}
+        return [
+            ImageForms(
+                base=base,
+                images={
+                    key: image for key, image in self.images.items() if (number, key) not in left
+                },
+            )
+            for number, base in enumerate(bases)
+        ]
+
+    def _fitted(
+        self, rendering: Rendering, charts: Sequence[str], forms: Sequence[ImageForms]
+    ) -> tuple[list[_RenderedCharts], str]:
+        """The renderings with the images among their values, and what they give: each chart in the form that makes it name them, where one does.
+
+        Charts of one form are rendered at once, and one by one only if one of them then has an
+        image by another name.
+        """
+        values = forms[0].values()
+        if all(form.values() == values for form in forms[1:]):
+            first = _with_images(rendering, values)
+            text = self._rendered(first, charts)
+            if not misplaced_keys(forms[0].images, text.encode()):
+                return [(first, charts)], text
+            if len(charts) == 1:
+                return self._in_another_form(rendering, charts, forms[0], (first, text))
+        each = [
+            self._fitted(replace(rendering, charts=(place,)), [chart], [form])
+            for place, chart, form in zip(rendering.charts, charts, forms, strict=True)
+        ]
+        return [part for parts, _ in each for part in parts], "".join(text for _, text in each)
+
+    def _in_another_form(
+        self,
+        rendering: Rendering,
+        charts: Sequence[str],
+        form: ImageForms,
+        first: tuple[Rendering, str],
+    ) -> tuple[list[_RenderedCharts], str]:
+        """One chart in the first other form in which it names more of the images, or all; else what it gave at `first`."""
+        best, text = first
+        for attempt in form.others(text):
+            other = _with_images(rendering, attempt.values)
+            try:
+                second = self._rendered(other, charts)
+            except RenderError:
+                continue
+            if form.is_better(attempt, second, text):
+                best, text = other, second
+                if attempt.before:
+                    self.say(
+                        f"  chart {charts[0] or '.'} has {attempt.before} in {attempt.key}, and"
+                        " puts it before the image: it is rendered with the image's"
+                    )
+            if not misplaced_keys(form.images, text.encode()):
+                break
+        return [(best, charts)], text
+
+    def _once_more(self, whole: Rendering, parts: Sequence[_RenderedCharts]) -> str:
+        """What the charts give at another time."""
+        zone = _at_another_time(whole, self.clock).zone
+        return "".join(self._rendered(replace(one, zone=zone), charts) for one, charts in parts)
+
+    def _rendered(self, rendering: Rendering, charts: Sequence[str]) -> str:
+        """All charts at once; where that fails, one by one, so that the fault is that of one chart; raises RenderError and MachineError."""
+        try:
+            return self.renderer.render(rendering)
+        except RenderError as fault:
+            if len(charts) == 1:
+                raise _located_fault(fault, rendering.charts[0], charts[0]) from fault
+            for place, chart in zip(rendering.charts, charts, strict=True):
+                self._rendered(replace(rendering, charts=(place,)), [chart])
+            raise
+
+    def _charts(self, listing: Sequence[str]) -> list[str]:
+        """The charts' folders with a slash behind each, empty where the repository itself is the chart; raises ConfigError with near names."""
+        path = self.chart_path.removeprefix("./").strip("/")
+        path = "" if path in ("", ".") else check_path(path)
+        known = {
+            file.removesuffix("Chart.yaml").rstrip("/")
+            for file in listing
+            if file == "Chart.yaml" or file.endswith("/Chart.yaml")
+        }
+        known |= (
+            {file for file in listing if file.endswith(".tgz")} if path.endswith(".tgz") else set()
+        )
+        found = (
+            [path] if path in known else _outermost(set(match(path, sorted(known)))) if path else []
+        )
+        if not found:
+            there = [one or "." for one in _outermost(known)]
+            raise ConfigError(
+                f"chart {self.chart_path!r} does not exist in the repository",
+                hint=(
+                    nearest(self.chart_path, there)
+                    if there
+                    else "no folder of the repository holds a Chart.yaml"
+                ),
+            )
+        return [f"{one}/" if one else "" for one in found]
+
+    def _check(self) -> None:
+        for name, value, longest in (
+            ("deploymentName", self.release, 53),
+            ("namespace", self.namespace or "default", 63),
+        ):
+            if not _RELEASE_NAME.fullmatch(value) or len(value) > longest:
+                raise ConfigError(
+                    f"{value!r} cannot be the {name} of a Helm release",
+                    where=name,
+                    hint=(
+                        f"at most {longest} lower-case letters, digits, '-' and '.', with a letter"
+                        " or a digit at both ends"
+                    ),
+                )
+        for image in self.images.values():
+            # a digest alone would make name:sha256:..., which is no image
+            if not image.tag or ":" in image.tag.partition("@")[0]:
+                raise ConfigError(
+                    f"no tag is known for {image.repository}",
+                    where="containerImageNameTag",
+                    hint="a chart is given image.repository and image.tag",
+                )
+        for key in self.images:
+            if not all(isinstance(part, str) for part in parse_dotted(key)):
+                raise ConfigError(
+                    f"{key!r} is no key of a chart's values",
+                    where="containers",
+                    hint="expected keys with dots between them, app.image for example",
+                )
+
+    def _tree(self, files: Mapping[str, bytes], chart: str) -> Mapping[str, bytes]:
+        """A chart's files, unpacked and with what it depends on; what this Change writes itself is no part of it.
+
+        Raises ConfigError and RenderError.
+        """
+        packed = chart.removesuffix("/")
+        if packed in files:
+            return unpack_chart(packed, files[packed])
+        found = chart_tree(chart, files, without=self.file_path)
+        where = f"{chart}Chart.yaml"
+        if found.missing and self.fetch is None:
+            raise RenderError(
+                "charts/ lacks what Chart.yaml depends on:"
+                f" {', '.join(one.name for one in found.missing)}",
+                where=where,
+                hint="run `helm dependency build` and commit charts/",
+            )
+        fetched = {
+            f"{one.folder}charts/{one.name}-{number}.tgz": self.fetch(one, where)
+            for number, one in enumerate(found.missing)
+            if self.fetch
+        }
+        return {**found.files, **fetched}
+
+
+def _write(files: Mapping[str, bytes], folder: Path) -> None:
+    """The files below `folder`."""
+    for path, content in files.items():
+        target = folder / check_path(path)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.write_bytes(content)
+
+
+def _with_images(rendering: Rendering, values: Mapping[str, Any]) -> Rendering:
+    """The same with `values` over all others."""
+    return replace(
+        rendering, values=(*rendering.values, (_IMAGE_VALUES, json.dumps(values).encode()))
+    )
+
+
+def _chart_folder(folder: Path, number: int) -> Path:
+    """Where chart `number` lies on disk."""
+    return folder / f"chart-{number}"
+
+
+def _outermost(charts: set[str]) -> list[str]:
+    """Charts without those inside of others."""
+    return sorted(
+        one
+        for one in charts
+        if "/charts/" not in f"/{one}" or f"/{one}".rpartition("/charts/")[0][1:] not in charts
+    )
+
+
+def _located_fault(fault: RenderError, folder: Path, chart: str) -> RenderError:
+    """`fault` with the repository's paths instead of Helm's, and the template's line as its place."""
+    name = chart.rstrip("/") or "."
+    message = _one_line(with_names(fault.message, {f"{folder}/": chart, str(folder): name}))
+    place = _TEMPLATE_LINE.search(fault.where) or _TEMPLATE_LINE.search(message)
+    if place:
+        where = f"{chart}{place.group(1)}" + (f":{place.group(2)}" if place.group(2) else "")
+    else:
+        where = f"{chart}{fault.where}" if fault.where == "Chart.yaml" else fault.where or name
+    return RenderError(message, where=where, hint=fault.hint or "try it with `helm template`")
+
+
+def _at_another_time(rendering: Rendering, clock: Clock) -> Rendering:
+    """The same at another time: of a clock that shows something else in every part, and a second later, for those who count seconds."""
+    file = rendering.folder / "zone"
+    if not file.exists():  # what is rendered after that is later still
+        if any(
+            _asks_for_the_time(one)
+            for chart in rendering.charts
+            for one in chart.rglob("*")
+            if one.is_file()
+        ):
+            clock.sleep(1.0 - clock.wall() % 1.0)
+        file.write_bytes(
+            timezone_file(_FAR_OFFSET if time.gmtime(clock.wall()).tm_hour else -_FAR_OFFSET)
+        )
+    return replace(rendering, zone=file)
+
+
+def _asks_for_the_time(file: Path) -> bool:
+    """Whether a template may; what is packed is not looked into."""
+    return file.suffix == ".tgz" or (
+        "templates" in file.parts and _TIME_FUNCTIONS.search(file.read_bytes()) is not None
+    )
+
+
+def _one_line(text: str) -> str:
+    """One line; of a chain of templates that call each other the beginning and the end, where the cause stands."""
+    line = " ".join(
+        masked(text)
+        .removeprefix("Error: ")
+        .removesuffix("Use --debug flag to render out invalid YAML")
+        .split()
+    )
+    return line if len(line) <= 700 else f"{line[:300]} ... {line[-390:]}"

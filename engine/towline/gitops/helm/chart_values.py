@@ -1,0 +1,247 @@
+"""Pure.
+
+The chart that a values file lies in: what its own values have, the file may set.
+
+Which values the templates of a chart beside a values file read, as far as that can be told from
+their text.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from itertools import islice
+from typing import Any
+
+from towline.yaml.plain_data import first_mapping, load_documents, map_at, maps_at, text_at
+
+_CHART, _VALUES = "Chart.yaml", "values.yaml"
+_MOST_KEYS = 1000  # names by which one chart is called
+
+
+def chart_folder(path: str, listing: Collection[str]) -> str | None:
+    """The folder, with a slash behind it, of the innermost chart that a file lies in; None for no chart."""
+    parts = path.split("/")[:-1]
+    folders = ["".join(f"{part}/" for part in parts[:depth]) for depth in range(len(parts), -1, -1)]
+    return next((folder for folder in folders if f"{folder}{_CHART}" in listing), None)
+
+
+def chart_value_paths(path: str, listing: Collection[str]) -> tuple[str, ...]:
+    """The files, of those in `listing`, that say what the chart's own values are, and those of charts in it."""
+    folder = chart_folder(path, listing)
+    if folder is None:
+        return ()
+    outer, inside = _parent_chart(folder)
+    folders = (folder, outer) if inside and f"{outer}{_CHART}" in listing else (folder,)
+    wanted = dict.fromkeys(f"{one}{name}" for one in folders for name in (_CHART, _VALUES))
+    own = tuple(one for one in wanted if one in listing)
+    below = (one for one in listing if one.startswith(f"{folder}charts/"))
+    return own + tuple(one for one in below if _subchart_names(one.removeprefix(folder)))
+
+
+def subchart_value_paths(
+    path: str, keys: Collection[str], files: Mapping[str, bytes], listing: Collection[str]
+) -> set[str]:
+    """The folder of the charts in the chart of a file, and their values, if one of `keys` is a chart that it depends on."""
+    folder = chart_folder(path, files)
+    if folder is None:
+        return set()
+    wanted = maps_at(first_mapping(files[f"{folder}{_CHART}"]), "dependencies")
+    if not {text_at(one, "alias") or text_at(one, "name") for one in wanted} & {*keys}:
+        return set()
+    return {f"{folder}charts/", *chart_value_paths(path, listing)}
+
+
+def default_values(path: str, files: Mapping[str, bytes]) -> Mapping[str, Any]:
+    """The values that the chart of a file has below those of the file; empty for no chart."""
+    folder = chart_folder(path, files)
+    if folder is None:
+        return {}
+    own = f"{folder}{_VALUES}"
+    return effective_values(
+        {one: files[one] for one in files if one != path or path != own}, folder, ()
+    )
+
+
+def effective_values(
+    files: Mapping[str, bytes], chart: str, over: Iterable[bytes]
+) -> dict[str, Any]:
+    """The values that a chart has of its own, those of its subcharts under the names that it calls them by, and those of the files `over` it."""
+    paths = [path for path in files if path.startswith(chart)]
+    below = {path: names for path in paths if (names := _subchart_names(path.removeprefix(chart)))}
+    values: dict[str, Any] = {}
+    for path, names in sorted(below.items(), key=lambda one: len(one[1]), reverse=True):
+        own = first_mapping(files[path])
+        for keys in _subchart_keys(files, chart, names):
+            values = merge_values(values, nest(keys, own))
+    for data in (files.get(f"{chart}{_VALUES}", b""), *over):
+        values = merge_values(values, first_mapping(data))
+    return values
+
+
+def chart_name(path: str, files: Mapping[str, bytes]) -> str:
+    """The name of the chart of a file; empty for no chart."""
+    folder = chart_folder(path, files)
+    return "" if folder is None else text_at(first_mapping(files[f"{folder}{_CHART}"]), "name")
+
+
+def parent_chart_values(
+    path: str, files: Mapping[str, bytes]
+) -> Iterator[tuple[str, str, Mapping[str, Any]]]:
+    """What the chart around has for the chart whose own values file this is: in which file, under which key, and which values."""
+    folder = chart_folder(path, files)
+    outer, name = _parent_chart(folder or "")
+    if not name or path != f"{folder}{_VALUES}" or f"{outer}{_CHART}" not in files:
+        return
+    values = first_mapping(files.get(f"{outer}{_VALUES}", b""))
+    for (key,) in _subchart_keys(files, outer, [name]):
+        yield f"{outer}{_VALUES}", key, map_at(values, key)
+
+
+def nest(names: Iterable[str], values: Any) -> Any:
+    """`values` under the keys `names`, one in the other."""
+    for name in reversed(list(names)):
+        values = {name: values}
+    return values
+
+
+def merge_values(weak: Mapping[str, Any], strong: Mapping[str, Any]) -> dict[str, Any]:
+    """Values with `strong` ones over them, map by map; what aliases repeat in both is merged once."""
+    return _merge(weak, strong, {})
+
+
+def _merge(
+    weak: Mapping[str, Any], strong: Mapping[str, Any], known: dict[tuple[int, int], dict[str, Any]]
+) -> dict[str, Any]:
+    pair = id(weak), id(strong)
+    if pair not in known:
+        found = known[pair] = dict(weak)
+        for key, value in strong.items():
+            old = found.get(key)
+            both = isinstance(old, dict) and isinstance(value, dict)
+            found[key] = _merge(old or {}, value, known) if both else value
+    return known[pair]
+
+
+def _subchart_keys(files: Mapping[str, bytes], chart: str, names: list[str]) -> list[list[str]]:
+    """The keys under which the values of `chart` have those of the charts `names` in each other: the names, or each `alias` that Chart.yaml gives them."""
+    found: list[list[str]] = [[]]
+    for name in names:
+        wanted = maps_at(first_mapping(files.get(f"{chart}{_CHART}", b"")), "dependencies")
+        aliases = [text_at(one, "alias") for one in wanted if text_at(one, "name") == name]
+        every = ([*above, alias or name] for above in found for alias in aliases or [""])
+        found = list(islice(every, _MOST_KEYS))
+        chart = f"{chart}charts/{name}/"
+    return found
+
+
+def _parent_chart(folder: str) -> tuple[str, str]:
+    """The folder of the chart around a chart in `charts/`, and how its own folder is called; both empty for none."""
+    *above, charts, name = ["", "", *folder.split("/")[:-1]]
+    return ("".join(f"{one}/" for one in above[2:]), name) if charts == "charts" else ("", "")
+
+
+def _subchart_names(path: str) -> list[str]:
+    """The names of the charts in each other of which a path in a chart has the values; empty for any other path."""
+    *folders, name = path.split("/")
+    inside = name == _VALUES and len(folders) % 2 == 0 and set(folders[::2]) == {"charts"}
+    return folders[1::2] if inside else []
+
+
+_READ_VALUES = re.compile(rb"\bValues\b(?:\.([A-Za-z_]\w*))?")
+_JOINS = re.compile(rb"\bimageRegistry\b|[\"'.]common\.images?\.")
+_TEXTS = re.compile(rb"\b(?:tpl|Files)\b")  # by which a value may read others, or a file itself
+
+
+def reader_folders(
+    path: str, keys: Collection[str], files: Mapping[str, bytes], *, new: bool
+) -> set[str]:
+    """The folders of the chart that tell whether it reads `keys` of the values file `path`.
+
+    None where the chart's own values have them all; these themselves only if keys may be `new`.
+    """
+    folder = chart_folder(path, files)
+    if folder is None or not _is_values(path, folder, files):
+        return set()
+    own = path == f"{folder}values.yaml"
+    if not new if own else set(keys) <= default_values(path, files).keys():
+        return set()
+    return {f"{folder}templates/", f"{folder}charts/"}
+
+
+def unread_keys(
+    path: str, keys: Collection[str], files: Mapping[str, bytes], listing: Collection[str]
+) -> tuple[list[str], set[str]]:
+    """Those of `keys`, at the top of a values file, that nothing in its chart reads, and what it reads instead."""
+    folder = chart_folder(path, files)
+    if folder is None or not _is_values(path, folder, files):
+        return [], set()
+    reads = _keys_read(folder, files, listing)
+    if reads is None:
+        return [], set()
+    known = {*reads, "global", *default_values(path, files)}
+    return [key for key in keys if key not in known], reads
+
+
+def registry_template_paths(
+    path: str, files: Mapping[str, bytes], listing: Collection[str]
+) -> set[str]:
+    """The files that tell whether the chart of a values file puts the registry that its values have for all images before them."""
+    folder = chart_folder(path, files)
+    if folder is None or not any(
+        b"imageRegistry" in files.get(one, b"") for one in (path, f"{folder}values.yaml")
+    ):
+        return set()
+    wanted = {f"{folder}templates/", f"{folder}charts/"}
+    return wanted | {one for one in listing if one.startswith(tuple(wanted)) and _is_template(one)}
+
+
+def prepends_global_registry(path: str, files: Mapping[str, bytes]) -> bool | None:
+    """Whether it does; None if that is not known, as of a chart whose own charts are elsewhere."""
+    folder = chart_folder(path, files)
+    if folder is None:
+        return None
+    inside = (f"{folder}templates/", f"{folder}charts/")
+    templates = [one for one in files if one.startswith(inside) and _is_template(one)]
+    if any(_JOINS.search(files[one]) for one in templates):
+        return True
+    wanted = maps_at(first_mapping(files[f"{folder}Chart.yaml"]), "dependencies")
+    there = all(
+        any(one.startswith(f"{folder}charts/{text_at(each, 'name')}/") for one in templates)
+        for each in wanted
+    )
+    old = f"{folder}requirements.yaml" in files
+    return False if templates and there and not old else None
+
+
+def _is_template(path: str) -> bool:
+    return path.startswith("templates/") or "/templates/" in path
+
+
+def _keys_read(
+    folder: str, files: Mapping[str, bytes], listing: Collection[str]
+) -> set[str] | None:
+    """What the templates read; None if not all of them is known, or a chart in the chart may."""
+    templates = [path for path in listing if path.startswith(f"{folder}templates/")]
+    chart = load_documents(files.get(f"{folder}Chart.yaml", b"")) or [{}]
+    if (
+        not templates
+        or any(path not in files for path in templates)
+        or any(path.startswith(f"{folder}charts/") for path in listing)
+        or f"{folder}requirements.yaml" in listing
+        or not isinstance(chart[0], dict)
+        or chart[0].get("dependencies")
+    ):
+        return None
+    found = [match for path in templates for match in _READ_VALUES.finditer(files[path])]
+    if not all(match[1] for match in found) or any(_TEXTS.search(files[one]) for one in templates):
+        return None
+    return {match[1].decode() for match in found}
+
+
+def _is_values(path: str, folder: str, files: Mapping[str, bytes]) -> bool:
+    """Whether a file in a chart holds values, as far as its place and its content tell."""
+    inside = path.removeprefix(folder)
+    documents = load_documents(files.get(path, b"")) or []
+    plain = len(documents) == 1 and isinstance(documents[0], dict) and "kind" not in documents[0]
+    return plain and inside != "Chart.yaml" and not inside.startswith(("templates/", "charts/"))

@@ -1,0 +1,222 @@
+"""Pure.
+
+The forms in which a chart may be given its images, one after the other until what it renders names
+them.
+
+What a chart puts before the names of images by itself, and which of its values hold that.
+
+What to do if a chart renders no container with the image: where it takes its registry from, and
+which keys are left to name.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from typing import Any
+
+from towline.gitops.helm.chart_values import merge_values
+from towline.gitops.helm.image_values import (
+    ImageValues,
+    found_and_wanted,
+    image_keys,
+    misplaced_keys,
+    unused_keys,
+    values_for_images,
+)
+from towline.gitops.image_parts import separate_keys
+from towline.gitops.manifest_images import FoundImage, in_other_registry
+from towline.image import Reference
+from towline.record import frozen
+from towline.suggest import some
+from towline.yaml.paths import parse_dotted
+
+_MOST_TRIALS = 4  # values that are tried, each at the price of a rendering or two
+_REGISTRY = "registry"
+_WORD = r"""[^\s"'=,]*"""
+# of a word: a long one is looked through once, not from each of its letters on
+_BEGIN = r"""(?<![^\s"'=,])"""
+
+
+def registry_prefixes(found: Iterable[FoundImage], wanted: Reference) -> list[str]:
+    """What stands before the name of the wanted image where another registry does, each text once."""
+    name, host = wanted.image.name, wanted.registry.host
+    texts = (one.text for one in in_other_registry(found, wanted))
+    heads = (text[: text.rindex(f"/{name}")] for text in texts if f"/{name}" in text)
+    return list(
+        dict.fromkeys(filter(None, (head.removesuffix(host).rstrip("/") for head in heads)))
+    )
+
+
+def paths_with_text(values: Mapping[str, Any], text: str) -> list[tuple[str, ...]]:
+    """Paths of the values that are a text, with a slash behind it or not; registries first."""
+    found = [path for path, value in _texts_below(values) if value.rstrip("/") == text]
+    return sorted(found, key=lambda path: _REGISTRY not in path[-1].lower())[:_MOST_TRIALS]
+
+
+def with_registry(values: Mapping[str, Any], path: tuple[str, ...], host: str) -> dict[str, Any]:
+    """Values that have a host at a path, with a slash behind it if the text there has one."""
+    there: Any = values
+    for key in path:
+        there = there[key]
+    made: Any = f"{host}/" if there.endswith("/") else host
+    for key in reversed(path):
+        made = {key: made}
+    return dict(made)
+
+
+def keeps_other_images(before: str, after: str, text: str, images: Collection[Reference]) -> bool:
+    """Whether a text stands in two renderings as often as ever, but for the images themselves."""
+    ends = "|".join(re.escape(f"/{one.image.name}") for one in images)
+    ours = re.compile(rf"{_BEGIN}{_WORD}(?:{ends})[:@]{_WORD}")
+    return ours.sub("", before).count(text) == ours.sub("", after).count(text)
+
+
+def _texts_below(values: Mapping[str, Any]) -> Iterator[tuple[tuple[str, ...], str]]:
+    """The texts of maps in maps with their paths; what aliases repeat once."""
+    seen: set[int] = set()
+    waiting: list[tuple[tuple[str, ...], Any]] = [((), values)]
+    while waiting:
+        path, node = waiting.pop(0)
+        if isinstance(node, str) and path:
+            yield path, node
+        if isinstance(node, Mapping) and id(node) not in seen:
+            seen.add(id(node))
+            waiting += [((*path, str(key)), value) for key, value in node.items()]
+
+
+@frozen
+class FormTrial:
+    """The `values` that lie over those of a chart in one form.
+
+    They set what holds the text `before` that the chart puts before images, if it is not empty,
+    at the dotted key `key`.
+    """
+
+    values: Mapping[str, Any]
+    before: str = ""
+    key: str = ""
+
+
+@frozen
+class ImageForms:
+    """The values `base` that a chart has of its own, and the `images` that it is given over them."""
+
+    base: Mapping[str, Any]
+    images: Mapping[str, ImageValues]
+
+    def values(self, otherwise: Sequence[str] = ()) -> dict[str, Any]:
+        """The images as its values; for the keys `otherwise` in the other form."""
+        return values_for_images(self.images, self.base, otherwise)
+
+    def others(self, rendered: str) -> Iterator[FormTrial]:
+        """What may be tried if that is what the values gave."""
+        missing = unused_keys(self.images, rendered.encode())
+        if missing:
+            yield FormTrial(values=self.values(missing))
+        found, wanted = found_and_wanted(self.images, rendered.encode())
+        for key, image in wanted.items():
+            for text in registry_prefixes(found, image):
+                if self.images[key].repository.startswith(f"{text}/"):
+                    yield FormTrial(values=self._below(key, text))
+                for path in paths_with_text(self.base, text):
+                    yield from self._with(path, text, self.images[key].repository.partition("/")[0])
+
+    def _below(self, key: str, before: str) -> dict[str, Any]:
+        """The images as values, that of a key without what the chart puts before it."""
+        rest = self.images[key].repository.removeprefix(f"{before}/")
+        made: dict[str, Any] = {"repository": rest}
+        for step in reversed(parse_dotted(key)):
+            made = {str(step): made}
+        return merge_values(self.values(), made)
+
+    def _with(self, path: tuple[str, ...], before: str, host: str) -> Iterator[FormTrial]:
+        """The images in both forms, with their registry where the chart has another one."""
+        over = with_registry(self.base, path, host)
+        base = merge_values(self.base, over)
+        for otherwise in ((), tuple(self.images)):
+            values = merge_values(over, values_for_images(self.images, base, otherwise))
+            yield FormTrial(values=values, before=before, key=".".join(path))
+
+    def is_better(self, attempt: FormTrial, rendered: str, before: str) -> bool:
+        """Whether more images are named in what an attempt gave than before, and nothing else is another one."""
+        missing, left = (
+            set(unused_keys(self.images, text.encode())) for text in (before, rendered)
+        )
+        if not attempt.before:
+            return left < missing
+        wrong, still = (
+            set(misplaced_keys(self.images, text.encode())) for text in (before, rendered)
+        )
+        images = list(found_and_wanted(self.images, b"")[1].values())
+        return (
+            left <= missing
+            and still < wrong
+            and keeps_other_images(before, rendered, attempt.before, images)
+        )
+
+
+_READ = re.compile(rb"\.Values\)?((?:\.\w+\)?)*\.\w*[rR]egistry\b)")
+
+
+@frozen
+class ChartHint:
+    """What is known of a chart: its `files`, the `values` that it was rendered with, the strongest first, and the keys `tried` for the image."""
+
+    files: Mapping[str, bytes]
+    values: Sequence[Mapping[str, Any]]
+    tried: Collection[str]
+
+    def text(self, rendered: Sequence[bytes], found: Sequence[FoundImage], image: Reference) -> str:
+        """What makes the chart run the image, by what was rendered and the images that were found in it."""
+        for before in registry_prefixes(found, image)[:1]:
+            others = _others(found, before, image)
+            return f"the chart puts {before} before the name{self._registry(before, image, others)}"
+        for apart in filter(None, (separate_keys(data, image) for data in rendered)):
+            return (
+                f"{apart}; let the chart write them in one, or beside each other with no other tag"
+                " or digest there"
+            )
+        if keys := [key for key in image_keys(self.files) if key not in self.tried]:
+            named = "name in containers the key of its values from which the chart takes the image"
+            return f"{named}; its values have {some(keys)}"
+        parts = some([f"{key}.repository and {key}.tag" for key in self.tried])
+        return f"the chart does not take the image from {parts}: let its templates do so"
+
+    def _registry(self, before: str, image: Reference, others: str) -> str:
+        """How the chart gets another registry than the one that it puts before the name."""
+        host = image.registry.host
+        for values in self.values:
+            for path in paths_with_text(values, before):
+                value: Any = with_registry(values, path, host)
+                for key in path:
+                    value = value[key]
+                there = ".".join(path)
+                return (
+                    f", from {there} of its values: set {there}: {value} in a file of"
+                    f" helmValues{others}"
+                )
+        read = [
+            key[1].decode().replace(")", "").lstrip(".")
+            for path, data in self.files.items()
+            if "templates/" in path
+            for key in _READ.finditer(data)
+        ]
+        if read:
+            return (
+                f", and its templates read {read[0]}: set {read[0]}: {host} in a file of"
+                f" helmValues{others}"
+            )
+        return " by itself: let its templates take the registry from the values"
+
+
+def _others(found: Sequence[FoundImage], before: str, image: Reference) -> str:
+    """The other images that would come from another registry then, as a condition."""
+    ours = f"/{image.image.name}"
+    texts = [
+        one.text
+        for one in found
+        if one.runs and one.text.startswith(f"{before}/") and ours not in one.text
+    ]
+    others = list(dict.fromkeys(texts))
+    return f", if {some(others)} can be pulled from there too" if others else ""

@@ -1,0 +1,388 @@
+"""Pure.
+
+What the parts of an image become at paths of values whose registry stands in a key of its own,
+beside the name or for all images.
+
+Whether a path leads by its index to another image, while its own stands in another item of the same
+list.
+
+What else beside a tag or a whole image says which version runs: a digest, which becomes the new
+one's or empty, and a tag, which is refused.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from typing import Any
+
+from towline.errors import ConfigError
+from towline.gitops.candidates import last_part_of, repository_of
+from towline.gitops.helm.chart_values import merge_values
+from towline.gitops.image_parts import (
+    REPOSITORY_PARTS,
+    ImagePart,
+    ImageParts,
+    digest_key_stem,
+    global_registry_paths,
+    is_digest,
+    is_template,
+    key_stem,
+    registries_above,
+    registry_before,
+)
+from towline.gitops.manifest_images import compose_image
+from towline.gitops.value_targets import SiblingEdit, ValueTarget, default_map, registry_key
+from towline.gitops.yaml_lookup import (
+    document_texts,
+    line_at,
+    map_texts,
+    scalar_text,
+)
+from towline.image import has_registry, parse_familiar
+from towline.suggest import some
+from towline.yaml import plain_data
+from towline.yaml.edit import path_text
+from towline.yaml.marks import Path
+from towline.yaml.paths import parse_dotted
+from towline.yaml.plain_data import texts_at
+
+
+def check_list_indexes(targets: Iterable[ValueTarget]) -> None:
+    """Pass where no index leads past the image; raises ConfigError.
+
+    A `[name=...]` is taken as it is.
+    """
+    for target in targets:
+        if not (indexes := list(_indexes(target))):
+            continue
+        texts = dict(document_texts(target.path_match.source, target.path_match.document))
+        held = texts.get(target.path_match.path, "")
+        if others := _paths_of_image(target, texts, held, indexes):
+            raise ConfigError(
+                f"{target.text} holds another image, and {target.wanted} belongs at {some(others)}",
+                where=target.path_match.source.where(target.path_match.node.start),
+                hint=(
+                    "correct the index; [name=...] says by its name which item of the list is meant"
+                ),
+            )
+
+
+def _paths_of_image(
+    target: ValueTarget, texts: Mapping[Path, str], held: str, indexes: Collection[int]
+) -> list[str]:
+    """The paths of the same list that have the image of a target, where another is `held`."""
+    if not isinstance(target.wanted, ImagePart) or target.wanted.part != "image":
+        return []
+    wanted = target.wanted.image.whole
+    if not repository_of(held) or last_part_of(held) == last_part_of(wanted):
+        return []
+    return [
+        path_text(path)
+        for path, text in texts.items()
+        if any(_differ_at(index, path, target.path_match.path) for index in indexes)
+        and repository_of(text) == repository_of(wanted)
+    ]
+
+
+def _indexes(target: ValueTarget) -> Iterator[int]:
+    """Where the path of a target has an index, counted from its end, as it was written."""
+    path, steps = target.path_match.path, parse_dotted(target.text)
+    for back in range(1, min(len(path), len(steps)) + 1):
+        if isinstance(steps[-back], int) and steps[-back] == path[-back]:
+            yield -back
+
+
+def _differ_at(index: int, one: Path, other: Path) -> bool:
+    """Whether two paths are the same but for what stands at an index."""
+    if len(one) != len(other) or one[index] == other[index]:
+        return False
+    return (*one[:index], 0, *one[len(one) + index + 1 :]) == (
+        *other[:index],
+        0,
+        *other[len(other) + index + 1 :],
+    )
+
+
+_UNSET = re.compile(
+    r"|~|null|<[^<>]*>|todo|tbd|placeholder|(?:change|replace)[-_ ]?me", re.IGNORECASE
+)
+
+
+def part_texts(
+    targets: Sequence[ValueTarget],
+    base: Mapping[str, Any],
+    others: Sequence[ValueTarget] = (),
+    *,
+    joined: bool | None = None,
+) -> tuple[dict[str, str], list[SiblingEdit]]:
+    """What targets of one image in one map become, by their paths, and the registries beside them.
+
+    `base` are the values of the chart around, `others` all that is written into the file, `joined`
+    says whether this chart puts a registry that the values have for all images before theirs; None
+    if that is not known. Raises ConfigError where the values have another registry for all images.
+    """
+    texts: dict[str, str] = {}
+    more: dict[str, SiblingEdit] = {}
+    for target in targets:
+        assert isinstance(target.wanted, ImagePart)
+        image, part = target.wanted.image, target.wanted.part
+        texts[target.text] = str(target.wanted)
+        if part not in REPOSITORY_PARTS:
+            continue
+        key, below = registry_key(target.key), plain_data.texts_at(default_map(base, target))
+        apart = target.sibling_texts.get(key, below.get(key, ""))
+        # its value is known elsewhere, and that a chart joins the two is
+        if is_template(apart):
+            texts[target.text] = str(target.wanted).removeprefix(f"{image.host}/")
+            continue
+        there = target.old or below.get(target.key, "")
+        if there and not apart and image.repository in _prefixed_names(there, target, base):
+            texts[target.text] = there + _version(target)
+            continue
+        common = "" if joined is False else _global_registry(target, base, others)
+        if joined is None and _is_registry_unknown(image, apart, there, common):
+            # nothing says yet that the chart puts it before this image: a host of its own
+            common = ""
+        # an empty one takes away that of the chart's own values
+        now = there if target.path_match.missing else target.old
+        registry, rest = image.split_for(now, apart, common)
+        _check_global_registry(
+            target, registry_before(rest, registry or apart, common), rest, common
+        )
+        texts[target.text] = rest + _version(target)
+        if registry and registry != apart and all(other.key != key for other in targets):
+            more[key] = SiblingEdit(
+                target=target, key=key, old=target.sibling_texts.get(key, ""), new=registry
+            )
+    return texts, list(more.values())
+
+
+def _prefixed_names(name: str, target: ValueTarget, base: Mapping[str, Any]) -> list[str]:
+    """What a name is behind each registry that the values have above it in keys of their own choice."""
+    return [f"{above}/{name}" for above in _registries_above(name, target, base)]
+
+
+def _registries_above(name: str, target: ValueTarget, base: Mapping[str, Any]) -> list[str]:
+    """The registries that the values have above a name in such keys; none for a name that has one itself."""
+    if has_registry(name):
+        return []
+    path = target.map_path
+    maps = [_registries_at(target, path[:depth]) for depth in range(1, len(path))]
+    maps.append(merge_values(base, _registries_at(target, ())))
+    return [above for one in maps for above in registries_above(one)]
+
+
+def _registries_at(target: ValueTarget, path: Path) -> Mapping[str, Any]:
+    """The texts of a map in a target's document, and those of `global` in it."""
+    source, document = target.path_match.source, target.path_match.document
+    image = map_texts(source, document, (*path, "global", "image"))
+    common = {**map_texts(source, document, (*path, "global")), "image": image}
+    return {**map_texts(source, document, path), "global": common}
+
+
+def _version(target: ValueTarget) -> str:
+    """What stands behind the name where a whole image is written."""
+    assert isinstance(target.wanted, ImagePart)
+    image = target.wanted.image
+    return image.whole.removeprefix(image.repository) if target.wanted.part == "image" else ""
+
+
+def registry_warnings(
+    targets: Sequence[ValueTarget],
+    base: Mapping[str, Any],
+    others: Sequence[ValueTarget],
+    *,
+    joined: bool | None,
+) -> list[str]:
+    """What a chart that nobody knows would run of those that get a name with a host below a registry for several images."""
+    found: list[str] = []
+    for target in targets:
+        if not isinstance(target.wanted, ImagePart) or target.wanted.part not in REPOSITORY_PARTS:
+            continue
+        image, below = target.wanted.image, plain_data.texts_at(default_map(base, target))
+        key, common = registry_key(target.key), _global_registry(target, base, others)
+        apart, there = (
+            target.sibling_texts.get(key, below.get(key, "")),
+            target.old or below.get(target.key, ""),
+        )
+        if common and joined is None and _is_registry_unknown(image, apart, there, common):
+            found.append(
+                f"{target.text} was empty, and gets {image.repository}; a chart that puts"
+                f" global.imageRegistry before it would run {common}/{image.repository}"
+                " (valuesPaths can set it: registry)"
+            )
+        above = (
+            _registries_above(there, target, base)
+            if not (apart or common or _UNSET.fullmatch(there))
+            else []
+        )
+        if (
+            above
+            and image.repository not in _prefixed_names(there, target, base)
+            and not is_template(above[0])
+        ):
+            found.append(
+                f"{target.text} was {there}, and gets {image.repository}; a chart that puts the"
+                f" registry of its values before it would run {above[0]}/{image.repository}"
+                " (valuesPaths can set that one: registry)"
+            )
+    return found
+
+
+def _is_registry_unknown(image: ImageParts, apart: str, there: str, common: str) -> bool:
+    """Whether nothing tells that the registry for all images, which is another one, is put before what stands there."""
+    fits = image.repository.startswith(f"{common}/") or is_template(common)
+    return not apart and not fits and _UNSET.fullmatch(there) is not None
+
+
+def _global_registry(
+    target: ValueTarget, base: Mapping[str, Any], others: Sequence[ValueTarget]
+) -> str:
+    """The registry that the values give all images once `others` are written; empty for none."""
+    paths = global_registry_paths(tuple(map(str, target.map_path)))
+    found = next(filter(None, (_final_text(target, path, others) for path in paths)), "")
+    if found or not paths or _has_text(target, paths[-1]):
+        return found
+    return plain_data.text_at(base, *paths[-1])
+
+
+def _has_text(target: ValueTarget, path: Path) -> bool:
+    """Whether a target's document has a text of its own at a path, if only an empty one: then that of the chart's own values is none."""
+    return path[-1] in map_texts(target.path_match.source, target.path_match.document, path[:-1])
+
+
+def _final_text(target: ValueTarget, path: Path, others: Sequence[ValueTarget]) -> str:
+    """What stands in a target's document at a path in the end."""
+    path_match = target.path_match
+    wanted = (target.file.name, path_match.inside, path_match.document, path)
+    for one in others:
+        whole = (*one.path_match.path, *map(str, one.path_match.missing))
+        if (one.file.name, one.path_match.inside, one.path_match.document, whole) == wanted:
+            return str(one.wanted)
+    return scalar_text(path_match.source, path_match.document, path)
+
+
+def _check_global_registry(target: ValueTarget, above: str, rest: str, common: str) -> None:
+    """Pass where the registry `above` the image makes it the wanted one, if it is the `common` one; raises ConfigError."""
+    assert isinstance(target.wanted, ImagePart)
+    image = target.wanted.image
+    there = compose_image(above, rest, "", "")
+    if not common or above != common or is_template(common) or there == image.repository:
+        return
+    paths = global_registry_paths(tuple(map(str, target.map_path)))
+    path_match = target.path_match
+    own = [path for path in paths if scalar_text(path_match.source, path_match.document, path)]
+    key = path_text((own or paths[-1:])[0])
+    raise ConfigError(
+        f"{key} is {common}, so that a chart would run {there}, not {image.repository}",
+        where=line_at(path_match.source, path_match.document, own[0]) if own else target.file.name,
+        hint=(
+            f"set {key} to {image.host} (valuesPaths may have {{{key}: registry}}), or, "
+            f"if the chart does not put it before this image, give {target.text} a host in the file"
+        ),
+    )
+
+
+_VERSIONED = ("tag", "image")  # parts that a digest beside would win over
+_IMAGE_KEY = re.compile(r"(?:image|tag|repository)$", re.IGNORECASE)
+_DIGEST_NAME = re.compile(r"@sha\d+$")  # `name@sha256`, with the rest of the digest as the tag
+
+
+def sibling_digests(targets: Sequence[ValueTarget], base: Mapping[str, Any]) -> list[SiblingEdit]:
+    """The digests that a chart would run instead of what `targets`, of one image in one map, become; each with what it becomes itself.
+
+    It is the image's own where that is pinned; else it is emptied. `base` are the values of the
+    chart around.
+    """
+    found: dict[str, SiblingEdit] = {}
+    written = {target.key for target in targets}
+    for target in targets:
+        below = texts_at(default_map(base, target))
+        for key, old in {**below, **target.sibling_texts}.items():
+            if key not in written and _is_digest_of(target, key, old):
+                new = _new_digest(target, old)
+                found.setdefault(
+                    key,
+                    SiblingEdit(
+                        target=target, key=key, old=target.sibling_texts.get(key, ""), new=new
+                    ),
+                )
+    return list(found.values())
+
+
+def check_sibling_versions(targets: Sequence[ValueTarget], base: Mapping[str, Any]) -> None:
+    """Pass where nothing beside is put behind the image once more; raises ConfigError."""
+    for target in targets:
+        texts = {**texts_at(default_map(base, target)), **target.sibling_texts}
+        part = _part(target)
+        if part == "image" and target.old and not _has_version(target.old):
+            _check_tag(target, texts)
+        if part == "tag":
+            written = {one.key for one in targets}
+            names = {key: text for key, text in texts.items() if key not in written}
+            _check_name(target, names)
+
+
+def _check_tag(target: ValueTarget, texts: Mapping[str, str]) -> None:
+    """Pass where a whole image is written in the place of a whole image."""
+    for key, text in texts.items():
+        is_tag = key.lower().endswith("tag") and key_stem(key) == key_stem(target.key)
+        if is_tag and text:
+            path, own = target.sibling_path(key), target.text
+            raise ConfigError(
+                f"{own} has no tag in it so far, and {path} beside it has one: a chart that joins"
+                " the two would run none that is there",
+                where=line_at(
+                    target.path_match.source, target.path_match.document, target.path_match.path
+                ),
+                hint=(
+                    f"valuesPaths: {{{own}: repository, {path}: tag}}; if the chart reads {own}"
+                    f" alone, take {path} out"
+                ),
+            )
+
+
+def _check_name(target: ValueTarget, texts: Mapping[str, str]) -> None:
+    """Pass where a tag is not the rest of a digest."""
+    for key, text in texts.items():
+        if _DIGEST_NAME.search(text) and key_stem(key) == key_stem(target.key):
+            path = target.sibling_path(key)
+            raise ConfigError(
+                f"{path} ends with {text.rpartition('@')[2]}, so that {target.text} beside it is the"
+                " rest of a digest, not a tag",
+                where=line_at(target.path_match.source, target.path_match.document, target.parent),
+                hint=f"valuesPaths: {{{path}: repository, {target.text}: tag}} writes both",
+            )
+
+
+def _is_digest_of(target: ValueTarget, key: str, text: str) -> bool:
+    """Whether a key holds the digest of what a target is a part of."""
+    called, own = digest_key_stem(key), key_stem(target.key)
+    if called is None or not text or _part(target) not in _VERSIONED:
+        return False
+    if not ("digest" in key.lower() or is_digest(text)):
+        return False
+    if any(text.startswith(("http://", "https://")) for text in target.sibling_texts.values()):
+        return False  # the checksum of a download
+    others = {key_stem(one) for one in target.sibling_texts if _IMAGE_KEY.search(one)} - {own}
+    return called == own or (not called and not others)
+
+
+def _part(target: ValueTarget) -> str:
+    """Which part of an image a target is; empty for none."""
+    return target.wanted.part if isinstance(target.wanted, ImagePart) else ""
+
+
+def _new_digest(target: ValueTarget, old: str) -> str:
+    """What becomes of a digest beside a target; a whole image that is pinned has its own in itself."""
+    assert isinstance(target.wanted, ImagePart)
+    image, part = target.wanted.image, target.wanted.part
+    known = image.digest if part == "tag" and "@" in image.whole else ""
+    return known if ":" in old else known.rpartition(":")[2]
+
+
+def _has_version(text: str) -> bool:
+    """Whether an image has a tag or a digest of its own, or may get one."""
+    there = parse_familiar(text)
+    return is_template(text) or bool(there and (there.image.tag or there.image.digest))

@@ -1,0 +1,203 @@
+"""Pure.
+
+Whether a missing key would be one that nobody reads, because the image stands under other keys of
+the document already.
+
+Whether something stands over a value that is written, so that nothing reads it: Argo CD's
+parameters, and the values of a chart around.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Iterator, Mapping
+
+from towline.errors import ConfigError
+from towline.gitops.candidates import last_part_of
+from towline.gitops.helm.chart_values import parent_chart_values
+from towline.gitops.image_parts import REGISTRY, ImagePart, ImageParts, digest_key_stem, key_stem
+from towline.gitops.manifest_images import last_part
+from towline.gitops.value_targets import ValueTarget
+from towline.gitops.yaml_lookup import document_texts, is_image_key
+from towline.image import Reference, parse_familiar
+from towline.yaml.edit import path_text
+from towline.yaml.marks import Path
+from towline.yaml.paths import parse_dotted
+from towline.yaml.plain_data import text_at
+
+_IMAGE_KEYS = {REGISTRY, "repository", "tag", "digest"}
+_NAME_PARTS = ("image", "repository", "name")  # parts that say which image it is
+
+
+def same_image_paths(target: ValueTarget, targets: Collection[ValueTarget]) -> list[str]:
+    """The paths that hold the image of a missing key, where none of `targets`, all that is written, is there; empty where it may be added.
+
+    A tag, digest or registry may be added beside the repository, and a repository beside one of
+    these.
+    """
+    if not isinstance(target.wanted, ImagePart):
+        return []
+    image, part = target.wanted.image, target.wanted.part
+    written = [
+        one.path_match.path
+        for one in targets
+        if _in_same_document(one, target) and not one.path_match.missing
+    ]
+    holding = {
+        path: there
+        for path, text in document_texts(target.path_match.source, target.path_match.document)
+        if path not in written
+        and "metadata" not in path
+        and (there := _same_repository(text, image))
+    }
+    beside = {path: there for path, there in holding.items() if path[:-1] == target.parent}
+    if beside and part in _NAME_PARTS:
+        return _spelled(beside)
+    if part == "tag" and (tagged := [path for path, there in beside.items() if there.image.tag]):
+        return _spelled(tagged)
+    if _IMAGE_KEYS & {key for key, text in target.sibling_texts.items() if text}:
+        return []
+    return (
+        _spelled(_version_keys(target, image) if part == "tag" else [])
+        if beside
+        else _spelled(holding)
+    )
+
+
+def other_image_paths(target: ValueTarget, targets: Collection[ValueTarget]) -> list[str]:
+    """The paths that images of the document stand at, where a missing key is beside no other part of one; empty where it may be added.
+
+    It may where the document has no image at all, in a map that is called as an image, or after
+    this one, and where maps beside have this key.
+    """
+    if not isinstance(target.wanted, ImagePart) or len(target.path_match.missing) > 1:
+        return []
+    steps = (*map(str, target.parent), target.key)
+    called = {key_stem(last_part(target.wanted.image.name))} - {""}
+    if called & {key_stem(step) for step in steps} or is_image_key("".join(steps[-2:-1])):
+        return []
+    if target.wanted.part == REGISTRY and steps[-2:-1] == ("global",):
+        return []
+    own = key_stem(target.key)
+    if any(_is_part(key) and key_stem(key) == own for key, text in target.sibling_texts.items()):
+        return []
+    if any(one.map_key == target.map_key and not one.path_match.missing for one in targets):
+        return []
+    there = {
+        path
+        for path, text in document_texts(target.path_match.source, target.path_match.document)
+        if "metadata" not in path and is_image_key(str(path[-1])) and text
+    }
+    if any(
+        path[-1] == target.key and path[:-2] == target.parent[:-1] for path in there if path[1:]
+    ):
+        return []
+    return _spelled(sorted(there, key=str))
+
+
+def _is_part(key: str) -> bool:
+    """Whether a key is called as a part of an image."""
+    of_it = is_image_key(key) or digest_key_stem(key) is not None
+    return of_it or key.lower() in (REGISTRY, *_NAME_PARTS)
+
+
+def _in_same_document(one: ValueTarget, other: ValueTarget) -> bool:
+    """Whether two targets are in the same document."""
+    return (one.file.name, one.path_match.inside, one.path_match.document) == (
+        other.file.name,
+        other.path_match.inside,
+        other.path_match.document,
+    )
+
+
+def _same_repository(text: str, image: ImageParts) -> Reference | None:
+    """The image that a text is, if it is one of the same repository."""
+    there = parse_familiar(text) if "/" in text else None
+    ours = parse_familiar(image.repository)
+    same = there and ours and (there.registry, there.image.name) == (ours.registry, ours.image.name)
+    return there if same else None
+
+
+def _version_keys(target: ValueTarget, image: ImageParts) -> list[Path]:
+    """Keys beside a missing tag that seem to be it: `webVersion` of an image web, or plain `version`."""
+    befores = ("", "image", last_part(image.name).replace("-", "").lower())
+    called = {f"{before}{end}" for before in befores for end in ("version", "tag")}
+    return [
+        path
+        for key, path in target.siblings.paths.items()
+        if target.sibling_texts[key] and key.replace("-", "").replace("_", "").lower() in called
+    ]
+
+
+def _spelled(paths: Collection[Path]) -> list[str]:
+    return [path_text(path) for path in paths]
+
+
+_TEMPLATE = "{{"  # a template, which is filled in later
+
+
+def check_argo_overrides(targets: Collection[ValueTarget]) -> None:
+    """Pass where none of the helm values of an Application is overridden beside them; raises ConfigError."""
+    written = [
+        (target.file.name, target.path_match.document, target.path_match.path) for target in targets
+    ]
+    for target in targets:
+        if found := _helm_value(target):
+            document, helm, key = found
+            texts = dict(document_texts(target.file, document))
+            argo = texts.get(("apiVersion",), "").startswith("argoproj.io/")
+            for over in _overriding_paths(target, helm, key, texts) if argo else ():
+                told = (target.file.name, document, over)
+                if not any((*one[:2], one[2][: len(over)]) == told for one in written):
+                    raise ConfigError(
+                        f"{target.text} is not read, since {path_text(over)} stands over it",
+                        where=target.path_match.source.where(target.path_match.node.start),
+                        hint="write that one, or take it out",
+                    )
+
+
+def parent_chart_warnings(
+    targets: Iterable[ValueTarget], files: Mapping[str, bytes]
+) -> Iterator[str]:
+    """What to say of each value of a chart inside of another, whose own values set it to something else."""
+    for target in targets:
+        for file, key, values in parent_chart_values(target.file.name, files):
+            there = text_at(values, *parse_dotted(target.text))
+            if there and not _agrees(there, target):
+                yield f"{file} sets {key}.{target.text}, which stands over what {target.file.name} has"
+
+
+def _helm_value(target: ValueTarget) -> tuple[int, Path, str] | None:
+    """The document and the path of the `helm` map whose values hold a target, and the target's key in these; None for any other."""
+    path_match = target.path_match
+    below = (*path_match.path, *map(str, path_match.missing))
+    if len(path_match.inside) == 1:
+        document, path = path_match.inside[0]
+        return (document, path[:-1], path_text(below)) if path[-2:] == ("helm", "values") else None
+    for depth in range(2, len(below)):
+        if not path_match.inside and below[depth - 2 : depth] == ("helm", "valuesObject"):
+            return path_match.document, below[: depth - 1], path_text(below[depth:])
+    return None
+
+
+def _overriding_paths(
+    target: ValueTarget, helm: Path, key: str, texts: Mapping[Path, str]
+) -> Iterator[Path]:
+    """What stands over the target called `key` in the values of the map at `helm`: parameters, and an object over a text."""
+    objects = (*helm, "valuesObject")
+    if target.path_match.inside and any(path[: len(objects)] == objects for path in texts):
+        yield objects
+    parameters = (*helm, "parameters")
+    for path, text in texts.items():
+        if path[:-2] == parameters and path[-1] == "name" and text == key:
+            value = (*path[:-1], "value")
+            there = texts.get(value, _TEMPLATE)
+            if _TEMPLATE not in there and not _agrees(there, target):
+                yield value
+
+
+def _agrees(text: str, target: ValueTarget) -> bool:
+    """Whether a text has what a target wants; a repository may stand in another form, beside a registry for one."""
+    wanted = target.wanted
+    if isinstance(wanted, ImagePart) and wanted.part in ("repository", "name", REGISTRY):
+        return wanted.part == REGISTRY or last_part_of(text) == last_part_of(wanted.image.name)
+    return text == str(wanted)
