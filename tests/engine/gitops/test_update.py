@@ -6,49 +6,31 @@ from __future__ import annotations
 
 import io
 import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import pytest
 
-from tests.engine.gitops.updates import update
+from tests.engine.gitops.updates import (
+    AFTER,
+    BEFORE,
+    TEXT,
+    Replace,
+    git,
+    opened,
+    serving,
+    update,
+)
 from tests.fakes.git_server import GitServer
 from towline.console import Console
-from towline.errors import ConfigError, CredentialError, GitError, GitUnreachable, RenderError
+from towline.errors import ConfigError, CredentialError, GitError, GitUnreachable
 from towline.git.remote import parse_remote
 from towline.git.repository import Author, Repository
 from towline.gitops.provenance import Provenance, compose, parse
 from towline.gitops.update import CommitText, Update, UpdateOptions
 from towline.retry import Clock, Deadline
 
-TEXT = CommitText(
-    text="Updated demo to version 2",
-    provenance=Provenance(stage="Release", request="run-1"),
-    author=Author(name="ann"),
-)
-BEFORE, AFTER = b"# comment\nimage: demo:1\n", b"# comment\nimage: demo:2\n"
-FILES = {"apps/demo.yaml": BEFORE, "apps/other.yaml": b"image: other:1\n"}
 PUSHING, SENDING = "service=git-receive-pack", "/git-receive-pack"
-
-
-@dataclass(frozen=True)
-class Replace:
-    """A change for tests: one text for another in files of some names, new files besides."""
-
-    paths: Sequence[str] = ("apps/demo.yaml",)
-    old: bytes = b"demo:1"
-    new: bytes = b"demo:2"
-    besides: Mapping[str, bytes] | None = None
-
-    def wants(self, listing: Sequence[str]) -> Sequence[str]:
-        assert list(listing) == sorted(listing)
-        return self.paths
-
-    def apply(self, files: Mapping[str, bytes]) -> Mapping[str, bytes]:
-        return {
-            path: content.replace(self.old, self.new) for path, content in files.items()
-        } | dict(self.besides or {})
 
 
 class Once:
@@ -80,24 +62,14 @@ class Twice:
 
 @pytest.fixture
 def server(tmp_path: Path) -> Iterator[GitServer]:
-    with GitServer(tmp_path / "served") as running:
-        running.create("demo", FILES)
+    with serving(tmp_path) as running:
         yield running
 
 
 @pytest.fixture
 def repository(server: GitServer, tmp_path: Path) -> Iterator[Repository]:
-    deadline = Deadline.after(60, Clock(sleep=lambda _seconds: None))
-    with Repository(
-        parse_remote(server.url("demo")),
-        environ={"PATH": os.environ["PATH"], "TMPDIR": str(tmp_path)},
-        deadline=deadline,
-    ) as opened:
-        yield opened
-
-
-def git(server: GitServer, *words: str) -> str:
-    return server.git(*words, repository=server.folder / "demo.git")
+    with opened(server, tmp_path) as repository:
+        yield repository
 
 
 def another_writer(server: GitServer, path: str = "apps/third.yaml") -> Callable[[], None]:
@@ -149,7 +121,7 @@ def test_a_dry_run_shows_the_diff_and_pushes_nothing(
     server: GitServer, repository: Repository
 ) -> None:
     done = update(
-        repository, branch="main", change=Replace(), text=TEXT, terms=UpdateOptions(dry_run=True)
+        repository, branch="main", change=Replace(), text=TEXT, options=UpdateOptions(dry_run=True)
     )
     assert (done.commit, done.files, done.attempts) == ("", ("apps/demo.yaml",), 0)
     assert done.diff.endswith(
@@ -168,7 +140,7 @@ def test_a_new_file_in_a_new_folder_is_added(server: GitServer, repository: Repo
 def test_the_diff_of_a_new_file_says_that_there_was_none(repository: Repository) -> None:
     change = Replace(paths=(), besides={"stages/release/manifest.yaml": b"a: 1"})
     done = update(
-        repository, branch="main", change=change, text=TEXT, terms=UpdateOptions(dry_run=True)
+        repository, branch="main", change=change, text=TEXT, options=UpdateOptions(dry_run=True)
     )
     assert done.diff.endswith(
         "--- /dev/null\n+++ b/stages/release/manifest.yaml\n@@ -0,0 +1 @@\n+a: 1\n\\ No newline at"
@@ -186,7 +158,7 @@ def test_a_dry_run_says_what_a_run_would_end_with(
             branch="main",
             change=Replace(paths=(), besides={"link/new.yaml": b"a: 1"}),
             text=TEXT,
-            terms=UpdateOptions(dry_run=True),
+            options=UpdateOptions(dry_run=True),
         )
 
 
@@ -214,7 +186,7 @@ def test_a_branch_that_moves_before_the_push_keeps_both_commits(
         branch="main",
         change=Replace(),
         text=TEXT,
-        terms=UpdateOptions(console=Console(log)),
+        options=UpdateOptions(console=Console(log)),
     )
     assert done.attempts == 2
     assert git(server, "log", "--format=%s", "main").splitlines() == [
@@ -352,7 +324,7 @@ def test_a_branch_that_never_stands_still_ends_with_the_attempts_that_were_allow
             branch="main",
             change=Replace(),
             text=TEXT,
-            terms=UpdateOptions(max_attempts=3),
+            options=UpdateOptions(max_attempts=3),
         )
     assert "3 pushes came too late" in caught.value.message
     assert git(server, "log", "--format=%s", "main").splitlines() == ["Another writer"] * 3 + [
@@ -375,198 +347,6 @@ def test_a_branch_that_never_stands_still_ends_with_the_deadline(server: GitServ
     assert passed == [0.2, 0.4, 0.8, 1.6, 3.2]  # the next pause would be 5 s, and 3.8 s are left
 
 
-@pytest.mark.parametrize(
-    ("path", "content", "message"),
-    [
-        (
-            "apps/link.yaml",
-            (b"demo.yaml", 0o120000),
-            "apps/link.yaml is a symbolic link, not a file",
-        ),
-        (
-            "apps/large.yaml",
-            b"version https://git-lfs.github.com/spec/v1\noid sha256:00\nsize 9\n",
-            "apps/large.yaml is kept in Git LFS",
-        ),
-    ],
-)
-def test_what_only_points_elsewhere_is_not_edited(
-    server: GitServer,
-    repository: Repository,
-    path: str,
-    content: bytes | tuple[bytes, int],
-    message: str,
-) -> None:
-    server.add("demo", {path: content})
-    with pytest.raises(ConfigError) as caught:
-        update(repository, branch="main", change=Replace(paths=(path,)), text=TEXT)
-    assert caught.value.message.startswith(message)
-
-
-@pytest.mark.parametrize("target", ["../base/values.yaml", "next", "./../base/../base/values.yaml"])
-def test_a_link_is_read_as_the_file_that_it_leads_to(
-    server: GitServer, repository: Repository, target: str
-) -> None:
-    server.add(
-        "demo",
-        {
-            "base/values.yaml": b"a: 1\n",
-            "apps/values.yaml": (target.encode(), 0o120000),
-            "apps/next": (b"../base/values.yaml", 0o120000),
-        },
-    )
-    read: dict[str, bytes] = {}
-
-    class Chart(Replace):
-        def apply(self, files: Mapping[str, bytes]) -> Mapping[str, bytes]:
-            read.update(files)
-            return {"out.yaml": files["apps/values.yaml"]}
-
-    terms = UpdateOptions(
-        within=("apps/*", "out.yaml")
-    )  # where the link leads to is not fetched at first
-    assert update(
-        repository, branch="main", change=Chart(paths=("apps/values.yaml",)), text=TEXT, terms=terms
-    ).files == ("out.yaml",)
-    assert read == {"apps/values.yaml": b"a: 1\n"}
-    assert git(server, "show", "main:out.yaml") == "a: 1\n"
-
-
-@pytest.mark.parametrize(
-    ("target", "message"),
-    [
-        ("../../etc/passwd", "apps/link is a symbolic link that leads out of the repository"),
-        ("/etc/passwd", "apps/link is a symbolic link that leads out"),
-        ("../.git/config", "apps/link is a symbolic link that leads out"),
-        ("gone", "apps/link is a symbolic link to apps/gone, which is no file"),
-        ("../base", "apps/link is a symbolic link to base, which is no file"),
-        ("link", "apps/link is a symbolic link, not a file"),
-    ],
-)
-def test_a_link_that_leads_to_no_file_of_the_repository_is_refused(
-    server: GitServer, repository: Repository, target: str, message: str
-) -> None:
-    server.add("demo", {"base/x": b"", "apps/link": (target.encode(), 0o120000)})
-    with pytest.raises(ConfigError) as caught:
-        update(
-            repository,
-            branch="main",
-            change=Replace(paths=("apps/link",), besides={"x": b"x"}),
-            text=TEXT,
-        )
-    assert caught.value.message.startswith(message)
-    assert caught.value.where == repository.remote.url
-
-
-def test_a_file_that_is_found_by_a_link_as_well_is_edited_once(
-    server: GitServer, repository: Repository
-) -> None:
-    server.add("demo", {"apps/link.yaml": (b"demo.yaml", 0o120000)})
-    assert update(
-        repository,
-        branch="main",
-        change=Replace(paths=("apps/demo.yaml", "apps/link.yaml")),
-        text=TEXT,
-    ).files == ("apps/demo.yaml",)
-
-
-@pytest.mark.parametrize(
-    ("path", "message"),
-    [
-        ("apps/link.yaml", "none of 5"),
-        ("link/demo.yaml", "link is a symbolic link, not a folder"),
-        ("sub/app.yaml", "sub is a submodule, not a folder"),
-        ("apps", "apps is a folder, not a file"),
-        ("apps/none.yaml", "none of 5"),
-    ],
-)
-def test_a_path_that_a_change_does_not_find_is_told_from_one_that_it_is_not_shown(
-    server: GitServer, repository: Repository, path: str, message: str
-) -> None:
-    class Choosy(Replace):
-        def wants(self, listing: Sequence[str]) -> Sequence[str]:
-            raise ConfigError(f"none of {len(listing)}")
-
-    git(server, "read-tree", "main")
-    git(
-        server,
-        "update-index",
-        "--add",
-        "--cacheinfo",
-        f"160000,{git(server, 'rev-parse', 'main').strip()},sub",
-    )
-    tree = git(server, "write-tree").strip()
-    git(
-        server,
-        "update-ref",
-        "refs/heads/main",
-        git(
-            server, "-c", "user.name=x", "-c", "user.email=x", "commit-tree", tree, "-m", "Sub"
-        ).strip(),
-    )
-    server.add("demo", {"apps/link.yaml": (b"demo.yaml", 0o120000), "link": (b"apps", 0o120000)})
-    with pytest.raises(ConfigError) as caught:
-        update(
-            repository,
-            branch="main",
-            change=Choosy(),
-            text=TEXT,
-            terms=UpdateOptions(within=(path,)),
-        )
-    assert (caught.value.message, caught.value.where) == (message, repository.remote.url)
-
-
-@pytest.mark.parametrize("path", ["../x", ".git/config", "/x", "apps"])
-def test_a_change_that_leads_out_of_the_files_is_refused_and_nothing_is_pushed(
-    server: GitServer, repository: Repository, path: str
-) -> None:
-    with pytest.raises(ConfigError):
-        update(repository, branch="main", change=Replace(besides={path: b"x"}), text=TEXT)
-    assert git(server, "rev-list", "--count", "main") == "1\n"
-
-
-def test_what_a_change_raises_goes_through(repository: Repository) -> None:
-    class Broken(Replace):
-        def apply(self, files: Mapping[str, bytes]) -> Mapping[str, bytes]:
-            raise RenderError(f"cannot edit {sorted(files)}")
-
-    with pytest.raises(RenderError) as caught:
-        update(repository, branch="main", change=Broken(), text=TEXT)
-    assert caught.value.message == "cannot edit ['apps/demo.yaml']"
-    assert caught.value.where == repository.remote.url
-
-
-def test_a_change_chooses_among_files_and_what_stands_in_their_place(
-    server: GitServer, repository: Repository
-) -> None:
-    class Listed(Replace):
-        def wants(self, listing: Sequence[str]) -> Sequence[str]:
-            raise RenderError(" ".join(listing))
-
-    server.add(
-        "demo",
-        {
-            "link": (b"apps", 0o120000),
-            "apps/run": (b"#!/bin/sh\n", 0o755),
-            '"caf\\351"': b"no text",
-        },
-    )
-    with pytest.raises(RenderError) as caught:
-        update(repository, branch="main", change=Listed(), text=TEXT)
-    assert caught.value.message == "apps/demo.yaml apps/other.yaml apps/run link"
-
-
-def test_a_wanted_file_that_is_not_there_is_left_to_the_change(repository: Repository) -> None:
-    done = update(
-        repository,
-        branch="main",
-        change=Replace(paths=("apps/demo.yaml", "apps/missing.yaml")),
-        text=TEXT,
-        terms=UpdateOptions(dry_run=True),
-    )
-    assert done.files == ("apps/demo.yaml",)
-
-
 NEARBY = UpdateOptions(within=("apps/demo.yaml",))
 
 
@@ -574,7 +354,7 @@ def test_a_change_that_says_where_it_looks_costs_a_few_trees(
     server: GitServer, repository: Repository
 ) -> None:
     server.add("demo", {f"more/{number}/x.yaml": b"x" for number in range(50)})
-    done = update(repository, branch="main", change=Replace(), text=TEXT, terms=NEARBY)
+    done = update(repository, branch="main", change=Replace(), text=TEXT, options=NEARBY)
     assert done.commit == git(server, "rev-parse", "main").strip()
     assert repository.narrow
     assert git(server, "show", "main:more/7/x.yaml") == "x"
@@ -586,7 +366,7 @@ def test_such_a_change_is_made_again_on_a_branch_that_moved(
     server: GitServer, repository: Repository, moment: str
 ) -> None:
     server.fault = Once(moment, another_writer(server, "apps/deep/er/third.yaml"))
-    done = update(repository, branch="main", change=Replace(), text=TEXT, terms=NEARBY)
+    done = update(repository, branch="main", change=Replace(), text=TEXT, options=NEARBY)
     assert done.attempts == 2
     assert git(server, "log", "--format=%s", "main").splitlines() == [
         "Updated demo to version 2",
@@ -612,7 +392,7 @@ def test_a_change_that_looks_elsewhere_gets_the_whole_and_loses_nothing(
     server: GitServer, repository: Repository, change: Replace
 ) -> None:
     server.add("demo", {"stages/release.yaml": BEFORE, "stages/other.yaml": b"stays"})
-    update(repository, branch="main", change=change, text=TEXT, terms=NEARBY)
+    update(repository, branch="main", change=change, text=TEXT, options=NEARBY)
     assert not repository.narrow
     assert git(server, "show", "main:stages/release.yaml").encode() == AFTER
     assert git(server, "show", "main:stages/other.yaml") == "stays"
@@ -631,7 +411,7 @@ def test_a_change_that_finds_nothing_is_asked_again_with_everything_before_it_fa
             branch="main",
             change=Choosy(),
             text=TEXT,
-            terms=UpdateOptions(within=("stages/demo.yaml",)),
+            options=UpdateOptions(within=("stages/demo.yaml",)),
         )
     assert caught.value.message == "apps/demo.yaml apps/other.yaml"
 
@@ -639,8 +419,8 @@ def test_a_change_that_finds_nothing_is_asked_again_with_everything_before_it_fa
 def test_a_branch_of_its_own_is_made_and_pushed_to_from_then_on(
     server: GitServer, repository: Repository
 ) -> None:
-    terms = UpdateOptions(create_branch=True)
-    first = update(repository, branch="stage", change=Replace(), text=TEXT, terms=terms)
+    options = UpdateOptions(create_branch=True)
+    first = update(repository, branch="stage", change=Replace(), text=TEXT, options=options)
     assert first.base == git(server, "rev-parse", "main").strip()
     assert git(server, "log", "--format=%H", "stage").split() == [first.commit, first.base]
     again = update(
@@ -648,7 +428,7 @@ def test_a_branch_of_its_own_is_made_and_pushed_to_from_then_on(
         branch="stage",
         change=Replace(old=b"demo:2", new=b"demo:3"),
         text=TEXT,
-        terms=terms,
+        options=options,
     )
     assert again.base == first.commit
 
@@ -658,8 +438,8 @@ def test_it_is_said_once_that_a_branch_is_made_and_from_what(
     server: GitServer, repository: Repository, verb: str, *, dry_run: bool
 ) -> None:
     log = io.StringIO()
-    terms = UpdateOptions(create_branch=True, dry_run=dry_run, console=Console(log))
-    update(repository, branch="stage", change=Replace(old=b"none"), text=TEXT, terms=terms)
+    options = UpdateOptions(create_branch=True, dry_run=dry_run, console=Console(log))
+    update(repository, branch="stage", change=Replace(old=b"none"), text=TEXT, options=options)
     assert (
         log.getvalue()
         == "  branch stage is not there, and is not made: main, where it would begin, leaves"
@@ -667,7 +447,7 @@ def test_it_is_said_once_that_a_branch_is_made_and_from_what(
     )
     log.seek(0)
     log.truncate()
-    update(repository, branch="stage", change=Replace(), text=TEXT, terms=terms)
+    update(repository, branch="stage", change=Replace(), text=TEXT, options=options)
     assert (
         log.getvalue() == f"  branch stage is not there: it {verb} from main, commit"
         f" {git(server, 'rev-parse', 'main')[:12]}\n"
@@ -677,7 +457,7 @@ def test_it_is_said_once_that_a_branch_is_made_and_from_what(
         branch="stage",
         change=Replace(old=b"demo:2", new=b"demo:3"),
         text=TEXT,
-        terms=terms,
+        options=options,
     )
     assert log.getvalue().count(f"it {verb}") == 1
     log.seek(0)
@@ -691,7 +471,7 @@ def test_it_is_said_once_that_a_branch_is_made_and_from_what(
             branch="stage",
             change=Replace(paths=(), besides={"new": b"1"}),
             text=TEXT,
-            terms=terms,
+            options=options,
         )
     assert log.getvalue().splitlines() == [
         (
@@ -713,7 +493,7 @@ def test_a_branch_with_the_name_of_a_tag_begins_at_the_remotes_head(
         branch="stage",
         change=Replace(),
         text=TEXT,
-        terms=UpdateOptions(create_branch=True),
+        options=UpdateOptions(create_branch=True),
     )
     assert git(server, "rev-list", "--first-parent", "refs/heads/stage").split()[:2] == [
         done.commit,
@@ -739,7 +519,7 @@ def test_a_branch_that_somebody_else_makes_meanwhile_keeps_both(
         branch="stage",
         change=Replace(),
         text=TEXT,
-        terms=UpdateOptions(create_branch=True),
+        options=UpdateOptions(create_branch=True),
     )
     assert git(server, "log", "--format=%s", "stage").splitlines() == [
         "Updated demo to version 2",
@@ -758,7 +538,7 @@ def test_a_branch_that_somebody_else_makes_meanwhile_without_a_commit_is_gone_on
         branch="stage",
         change=Replace(),
         text=TEXT,
-        terms=UpdateOptions(create_branch=True),
+        options=UpdateOptions(create_branch=True),
     )
     assert (done.attempts, git(server, "rev-list", "stage").split()) == (
         2,
@@ -775,7 +555,7 @@ def test_a_new_branch_whose_answer_was_lost_is_recognised(
         branch="stage",
         change=Replace(),
         text=TEXT,
-        terms=UpdateOptions(create_branch=True),
+        options=UpdateOptions(create_branch=True),
     )
     assert done.commit == git(server, "rev-parse", "stage").strip()
     assert done.attempts == 1
@@ -801,8 +581,8 @@ def test_a_deployment_brings_its_branch_up_to_date_with_the_base(
 ) -> None:
     make_own(server)
     base = server.add("demo", {"theirs": b"1", "apps/other.yaml": b"image: other:2\n"})
-    terms = UpdateOptions(create_branch=True, within=within)
-    done = update(repository, branch="stage", change=Replace(), text=TEXT, terms=terms)
+    options = UpdateOptions(create_branch=True, within=within)
+    done = update(repository, branch="stage", change=Replace(), text=TEXT, options=options)
     assert (done.files, done.attempts) == (("apps/demo.yaml",), 1)
     assert subjects(server) == [
         "Updated demo to version 2",
@@ -821,7 +601,7 @@ def test_a_deployment_brings_its_branch_up_to_date_with_the_base(
         branch="stage",
         change=Replace(old=b"demo:2", new=b"demo:3"),
         text=TEXT,
-        terms=terms,
+        options=options,
     )
     assert git(server, "rev-parse", "stage~").strip() == done.commit
     assert again.commit == git(server, "rev-parse", "stage").strip()
@@ -833,8 +613,8 @@ def test_a_branch_that_holds_the_image_already_is_brought_up_to_date_once(
 ) -> None:
     own = make_own(server, **{"apps/demo.yaml": AFTER})
     base = server.add("demo", {"theirs": b"1"})
-    terms = UpdateOptions(create_branch=True, dry_run=dry_run)
-    done = update(repository, branch="stage", change=Replace(), text=TEXT, terms=terms)
+    options = UpdateOptions(create_branch=True, dry_run=dry_run)
+    done = update(repository, branch="stage", change=Replace(), text=TEXT, options=options)
     assert (done.idle, done.files, done.diff, bool(done.commit)) == (True, (), "", not dry_run)
     if dry_run:
         assert git(server, "rev-parse", "stage").strip() == own
@@ -847,7 +627,7 @@ def test_a_branch_that_holds_the_image_already_is_brought_up_to_date_once(
     assert [
         git(server, "show", f"stage:{path}") for path in ("own", "theirs", "apps/demo.yaml")
     ] == ["1", "1", AFTER.decode()]
-    again = update(repository, branch="stage", change=Replace(), text=TEXT, terms=terms)
+    again = update(repository, branch="stage", change=Replace(), text=TEXT, options=options)
     assert again == Update(
         commit="", branch="stage", base=done.commit, files=(), attempts=0, diff=""
     )
@@ -859,7 +639,7 @@ def test_a_branch_without_commits_of_its_own_moves_on_to_its_base_though_nothing
     server.add("demo", {"apps/demo.yaml": AFTER})
     git(server, "branch", "stage", "main")
     base = server.add("demo", {"theirs": b"1", "apps/demo.yaml": AFTER + b"# more\n"})
-    done = update(repository, branch="stage", change=Replace(), text=TEXT, terms=OWN)
+    done = update(repository, branch="stage", change=Replace(), text=TEXT, options=OWN)
     assert (done.idle, done.commit, git(server, "rev-parse", "stage").strip()) == (True, base, base)
     assert done.files == ("apps/demo.yaml",)
 
@@ -871,7 +651,7 @@ def test_a_base_that_takes_the_image_back_gets_it_again(
     server.add("demo", {"apps/demo.yaml": AFTER}, "stage")
     server.git("update-ref", "refs/heads/main", "stage", repository=server.folder / "demo.git")
     server.add("demo", {"apps/demo.yaml": BEFORE})
-    done = update(repository, branch="stage", change=Replace(), text=TEXT, terms=OWN)
+    done = update(repository, branch="stage", change=Replace(), text=TEXT, options=OWN)
     assert (done.idle, done.files) == (False, ("apps/demo.yaml",))
     assert git(server, "show", "stage:apps/demo.yaml").encode() == AFTER
 
@@ -880,8 +660,8 @@ def test_a_base_that_takes_the_image_back_gets_it_again(
 def test_a_second_run_on_the_remotes_own_branch_is_unchanged_with_create_branch_too(
     server: GitServer, repository: Repository, branch: str
 ) -> None:
-    assert update(repository, branch=branch, change=Replace(), text=TEXT, terms=OWN).commit
-    assert update(repository, branch=branch, change=Replace(), text=TEXT, terms=OWN).commit == ""
+    assert update(repository, branch=branch, change=Replace(), text=TEXT, options=OWN).commit
+    assert update(repository, branch=branch, change=Replace(), text=TEXT, options=OWN).commit == ""
     assert git(server, "rev-list", "--count", "main").strip() == "2"
 
 
@@ -892,7 +672,7 @@ def test_an_image_that_the_base_has_already_comes_with_it(
     make_own(server)
     server.add("demo", {"apps/demo.yaml": AFTER})
     server.fault = Once(SENDING, lambda: "cut") if cut else None
-    done = update(repository, branch="stage", change=Replace(), text=TEXT, terms=OWN)
+    done = update(repository, branch="stage", change=Replace(), text=TEXT, options=OWN)
     assert (done.commit, done.files) == (
         git(server, "rev-parse", "stage").strip(),
         ("apps/demo.yaml",),
@@ -923,11 +703,11 @@ def test_a_file_that_the_base_alone_has_comes_first(
 ) -> None:
     make_own(server)
     change = Strict(paths=("apps/new.yaml",))
-    terms = UpdateOptions(create_branch=True, within=within)
+    options = UpdateOptions(create_branch=True, within=within)
     with pytest.raises(ConfigError, match="there is no"):
-        update(repository, branch="stage", change=change, text=TEXT, terms=terms)
+        update(repository, branch="stage", change=change, text=TEXT, options=options)
     base = server.add("demo", {"apps/new.yaml": content})
-    done = update(repository, branch="stage", change=change, text=TEXT, terms=terms)
+    done = update(repository, branch="stage", change=change, text=TEXT, options=options)
     assert (done.commit, done.files) == (
         git(server, "rev-parse", "stage").strip(),
         ("apps/new.yaml",),
@@ -950,7 +730,7 @@ def test_of_the_files_that_are_looked_at_those_count_that_the_base_brings(
         branch="stage",
         change=change,
         text=TEXT,
-        terms=UpdateOptions(create_branch=True, dry_run=dry_run),
+        options=UpdateOptions(create_branch=True, dry_run=dry_run),
     )
     assert (done.files, bool(done.commit)) == (("apps/new.yaml",), not dry_run)
 
@@ -969,7 +749,7 @@ def test_a_base_is_pushed_though_no_file_that_is_looked_at_is_another(
 ) -> None:
     make_own(server, **{"apps/demo.yaml": AFTER})
     server.add("demo", {"theirs": b"1"})
-    done = update(repository, branch="stage", change=Waiting(), text=TEXT, terms=OWN)
+    done = update(repository, branch="stage", change=Waiting(), text=TEXT, options=OWN)
     assert (done.files, done.commit) == ((), git(server, "rev-parse", "stage").strip())
     assert git(server, "show", "stage:theirs") == "1"
 
@@ -996,7 +776,7 @@ def test_what_both_have_changed_is_told_before_anything_is_pushed(
             branch="stage",
             change=Replace(),
             text=TEXT,
-            terms=UpdateOptions(create_branch=True, dry_run=dry_run),
+            options=UpdateOptions(create_branch=True, dry_run=dry_run),
         )
     assert git(server, "rev-parse", "stage").strip() == own
 
@@ -1009,7 +789,7 @@ def test_a_dry_run_shows_the_change_alone(server: GitServer, repository: Reposit
         branch="stage",
         change=Replace(),
         text=TEXT,
-        terms=UpdateOptions(create_branch=True, dry_run=True),
+        options=UpdateOptions(create_branch=True, dry_run=True),
     )
     assert done.diff.count("diff --git") == 1
     assert git(server, "rev-parse", "stage").strip() == own
@@ -1025,7 +805,7 @@ def test_a_branch_or_a_base_that_moves_before_the_push_keeps_all(
     server.fault = Once(
         moment, lambda: server.add("demo", {"late": b"1"}, branch, message="Late") and None
     )
-    update(repository, branch="stage", change=Replace(), text=TEXT, terms=OWN)
+    update(repository, branch="stage", change=Replace(), text=TEXT, options=OWN)
     assert {"own", "theirs"} <= set(git(server, "ls-tree", "--name-only", "stage").split())
     assert ("late" in git(server, "ls-tree", "--name-only", "stage").split()) == (branch == "stage")
     assert git(server, "show", "stage:apps/demo.yaml").encode() == AFTER
@@ -1035,7 +815,7 @@ def test_a_branch_or_a_base_that_moves_before_the_push_keeps_all(
         branch="stage",
         change=Replace(old=b"demo:2", new=b"demo:3"),
         text=TEXT,
-        terms=OWN,
+        options=OWN,
     )
     assert "late" in git(server, "ls-tree", "--name-only", "stage").split()
     git(server, "fsck", "--strict")
@@ -1053,7 +833,7 @@ def test_a_branch_that_moves_while_its_base_is_looked_at_keeps_both(
             server.add("demo", {"late": b"1"}, "stage", message="Late")
 
     server.fault = between
-    update(repository, branch="stage", change=Replace(), text=TEXT, terms=OWN)
+    update(repository, branch="stage", change=Replace(), text=TEXT, options=OWN)
     assert {"own", "theirs", "late"} <= set(git(server, "ls-tree", "--name-only", "stage").split())
 
 
@@ -1120,7 +900,7 @@ def test_an_older_build_goes_back_where_that_is_wanted_and_asks_nothing_more(
         branch="",
         change=Replace(old=b"demo:12", new=b"demo:11"),
         text=built(11),
-        terms=UpdateOptions(allow_older=True),
+        options=UpdateOptions(allow_older=True),
     ).commit
     assert len(server.requests) == 7
 

@@ -1170,7 +1170,7 @@ def test_a_chart_takes_folders_of_the_repository_by_links_and_by_file(place: Pla
     ("target", "said"),
     [
         (b"../../..", "is a symbolic link that leads out of the repository"),
-        (b"../../../nothing", "which is no file"),
+        (b"../../../nothing", "which is not a file"),
         (b"..", "in which it lies itself"),
     ],
 )

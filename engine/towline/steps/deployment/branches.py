@@ -95,7 +95,7 @@ class Branch:
     @property
     def changing(self) -> bool:
         """Whether something is to be pushed, or was."""
-        return bool(self._plan and self._plan.made)
+        return bool(self._plan and self._plan.commit)
 
     def open(self) -> None:
         """Make the copy's folder; raises as `opened` does, and MachineError."""
@@ -111,7 +111,7 @@ class Branch:
                 branch=settings.text("branchName"),
                 change=self._change(),
                 text=self._text(),
-                terms=self._terms(),
+                options=self._options(),
             )
 
     def lock(self) -> None:
@@ -129,7 +129,7 @@ class Branch:
             self.open()
         with self._turn():
             self._plan = plan_update(self._started)
-            if checked and self._plan.made:
+            if checked and self._plan.commit:
                 self._plan = check_push(self._started, self._plan)
 
     def push(self, before: Sequence[Deployment]) -> Deployment:
@@ -149,7 +149,7 @@ class Branch:
                 for one in before
                 if one.update.commit and host_and_path(one.repository) == here
             ]
-            if name in beside or (beside and self._started.terms.create_branch):
+            if name in beside or (beside and self._started.options.create_branch):
                 self._plan = plan_again(self._started, self._plan)
             return Deployment(targets=self._targets, update=push(self._started, self._plan))
 
@@ -188,7 +188,7 @@ class Branch:
         lasting = tuple(one for target in self._targets for one in target.planned.lasting)
         return changes[0] if len(changes) == 1 else Together(changes=changes, lasting=lasting)
 
-    def _terms(self) -> UpdateOptions:
+    def _options(self) -> UpdateOptions:
         settings = self._task.settings
         paths = tuple(
             dict.fromkeys(path for target in self._targets for path in _paths(target.settings))
@@ -201,7 +201,7 @@ class Branch:
             create_branch=settings.flag("createBranch"),
             allowed_paths=settings.texts("allowedPaths"),
             allow_older=settings.flag("allowOlder"),
-            past=self._past,
+            history=self._past,
         )
 
     def _text(self) -> CommitText:
