@@ -15,7 +15,14 @@ import textwrap
 from pathlib import Path
 
 from towline.config.metadata import all_schemas
-from towline.config.schema import SECTIONS, Parameter, ParameterAlias, Requirement, Rule, StepSchema
+from towline.config.schema import (
+    SECTIONS,
+    OneOfRule,
+    Parameter,
+    ParameterAlias,
+    Requirement,
+    StepSchema,
+)
 
 ROOT = Path(__file__).resolve().parents[1]
 FOLDER = ROOT / "docs" / "steps"
@@ -284,7 +291,7 @@ def _requirement(requirement: Requirement) -> str:
     )
 
 
-def _rule(rule: Rule) -> str:
+def _rule(rule: OneOfRule) -> str:
     groups = " or ".join(" with ".join(f"`{name}`" for name in group) for group in rule.one_of)
     return (
         f"{'None, or one' if rule.optional else 'One'} of:"

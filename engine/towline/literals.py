@@ -65,7 +65,7 @@ _DATE = re.compile(
 )
 
 
-def dated(text: str) -> str:
+def as_date(text: str) -> str:
     """A plain scalar's text, as a WrittenDate if Piper's reader takes it for a date (facts 12)."""
     match = _DATE.fullmatch(text)
     if match is None:
@@ -81,14 +81,14 @@ def _days(year: int, month: int) -> int:
     return _DAYS[month - 1] + (month == _FEBRUARY and is_leap)
 
 
-def written(value: Number, text: str) -> Number:
+def with_text(value: Number, text: str) -> Number:
     """The number `value`, with the `text` that it was read from unless that is its spelling."""
-    if spelling(value) == text:
+    if usual_spelling(value) == text:
         return value
     return WrittenFloat(value, text) if isinstance(value, float) else WrittenInteger(value, text)
 
 
-def spelling(value: Number) -> str:
+def usual_spelling(value: Number) -> str:
     """The usual spelling of a number, which is all that other readers keep of it.
 
     It is `1` for 1.0, as Piper prints it.
@@ -101,7 +101,7 @@ def spelling(value: Number) -> str:
 
 def text_of(value: Number) -> str:
     """A number as it was written."""
-    return value.text if isinstance(value, WrittenInteger | WrittenFloat) else spelling(value)
+    return value.text if isinstance(value, WrittenInteger | WrittenFloat) else usual_spelling(value)
 
 
 # ---- JSON
@@ -150,11 +150,11 @@ def from_json(text: str | bytes, *, strict: bool = True) -> Any:
         strict=strict,
         parse_float=partial(_number, float),
         parse_int=partial(_number, int),
-        object_pairs_hook=unique,
+        object_pairs_hook=unique_keys,
     )
 
 
-def unique(pairs: Iterable[tuple[str, Any]]) -> dict[str, Any]:
+def unique_keys(pairs: Iterable[tuple[str, Any]]) -> dict[str, Any]:
     """Keys and values as a map; raises RepeatedKey."""
     found: dict[str, Any] = {}
     for key, value in pairs:
@@ -165,4 +165,4 @@ def unique(pairs: Iterable[tuple[str, Any]]) -> dict[str, Any]:
 
 
 def _number(kind: type[Number], text: str) -> Number:
-    return written(kind(text), text)
+    return with_text(kind(text), text)

@@ -85,7 +85,7 @@ def _common_length(left: str, right: str) -> int:
     return min(len(left), len(right))
 
 
-def some(names: Sequence[str], most: int = 5) -> str:
+def list_some(names: Sequence[str], most: int = 5) -> str:
     """The names, separated by commas; of more than `most` the first, and how many more there are."""
     if len(names) <= most:
         return ", ".join(names)

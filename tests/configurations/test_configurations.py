@@ -12,9 +12,9 @@ import pytest
 
 from tests.fakes.serve import Answer, LoopbackServer, Request
 from towline.config.documents import parse_document, read_documents, read_yaml
-from towline.config.layers import Inputs, effective, ordered
+from towline.config.layers import Inputs, effective_settings, step_layers
 from towline.config.metadata import load_schema
-from towline.config.resolve import check, resolve
+from towline.config.resolve import find_faults, resolve
 from towline.config.values import coerce
 from towline.errors import TowlineError
 from towline.pipeline import environment
@@ -75,7 +75,7 @@ def inputs(case: Mapping[str, Any], folder: Path, shelf: Shelf) -> Inputs:
     for name, text in (case.get("files") or {}).items():
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         (folder / name).write_bytes(text.replace("{server}", shelf.url).encode())
-    environment.write(folder, case.get("pipelineEnvironment") or {})
+    environment.write_environment(folder, case.get("pipelineEnvironment") or {})
     documents = read_documents(
         folder,
         config=case.get("config") or "",
@@ -88,7 +88,7 @@ def inputs(case: Mapping[str, Any], folder: Path, shelf: Shelf) -> Inputs:
             "PIPER_defaultHosts": shelf.host,
         },
     )
-    left = environment.read(folder)
+    left = environment.read_environment(folder)
     known = PipelineEnvironment(left, left)  # as the steps of this build have left it
     return Inputs(
         stage=case.get("stage") or "",
@@ -129,9 +129,9 @@ def test_a_configuration_gives_what_is_expected(path: Path, tmp_path: Path, shel
     expected = case["expected"]
     schema = load_schema(case["step"])
     given = inputs(case, tmp_path, shelf)
-    faults = check(schema, given)
+    faults = find_faults(schema, given)
     assert [f"{fault.where}: {fault.what}" for fault in faults] == expected.get("faults", [])
-    settings = effective(schema, given)
+    settings = effective_settings(schema, given)
     types = {parameter.name: parameter.type for parameter in schema.parameters}
     values = {
         name: coerce(settings[name].value, types[name]) if name in settings else "not set"
@@ -144,7 +144,7 @@ def test_a_configuration_gives_what_is_expected(path: Path, tmp_path: Path, shel
     } == expected.get("origins", {})
     layers = [
         f"{layer.name}: {name}"
-        for layer in ordered(schema, given)
+        for layer in step_layers(schema, given)
         for name in layer.values
         if layer.name != "default"
     ]

@@ -15,9 +15,9 @@ from towline.literals import (
     json_object,
     json_value,
     load_json,
-    spelling,
     text_of,
-    written,
+    usual_spelling,
+    with_text,
 )
 from towline.yaml.marks import load_located
 
@@ -75,7 +75,7 @@ def test_texts_and_truth_values_stay_what_they_are() -> None:
     ("text", "usual"), [("1.0", "1"), ("1", "1"), ("1e21", "1e+21"), ("1.5", "1.5"), ("-0.0", "0")]
 )
 def test_the_usual_spelling_is_what_is_left_of_a_number(text: str, usual: str) -> None:
-    assert spelling(float(text) if set(text) & set(".e") else int(text)) == usual
+    assert usual_spelling(float(text) if set(text) & set(".e") else int(text)) == usual
 
 
 @pytest.mark.parametrize(
@@ -129,8 +129,8 @@ def test_a_copy_knows_it_too() -> None:
 
 @given(st.integers() | st.floats(allow_nan=False))
 def test_what_is_written_as_usual_is_a_plain_number(value: float) -> None:
-    assert type(written(value, spelling(value))) is type(value)
-    assert written(value, "x") == value
+    assert type(with_text(value, usual_spelling(value))) is type(value)
+    assert with_text(value, "x") == value
 
 
 def test_what_is_no_number_has_its_word() -> None:

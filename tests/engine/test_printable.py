@@ -14,7 +14,7 @@ from tests.fakes.images import OCI_INDEX
 from towline.commands.explain import _shown as explained
 from towline.config.conditions import _said
 from towline.config.merge import Setting
-from towline.config.rules import shown
+from towline.config.rules import shown_value
 from towline.config.schema import Parameter
 from towline.errors import RegistryError
 from towline.gitops.helm.chart import _one_line
@@ -113,7 +113,7 @@ def of_a_flag(text: str) -> str:
 
 
 def of_a_value(text: str) -> str:
-    return shown(Parameter(name="a", type="boolean", description="", scope=()), text)
+    return shown_value(Parameter(name="a", type="boolean", description="", scope=()), text)
 
 
 def of_a_build(text: str) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from towline.suggest import close, nearest, one_slip_away, some, swapped
+from towline.suggest import close, list_some, nearest, one_slip_away, swapped
 
 
 @pytest.mark.parametrize(
@@ -72,10 +72,10 @@ def test_letters_that_changed_places_are_one_slip_and_two_other_letters_are_two(
 
 
 def test_of_many_names_some_are_shown_and_how_many_more_there_are() -> None:
-    assert some(["a", "b"]) == "a, b"
-    assert some(list("abcde")) == "a, b, c, d, e"
-    assert some(list("abcdefg")) == "a, b, c, d, e and 2 more"
-    assert some([]) == ""
+    assert list_some(["a", "b"]) == "a, b"
+    assert list_some(list("abcde")) == "a, b, c, d, e"
+    assert list_some(list("abcdefg")) == "a, b, c, d, e and 2 more"
+    assert list_some([]) == ""
 
 
 def test_of_a_great_many_names_those_of_about_the_same_length_are_looked_at() -> None:

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from tests.calls import Ending, configure, request
-from towline.pipeline.environment import FOLDER
+from towline.pipeline.environment import ENVIRONMENT_FOLDER
 from towline.secret import MASK
 
 STEP = "imagePushToRegistry"
@@ -78,7 +78,7 @@ def claims(folder: Path, way: str) -> list[str]:
         (folder / ".pipeline").mkdir(exist_ok=True)
         (folder / ".pipeline/own.yml").write_text(json.dumps({"general": {"x": {"tokens": WORDS}}}))
     if way == "environment":
-        path = folder / FOLDER / "custom"
+        path = folder / ENVIRONMENT_FOLDER / "custom"
         path.mkdir(parents=True)
         (path / "tokens.json").write_text(json.dumps(WORDS))
         (path / "password").write_text(HOST)

@@ -15,7 +15,7 @@ from tests.calls import Ending, configure
 from tests.fakes.git_server import GitServer
 from tests.fakes.images import ImageParts, make_image, put
 from tests.fakes.registry import FakeRegistry
-from towline.pipeline.environment import FOLDER
+from towline.pipeline.environment import ENVIRONMENT_FOLDER
 
 PUSH, DEPLOY = "imagePushToRegistry", "gitOpsUpdateDeployment"
 PASSWORD = "a-pass-word-of-the-team"
@@ -75,7 +75,11 @@ class Shell:
     def leave(self, values: Mapping[str, object]) -> None:
         """Values as another program, or a commit, leaves them."""
         for key, value in values.items():
-            path = self.folder / FOLDER / (key if isinstance(value, str) else f"{key}.json")
+            path = (
+                self.folder
+                / ENVIRONMENT_FOLDER
+                / (key if isinstance(value, str) else f"{key}.json")
+            )
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text(value if isinstance(value, str) else json.dumps(value))
 
@@ -243,7 +247,7 @@ def test_what_was_pushed_is_known_whatever_becomes_of_the_workspace_afterwards(
     shell.leave(shell.built())
     assert shell.run(PUSH).code == 0
     other = shell.overwrite()
-    container = shell.folder / FOLDER / "container"
+    container = shell.folder / ENVIRONMENT_FOLDER / "container"
     if way == "changed":
         shell.leave({"container/targetImageDigests": [other.digest]})
     elif way == "removed":
@@ -305,9 +309,11 @@ def test_an_older_build_leaves_what_is_deployed_as_well(shell: Shell) -> None:
     ).strip()
     ending = shell.run(DEPLOY, *image, "--containerImageNameTag", "app:11", number="11")
     assert (ending.code, ending.result["status"]) == (8, "superseded"), ending.err
-    assert (shell.folder / FOLDER / "deployment" / "Release" / "commit").read_text() == newer
-    shutil.rmtree(shell.folder / FOLDER)
-    (shell.folder / FOLDER / "deployment/Release/commit/x").mkdir(parents=True)
+    assert (
+        shell.folder / ENVIRONMENT_FOLDER / "deployment" / "Release" / "commit"
+    ).read_text() == newer
+    shutil.rmtree(shell.folder / ENVIRONMENT_FOLDER)
+    (shell.folder / ENVIRONMENT_FOLDER / "deployment/Release/commit/x").mkdir(parents=True)
     untold = shell.run(DEPLOY, *image, "--containerImageNameTag", "app:11", number="11")
     assert (untold.code, untold.message) == (8, ending.message)  # which is what matters
     assert (
@@ -338,7 +344,7 @@ def test_the_home_gets_no_secret_and_the_workspace_nothing_more_than_ever(shell:
 
 def _in_its_place(folder: Path, way: str) -> None:
     """Something stands where the pipeline environment would be written."""
-    root = folder / FOLDER
+    root = folder / ENVIRONMENT_FOLDER
     if way == "a file":
         root.write_text("x")
     elif way == "a link out":
@@ -387,7 +393,7 @@ def test_nothing_is_published_where_later_steps_could_not_be_told(shell: Shell, 
 def test_what_is_published_all_the_same_is_said_to_be(shell: Shell, key: str) -> None:
     """A folder stands where a value would be written, or a link out where its folder would."""
     shell.leave(shell.built())
-    place = shell.folder / FOLDER / key
+    place = shell.folder / ENVIRONMENT_FOLDER / key
     step = DEPLOY if "deployment" in key else PUSH
     if step == DEPLOY:
         assert shell.run(PUSH).code == 0
@@ -426,8 +432,8 @@ def test_a_deployment_without_a_stage_leaves_nothing_and_needs_no_place_for_it(
     shell.git.requests.clear()
     named = {"containerRegistryUrl": shell.target.url, "containerImageNameTag": "app:1"}
     words = [f"--{name}={value}" for name, value in named.items()]
-    shutil.rmtree(shell.folder / FOLDER)
-    (shell.folder / FOLDER).write_text("x")
+    shutil.rmtree(shell.folder / ENVIRONMENT_FOLDER)
+    (shell.folder / ENVIRONMENT_FOLDER).write_text("x")
     ending = shell.run(DEPLOY, *words)
     assert (ending.code, ending.result["status"]) == (0, "success"), ending.err
 

@@ -6,7 +6,7 @@ import pytest
 
 from tools.step_docs import FOLDER, HELP, help_of, help_pages, own_names, page, pages
 from towline.config.metadata import all_schemas, load_schema
-from towline.config.schema import StepSchema, parse
+from towline.config.schema import StepSchema, parse_schema
 
 ROOT = Path(__file__).resolve().parents[2]
 README = (ROOT / "README.md").read_text()
@@ -34,7 +34,9 @@ def paint(**fields: object) -> str:
         "scope": ["STEPS"],
     }
     return page(
-        parse({"name": "paint", "description": "Paints.", "parameters": [parameter, other]}, "f"),
+        parse_schema(
+            {"name": "paint", "description": "Paints.", "parameters": [parameter, other]}, "f"
+        ),
         set(),
     )
 
@@ -68,7 +70,7 @@ def test_the_help_in_jenkins_is_html() -> None:
         "aliases": [{"name": "hue"}],
     }
     text = help_of(
-        parse({"name": "paint", "description": "Paints.", "parameters": [parameter]}, "f")
+        parse_schema({"name": "paint", "description": "Paints.", "parameters": [parameter]}, "f")
     )
     assert (
         "<dt><code>colour</code> (also <code>hue</code>): string, default"
@@ -236,7 +238,7 @@ def test_a_page_lists_rules_and_where_a_credential_comes_from() -> None:
         for name in ("id", "user", "password", "file")
     ]
     text = page(
-        parse(
+        parse_schema(
             {
                 "name": "paint",
                 "description": "Paints.",
@@ -264,5 +266,5 @@ def test_a_page_lists_rules_and_where_a_credential_comes_from() -> None:
 
 def test_only_a_step_that_towline_runs_has_flags() -> None:
     metadata = {"name": "paint", "description": "Paints.", "parameters": []}
-    assert "by the flag" in page(parse(metadata, "f"), set())
-    assert "by the flag" not in page(parse({**metadata, "library": True}, "f"), set())
+    assert "by the flag" in page(parse_schema(metadata, "f"), set())
+    assert "by the flag" not in page(parse_schema({**metadata, "library": True}, "f"), set())

@@ -13,14 +13,14 @@ from towline.config.layers import PARAMETERS_JSON, read_parameters
 from towline.contract import Build
 from towline.git.checkout import head_branch, history
 from towline.pipeline.ci import (
-    NONE,
+    NO_CHANGE,
     BuildFacts,
     Checkout,
     Revision,
     build_facts,
-    change_of,
+    built_revision,
+    change_variable,
     names_change,
-    revision,
     system_of,
 )
 
@@ -50,7 +50,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
         metavar="ID",
         default="",
         help=(
-            f"the change request that is built; `{NONE}`: there is none, where the platform team"
+            f"the change request that is built; `{NO_CHANGE}`: there is none, where the platform team"
             " lets the call say so"
         ),
     )
@@ -65,7 +65,7 @@ def build_of(call: Call) -> Build:
         job=given.job or found.job,
         branch=found.branch,
         tag=found.tag,
-        change_request=change_of(_variables(call)),
+        change_request=change_variable(_variables(call)),
         source_repository=given.source_repository or found.source,
         source_commit=given.source_commit or found.commit,
         source_time=given.source_time or found.time,
@@ -81,7 +81,7 @@ def change_request(call: Call, named: str = "", *, deniable: bool = False) -> st
     """
     if names_change(named):
         return f"--change-request {named}"
-    return "" if named and deniable else change_of(_variables(call))
+    return "" if named and deniable else change_variable(_variables(call))
 
 
 def facts(call: Call) -> BuildFacts:
@@ -100,7 +100,7 @@ def revision_of(
         commits=[commit for commit, _ in commits],
         branch=head_branch(call.folder, call.environ) if asked else "",
     )
-    return revision(found, checkout, change_request=sign, branch=branch), commits
+    return built_revision(found, checkout, change_request=sign, branch=branch), commits
 
 
 def _system(call: Call) -> str:

@@ -67,7 +67,7 @@ def execute(arguments: argparse.Namespace, call: Call) -> Outcome:
         call, piper_flags.pipeline_environment(arguments, call), sign=change_request(call)
     )
     if arguments.stageOutputFile or arguments.stepOutputFile:
-        active = stages.evaluate(known, given, pipeline=pipeline)
+        active = stages.evaluate_flags(known, given, pipeline=pipeline)
         _write(call, arguments.stepOutputFile, active)
         _write(
             call,
@@ -86,7 +86,7 @@ def execute(arguments: argparse.Namespace, call: Call) -> Outcome:
         raise UsageError(
             "what is active depends on the stage, and none is named", hint="name it with --stage"
         )
-    decision = stages.check(known, given, stage=stage, step=arguments.step, pipeline=pipeline)
+    decision = stages.check_flags(known, given, stage=stage, step=arguments.step, pipeline=pipeline)
     if decision.active != "yes":
         raise Negative(
             f"{arguments.step} is not active in stage {stage}: {decision.why}",
@@ -105,13 +105,13 @@ def _pipeline(name: str, call: Call) -> Pipeline:
         # and is then refused, not passed over
         there = is_inside(call.folder, _USUAL) or leads_out(call.folder, _USUAL)
         return (
-            definition.parse(text_in(call.folder, _USUAL), _USUAL)
+            definition.parse_pipeline(text_in(call.folder, _USUAL), _USUAL)
             if there
             else definition.definition()
         )
     if name.partition("://")[0].lower() in ("http", "https"):
         remote = dispatch.source("http")
-        return definition.parse(
+        return definition.parse_pipeline(
             remote.fetch(name, for_hosts(call), where="--stageConfig"), remote.shown(name)
         )
     path = call.folder / name
@@ -120,7 +120,7 @@ def _pipeline(name: str, call: Call) -> Pipeline:
             raise ConfigError(
                 f"the stage definition {why}", where=name, hint="correct --stageConfig"
             )
-        return definition.parse(path.read_text(encoding="utf-8"), name)
+        return definition.parse_pipeline(path.read_text(encoding="utf-8"), name)
     except (OSError, UnicodeDecodeError) as fault:
         raise ConfigError(
             "the stage definition cannot be read",

@@ -13,7 +13,7 @@ from towline.commands import build
 from towline.commands.build import change_request
 from towline.commands.call import Call
 from towline.config.documents import (
-    UNREAD,
+    UNREAD_DOCUMENT,
     ConfigDocument,
     ConfigDocuments,
     parse_document,
@@ -56,12 +56,12 @@ def write(call: Call, values: Mapping[str, object]) -> None:
             f"what this step leaves for later ones is no fact for them ({why}), "
             f"so it counts as what the project says (docs/trust.md); {fault.hint}"
         )
-    environment.write(call.folder, values)
+    environment.write_environment(call.folder, values)
 
 
 def check(call: Call) -> None:
     """Pass where `write` can write into the workspace; raises ConfigError, MachineError."""
-    environment.check(call.folder)
+    environment.check_writable(call.folder)
 
 
 def _copy(call: Call) -> ProvenCopy:
@@ -201,7 +201,7 @@ def tell_of_unread(call: Call, known: ConfigDocuments) -> None:
     """Warn of what stands behind the first YAML document of a file: Piper does not read it either, and says nothing."""
     for document in (*known.defaults, known.project):
         if document.unread:
-            call.console.warn(f"{document.name}:{document.unread}: {UNREAD}")
+            call.console.warn(f"{document.name}:{document.unread}: {UNREAD_DOCUMENT}")
 
 
 def no_stage(call: Call, known: ConfigDocuments) -> str:
@@ -240,9 +240,9 @@ def pipeline_environment(call: Call) -> PipelineEnvironment:
             key: value for key, value in values.items() if key not in call.request.unproven
         }
     else:
-        values, known = environment.read(call.folder), facts(call)
-    hide_secrets(call, values, environment.FOLDER, trusted=False)
-    hide_secrets(call, known, environment.FOLDER, trusted=True)
+        values, known = environment.read_environment(call.folder), facts(call)
+    hide_secrets(call, values, environment.ENVIRONMENT_FOLDER, trusted=False)
+    hide_secrets(call, known, environment.ENVIRONMENT_FOLDER, trusted=True)
     return PipelineEnvironment(values, known)
 
 

@@ -14,12 +14,12 @@ from towline.config.merge import DEFAULT, Layer
 from towline.config.near_names import check_variables
 from towline.config.schema import Parameter, StepSchema
 from towline.config.settings import Settings, checked_settings
-from towline.config.values import typed
+from towline.config.values import parse_text
 from towline.contract import SUCCESS, UNCHANGED, Outcome
 from towline.credential_hosts import HOSTS, Addressees, CredentialRules, Standing
 from towline.errors import ConfigError, CredentialError, UsageError, placed
 from towline.http.client import Transport
-from towline.pipeline.ci import ALLOW, change_of
+from towline.pipeline.ci import ALLOW, change_variable
 from towline.record import replace
 from towline.registry.client import RegistryClient
 from towline.registry.copy.images import copy_images
@@ -248,7 +248,9 @@ def _task(arguments: argparse.Namespace, call: Call) -> Task:
 def _heard(call: Call, flags: Mapping[str, object]) -> Mapping[str, object]:
     """The flags that count: those of a change request say neither where a login may go, nor whom to trust."""
     unheard = (
-        [name for name in flags if name in _RULES] if (sign := change_of(call.environ)) else []
+        [name for name in flags if name in _RULES]
+        if (sign := change_variable(call.environ))
+        else []
     )
     for name in unheard:
         call.console.warn(
@@ -260,7 +262,7 @@ def _heard(call: Call, flags: Mapping[str, object]) -> Mapping[str, object]:
 
 def _addressees(settings: Settings, call: Call) -> Addressees:
     """What decides where logins go: the arguments name their hosts, but for a change request, whose author can change them."""
-    sign = change_of(call.environ)
+    sign = change_variable(call.environ)
     standing = Standing(
         project=False,
         build=f"{sign} says that a change request is built, whose author can change that",
@@ -274,7 +276,7 @@ def _addressees(settings: Settings, call: Call) -> Addressees:
 
 def _layer(name: str, prefix: str, texts: Mapping[str, object], *, stdin: str = "") -> Layer:
     """A layer of texts; `stdin` is the key whose value came by standard input."""
-    values = {key: typed(PARAMETERS[key][0], text) for key, text in texts.items()}
+    values = {key: parse_text(PARAMETERS[key][0], text) for key, text in texts.items()}
     return Layer(
         name=name,
         trusted=True,
@@ -332,7 +334,7 @@ def _registry(text: str) -> RegistryLocation:
 
 def _check_publishing(call: Call, client: RegistryClient) -> None:
     """Pass where nothing is published with somebody's rights in a build of a change request, or the agent lets it; raises CredentialError."""
-    sign = change_of(call.environ)
+    sign = change_variable(call.environ)
     if sign and client.has_login and call.environ.get(f"PIPER_{ALLOW}", "").lower() != "true":
         raise CredentialError(
             f"the login for {client} is not used: {sign} says that a change request is built, and"

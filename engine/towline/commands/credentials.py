@@ -15,33 +15,33 @@ from towline.commands.context import documents, given, hide_settings, pipeline_e
 from towline.config import program_credentials
 from towline.config.credential_rules import (
     URL,
-    named_by,
+    host_source,
     password_of,
     registry_place,
     rules_of,
-    store_word,
+    store_permission,
 )
-from towline.config.layers import Inputs, ordered, settled
+from towline.config.layers import Inputs, fold_layers, step_layers
 from towline.config.metadata import VAULT_CREDENTIALS, VAULT_LOGIN, load_schema, vault_schema
-from towline.config.rules import checked
+from towline.config.rules import check_settings
 from towline.config.schema import StepSchema
 from towline.config.settings import Settings
 from towline.config.vault_login import (
-    bindable,
+    choose_login,
     credential_of,
-    login_of,
-    namespace_word,
+    is_bindable,
+    namespace_permission,
     role_of,
-    role_word,
+    role_permission,
 )
 from towline.config.vault_lookup import (
     Ask,
     VaultLookup,
-    named_of,
-    path_word,
-    place_of,
-    plan,
-    server_of,
+    path_permission,
+    plan_lookup,
+    server_address,
+    server_source,
+    vault_server,
 )
 from towline.console import Console
 from towline.contract import SUCCESS, Outcome
@@ -170,10 +170,10 @@ def explain(arguments: argparse.Namespace, call: Call) -> Outcome:
     if not arguments.step and (
         programs := [
             *_vault(
-                program_credentials.with_keys(_PROGRAM),
+                program_credentials.with_credential_keys(_PROGRAM),
                 inputs,
                 standing,
-                ask=program_credentials.asked,
+                ask=program_credentials.wanted_credentials,
             )
         ]
     ):
@@ -259,7 +259,7 @@ def _all_rows(
             )
     if settings.has(URL) and settings.given(URL):
         yield from _choice(
-            schema.name, "the new secret id in Jenkins", lambda: store_word(rules, settings)
+            schema.name, "the new secret id in Jenkins", lambda: store_permission(rules, settings)
         )
     if settings.has("dockerConfigJSON"):
         by = (
@@ -276,8 +276,8 @@ def _all_rows(
 
 def _settings(schema: StepSchema, inputs: Inputs) -> Settings:
     """The step's settings, as far as they have no faults."""
-    layers = ordered(schema, inputs)
-    found, _ = checked(schema, layers, settled(schema, layers))
+    layers = step_layers(schema, inputs)
+    found, _ = check_settings(schema, layers, fold_layers(schema, layers))
     return Settings(schema, found, layers)
 
 
@@ -319,7 +319,7 @@ def _vault(
 ) -> Iterator[_Row]:
     """The login for Vault, and the paths that the project chooses there."""
     try:
-        asked = plan(schema, vault_schema(), inputs, ask)
+        asked = plan_lookup(schema, vault_schema(), inputs, ask)
     except TowlineError as fault:
         yield _Row(step=schema.name, what="the login for Vault", to="Vault", fault=fault)
         return
@@ -329,7 +329,7 @@ def _vault(
     yield from _login(schema.name, asked, inputs, rules)
     for path, origin in asked.chosen.items():
         allowed = partial(
-            path_word, rules, path, origin, settings=asked.settings, bounds=asked.bounds
+            path_permission, rules, path, origin, settings=asked.settings, bounds=asked.bounds
         )
         yield _row(schema.name, f"secrets at {path} in Vault ({origin})", "this build", allowed)
 
@@ -338,7 +338,7 @@ def _login(step: str, asked: VaultLookup, inputs: Inputs, rules: CredentialRules
     """The login for Vault, one by a token if nothing says which, and the role that the project chooses for it."""
     settings, here = asked.settings, there(inputs.environ)
     try:
-        login = login_of(settings, here) or _TOKEN
+        login = choose_login(settings, here) or _TOKEN
     except TowlineError as fault:
         yield _Row(step=step, what="the login for Vault", to=asked.server.url, fault=fault)
         return
@@ -348,7 +348,7 @@ def _login(step: str, asked: VaultLookup, inputs: Inputs, rules: CredentialRules
             for name, entry in VAULT_CREDENTIALS.items()
             if settings.given(entry)
         }
-        if bindable(settings, here)
+        if is_bindable(settings, here)
         else {}
     )
     # a token goes before an AppRole
@@ -361,15 +361,15 @@ def _login(step: str, asked: VaultLookup, inputs: Inputs, rules: CredentialRules
         step,
         credential.what,
         asked.server.url,
-        partial(word, rules, credential, place_of(asked.server), asked.named),
+        partial(word, rules, credential, server_address(asked.server), asked.named),
     )
     yield from _choice(
-        step, f"the role {role_of(login)} in Vault", lambda: role_word(rules, settings, login)
+        step, f"the role {role_of(login)} in Vault", lambda: role_permission(rules, settings, login)
     )
     yield from _choice(
         step,
         f"the namespace {login.namespace or 'of the root'} in Vault",
-        lambda: namespace_word(rules, settings, login, asked.paths),
+        lambda: namespace_permission(rules, settings, login, asked.paths),
     )
 
 
@@ -407,7 +407,7 @@ def _uses(step: str, settings: Settings) -> Iterator[_Use]:
                 yield (
                     _known(settings, password, password_of(settings, user, password)),
                     place,
-                    named_by(settings, url, registry_place, password=password),
+                    host_source(settings, url, registry_place, password=password),
                 )
     if settings.has("serverUrl") and settings.given("serverUrl"):
         with suppress(TowlineError):
@@ -425,19 +425,23 @@ def _rotation(settings: Settings) -> Iterator[_Use]:
             for name, entry in VAULT_CREDENTIALS.items()
             if name in _APP_ROLE.source and settings.given(entry)
         }
-        yield credential_of(_APP_ROLE, ids), place_of(server_of(settings)), named_of(settings)
+        yield (
+            credential_of(_APP_ROLE, ids),
+            server_address(vault_server(settings)),
+            server_source(settings),
+        )
     if settings.given(URL):
         login = _known(
             settings, "jenkinsToken", password_of(settings, "jenkinsUsername", "jenkinsToken")
         )
-        yield login, jenkins_place(settings.text(URL)), named_by(settings, URL, jenkins_place)
+        yield login, jenkins_place(settings.text(URL)), host_source(settings, URL, jenkins_place)
 
 
 def _git(settings: Settings) -> Iterator[_Use]:
     """What opens the repository; raises ConfigError for a URL that is none."""
     place, named = (
         git_address(settings.text("serverUrl")),
-        named_by(settings, "serverUrl", git_address),
+        host_source(settings, "serverUrl", git_address),
     )
     if settings.text("authenticationMode") == "githubApp":
         for credential, there, names in app_login.admissions(settings):

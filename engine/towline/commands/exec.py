@@ -18,11 +18,17 @@ from towline.commands.build_context import build_context, standing_of
 from towline.commands.call import Call
 from towline.commands.context import documents, pipeline_environment, tell_of_files, unknown_stage
 from towline.commands.vault_secrets import entered
-from towline.config.layers import Inputs, effective
+from towline.config.layers import Inputs, effective_settings
 from towline.config.metadata import load_schema, other_steps, step_names, vault_schema
-from towline.config.program_credentials import asked, check, found_of, variables, with_keys
+from towline.config.program_credentials import (
+    check_credentials,
+    credential_variables,
+    read_credentials,
+    wanted_credentials,
+    with_credential_keys,
+)
 from towline.config.schema import StepSchema
-from towline.config.vault_lookup import plan
+from towline.config.vault_lookup import plan_lookup
 from towline.contract import SUCCESS, Outcome
 from towline.errors import ConfigError, MachineError, TowlineError, UsageError
 from towline.pipeline.definition import definition
@@ -154,7 +160,7 @@ def _held(arguments: argparse.Namespace, call: Call) -> Mapping[str, str]:
 
     Raises ConfigError, CredentialError (VaultUnreachable too).
     """
-    schema = with_keys(_schema(arguments.step))
+    schema = with_credential_keys(_schema(arguments.step))
     known, values = documents(call, arguments.config), pipeline_environment(call)
     tell_of_files(call, known)
     if hint := unknown_stage(call.request.stage, known):
@@ -178,7 +184,7 @@ def _held(arguments: argparse.Namespace, call: Call) -> Mapping[str, str]:
         flags={},
         called=not sign,
     )
-    if not check(effective(schema, inputs)):
+    if not check_credentials(effective_settings(schema, inputs)):
         raise ConfigError(
             "no credentials of Vault are named for a program",
             where=known.project.name,
@@ -187,14 +193,14 @@ def _held(arguments: argparse.Namespace, call: Call) -> Mapping[str, str]:
                 " vaultTestCredentialKeys"
             ),
         )
-    wanted = plan(schema, vault_schema(), inputs, ask=asked)
+    wanted = plan_lookup(schema, vault_schema(), inputs, ask=wanted_credentials)
     if wanted is None:
         call.console.note("Vault is not asked: vaultServerUrl is not set, or skipVault is")
         return {}
     with entered(wanted, call, standing) as vault:
-        found = tuple(found_of(wanted.questions, vault.read))
+        found = tuple(read_credentials(wanted.questions, vault.read))
         vault.confirm()
-    made = variables(found, call.environ, call.console.warn)
+    made = credential_variables(found, call.environ, call.console.warn)
     for value in made.values():
         call.console.hide(value)
     call.console.say(f"Vault at {vault.host}: {', '.join(made)}")

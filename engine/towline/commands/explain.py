@@ -20,10 +20,10 @@ from towline.commands.context import (
     tell_of_files,
     unknown_stage,
 )
-from towline.config.layers import Inputs, effective, ordered
-from towline.config.merge import DEFAULT, LEFT, Setting
+from towline.config.layers import Inputs, effective_settings, step_layers
+from towline.config.merge import DEFAULT, PIPELINE_LAYERS, Setting
 from towline.config.metadata import load_schema
-from towline.config.resolve import check, secrets_in_files
+from towline.config.resolve import find_faults, secrets_in_files
 from towline.config.schema import Parameter, StepSchema, as_text
 from towline.config.values import EMPTY, coerce
 from towline.contract import SUCCESS, Outcome
@@ -103,10 +103,10 @@ def execute(arguments: argparse.Namespace, call: Call) -> Outcome:
         call.console.warn(f"nothing is configured for stage {inputs.stage!r}: {hint}")
     for secret in _secrets(schema, inputs):
         call.console.hide(secret)
-    settings = effective(schema, inputs)
+    settings = effective_settings(schema, inputs)
     view = _View(schema=schema, mask=call.console.mask, aliases=_aliases(schema, inputs))
     records = [_record(parameter, settings.get(parameter.name), view) for parameter in chosen]
-    faults = [view.mask(str(fault)) for fault in check(schema, inputs)]
+    faults = [view.mask(str(fault)) for fault in find_faults(schema, inputs)]
     warnings = [view.mask(warning) for warning in secrets_in_files(schema, inputs)]
     if not call.requested and not arguments.json:
         pages = [
@@ -167,7 +167,7 @@ def _chosen(schema: StepSchema, key: str) -> tuple[Parameter, ...]:
 
 def _secrets(schema: StepSchema, inputs: Inputs) -> Iterator[str]:
     """Every text that a secret parameter has in any layer."""
-    for layer in ordered(schema, inputs):
+    for layer in step_layers(schema, inputs):
         for name, value in layer.values.items():
             parameter = schema.find(name)
             if parameter and parameter.secret and isinstance(value, str | int | float):
@@ -178,7 +178,7 @@ def _aliases(schema: StepSchema, inputs: Inputs) -> dict[tuple[str, str], str]:
     """By parameter and place the alias that stands there."""
     return {
         (name, layer.origin(name)): alias
-        for layer in ordered(schema, inputs)
+        for layer in step_layers(schema, inputs)
         for name, alias in layer.aliases.items()
     }
 
@@ -283,7 +283,7 @@ def _lines(record: Mapping[str, Any]) -> list[str]:
 
 
 def _where(place: Mapping[str, Any]) -> str:
-    said = place["layer"] in LEFT or place["layer"] in place["origin"]
+    said = place["layer"] in PIPELINE_LAYERS or place["layer"] in place["origin"]
     where = str(place["origin"]) if said else f"{place['origin']} ({place['layer']})"
     return f"{where}, as {place['alias']}" if place["alias"] else where
 

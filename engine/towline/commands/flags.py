@@ -6,9 +6,9 @@ import argparse
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from towline.config.rules import shown
+from towline.config.rules import shown_value
 from towline.config.schema import Parameter, StepSchema, as_text
-from towline.config.values import EMPTY, GivenTwice, joined
+from towline.config.values import EMPTY, RepeatedValue, join_texts
 from towline.errors import UsageError
 
 _VALUES = {
@@ -79,9 +79,9 @@ def given_flags(arguments: argparse.Namespace, schema: StepSchema) -> Mapping[st
 
 def _joined(parameter: Parameter, texts: Sequence[str]) -> object:
     try:
-        return joined(parameter.type, texts)
-    except GivenTwice as fault:
-        first, second = (shown(parameter, value) for value in fault.values)
+        return join_texts(parameter.type, texts)
+    except RepeatedValue as fault:
+        first, second = (shown_value(parameter, value) for value in fault.values)
         raise UsageError(
             f"{fault.key!r} is given twice, as {first} and as {second}",
             where=f"--{parameter.name}",

@@ -20,8 +20,14 @@ from towline.commands.call import Call
 from towline.commands.context import TOKENS, for_hosts
 from towline.config import piper_context, piper_metadata
 from towline.config.documents import ConfigDocuments, read_text, read_yaml, stage_name
-from towline.config.layers import PARAMETERS_JSON, Inputs, effective, read_parameters, unfiltered
-from towline.config.merge import DEFAULT, LEFT, Setting, merge, prune
+from towline.config.layers import (
+    PARAMETERS_JSON,
+    Inputs,
+    effective_settings,
+    read_parameters,
+    unfiltered_layers,
+)
+from towline.config.merge import DEFAULT, PIPELINE_LAYERS, Setting, merge, prune
 from towline.config.metadata import load_schema
 from towline.config.schema import Parameter, StepSchema, as_text
 from towline.config.values import ZERO
@@ -154,18 +160,21 @@ def _step(
     schema = _schema(arguments, call)
     inner, built_in = _on(arguments.contextConfig), not arguments.stepMetadata
     if inner:
-        chosen = piper_context.around(
-            schema, piper_context.context(_without_commands(schema) if built_in else schema)
+        chosen = piper_context.with_context_keys(
+            schema, piper_context.context_schema(_without_commands(schema) if built_in else schema)
         )
     else:
-        chosen = piper_context.common(_filled(schema) if built_in else schema)
+        chosen = piper_context.with_common_keys(_filled(schema) if built_in else schema)
     flags = _given(arguments)
     added = [
         name for name in (*flags, *_secret_names(schema, documents, stage)) if not chosen.find(name)
     ]
     chosen = replace(
         chosen,
-        parameters=(*chosen.parameters, *piper_context.accepting(dict.fromkeys(added)).parameters),
+        parameters=(
+            *chosen.parameters,
+            *piper_context.schema_of_names(dict.fromkeys(added)).parameters,
+        ),
     )
     inputs = Inputs(
         stage=stage,
@@ -177,7 +186,10 @@ def _step(
     )
     config = {
         name: setting.value
-        for name, setting in {**effective(chosen, inputs), **_reports(chosen, inputs)}.items()
+        for name, setting in {
+            **effective_settings(chosen, inputs),
+            **_reports(chosen, inputs),
+        }.items()
     }
     return {
         name: value
@@ -225,7 +237,7 @@ def _without_commands(schema: StepSchema) -> StepSchema:
 
 def _secret_names(schema: StepSchema, documents: ConfigDocuments, stage: str) -> list[str]:
     """Keys of the sections that count which name a secret in Vault: any step takes each of them."""
-    layers = unfiltered(documents, schema.names, stage)
+    layers = unfiltered_layers(documents, schema.names, stage)
     return [
         key for layer in layers for key in layer.values if key.endswith(_ENDING) and key != _ENDING
     ]
@@ -233,11 +245,11 @@ def _secret_names(schema: StepSchema, documents: ConfigDocuments, stage: str) ->
 
 def _reports(schema: StepSchema, inputs: Inputs) -> dict[str, Setting]:
     """What files say about reports: it stands over flags and variables."""
-    found = effective(schema, replace(inputs, environ={}, flags={}))
+    found = effective_settings(schema, replace(inputs, environ={}, flags={}))
     return {
         name: found[name]
         for name in piper_context.REPORTING
-        if name in found and found[name].layer not in (DEFAULT, *LEFT)
+        if name in found and found[name].layer not in (DEFAULT, *PIPELINE_LAYERS)
     }
 
 
@@ -299,11 +311,11 @@ def _stage(
         for key in section
     }
     accepted = _entries(arguments.stageConfigAcceptedParams or [])
-    schema = piper_context.accepting(
+    schema = piper_context.schema_of_names(
         accepted or [*everything, *(key for key in parameters if key not in everything)]
     )
     environ = call.environ if accepted else {PARAMETERS_JSON: call.environ.get(PARAMETERS_JSON, "")}
-    settings = effective(
+    settings = effective_settings(
         schema,
         Inputs(
             stage=stage,

@@ -25,9 +25,16 @@ from towline.config.documents import (
 )
 from towline.config.layers import agent_layer
 from towline.config.lint.build_loop import SourceRepository, build_loops
-from towline.config.lint.findings import LEVELS, Finding, finding, in_order, sarif, unreadable
+from towline.config.lint.findings import (
+    LEVELS,
+    Finding,
+    finding,
+    sarif,
+    sort_findings,
+    unreadable_file,
+)
 from towline.config.lint.rules import LintReport, lint
-from towline.config.lint.shape import shaped
+from towline.config.lint.shape import shape_document
 from towline.config.metadata import PIPELINE, load_schema
 from towline.contract import SUCCESS, Outcome
 from towline.errors import ConfigError
@@ -70,7 +77,9 @@ def execute(arguments: argparse.Namespace, call: Call) -> Outcome:
     )
     for secret in report.secrets:
         call.console.hide(secret)
-    found = [_masked(each, call.console.mask) for each in in_order(report.findings, files=names)]
+    found = [
+        _masked(each, call.console.mask) for each in sort_findings(report.findings, files=names)
+    ]
     if not call.requested and not arguments.json:
         call.out.write(tame_lines("".join(f"{each}\n" for each in found)))
     if arguments.sarif:
@@ -215,12 +224,12 @@ def _read(
 ) -> tuple[ConfigDocument | None, list[Finding]]:
     """A file as a document with its faults of shape; no document where it cannot be read at all."""
     try:
-        document, faults = shaped(
+        document, faults = shape_document(
             name, load_located(text_in(folder, name, inside=inside)), trusted=trusted
         )
     except YamlFault as fault:
         return None, [
-            unreadable(
+            unreadable_file(
                 name,
                 f"the YAML cannot be read: {fault.problem}",
                 fix=yaml_fix(fault),
@@ -229,7 +238,7 @@ def _read(
             )
         ]
     except ConfigError as fault:
-        return None, [unreadable(name, fault.message, fix=fault.hint)]
+        return None, [unreadable_file(name, fault.message, fix=fault.hint)]
     return document, list(faults)
 
 

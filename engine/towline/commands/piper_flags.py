@@ -118,10 +118,11 @@ def _named(arguments: argparse.Namespace, call: Call) -> ConfigDocuments:
 
 def pipeline_environment(arguments: argparse.Namespace, call: Call) -> dict[str, object]:
     """The pipeline environment below `--envRootPath`; raises ConfigError, MachineError."""
-    values = environment.read(
-        call.folder, f"{arguments.envRootPath or _ROOT}/{PurePath(environment.FOLDER).name}"
+    values = environment.read_environment(
+        call.folder,
+        f"{arguments.envRootPath or _ROOT}/{PurePath(environment.ENVIRONMENT_FOLDER).name}",
     )
-    hide_secrets(call, values, environment.FOLDER, trusted=False)
+    hide_secrets(call, values, environment.ENVIRONMENT_FOLDER, trusted=False)
     return values
 
 

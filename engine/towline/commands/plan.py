@@ -51,12 +51,12 @@ def execute(arguments: argparse.Namespace, call: Call) -> Outcome:
             f"{sign} says that a change request is built, which pushes and deploys nothing; stages"
             " of the productive branch are not active"
         )
-    elif what := stages.unproductive(known, given):
+    elif what := stages.unproductive_branch(known, given):
         call.console.say(
             f"what is built is not productive: {what}; stages of the productive branch"
             " (`productiveBranch`) are not active"
         )
-    planned = stages.plan(known, given)
+    planned = stages.plan_stages(known, given)
     names = [stage.name for stage in planned]
     asked = stage_name(arguments.stage)
     if asked and asked not in names:

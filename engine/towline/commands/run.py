@@ -29,7 +29,7 @@ from towline.commands.vault_binding import to_bind
 from towline.config.conditions import Decision
 from towline.config.credential_rules import rules_of
 from towline.config.documents import ConfigDocuments
-from towline.config.layers import Inputs, agent_layer, mentions
+from towline.config.layers import Inputs, agent_layer, mentions_any
 from towline.config.merge import Layer
 from towline.config.metadata import (
     AUTH_METHOD,
@@ -231,9 +231,9 @@ def _decision(
     """Whether the step is to run: by the stage's flags and conditions where they are to be obeyed, and never for a change request, unless nothing changes."""
     name: str = arguments.schema.name
     if arguments.if_active:
-        return stages.decide(known, given(), stage=call.request.stage, step=name)
+        return stages.decide_step(known, given(), stage=call.request.stage, step=name)
     sign = "" if arguments.dry_run else build.change_request(call, arguments.change_request)
-    if sign and stages.publishes(name) and not _allows(arguments.schema, call, known):
+    if sign and stages.is_publishing(name) and not _allows(arguments.schema, call, known):
         named = arguments.change_request
         denied = (
             f", and --change-request {named} does not count"
@@ -242,7 +242,7 @@ def _decision(
         )
         return Decision(
             active="no",
-            why=f"{stages.NOTHING}, and {sign} says that this is one{denied}; {_HOW_TO_ALLOW}",
+            why=f"{stages.CHANGE_REQUEST_PUBLISHES_NOTHING}, and {sign} says that this is one{denied}; {_HOW_TO_ALLOW}",
         )
     return Decision(active="yes", why="called directly")
 
@@ -272,7 +272,7 @@ def _hints(
         fault.hint = "; ".join(part for part in (fault.hint, no_stage(call, known)) if part)
         raise
     except CredentialError as fault:
-        if mentions(schema, inputs, ["vaultServerUrl"]) and not _may_log_in(schema, inputs):
+        if mentions_any(schema, inputs, ["vaultServerUrl"]) and not _may_log_in(schema, inputs):
             unasked = f"Vault was not asked, since no login for it is here ({', '.join(VARIABLES)})"
             fault.hint = "; ".join(part for part in (fault.hint, unasked) if part)
         raise
@@ -292,7 +292,7 @@ def _vault(
 
 def _may_log_in(schema: StepSchema, inputs: Inputs) -> bool:
     """Whether the environment has a login for Vault, or a part of one, or the settings say of one."""
-    return any(inputs.environ.get(name) for name in VARIABLES) or mentions(
+    return any(inputs.environ.get(name) for name in VARIABLES) or mentions_any(
         schema, inputs, _LOGIN_KEYS
     )
 

@@ -6,9 +6,9 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from towline.config.documents import ConfigDocument, ConfigDocuments
-from towline.config.lint.findings import in_order
-from towline.config.lint.lost_rules import Names, lost_rules
-from towline.config.lint.rules import Known, LintReport, lint
+from towline.config.lint.findings import sort_findings
+from towline.config.lint.lost_rules import KnownNames, lost_rules
+from towline.config.lint.rules import KnownConfiguration, LintReport, lint
 from towline.config.metadata import PIPELINE, all_schemas, other_steps, schemas_with, vault_schema
 from towline.config.near_names import BOUNDS
 from towline.config.schema import StepSchema
@@ -21,19 +21,21 @@ _UNREAD = frozenset(
 )
 
 
-def known(elsewhere: Sequence[ConfigDocument] = ()) -> Known:
+def known(elsewhere: Sequence[ConfigDocument] = ()) -> KnownConfiguration:
     """What configuration files are held against: every step, every stage, and what the documents `elsewhere` name."""
     return _known(all_schemas(), elsewhere)
 
 
-def _known(schemas: tuple[StepSchema, ...], elsewhere: Sequence[ConfigDocument]) -> Known:
+def _known(
+    schemas: tuple[StepSchema, ...], elsewhere: Sequence[ConfigDocument]
+) -> KnownConfiguration:
     pipeline = definition()
     own = {name: schema.name for schema in schemas for name in schema.names}
     stages = {
         stage.name: frozenset(own.get(step.name, step.name) for step in stage.steps)
         for stage in pipeline.stages
     }
-    return Known(
+    return KnownConfiguration(
         steps=schemas,
         shared=(vault_schema(), PIPELINE),
         stages=stages,
@@ -42,7 +44,7 @@ def _known(schemas: tuple[StepSchema, ...], elsewhere: Sequence[ConfigDocument])
     )
 
 
-def report(documents: Sequence[ConfigDocument], there: Known) -> LintReport:
+def report(documents: Sequence[ConfigDocument], there: KnownConfiguration) -> LintReport:
     """All findings of default documents that are trusted; a rule that nothing reads is an error, and no other finding says it again."""
     names = _names(there)
     lost = [finding for document in documents for finding in lost_rules(document, names)]
@@ -54,7 +56,7 @@ def report(documents: Sequence[ConfigDocument], there: Known) -> LintReport:
         if one.rule not in {*_UNREAD, "unread-section"}
         or (one.file, one.line, one.column) not in places
     ]
-    return LintReport(findings=in_order([*lost, *others]), secrets=whole.secrets)
+    return LintReport(findings=sort_findings([*lost, *others]), secrets=whole.secrets)
 
 
 def check(documents: ConfigDocuments) -> tuple[str, ...]:
@@ -104,7 +106,7 @@ def _without_parameters(document: ConfigDocument) -> ConfigDocument:
     )
 
 
-def _names(there: Known) -> Names:
+def _names(there: KnownConfiguration) -> KnownNames:
     schemas = (*there.steps, *there.shared)
     keys = {
         key
@@ -115,7 +117,7 @@ def _names(there: Known) -> Names:
     rules = {
         parameter.name for schema in schemas for parameter in schema.parameters if parameter.trusted
     }
-    return Names(
+    return KnownNames(
         rules=frozenset(rules),
         bounds=BOUNDS,
         keys=frozenset(keys),

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from towline import dispatch
 from towline.commands.call import Call
 from towline.config.credential_rules import rules_of
-from towline.config.layers import Inputs, mentions
+from towline.config.layers import Inputs, mentions_any
 from towline.config.metadata import AUTH_METHOD, VAULT_CREDENTIALS, VAULT_LOGIN
 from towline.config.schema import StepSchema
 from towline.config.settings import Settings
@@ -24,13 +24,13 @@ def to_bind(
 ) -> tuple[Binding, ...]:
     """The Jenkins credentials that hold the login; none in a shell, where the login is there, or where Vault has nothing for the step.
 
-    Raises CredentialError for one that the project may not name, and what `config.vault.plan` does.
+    Raises CredentialError for one that the project may not name, and what `plan_lookup` does.
     """
-    if not call.requested or not mentions(schema, inputs, tuple(VAULT_CREDENTIALS.values())):
+    if not call.requested or not mentions_any(schema, inputs, tuple(VAULT_CREDENTIALS.values())):
         return ()
     vault = dispatch.part("vault")
     asked = vault.plan_of(schema, inputs)
-    if asked is None or not vault.bindable(asked.settings, there(call.environ)):
+    if asked is None or not vault.is_bindable(asked.settings, there(call.environ)):
         return ()
     settings: Settings = asked.settings
     wanted = _wanted(settings, call)

@@ -20,8 +20,14 @@ from towline.config.layers import Inputs
 from towline.config.merge import Layer
 from towline.config.metadata import vault_schema
 from towline.config.schema import StepSchema
-from towline.config.vault_login import AUDIENCE, bindable, lacking, login_of
-from towline.config.vault_lookup import VaultAnswer, VaultLookup, admit, answers, plan
+from towline.config.vault_login import AUDIENCE, choose_login, is_bindable, missing_login
+from towline.config.vault_lookup import (
+    VaultAnswer,
+    VaultLookup,
+    admit_lookup,
+    plan_lookup,
+    read_answers,
+)
 from towline.credential_hosts import Addressees, Standing
 from towline.errors import CredentialError
 from towline.files import write_whole
@@ -53,7 +59,7 @@ from towline.vault.tokens import checked, from_file, from_github
 
 def login(asked: VaultLookup, call: Call) -> VaultLogin | None:
     """The login with what proves it, None where there is none; raises ConfigError, and from its `proof` CredentialError."""
-    found = login_of(asked.settings, logins.there(call.environ))
+    found = choose_login(asked.settings, logins.there(call.environ))
     if found is None:
         return None
     audience = asked.settings.text(AUDIENCE) or asked.server.url
@@ -92,7 +98,7 @@ def secret_files(
         yield {parameter: str(path) for parameter, path in paths.items()}
 
 
-__all__ = ["bindable", "entered", "from_vault", "plan_of"]
+__all__ = ["entered", "from_vault", "is_bindable", "plan_of"]
 
 
 @contextlib.contextmanager
@@ -107,12 +113,12 @@ def from_vault(
     asked = plan_of(schema, inputs)
     entry = _login(asked, call) if asked else None
     if asked is None or entry is None:
-        if asked and (said := lacking(asked.settings, there(call.environ))):
+        if asked and (said := missing_login(asked.settings, there(call.environ))):
             call.console.note(said)
         yield None
         return
     with _opened(asked, entry, call, standing) as vault:
-        found = tuple(answers(asked.questions, vault.read))
+        found = tuple(read_answers(asked.questions, vault.read))
         vault.confirm()
     call.console.say(
         f"Vault at {vault.host}:"
@@ -131,7 +137,7 @@ def from_vault(
 
 def plan_of(schema: StepSchema, inputs: Inputs) -> VaultLookup | None:
     """What Vault is to be asked for the step, also before there is a login for it; raises as `plan` does."""
-    return plan(schema, vault_schema(), inputs)
+    return plan_lookup(schema, vault_schema(), inputs)
 
 
 @contextlib.contextmanager
@@ -139,7 +145,7 @@ def entered(asked: VaultLookup, call: Call, standing: Callable[[], Standing]) ->
     """The server between log-in and log-out, for what is `asked` there; raises as `from_vault` does, and CredentialError without a login."""
     entry = _login(asked, call)
     if entry is None:
-        why = lacking(asked.settings, there(call.environ))
+        why = missing_login(asked.settings, there(call.environ))
         raise CredentialError(
             f"there is no login for Vault{f': {why}' if why else ''}",
             where=asked.server.origin,
@@ -164,7 +170,7 @@ def _opened(
     asked: VaultLookup, entry: VaultLogin, call: Call, standing: Callable[[], Standing]
 ) -> Iterator[Any]:
     """The server, which may have the login; it is over when the block ends."""
-    admit(
+    admit_lookup(
         asked,
         Addressees(
             rules_of(asked.settings, standing),

@@ -83,7 +83,7 @@ class ConditionContext:
     bare: bool = False
 
 
-def parse(data: object, where: str) -> Condition:
+def parse_condition(data: object, where: str) -> Condition:
     """One entry of `conditions` or `notActiveConditions`, as read from YAML; raises ConfigError naming `where` for what is not understood."""
     if not isinstance(data, dict):
         raise ConfigError(
@@ -132,7 +132,7 @@ def decide(conditions: Sequence[Condition], scene: ConditionContext) -> Decision
     )
 
 
-def switch(value: object) -> bool | None:
+def parse_flag(value: object) -> bool | None:
     """What a flag says: true and false, also in quotes and whatever the case; None for anything else."""
     text = value.strip().lower() if isinstance(value, str) else ""
     return value if isinstance(value, bool) else {"true": True, "false": False}.get(text)
@@ -145,7 +145,7 @@ def _switched(flag: Setting, scene: ConditionContext) -> bool | None:
     """
     if scene.bare:
         return flag.value if isinstance(flag.value, bool) else None
-    value = switch(flag.value)
+    value = parse_flag(flag.value)
     # Piper's stage runs the step at anything that is not empty: here nothing is lost silently
     if value is None and flag.value not in ("", [], {}):
         raise ConfigError(
@@ -177,7 +177,7 @@ def _no_flag(step: str, flag: Setting) -> str:
     )
 
 
-def restrain(
+def apply_not_active(
     before: Decision, conditions: Sequence[Condition], scene: ConditionContext
 ) -> Decision:
     """`before` unless one of the `notActiveConditions` holds, which wins over an explicit flag too (facts 3.2); raises ConfigError."""
@@ -207,14 +207,14 @@ def _any(conditions: Sequence[Condition], scene: ConditionContext) -> Decision:
     )
 
 
-def same(one: object, other: object) -> bool:
+def equal_values(one: object, other: object) -> bool:
     """Whether two values are equal, lists and maps element by element: 1 is 1.0, but neither is `"1"` or true."""
     if isinstance(one, dict) and isinstance(other, dict):
         return one.keys() == other.keys() and all(
-            same(value, other[key]) for key, value in one.items()
+            equal_values(value, other[key]) for key, value in one.items()
         )
     if isinstance(one, list) and isinstance(other, list):
-        return len(one) == len(other) and all(map(same, one, other))
+        return len(one) == len(other) and all(map(equal_values, one, other))
     numbers = (int, float)
     if (
         isinstance(one, bool)
@@ -234,7 +234,7 @@ def _config(expected: Mapping[str, Any], scene: ConditionContext) -> Decision:
     found = scene.config.get(key)
     if found is None:
         return Decision(active="yes" if None in wanted else "no", why=f"{key} is not set")
-    if any(same(value, found.value) for value in wanted):
+    if any(equal_values(value, found.value) for value in wanted):
         return Decision(active="yes", why=f"{key} is {found.value!r} ({found.origin})")
     return Decision(
         active="no",
@@ -308,7 +308,7 @@ def _environment(expected: Mapping[str, Any], scene: ConditionContext) -> Decisi
     for key, value in expected.items():
         if value is None and not scene.planning and scene.pipeline_environment.get(key) is None:
             return Decision(active="yes", why=f"{key} is not in the pipeline environment")
-        if same(_stripped(scene.pipeline_environment.get(key, _MISSING)), _stripped(value)):
+        if equal_values(_stripped(scene.pipeline_environment.get(key, _MISSING)), _stripped(value)):
             return Decision(active="yes", why=f"{key} is {value!r} in the pipeline environment")
     return _not_yet(
         ", ".join(expected),

@@ -80,7 +80,7 @@ def _names(settings: Settings, *parameters: str) -> tuple[str, ...]:
     )
 
 
-def named_by(settings: Settings, name: str, parse: Parse, *, password: str = "") -> Named:
+def host_source(settings: Settings, name: str, parse: Parse, *, password: str = "") -> Named:
     """Who names the host in the URL of the parameter `name`; for a `password` of the pipeline environment its own URL there is its record."""
     inside = bool(password) and settings.layer(password) == PIPELINE_ENVIRONMENT
     return Named(
@@ -104,7 +104,7 @@ def registry_place(url: str) -> HostAddress:
     return HostAddress(scheme=registry.scheme, host=registry.host)
 
 
-def usable(entries: list[str]) -> tuple[str, ...]:
+def host_entries(entries: list[str]) -> tuple[str, ...]:
     """The entries of a record that name a host, its URL's where one is a URL; others name nothing."""
     return tuple(entry for entry in map(_host, entries) if entry and _valid(entry))
 
@@ -138,7 +138,7 @@ def _places(texts: tuple[str, ...], parse: Parse) -> frozenset[tuple[str, str]]:
 URL, DOMAIN = "jenkinsUrl", "jenkinsCredentialDomain"
 
 
-def store_word(rules: CredentialRules, settings: Settings) -> Word | None:
+def store_permission(rules: CredentialRules, settings: Settings) -> Word | None:
     """By whose word the project chooses folder or domain of the credential; None where it does not.
 
     Raises CredentialError.

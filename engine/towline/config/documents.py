@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from towline import dispatch, host_patterns
-from towline.config.values import typed
+from towline.config.values import parse_text
 from towline.errors import ConfigError
 from towline.files import (
     Misfit,
@@ -41,8 +41,8 @@ from towline.yaml.marks import (
     load_located,
 )
 
-NAME = "defaultHosts"
-_VARIABLE = f"PIPER_{NAME}"
+DEFAULT_HOSTS = "defaultHosts"
+_VARIABLE = f"PIPER_{DEFAULT_HOSTS}"
 
 
 def default_hosts(
@@ -50,19 +50,19 @@ def default_hosts(
 ) -> tuple[str, ...]:
     """The entries of the variable, else of the last trusted document that has any; raises ConfigError for one that no host can match."""
     if text := environ.get(_VARIABLE):
-        return _checked(typed("list", text), _VARIABLE)
+        return _checked(parse_text("list", text), _VARIABLE)
     found: tuple[str, ...] = ()
     for document in documents:
-        value = document.section("general").get(NAME)
+        value = document.section("general").get(DEFAULT_HOSTS)
         if document.trusted and value is not None:
-            found = _checked(value, document.where("general", NAME))
+            found = _checked(value, document.where("general", DEFAULT_HOSTS))
     return found
 
 
 def _checked(value: object, where: str) -> tuple[str, ...]:
     if not isinstance(value, list) or not all(isinstance(entry, str) for entry in value):
         raise ConfigError(
-            f"{NAME} must be a list of hosts",
+            f"{DEFAULT_HOSTS} must be a list of hosts",
             where=where,
             hint="write host, host:port or *.example.com",
         )
@@ -71,7 +71,7 @@ def _checked(value: object, where: str) -> tuple[str, ...]:
             host_patterns.parse(entry)
         except ValueError as fault:
             raise ConfigError(
-                f"no host can match {entry!r} in {NAME}", where=where, hint=str(fault)
+                f"no host can match {entry!r} in {DEFAULT_HOSTS}", where=where, hint=str(fault)
             ) from fault
     return tuple(value)
 
@@ -79,7 +79,7 @@ def _checked(value: object, where: str) -> tuple[str, ...]:
 PROJECT_FILE = ".pipeline/config.yml"
 DEFAULTS_FILE = ".pipeline/defaults.yaml"
 _BUILD, _FORMER_BUILD = "Build", "Central Build"
-UNREAD = "only the first YAML document of a file is read, and something stands behind it"
+UNREAD_DOCUMENT = "only the first YAML document of a file is read, and something stands behind it"
 _TABS = "indent with spaces only, and quote a text that begins with a sign such as @, % or `"
 _PATH = "correct the path"
 _LARGEST = 8 * 1024 * 1024
@@ -162,7 +162,7 @@ def read_yaml(text: str, name: str, *, whole: bool = True) -> LocatedData:
         ) from fault
     if whole and located.unread:
         raise ConfigError(
-            UNREAD,
+            UNREAD_DOCUMENT,
             where=f"{name}:{located.unread.line}",
             hint="write all of it as one document, or the other one as a file of its own",
         )

@@ -21,17 +21,17 @@ from towline.config.merge import (
     UNPROVEN,
     Layer,
     Setting,
-    fold,
+    fold_settings,
 )
 from towline.config.schema import GENERAL, PARAMETERS, STAGES, STEPS, StepSchema, as_text
-from towline.config.values import EMPTY, ZERO, typed
+from towline.config.values import EMPTY, ZERO, parse_text
 from towline.errors import ConfigError
 from towline.literals import RepeatedKey, from_json
-from towline.pipeline.environment import changed, origin, proven
+from towline.pipeline.environment import is_changed, is_proven, value_origin
 from towline.record import field, frozen, replace
 
 PARAMETERS_JSON = "PIPER_parametersJSON"
-NOTHING_SET = Layer(name="variables", trusted=True, values={})
+EMPTY_LAYER = Layer(name="variables", trusted=True, values={})
 _Where = Callable[..., str]
 _Entries = Mapping[str, tuple[object, _Where]]
 
@@ -56,18 +56,18 @@ class Inputs:
     bound: Mapping[str, str] = field(default_factory=dict)
 
 
-def effective(schema: StepSchema, inputs: Inputs) -> dict[str, Setting]:
+def effective_settings(schema: StepSchema, inputs: Inputs) -> dict[str, Setting]:
     """The settings of every key, unchecked: what `settled` makes of the step's layers."""
-    return settled(schema, ordered(schema, inputs))
+    return fold_layers(schema, step_layers(schema, inputs))
 
 
-def settled(schema: StepSchema, layers: Sequence[Layer]) -> dict[str, Setting]:
+def fold_layers(schema: StepSchema, layers: Sequence[Layer]) -> dict[str, Setting]:
     """Layers folded, and what conditional defaults add where a parameter is set in none of them."""
-    settings = fold(layers)
-    return {**settings, **fold(_conditional(schema, layers, settings))}
+    settings = fold_settings(layers)
+    return {**settings, **fold_settings(_conditional(schema, layers, settings))}
 
 
-def ordered(schema: StepSchema, inputs: Inputs) -> tuple[Layer, ...]:
+def step_layers(schema: StepSchema, inputs: Inputs) -> tuple[Layer, ...]:
     """Every layer of a step's settings, weakest first (facts 1.2; `over: GENERAL` of a source: docs/contract.md)."""
     project, stage = inputs.documents.project, stage_name(inputs.stage)
     return (
@@ -93,13 +93,13 @@ def ordered(schema: StepSchema, inputs: Inputs) -> tuple[Layer, ...]:
         agent_layer(schema, inputs.environ, inputs.bound),
         *(
             layer if inputs.called else _without_rules(schema, layer)
-            for layer in called(schema, inputs)
+            for layer in call_layers(schema, inputs)
         ),
         *([inputs.vault] if inputs.vault else []),
     )
 
 
-def called(schema: StepSchema, inputs: Inputs) -> tuple[Layer, ...]:
+def call_layers(schema: StepSchema, inputs: Inputs) -> tuple[Layer, ...]:
     """What the call itself says, weakest first, as if it were trusted."""
     return (
         _call(
@@ -112,7 +112,7 @@ def called(schema: StepSchema, inputs: Inputs) -> tuple[Layer, ...]:
         _layer(
             "flags",
             {
-                name: _Found(value=typed(_kind(schema, name), text), where=f"--{name}")
+                name: _Found(value=parse_text(_kind(schema, name), text), where=f"--{name}")
                 for name, text in inputs.flags.items()
             },
             trusted=True,
@@ -120,14 +120,14 @@ def called(schema: StepSchema, inputs: Inputs) -> tuple[Layer, ...]:
     )
 
 
-def rules_in(schema: StepSchema, layer: Layer) -> list[str]:
+def trusted_only(schema: StepSchema, layer: Layer) -> list[str]:
     """What of a layer only trusted ones may set."""
     return [name for name in layer.values if (parameter := schema.find(name)) and parameter.trusted]
 
 
 def _without_rules(schema: StepSchema, layer: Layer) -> Layer:
     """A layer that is not trusted after all, without what only trusted ones set."""
-    rules = rules_in(schema, layer)
+    rules = trusted_only(schema, layer)
     return replace(
         layer,
         trusted=False,
@@ -135,7 +135,9 @@ def _without_rules(schema: StepSchema, layer: Layer) -> Layer:
     )
 
 
-def unfiltered(documents: ConfigDocuments, names: Sequence[str], stage: str) -> tuple[Layer, ...]:
+def unfiltered_layers(
+    documents: ConfigDocuments, names: Sequence[str], stage: str
+) -> tuple[Layer, ...]:
     """Every key of the sections that count for a step (`names`: its spellings, own name first) in a stage, weakest first (facts 3.2).
 
     A key that is another spelling of the step (its flag) stands under the step's own name.
@@ -163,19 +165,19 @@ def unfiltered(documents: ConfigDocuments, names: Sequence[str], stage: str) -> 
     return tuple(layers)
 
 
-def mentions(schema: StepSchema, inputs: Inputs, keys: Collection[str]) -> bool:
+def mentions_any(schema: StepSchema, inputs: Inputs, keys: Collection[str]) -> bool:
     """Whether the sections that count for the step, the agent or the call have one of these keys, whatever stands there; raises ConfigError.
 
     A look that costs little, before what the keys are for is loaded.
     """
     paths = [("general",), *_step_paths(schema.names), ("stages", stage_name(inputs.stage))]
     documents = (*inputs.documents.defaults, inputs.documents.project)
-    called = (
+    sources = (
         inputs.parameters,
         inputs.flags,
         read_parameters(inputs.environ.get(PARAMETERS_JSON, "")),
     )
-    held = (*called, *(document.section(*path) for document in documents for path in paths))
+    held = (*sources, *(document.section(*path) for document in documents for path in paths))
     return any(key in section for section in held for key in keys) or any(
         inputs.environ.get(f"PIPER_{key}") for key in keys
     )
@@ -255,12 +257,14 @@ def _section(
 ) -> Layer:
     found = _accepted(schema, scope, _entries(document, *paths))
     if scope == GENERAL and not document.trusted:
-        found = {name: entry for name, entry in found.items() if not left_to_others(schema, name)}
+        found = {
+            name: entry for name, entry in found.items() if not is_for_other_steps(schema, name)
+        }
     layer = _layer(label, found, trusted=document.trusted)
     return _without_rules(schema, layer) if document.carried else layer
 
 
-def left_to_others(schema: StepSchema, name: str) -> bool:
+def is_for_other_steps(schema: StepSchema, name: str) -> bool:
     """Whether a key in `general` of a document that a pull request can change is none of the step's: Piper's other steps read it there."""
     parameter = schema.find(name)
     return parameter is not None and parameter.read_by_others
@@ -342,7 +346,7 @@ def _pipeline(schema: StepSchema, inputs: Inputs, *, over: str) -> tuple[Layer, 
                 empty.setdefault(parameter.name, key)
     keys = {**empty, **found}
     entries = {
-        name: _Found(value=_stripped(values[key]), where=origin(values, key))
+        name: _Found(value=_stripped(values[key]), where=value_origin(values, key))
         for name, key in keys.items()
     }
     names = {name: _known(values, key) for name, key in keys.items()}
@@ -359,9 +363,9 @@ def _known(values: Mapping[str, object], key: str) -> str:
     """The layer of a value of the pipeline environment: how far it is known who has written it."""
     return (
         PIPELINE_ENVIRONMENT
-        if proven(values, key)
+        if is_proven(values, key)
         else CHANGED
-        if changed(values, key)
+        if is_changed(values, key)
         else UNPROVEN
     )
 
@@ -379,7 +383,7 @@ def agent_layer(
         variable = f"PIPER_{parameter.name}"
         if environ.get(variable):
             found[parameter.name] = _Found(
-                value=typed(parameter.type, environ[variable]), where=variable
+                value=parse_text(parameter.type, environ[variable]), where=variable
             )
     ids = {
         name: bound[entry.where] for name, entry in found.items() if bound and entry.where in bound

@@ -19,7 +19,7 @@ PIPELINE_ENVIRONMENT = "pipeline environment"  # that of what earlier steps have
 UNPROVEN = "unproven pipeline environment"
 # that of what stands there in the place of what a step has written
 CHANGED = "changed pipeline environment"
-LEFT = (PIPELINE_ENVIRONMENT, UNPROVEN, CHANGED)
+PIPELINE_LAYERS = (PIPELINE_ENVIRONMENT, UNPROVEN, CHANGED)
 
 
 @frozen
@@ -56,7 +56,7 @@ class Setting:
     bound: str = ""
 
 
-def fold(layers: Iterable[Layer]) -> dict[str, Setting]:
+def fold_settings(layers: Iterable[Layer]) -> dict[str, Setting]:
     """Layers, weakest first, to one setting per key; the inputs stay as they are."""
     settings: dict[str, Setting] = {}
     for layer in layers:

@@ -66,7 +66,7 @@ def load_schema(step_name: str) -> StepSchema:
     """The schema of a step by its name or another spelling of it; raises UsageError with the nearest known one."""
     if _text(step_name):
         return _schema(step_name)
-    known = {name: spellings(name) for name in step_names()}
+    known = {name: step_spellings(name) for name in step_names()}
     found = next((name for name, names in known.items() if step_name in names), None)
     if found is None:
         raise UsageError(
@@ -101,7 +101,7 @@ def step_names() -> tuple[str, ...]:
 
 
 @cache
-def spellings(name: str) -> tuple[str, ...]:
+def step_spellings(name: str) -> tuple[str, ...]:
     """Every spelling of a step, given its own name, which comes first; of its metadata only what stands before the parameters is read."""
     head = _text(name).partition("\nparameters:")[0]
     return _parsed(head, name).names if head else (name,)
@@ -116,7 +116,9 @@ def vault_keys(step: StepSchema) -> frozenset[str]:
 @cache
 def vault_schema() -> StepSchema:
     """What a configuration says about Vault, for every step, in the shape of a step's metadata."""
-    return metadata.parse(read_yaml(resource_text("vault.yaml"), "vault.yaml").value, "vault.yaml")
+    return metadata.parse_schema(
+        read_yaml(resource_text("vault.yaml"), "vault.yaml").value, "vault.yaml"
+    )
 
 
 def stage_names() -> tuple[str, ...]:
@@ -139,7 +141,7 @@ def _schema(name: str) -> StepSchema:
 
 def _parsed(text: str, name: str) -> StepSchema:
     where = f"{_FOLDER}/{name}{_ENDING}"
-    return metadata.parse(read_yaml(text, where).value, where)
+    return metadata.parse_schema(read_yaml(text, where).value, where)
 
 
 @cache

@@ -86,12 +86,12 @@ REPORTING = {
 _FOLDER = ValueSource(pipeline_environment="custom/gcsFolderPath")
 
 
-def common(schema: StepSchema) -> StepSchema:
+def with_common_keys(schema: StepSchema) -> StepSchema:
     """The schema with the keys that every step of Piper takes: for Vault, for reports, and `verbose`."""
     return _with(schema, (_free("verbose"), *_around(schema)))
 
 
-def around(schema: StepSchema, inner: StepSchema) -> StepSchema:
+def with_context_keys(schema: StepSchema, inner: StepSchema) -> StepSchema:
     """The schema `inner` of the step's context with what counts around it as well: the keys for Vault and for reports."""
     return _with(inner, tuple(_around(schema)))
 
@@ -115,7 +115,7 @@ def _with(schema: StepSchema, added: Iterable[Parameter]) -> StepSchema:
     )
 
 
-def keys(schema: StepSchema) -> frozenset[str]:
+def known_keys(schema: StepSchema) -> frozenset[str]:
     """Every key that means something in the step's own section: its flag, its parameters, and what else may stand there."""
     wrapped = _WRAPPED if schema.library else ()
     return frozenset(
@@ -125,7 +125,7 @@ def keys(schema: StepSchema) -> frozenset[str]:
             *_FORMER,
             *(
                 key
-                for part in (schema, common(schema), context(schema))
+                for part in (schema, with_common_keys(schema), context_schema(schema))
                 for key in first_keys(part)
             ),
         }
@@ -140,23 +140,23 @@ def first_keys(schema: StepSchema) -> frozenset[str]:
         for alias in parameter.aliases
     )
     return frozenset(
-        {*(parameter.name for parameter in schema.parameters), *aliases, *conditions(schema)}
+        {*(parameter.name for parameter in schema.parameters), *aliases, *condition_values(schema)}
     )
 
 
-def conditions(schema: StepSchema) -> frozenset[str]:
+def condition_values(schema: StepSchema) -> frozenset[str]:
     """The values that conditional defaults stand under."""
     return frozenset(
         condition.value for parameter in schema.parameters for condition in parameter.conditions
     )
 
 
-def accepting(names: Iterable[str]) -> StepSchema:
+def schema_of_names(names: Iterable[str]) -> StepSchema:
     """A schema of no step that takes `names` from everywhere."""
     return StepSchema(name="", description="", parameters=tuple(_free(name) for name in names))
 
 
-def context(schema: StepSchema) -> StepSchema:
+def context_schema(schema: StepSchema) -> StepSchema:
     """The schema of the step's context: container, stashes and credentials, with the defaults that its metadata has for them."""
     own = {parameter.name: parameter for parameter in schema.parameters}
     found: dict[str, Parameter] = {name: _free(name) for name in _accepted(schema)}

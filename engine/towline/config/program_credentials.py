@@ -14,7 +14,7 @@ from towline.config.merge import Setting
 from towline.config.schema import SCOPES, Parameter, StepSchema, as_text
 from towline.config.settings import Settings
 from towline.config.values import EMPTY
-from towline.config.vault_lookup import VaultQuestion, places, properties_of
+from towline.config.vault_lookup import VaultQuestion, path_properties, secret_paths
 from towline.errors import ConfigError
 from towline.record import frozen, replace
 
@@ -63,7 +63,7 @@ class WantedCredential(VaultQuestion):
 
 
 @frozen
-class Held:
+class FoundCredential:
     """What Vault holds of it: the fields at `path`, which is empty where none of its paths has one."""
 
     wanted: WantedCredential
@@ -71,7 +71,7 @@ class Held:
     fields: Mapping[str, str]
 
 
-def with_keys(step: StepSchema) -> StepSchema:
+def with_credential_keys(step: StepSchema) -> StepSchema:
     """The step with the keys of the configuration for these credentials."""
     added = (
         Parameter(name=name, type=kind, description="", scope=SCOPES)
@@ -81,7 +81,7 @@ def with_keys(step: StepSchema) -> StepSchema:
     return replace(step, parameters=(*step.parameters, *added))
 
 
-def check(values: Mapping[str, Setting]) -> bool:
+def check_credentials(values: Mapping[str, Setting]) -> bool:
     """Whether there are any; raises ConfigError for paths, keys and prefixes that do not fit together."""
     # each of them, also behind one that is there
     return True in [_check(kind, values) for kind in _KINDS]
@@ -128,18 +128,18 @@ def _fit(path: object, keys: object, prefix: object) -> bool:
     )
 
 
-def asked(
+def wanted_credentials(
     step: StepSchema, settings: Settings, values: Mapping[str, Setting]
 ) -> Iterator[WantedCredential]:
     """What is wanted of each secret; `values` are layers of the step, of which `check` says whether they fit.
 
     Raises ConfigError as `places` does.
     """
-    properties = properties_of(step, settings, values)
+    properties = path_properties(step, settings, values)
     for kind in _KINDS:
         path, keys, prefix = kind.keys
         for name, fields, chosen in _entries(kind, values):
-            found = places(
+            found = secret_paths(
                 settings, properties, name, "" if values[path].trusted else values[path].origin
             )
             usual = (kind.usual,) if not chosen or kind.general else ()
@@ -195,9 +195,9 @@ def _text(value: object) -> str:
     )
 
 
-def found_of(
+def read_credentials(
     wanted: Iterable[VaultQuestion], read: Callable[[str], Mapping[str, str]]
-) -> Iterator[Held]:
+) -> Iterator[FoundCredential]:
     """What `read` (path to fields) holds of each."""
     for one in wanted:
         if isinstance(one, WantedCredential):
@@ -206,11 +206,11 @@ def found_of(
                 ((path, fields) for path, fields in there if fields.keys() & set(one.fields)),
                 ("", {}),
             )
-            yield Held(wanted=one, path=path, fields=fields)
+            yield FoundCredential(wanted=one, path=path, fields=fields)
 
 
-def variables(
-    found: Iterable[Held], environ: Mapping[str, str], warn: Callable[[str], None]
+def credential_variables(
+    found: Iterable[FoundCredential], environ: Mapping[str, str], warn: Callable[[str], None]
 ) -> dict[str, str]:
     """The variables by their names; warns of a field that is not there.
 

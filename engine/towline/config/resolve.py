@@ -8,19 +8,19 @@ from towline.config.documents import ConfigDocuments
 from towline.config.layers import (
     PARAMETERS_JSON,
     Inputs,
-    called,
-    left_to_others,
-    ordered,
+    call_layers,
+    fold_layers,
+    is_for_other_steps,
     read_parameters,
-    rules_in,
-    settled,
+    step_layers,
+    trusted_only,
 )
 from towline.config.lint.clear_text import in_clear
-from towline.config.merge import LEFT
+from towline.config.merge import PIPELINE_LAYERS
 from towline.config.metadata import all_schemas
 from towline.config.near_names import BOUNDS, check_parameters, check_variables, misspelt
-from towline.config.piper_context import first_keys, keys
-from towline.config.rules import Fault, checked, how_to_set
+from towline.config.piper_context import first_keys, known_keys
+from towline.config.rules import SettingFault, check_settings, how_to_set
 from towline.config.schema import StepSchema
 from towline.config.settings import Settings, checked_settings
 from towline.config.values import EMPTY
@@ -38,9 +38,9 @@ def resolve(schema: StepSchema, inputs: Inputs, *, part: bool = False) -> Settin
     """
     _known(schema, inputs)
     _check_rules(schema, inputs.environ)
-    layers = ordered(schema, inputs)
+    layers = step_layers(schema, inputs)
     unknown = () if part else tuple(_unknown(schema, inputs.documents))
-    found = checked_settings(schema, layers, unknown, settled(schema, layers))
+    found = checked_settings(schema, layers, unknown, fold_layers(schema, layers))
     found.warnings = (
         *found.warnings,
         *secrets_in_files(schema, inputs),
@@ -50,18 +50,20 @@ def resolve(schema: StepSchema, inputs: Inputs, *, part: bool = False) -> Settin
     return found
 
 
-def check(schema: StepSchema, inputs: Inputs) -> tuple[Fault, ...]:
+def find_faults(schema: StepSchema, inputs: Inputs) -> tuple[SettingFault, ...]:
     """Every fault of a step's settings, none where `resolve` would give them; raises UsageError as it does."""
     _known(schema, inputs)
-    layers = ordered(schema, inputs)
-    return checked(schema, layers, settled(schema, layers))[1]
+    layers = step_layers(schema, inputs)
+    return check_settings(schema, layers, fold_layers(schema, layers))[1]
 
 
 def secrets_in_files(schema: StepSchema, inputs: Inputs) -> tuple[str, ...]:
     """A line on each secret that stands in a file which a pull request can change: it counts, and whoever reads the file has it."""
     secret = [parameter for parameter in schema.parameters if parameter.secret]
     files = [
-        layer for layer in ordered(schema, inputs) if not layer.trusted and layer.name not in LEFT
+        layer
+        for layer in step_layers(schema, inputs)
+        if not layer.trusted and layer.name not in PIPELINE_LAYERS
     ]
     return tuple(
         f"{layer.origin(parameter.name)}: {parameter.name} is a secret, and whoever can read this"
@@ -79,7 +81,7 @@ def _variables(schema: StepSchema, environ: Mapping[str, str]) -> Iterator[str]:
         misspelt(
             environ,
             (parameter.name for parameter in schema.parameters),
-            first_keys(schema) | keys(schema),
+            first_keys(schema) | known_keys(schema),
         )
     )
     # read where there is one alone: it takes as long as a whole start
@@ -113,7 +115,7 @@ def _known(schema: StepSchema, inputs: Inputs) -> None:
     """
     known = first_keys(schema)
     unknown = [name for name in inputs.flags if name not in known]
-    unknown += [name for name in inputs.parameters if name not in known | keys(schema)]
+    unknown += [name for name in inputs.parameters if name not in known | known_keys(schema)]
     if unknown:
         raise UsageError(
             f"{schema.name} has no parameter {unknown[0]!r}",
@@ -125,7 +127,7 @@ def _left(schema: StepSchema, documents: ConfigDocuments) -> Iterator[str]:
     """A line on each key of `general` that is left to steps of other libraries, since a pull request can change it."""
     for document in (*documents.defaults, documents.project):
         for key in document.section("general") if not document.trusted else ():
-            if left_to_others(schema, key) and document.section("general")[key] not in EMPTY:
+            if is_for_other_steps(schema, key) and document.section("general")[key] not in EMPTY:
                 yield (
                     f"{document.where('general', key)}: {key} in general is for other steps:"
                     f" {schema.name} takes it from no file that a pull request can change, but from"
@@ -135,8 +137,8 @@ def _left(schema: StepSchema, documents: ConfigDocuments) -> Iterator[str]:
 
 def _unheard(schema: StepSchema, inputs: Inputs) -> Iterator[str]:
     """A line on each rule of the platform team that the call of a change request sets."""
-    for layer in () if inputs.called else called(schema, inputs):
-        for name in rules_in(schema, layer):
+    for layer in () if inputs.called else call_layers(schema, inputs):
+        for name in trusted_only(schema, layer):
             yield (
                 f"{name} of the call does not count ({layer.origin(name)}): a change request is"
                 " built, whose author can change the call; it counts in the platform team's"
@@ -146,7 +148,7 @@ def _unheard(schema: StepSchema, inputs: Inputs) -> Iterator[str]:
 
 def _unknown(schema: StepSchema, documents: ConfigDocuments) -> Iterator[str]:
     """The keys of the step's own sections that mean nothing to it: Piper says nothing of them, and a slip looks like a default."""
-    known = keys(schema)
+    known = known_keys(schema)
     sections = (
         (document, name)
         for document in (*documents.defaults, documents.project)

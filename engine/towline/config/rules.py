@@ -12,8 +12,8 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from towline import host_patterns
 from towline.config.merge import DEFAULT, Layer, Setting
-from towline.config.schema import PARAMETERS, Parameter, Requirement, Rule, StepSchema, as_text
-from towline.config.values import EMPTY, EXPECTED, HOW_TO_WRITE, coerce, repeated
+from towline.config.schema import PARAMETERS, OneOfRule, Parameter, Requirement, StepSchema, as_text
+from towline.config.values import EMPTY, EXPECTED, HOW_TO_WRITE, coerce, repeated_key
 from towline.literals import text_of
 from towline.printable import masked
 from towline.record import frozen, replace
@@ -23,7 +23,7 @@ _FILE = ".pipeline/config.yml"
 
 
 @frozen
-class Fault:
+class SettingFault:
     """One fault of a configuration: where it stands, what is wrong, what to do about it; `credential`: a login lacks something.
 
     `rule` is lint's (config/lint/findings.py) where the fault is one of a single value, whatever else is
@@ -40,20 +40,20 @@ class Fault:
         return f"{f'{self.where}: ' if self.where else ''}{self.what} ({self.hint})"
 
 
-def checked(
+def check_settings(
     schema: StepSchema, layers: Sequence[Layer], folded: Mapping[str, Setting]
-) -> tuple[dict[str, Setting], tuple[Fault, ...]]:
+) -> tuple[dict[str, Setting], tuple[SettingFault, ...]]:
     """The settings with values of their parameters' types, and every fault: first what may not be set, then by parameter, then by group."""
     settings: dict[str, Setting] = {}
-    misfits: dict[str, Fault] = {}
+    misfits: dict[str, SettingFault] = {}
     for parameter in schema.parameters:
         if parameter.name in folded:
-            fit = fitted(
+            fit = fit_setting(
                 parameter,
                 folded[parameter.name],
                 _called(parameter.name, folded[parameter.name], layers),
             )
-            if isinstance(fit, Fault):
+            if isinstance(fit, SettingFault):
                 misfits[parameter.name] = fit
             else:
                 settings[parameter.name] = fit
@@ -71,21 +71,21 @@ def checked(
     return settings, tuple(faults)
 
 
-def _untrusted(schema: StepSchema, layers: Sequence[Layer]) -> Iterator[Fault]:
+def _untrusted(schema: StepSchema, layers: Sequence[Layer]) -> Iterator[SettingFault]:
     for parameter in schema.parameters:
         for layer in layers if parameter.trusted else ():
             if not layer.trusted and layer.values.get(parameter.name) not in EMPTY:
-                yield untrusted(parameter, layer.origin(parameter.name))
+                yield untrusted_fault(parameter, layer.origin(parameter.name))
 
 
-def untrusted(parameter: Parameter, where: str) -> Fault:
+def untrusted_fault(parameter: Parameter, where: str) -> SettingFault:
     """The fault of a trusted parameter that stands where a pull request can change it."""
     of_steps = (
         f", as PIPER_{parameter.name} on the agent, or as {parameter.name} in the call of the step"
         if PARAMETERS in parameter.scope
         else ""
     )
-    return Fault(
+    return SettingFault(
         rule="platform-only",
         where=where,
         what=f"{parameter.name} may not be set by what a pull request can change",
@@ -107,15 +107,15 @@ def _called(name: str, setting: Setting, layers: Sequence[Layer]) -> str:
         if (layer.name, layer.origin(name)) == (setting.layer, setting.origin)
     )
     alias = next((alias for layer, alias in places if name in layer.values), "")
-    return called(name, alias)
+    return name_with_alias(name, alias)
 
 
-def called(name: str, alias: str) -> str:
+def name_with_alias(name: str, alias: str) -> str:
     """A parameter by its name, and by the alias that is written instead, if any."""
     return f"{name} (written as {alias})" if alias else name
 
 
-def fitted(parameter: Parameter, setting: Setting, name: str) -> Setting | Fault:
+def fit_setting(parameter: Parameter, setting: Setting, name: str) -> Setting | SettingFault:
     """The setting with a value of the parameter's type, or why the parameter, by the `name` that it is called there, has none."""
     try:
         value = coerce(setting.value, parameter.type)
@@ -123,27 +123,31 @@ def fitted(parameter: Parameter, setting: Setting, name: str) -> Setting | Fault
         twice = (
             ""
             if parameter.secret or not isinstance(setting.value, str)
-            else repeated(setting.value)
+            else repeated_key(setting.value)
         )
         what = (
-            f"{name} is {shown(parameter, setting.value)}, expected {EXPECTED[parameter.type]}"
+            f"{name} is {shown_value(parameter, setting.value)}, expected {EXPECTED[parameter.type]}"
             + f", each key once ({twice})" * bool(twice)
         )
-        return Fault(
+        return SettingFault(
             rule="wrong-type", where=setting.origin, what=what, hint=HOW_TO_WRITE[parameter.type]
         )
     if parameter.later and value not in (*EMPTY, parameter.default):
-        return Fault(
+        return SettingFault(
             where=setting.origin,
             what=f"{name} is set, but Towline cannot do this yet",
             hint=parameter.later,
         )
     if isinstance(value, int) and parameter.minimum is not None and value < parameter.minimum:
         what = f"{name} is {value}, expected at least {parameter.minimum}"
-        return Fault(rule="wrong-value", where=setting.origin, what=what, hint=_without(parameter))
+        return SettingFault(
+            rule="wrong-value", where=setting.origin, what=what, hint=_without(parameter)
+        )
     if isinstance(value, int) and parameter.maximum is not None and value > parameter.maximum:
         what = f"{name} is {value}, expected at most {parameter.maximum}"
-        return Fault(rule="wrong-value", where=setting.origin, what=what, hint=_without(parameter))
+        return SettingFault(
+            rule="wrong-value", where=setting.origin, what=what, hint=_without(parameter)
+        )
     for text in _choices(parameter, value):
         if text not in parameter.possible_values:
             close = nearest(text, parameter.possible_values)
@@ -151,15 +155,17 @@ def fitted(parameter: Parameter, setting: Setting, name: str) -> Setting | Fault
                 f"{close} " * close.startswith("did")
                 + f"possible: {', '.join(parameter.possible_values)}"
             )
-            return Fault(
+            return SettingFault(
                 rule="wrong-value",
                 where=setting.origin,
-                what=f"{name} is {shown(parameter, text)}",
+                what=f"{name} is {shown_value(parameter, text)}",
                 hint=hint,
             )
     if fault := _no_host(parameter, value):
         what, hint = fault
-        return Fault(rule="wrong-value", where=setting.origin, what=f"{name} has {what}", hint=hint)
+        return SettingFault(
+            rule="wrong-value", where=setting.origin, what=f"{name} has {what}", hint=hint
+        )
     # empty may stand everywhere, and is none of them
     if parameter.possible_values and value == "" and parameter.default:
         value = parameter.default
@@ -177,7 +183,7 @@ def _no_host(parameter: Parameter, value: object) -> tuple[str, str] | None:
             try:
                 host_patterns.parse(text)
             except ValueError as fault:
-                return f"{shown(parameter, text)}, which no host can be", str(fault)
+                return f"{shown_value(parameter, text)}, which no host can be", str(fault)
     return None
 
 
@@ -197,7 +203,7 @@ def _choices(parameter: Parameter, value: object) -> list[str]:
     return [as_text(item) for item in value] if isinstance(value, list) else [as_text(value)]
 
 
-def shown(parameter: Parameter, value: object) -> str:
+def shown_value(parameter: Parameter, value: object) -> str:
     """A value for messages: never a secret, no user info of a URL, no more than a line holds."""
     if parameter.secret:
         return "a secret value that does not fit"
@@ -214,7 +220,7 @@ def shown(parameter: Parameter, value: object) -> str:
 
 def _missing(
     schema: StepSchema, parameter: Parameter, settings: Mapping[str, Setting]
-) -> Fault | None:
+) -> SettingFault | None:
     """That a parameter is needed and empty; a Jenkins credential that is still to be bound fills it too."""
     if _given(schema, parameter.name, settings) or any(
         _set(name, settings) for name in parameter.unless
@@ -229,7 +235,7 @@ def _missing(
         reasons = [_reason(requirement, settings) for requirement in parameter.mandatory_if]
         why = f", and {' and '.join(reasons)} need{'s' if len(reasons) == 1 else ''} it"
     where = settings[parameter.name].origin if parameter.name in settings else ""
-    return Fault(
+    return SettingFault(
         where=where,
         what=f"{parameter.name} is not set{why}",
         hint=how_to_set(schema, parameter),
@@ -302,7 +308,9 @@ def how_to_set(schema: StepSchema, parameter: Parameter) -> str:
 # ---- groups
 
 
-def _broken(schema: StepSchema, rule: Rule, settings: Mapping[str, Setting]) -> Iterator[Fault]:
+def _broken(
+    schema: StepSchema, rule: OneOfRule, settings: Mapping[str, Setting]
+) -> Iterator[SettingFault]:
     """Half a group, and where none of them is whole, that one is needed."""
     halves = []
     for group in rule.one_of:
@@ -314,7 +322,7 @@ def _broken(schema: StepSchema, rule: Rule, settings: Mapping[str, Setting]) -> 
         )
     for given, lacking in halves:
         where = next((settings[name].origin for name in given if _set(name, settings)), "")
-        yield Fault(
+        yield SettingFault(
             where=where,
             what=(
                 f"{' and '.join(given)} {_is(given)} set and {' and '.join(lacking)}"
@@ -329,7 +337,7 @@ def _broken(schema: StepSchema, rule: Rule, settings: Mapping[str, Setting]) -> 
         and not any(all(_given(schema, name, settings) for name in group) for group in rule.one_of)
     ):
         groups = " or ".join(" and ".join(group) for group in rule.one_of)
-        yield Fault(
+        yield SettingFault(
             where="",
             what=f"{groups} must be set",
             hint=rule.message or _ways(schema, rule.one_of[0]),
@@ -347,7 +355,7 @@ def _ways(schema: StepSchema, names: Sequence[str]) -> str:
     )
 
 
-def _secret(schema: StepSchema, rule: Rule) -> bool:
+def _secret(schema: StepSchema, rule: OneOfRule) -> bool:
     return any(
         parameter.secret
         for parameter in schema.parameters

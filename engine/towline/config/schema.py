@@ -129,7 +129,7 @@ class JenkinsCredential:
 
 
 @frozen
-class Rule:
+class OneOfRule:
     """Groups of parameters of which at least one is given whole, unless the rule is `optional`; half a group is always a fault."""
 
     one_of: tuple[tuple[str, ...], ...]
@@ -151,7 +151,7 @@ class StepSchema:
     parameters: tuple[Parameter, ...]
     aliases: tuple[str, ...] = ()
     credentials: tuple[JenkinsCredential, ...] = field(default=())
-    rules: tuple[Rule, ...] = ()
+    rules: tuple[OneOfRule, ...] = ()
     library: bool = False
     flags: bool = False
     containers: tuple[Mapping[str, Any], ...] = ()
@@ -205,7 +205,7 @@ _STEP = {
 }
 
 
-def parse(data: object, where: str) -> StepSchema:
+def parse_schema(data: object, where: str) -> StepSchema:
     """Step metadata, as read from YAML, to a schema; raises ConfigError naming the file `where`."""
     record = _record(data, _STEP, where)
     parameters = tuple(_parameter(entry, where) for entry in record.get("parameters") or [])
@@ -344,13 +344,13 @@ def _credential(data: object, known: tuple[str, ...], where: str) -> JenkinsCred
     )
 
 
-def _rule(data: object, known: tuple[str, ...], where: str) -> Rule:
+def _rule(data: object, known: tuple[str, ...], where: str) -> OneOfRule:
     record = _record(data, {"oneOf", "optional", "message"}, where, required=("oneOf",))
     groups = tuple(
         tuple(_one_of(name, known, "a rule's parameter", where) for name in group)
         for group in record["oneOf"]
     )
-    return Rule(
+    return OneOfRule(
         one_of=groups, optional=record.get("optional", False), message=record.get("message", "")
     )
 

@@ -5,8 +5,16 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TypeVar
 
-from towline.config.merge import DEFAULT, LEFT, PIPELINE_ENVIRONMENT, Layer, Setting, fold, prune
-from towline.config.rules import Fault, checked, how_to_set
+from towline.config.merge import (
+    DEFAULT,
+    PIPELINE_ENVIRONMENT,
+    PIPELINE_LAYERS,
+    Layer,
+    Setting,
+    fold_settings,
+    prune,
+)
+from towline.config.rules import SettingFault, check_settings, how_to_set
 from towline.config.schema import Parameter, StepSchema, as_text
 from towline.config.values import EMPTY, ZERO
 from towline.errors import ConfigError, CredentialError
@@ -165,7 +173,7 @@ class Settings:
 
     def left(self, name: str) -> bool:
         """Whether the value is one that stands in the pipeline environment."""
-        return self.layer(name) in LEFT
+        return self.layer(name) in PIPELINE_LAYERS
 
     def record(self, name: str) -> tuple[str, ...]:
         """Hosts that the own record of a secret names for it, in Vault for example."""
@@ -270,14 +278,16 @@ def checked_settings(
     Where nothing but a login lacks something, that is a CredentialError. `unknown` are keys that do
     not count.
     """
-    settings, faults = checked(schema, layers, fold(layers) if settled is None else settled)
+    settings, faults = check_settings(
+        schema, layers, fold_settings(layers) if settled is None else settled
+    )
     if faults:
         raise _report(schema, faults, unknown)
     return Settings(schema, settings, layers, unknown)
 
 
 def _report(
-    schema: StepSchema, faults: Sequence[Fault], unknown: Sequence[str]
+    schema: StepSchema, faults: Sequence[SettingFault], unknown: Sequence[str]
 ) -> ConfigError | CredentialError:
     """All faults as one; a key that does not count may be why something is missing, so the hint tells of it."""
     kind = CredentialError if all(fault.credential for fault in faults) else ConfigError

@@ -20,8 +20,8 @@ from towline.literals import (
     WrittenFloat,
     WrittenInteger,
     from_json,
-    spelling,
     text_of,
+    usual_spelling,
 )
 
 _SHAPES: dict[str, tuple[str, type]] = {
@@ -37,7 +37,7 @@ _PAIR = re.compile(r"((?:(?>\[[^\[\]]*\]|[^=]))*)=(.*)", re.DOTALL)
 _COMMA = "\0"  # stands for one in brackets: neither a flag nor a variable can hold this character
 
 
-def typed(kind: str, text: object) -> object:
+def parse_text(kind: str, text: object) -> object:
     """A variable's or flag's text as its parameter's type reads it; what does not have the form of a list or map stays the text, which then does not fit."""
     if not isinstance(text, str) or kind not in _SHAPES:
         return text
@@ -55,7 +55,7 @@ def typed(kind: str, text: object) -> object:
     return _split(kind, text)
 
 
-class GivenTwice(ValueError):
+class RepeatedValue(ValueError):
     """A `key` of a map that was given twice, with two `values`."""
 
     def __init__(self, key: str, values: tuple[object, object]) -> None:
@@ -63,13 +63,13 @@ class GivenTwice(ValueError):
         self.key, self.values = key, values
 
 
-def joined(kind: str, texts: Sequence[str]) -> object:
+def join_texts(kind: str, texts: Sequence[str]) -> object:
     """The texts of a flag that was given several times as one value: lists one after the other, all keys of maps; of other kinds the last text.
 
     Raises GivenTwice for a key of a map that has two values: which of them is meant, nobody can
     tell.
     """
-    values = [typed(kind, text) for text in texts]
+    values = [parse_text(kind, text) for text in texts]
     if all(isinstance(value, list) for value in values):
         return [item for value in values if isinstance(value, list) for item in value]
     if all(isinstance(value, dict) for value in values):
@@ -86,7 +86,7 @@ def _all_keys(maps: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
     for key, value in (pair for one in maps for pair in one.items()):
         first = found.setdefault(key, value)
         if _written(first) != _written(value):
-            raise GivenTwice(key, (first, value))
+            raise RepeatedValue(key, (first, value))
     return found
 
 
@@ -135,7 +135,7 @@ def _parts(text: str) -> list[str] | None:
     return [part.strip().replace(_COMMA, ",") for row in rows for part in row]
 
 
-def repeated(text: str) -> str:
+def repeated_key(text: str) -> str:
     """The key that stands twice in the text of a map, which for that stayed a text; empty if there is none."""
     try:
         _json(text)
@@ -197,7 +197,7 @@ def coerce(value: Any, kind: str) -> object:
     raise ValueError(kind)
 
 
-def respelled(value: Any, kind: str) -> Iterator[tuple[str, str, str]]:
+def respelled_values(value: Any, kind: str) -> Iterator[tuple[str, str, str]]:
     """Every number or date where the kind of value wants a text, which other readers spell otherwise: as written, and as they do."""
     inner = (
         value.values()
@@ -208,7 +208,7 @@ def respelled(value: Any, kind: str) -> Iterator[tuple[str, str, str]]:
     )
     for each in inner if kind in ("list", "map") else [value] if kind == "string" else []:
         if isinstance(each, WrittenFloat | WrittenInteger):
-            yield text_of(each), "a number", spelling(each)
+            yield text_of(each), "a number", usual_spelling(each)
         elif isinstance(each, WrittenDate):
             yield str(each), "a date", each.read
 

@@ -55,7 +55,7 @@ _KEPT = (
 )
 
 
-def login_of(settings: Settings, there: Collection[str]) -> VaultLogin | None:
+def choose_login(settings: Settings, there: Collection[str]) -> VaultLogin | None:
     """The login that the settings choose among the variables and files that are `there`, which has no proof yet; None without one.
 
     Raises ConfigError for a mount that is none, and for Kubernetes without a role.
@@ -75,13 +75,14 @@ def login_of(settings: Settings, there: Collection[str]) -> VaultLogin | None:
         source=found.source,
         origin=" and ".join(found.source),
         role=role if found.method in (JWT, KUBERNETES) else "",
-        mount=clean(settings.text(MOUNT), settings.origin(MOUNT)) or METHODS[found.method].mount,
+        mount=clean_path(settings.text(MOUNT), settings.origin(MOUNT))
+        or METHODS[found.method].mount,
         namespace=settings.text(NAMESPACE).strip("/"),
         pods=found.method == KUBERNETES or (JWT_FILE in found.source and PODS_FILE in there),
     )
 
 
-def lacking(settings: Settings, there: Collection[str]) -> str:
+def missing_login(settings: Settings, there: Collection[str]) -> str:
     """Why there is no login, for a note, empty where nobody has begun one; raises CredentialError where the settings want one."""
     method = settings.text(AUTH_METHOD)
     if method:
@@ -106,7 +107,7 @@ def _ids(method: str) -> str:
     return f", in Jenkins {' and '.join(ids)}" if ids else ""
 
 
-def bindable(settings: Settings, there: Collection[str]) -> bool:
+def is_bindable(settings: Settings, there: Collection[str]) -> bool:
     """Whether Jenkins credentials may hold the login: what is `there` has none that is meant for Vault, and the settings want no other kind."""
     method = settings.text(AUTH_METHOD)
     return method in ("", TOKEN, APP_ROLE) and choose(there, method=method) is None
@@ -123,7 +124,7 @@ def credential_of(login: VaultLogin, bound: Mapping[str, str]) -> Credential:
     )
 
 
-def role_word(rules: CredentialRules, settings: Settings, login: VaultLogin) -> Word | None:
+def role_permission(rules: CredentialRules, settings: Settings, login: VaultLogin) -> Word | None:
     """By whose word the project chooses the role of a login, with mount and namespace; None where it does not.
 
     Raises CredentialError, ConfigError.
@@ -174,7 +175,7 @@ def _whole(name: str, text: str) -> str:
     return text.strip("/") if name in (MOUNT, NAMESPACE) else text
 
 
-def namespace_word(
+def namespace_permission(
     rules: CredentialRules, settings: Settings, login: VaultLogin, paths: Sequence[str]
 ) -> Word | None:
     """By whose word the project chooses the namespace of a token or an AppRole, in which `paths` are read; None where it does not.
@@ -223,7 +224,7 @@ def role_of(login: VaultLogin) -> str:
     return "/".join(filter(None, (login.namespace, login.mount, login.role or "default")))
 
 
-def clean(path: str, origin: str) -> str:
+def clean_path(path: str, origin: str) -> str:
     """The path without empty parts; raises ConfigError for one that climbs, or that no URL should hold."""
     parts = [part for part in path.split("/") if part]
     if any(part in (".", "..") for part in parts) or not path.isprintable():

@@ -12,8 +12,8 @@ import re
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from urllib.parse import urlsplit
 
-from towline.config.credential_rules import usable
-from towline.config.layers import Inputs, effective, ordered, settled
+from towline.config.credential_rules import host_entries
+from towline.config.layers import Inputs, effective_settings, fold_layers, step_layers
 from towline.config.merge import Setting
 from towline.config.resolve import resolve
 from towline.config.schema import SCOPES, Parameter, StepSchema, as_text
@@ -22,10 +22,10 @@ from towline.config.values import EMPTY
 from towline.config.vault_login import (
     NAMESPACE,
     PATHS,
-    clean,
+    clean_path,
     credential_of,
-    namespace_word,
-    role_word,
+    namespace_permission,
+    role_permission,
 )
 from towline.credential_hosts import (
     Addressees,
@@ -117,7 +117,7 @@ class VaultAnswer:
     hosts: tuple[str, ...] = ()
 
 
-def plan(
+def plan_lookup(
     step: StepSchema, vault: StepSchema, inputs: Inputs, ask: Ask | None = None
 ) -> VaultLookup | None:
     """What to ask for `step`, with `vault` as the metadata of Vault's own settings; None where Vault is off or nothing is to be asked.
@@ -138,8 +138,8 @@ def plan(
     settings = resolve(metadata, own, part=True)
     if not settings.given(URL) or settings.flag("skipVault"):
         return None
-    ask = ask or questions
-    asked = tuple(ask(step, settings, effective(step, replace(inputs, vault=None))))
+    ask = ask or parameter_questions
+    asked = tuple(ask(step, settings, effective_settings(step, replace(inputs, vault=None))))
     if not asked:
         return None
     sure, bounds = _trusted(step, metadata, own, ask)
@@ -147,10 +147,10 @@ def plan(
         path: origin for one in asked for path, origin in one.origins.items() if path not in sure
     }
     return VaultLookup(
-        server=server_of(settings),
+        server=vault_server(settings),
         questions=asked,
         settings=settings,
-        named=named_of(settings),
+        named=server_source(settings),
         chosen=chosen,
         bounds=bounds,
     )
@@ -165,11 +165,11 @@ def _trusted(
 ) -> tuple[frozenset[str], tuple[str, ...]]:
     """The paths that trusted layers alone come to, and the roots that they name."""
     settings = checked_settings(
-        metadata, [layer for layer in ordered(metadata, inputs) if layer.trusted]
+        metadata, [layer for layer in step_layers(metadata, inputs) if layer.trusted]
     )
-    values = settled(step, [layer for layer in ordered(step, inputs) if layer.trusted])
+    values = fold_layers(step, [layer for layer in step_layers(step, inputs) if layer.trusted])
     sure = frozenset(path for one in ask(step, settings, values) for path in one.paths)
-    properties = properties_of(step, settings, values)
+    properties = path_properties(step, settings, values)
     roots = (_bound(settings.text(name), properties) for name in ("vaultPath", "vaultBasePath"))
     return sure, tuple(filter(None, roots))
 
@@ -180,7 +180,7 @@ def _bound(text: str, properties: Mapping[str, str]) -> str:
         text = _PROPERTY.sub(lambda found: properties.get(found[1], found[0]), text)
         if len(text) > _LENGTH:
             return ""
-    root = clean(text, "")
+    root = clean_path(text, "")
     return "" if root.startswith("$(") else root
 
 
@@ -190,8 +190,8 @@ def _is_below(path: str, bound: str) -> bool:
     return re.fullmatch(f"{'[^/]+'.join(parts)}(?:/.*)?", path) is not None
 
 
-def admit(
-    plan: VaultLookup,
+def admit_lookup(
+    lookup: VaultLookup,
     addressees: Addressees,
     login: VaultLogin,
     bound: Mapping[str, str] | None = None,
@@ -200,26 +200,28 @@ def admit(
 
     `bound` says which Jenkins credentials variables come from.
     """
-    addressees.admit(credential_of(login, bound or {}), place_of(plan.server), plan.named)
+    addressees.admit(credential_of(login, bound or {}), server_address(lookup.server), lookup.named)
     for said in (
-        role_word(addressees.rules, plan.settings, login),
-        namespace_word(addressees.rules, plan.settings, login, plan.paths),
+        role_permission(addressees.rules, lookup.settings, login),
+        namespace_permission(addressees.rules, lookup.settings, login, lookup.paths),
     ):
         if said:
             addressees.tell(said)
-    for path, origin in plan.chosen.items():
+    for path, origin in lookup.chosen.items():
         addressees.tell(
-            path_word(addressees.rules, path, origin, settings=plan.settings, bounds=plan.bounds)
+            path_permission(
+                addressees.rules, path, origin, settings=lookup.settings, bounds=lookup.bounds
+            )
         )
 
 
-def place_of(server: VaultServer) -> HostAddress:
+def server_address(server: VaultServer) -> HostAddress:
     """Where the login is to go."""
     scheme, host = _place(server.url)
     return HostAddress(scheme=scheme, host=host)
 
 
-def path_word(
+def path_permission(
     rules: CredentialRules, path: str, origin: str, *, settings: Settings, bounds: Sequence[str]
 ) -> Word:
     """By whose word the project chooses a path in Vault; raises CredentialError where by nobody's, ConfigError for a pattern that is none."""
@@ -285,7 +287,7 @@ def _metadata(step: StepSchema, vault: StepSchema) -> StepSchema:
 # ---- where
 
 
-def server_of(settings: Settings) -> VaultServer:
+def vault_server(settings: Settings) -> VaultServer:
     """The server; raises ConfigError, and CredentialError where the login would go over plain http."""
     url, origin = settings.text(URL).strip().rstrip("/"), settings.origin(URL)
     scheme, host = _place(url)
@@ -304,7 +306,7 @@ def server_of(settings: Settings) -> VaultServer:
     return VaultServer(url=url, namespace=settings.text(NAMESPACE).strip("/"), origin=origin)
 
 
-def named_of(settings: Settings) -> Named:
+def server_source(settings: Settings) -> Named:
     """Who names the server: where a trusted layer does, no other one is the project's to name, since it would get the login of every secret."""
     texts = [text.strip().rstrip("/") for text in settings.trusted_texts(URL)]
     same = [_place(text) for text in texts if _whole(text) == _whole(settings.text(URL))]
@@ -345,14 +347,14 @@ def _place(url: str) -> tuple[str, str]:
 # ---- what
 
 
-def questions(
+def parameter_questions(
     step: StepSchema, settings: Settings, values: Mapping[str, Setting]
 ) -> Iterator[VaultQuestion]:
     """One question for each parameter that Vault may hold; `values` are the step's other layers.
 
     Raises ConfigError for a path that leads elsewhere.
     """
-    properties = properties_of(step, settings, values)
+    properties = path_properties(step, settings, values)
     for parameter in step.parameters:
         reference = parameter.vault
         if reference is None or (
@@ -362,7 +364,7 @@ def questions(
         ):
             continue
         named = "" if settings.trusted(reference.secret) else settings.origin(reference.secret)
-        if paths := places(
+        if paths := secret_paths(
             settings, properties, settings.text(reference.secret) or reference.default, named
         ):
             fields = (
@@ -380,7 +382,7 @@ def questions(
             )
 
 
-def places(
+def secret_paths(
     settings: Settings, properties: Mapping[str, str], name: str, named: str
 ) -> dict[str, str]:
     """The paths where the secret `name` may be, each with what names it; `named`: the place of the name, if a pull request can change that.
@@ -395,7 +397,9 @@ def places(
     paths: dict[str, str] = {}
     for root, path in found:
         if path is not None:
-            paths.setdefault(clean(path, settings.origin(root)), _origin(settings, root, named))
+            paths.setdefault(
+                clean_path(path, settings.origin(root)), _origin(settings, root, named)
+            )
     return paths
 
 
@@ -407,7 +411,7 @@ def _origin(settings: Settings, root: str, named: str) -> str:
     ) or settings.origin(root)
 
 
-def properties_of(
+def path_properties(
     step: StepSchema, settings: Settings, values: Mapping[str, Setting]
 ) -> dict[str, str]:
     """What `$(x)` may stand for: every setting of step and Vault that is one short text and no secret."""
@@ -437,7 +441,7 @@ def interpolate(text: str, properties: Mapping[str, str]) -> str | None:
 # ---- the answers
 
 
-def answers(
+def read_answers(
     asked: Sequence[VaultQuestion], read: Callable[[str], Mapping[str, str]]
 ) -> Iterator[VaultAnswer]:
     """What `read` (path to fields, none where there is no such secret) holds for the questions; each path is read once, and only when its turn comes."""
@@ -448,7 +452,7 @@ def answers(
                 known[path] = read(path)
             field = next((field for field in question.fields if known[path].get(field)), None)
             if field is not None:
-                hosts = usable(
+                hosts = host_entries(
                     [
                         text
                         for name in _RECORD

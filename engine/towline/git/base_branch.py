@@ -11,7 +11,7 @@ from towline.git import errors
 from towline.git.partial_clone import make_bare_repository
 from towline.git.program import GitProgram
 from towline.record import frozen
-from towline.suggest import some
+from towline.suggest import list_some
 
 _BASE, _OWN = "refs/towline/base", "refs/towline/own"
 _PAST, _WHOLE = 500, 2147483647  # commits of each, at first; as git has a depth without an end
@@ -105,7 +105,7 @@ def merge_trees(
     }
     if apart := sorted(path for path, content in both.items() if content is None):
         raise MergeConflict(
-            f"both have changed {some(apart)} since their last common commit {ends.common[:12]}"
+            f"both have changed {list_some(apart)} since their last common commit {ends.common[:12]}"
         )
     found = zip(
         both, write(content for content in both.values() if content is not None), strict=True

@@ -28,7 +28,7 @@ from towline.printable import masked, tame_lines
 from towline.private_folder import PrivateFolder
 from towline.record import frozen, replace
 from towline.retry import Clock, Deadline
-from towline.suggest import some
+from towline.suggest import list_some
 
 _SECONDS = 600.0
 _HISTORY = (1000, 100, 10)
@@ -427,7 +427,7 @@ class Repository:
         """The fault of files that are too large together: which ones make it so."""
         sizes = self._copy.sizes(set(wanted.values()))
         largest = sorted(wanted, key=lambda path: -sizes.get(wanted[path], 0))
-        shown = some(
+        shown = list_some(
             [f"{path} ({sizes.get(wanted[path], 0) / 2**20:.1f} MiB)" for path in largest], most=3
         )
         total = sum(sizes.values()) / 2**20
@@ -457,7 +457,7 @@ class Repository:
                     what = _together(left, past=past)
                 elif len(left) == 1:
                     what = f"the file {left[0]}"
-        what = what or f"one of {some(left, most=3)}, or all of them together"
+        what = what or f"one of {list_some(left, most=3)}, or all of them together"
         return GitError(f"{fault.message} for {what}", where=fault.where, hint=_FEWER_FILES)
 
     def _fits(self, wanted: Mapping[str, str], paths: Iterable[str]) -> bool:
@@ -523,7 +523,7 @@ def _together(paths: Sequence[str], *, past: bool) -> str:
     files = (
         f"the file {paths[0]}"
         if len(paths) == 1
-        else f"{len(paths)} files together: {some(paths, most=3)}"
+        else f"{len(paths)} files together: {list_some(paths, most=3)}"
     )
     return f"{files}; the history came along" if past else files
 

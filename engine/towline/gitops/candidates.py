@@ -16,7 +16,7 @@ from towline.gitops.image_parts import image_words
 from towline.gitops.manifest_images import last_part
 from towline.image import has_registry, parse_familiar
 from towline.record import frozen
-from towline.suggest import nearest, some
+from towline.suggest import list_some, nearest
 
 
 @frozen
@@ -72,7 +72,7 @@ class Choice:
         if meant and not any(among):
             raise ConfigError(
                 f"{what} stands in {len(meant)} places with different images, and none of them is"
-                f" {wanted}'s: {some([str(one) for one in meant])}",
+                f" {wanted}'s: {list_some([str(one) for one in meant])}",
                 where=meant[0].file,
                 hint=_hint(meant),
             )
@@ -80,7 +80,7 @@ class Choice:
         kept = [name and next(chosen) for name in named]
         left = [str(one) for one, keep in zip(meant, among, strict=True) if not keep]
         if left:
-            self.say(f"  {what} is left alone where another image stands: {some(left)}")
+            self.say(f"  {what} is left alone where another image stands: {list_some(left)}")
         return kept
 
     def warn_unidentified(self, what: str, candidates: Sequence[Candidate], wanted: str) -> None:
@@ -103,7 +103,7 @@ class Choice:
             more = more or ("; filePath can name the ones that are meant" if several else "")
             self.warn(
                 f"{what} stands in {len(candidates)} places without the image's name, "
-                f"and all are set: {some(list(dict.fromkeys(there)))}{more}"
+                f"and all are set: {list_some(list(dict.fromkeys(there)))}{more}"
             )
 
     def _kept(self, candidates: Sequence[Candidate], wanted: str) -> list[bool]:

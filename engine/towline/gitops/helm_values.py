@@ -50,7 +50,7 @@ from towline.gitops.value_targets import (
 )
 from towline.record import field, frozen
 from towline.secret import MASK
-from towline.suggest import some
+from towline.suggest import list_some
 from towline.yaml import marks
 from towline.yaml.aliases import ALL, REFUSE_ALIASES, AliasPolicy, resolve_alias
 from towline.yaml.edit import ValueEdit, edit, value_without_merge
@@ -295,7 +295,7 @@ def _check_only(
     where, file = target.path_match.source.where(target.path_match.node.start), target.file.name
     if others := same_image_paths(target, targets):
         raise ConfigError(
-            f"{target.text} is not in {file}, but the image stands at {some(others)}",
+            f"{target.text} is not in {file}, but the image stands at {list_some(others)}",
             where=where,
             hint=(
                 "write it there (imagePath, valuesPaths), or, if it is read here too, createPaths:"
@@ -305,7 +305,7 @@ def _check_only(
     if others := other_image_paths(target, targets):
         raise ConfigError(
             f"{target.text} is not in {file}, and no other part of an image stands beside it; images"
-            f" stand at {some(others)}",
+            f" stand at {list_some(others)}",
             where=where,
             hint=(
                 "write it there (imagePath, valuesPaths), or, if it is read here too, createPaths:"

@@ -23,7 +23,7 @@ from typing import Any
 from towline.errors import RenderError
 from towline.image import Reference, has_registry, parse_familiar
 from towline.record import frozen
-from towline.suggest import some
+from towline.suggest import list_some
 from towline.yaml import plain_data
 from towline.yaml.plain_data import load_documents
 
@@ -284,8 +284,8 @@ def separate_keys(data: bytes, image: Reference) -> str:
         tags |= {path: None} if image.image.tag and image.image.tag in held else {}
     if not repositories:
         return ""
-    there = f"the tag at {some(list(tags))}" if tags else "its tag nowhere"
-    return f"repository and tag stand apart: the repository at {some(list(repositories))}, {there}"
+    there = f"the tag at {list_some(list(tags))}" if tags else "its tag nowhere"
+    return f"repository and tag stand apart: the repository at {list_some(list(repositories))}, {there}"
 
 
 def _repository(text: str) -> bool:

@@ -25,7 +25,7 @@ from towline.gitops.kustomize_images import (
 from towline.gitops.manifest_images import last_part
 from towline.gitops.yaml_lookup import map_texts, resource_at
 from towline.record import frozen, replace
-from towline.suggest import nearest, some
+from towline.suggest import list_some, nearest
 from towline.yaml import marks
 from towline.yaml.aliases import REFUSE_ALIASES, AliasPolicy, resolve_alias
 from towline.yaml.edit import ValueEdit, edit, value_with_merge, value_without_merge
@@ -260,15 +260,15 @@ class KustomizeImage:
                     where=source.name,
                     hint=(
                         "resource: kind/name chooses one:"
-                        f" {some([place.resource for place in places])}"
+                        f" {list_some([place.resource for place in places])}"
                     ),
                 )
         chosen = having or unknown or list(every)
         names = {source.name for source, _ in chosen}
         if left := [source.name for source, _ in every if source.name not in names]:
             self.choice.say(
-                f"  image {self.name!r} gets no entry in {some(left)}, where no resource is known"
-                f" to run it, unlike in {some(sorted(names))}"
+                f"  image {self.name!r} gets no entry in {list_some(left)}, where no resource is known"
+                f" to run it, unlike in {list_some(sorted(names))}"
             )
         return chosen
 

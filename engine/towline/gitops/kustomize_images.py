@@ -14,7 +14,7 @@ from collections.abc import Collection, Iterator, Mapping
 from typing import Any
 
 from towline.record import frozen
-from towline.suggest import CUTOFF_FEW, close, some
+from towline.suggest import CUTOFF_FEW, close, list_some
 from towline.yaml.plain_data import list_at, load_documents, maps_at, text_at, value_at
 
 KUSTOMIZATION_FILES = ("kustomization.yaml", "kustomization.yml", "Kustomization")
@@ -221,7 +221,7 @@ class ImageUse:
             return (
                 f"{self.path} {verb} an entry for an image called {self.name}, which none of its "
                 "resources runs; images that are there: "
-                f"{some(sorted(self.images or ())) or 'none'}{guess}"
+                f"{list_some(sorted(self.images or ())) or 'none'}{guess}"
             )
         if self.images is None and self.added and self.near:
             return f"{self.path} has no entry for an image called {self.name}, and gets one{guess}"

@@ -40,7 +40,7 @@ from towline.gitops.yaml_lookup import (
     scalar_text,
 )
 from towline.image import has_registry, parse_familiar
-from towline.suggest import some
+from towline.suggest import list_some
 from towline.yaml import plain_data
 from towline.yaml.edit import path_text
 from towline.yaml.marks import Path
@@ -60,7 +60,7 @@ def check_list_indexes(targets: Iterable[ValueTarget]) -> None:
         held = texts.get(target.path_match.path, "")
         if others := _paths_of_image(target, texts, held, indexes):
             raise ConfigError(
-                f"{target.text} holds another image, and {target.wanted} belongs at {some(others)}",
+                f"{target.text} holds another image, and {target.wanted} belongs at {list_some(others)}",
                 where=target.path_match.source.where(target.path_match.node.start),
                 hint=(
                     "correct the index; [name=...] says by its name which item of the list is meant"

@@ -28,7 +28,7 @@ from towline.gitops.yaml_lookup import (
     scalar_text,
 )
 from towline.record import frozen
-from towline.suggest import close, some
+from towline.suggest import close, list_some
 from towline.yaml import plain_data
 from towline.yaml.edit import ValueEdit, path_text
 from towline.yaml.marks import Path
@@ -247,7 +247,7 @@ def check_missing_key(target: ValueTarget, base: Mapping[str, Any]) -> None:
         hint = (
             f"did you mean {near!r}? "
             if near
-            else f"keys that an image may be in: {some(likely)}. "
+            else f"keys that an image may be in: {list_some(likely)}. "
             if likely
             else ""
         )
@@ -258,7 +258,7 @@ def check_missing_key(target: ValueTarget, base: Mapping[str, Any]) -> None:
             hint=f"{hint}createPaths: true adds it",
         )
     if others := _other_image_keys(target, below or {}):
-        beside = some([f"{target.text.removesuffix(target.key)}{key}" for key in others])
+        beside = list_some([f"{target.text.removesuffix(target.key)}{key}" for key in others])
         raise ConfigError(
             f"{target.text} is not in {file}, but {beside} is there",
             where=path_match.source.where(path_match.node.start),

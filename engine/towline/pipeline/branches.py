@@ -6,8 +6,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from towline.config.documents import ConfigDocument, ConfigDocuments
-from towline.config.layers import unfiltered
-from towline.config.merge import Layer, Setting, fold
+from towline.config.layers import unfiltered_layers
+from towline.config.merge import Layer, Setting, fold_settings
 from towline.credential_hosts import ENFORCEMENT, WARN
 from towline.errors import ConfigError
 from towline.gitops import change
@@ -56,8 +56,10 @@ class BranchRules:
 
     def setting(self, key: str, *, trusted: bool = False) -> Setting | None:
         """What holds for the whole pipeline, with `trusted` by trusted layers alone; None if nothing says it."""
-        layers = (*unfiltered(self.documents, _INIT_STEPS, "Init"), self.agent)
-        return fold(_only(layer, key) for layer in layers if layer.trusted or not trusted).get(key)
+        layers = (*unfiltered_layers(self.documents, _INIT_STEPS, "Init"), self.agent)
+        return fold_settings(
+            _only(layer, key) for layer in layers if layer.trusted or not trusted
+        ).get(key)
 
 
 @frozen
@@ -70,14 +72,14 @@ class Verdict:
     warning: str = ""
 
 
-def productive_branch(rules: BranchRules, branch: str) -> Verdict:
+def judge_branch(rules: BranchRules, branch: str) -> Verdict:
     """Whether builds of the branch deploy; raises ConfigError if the setting is no name and no glob.
 
     The agent's word goes before that of the project, as it stands on the tip of the default branch,
     and this before the platform team's documents; where nobody names a branch, it is the default
     one. What another branch says of itself does not count.
     """
-    if agents := fold([_only(rules.agent, _BRANCH)]).get(_BRANCH):
+    if agents := fold_settings([_only(rules.agent, _BRANCH)]).get(_BRANCH):
         return Verdict(
             productive=_fits(agents, branch), why=f"{_BRANCH} is {agents.value} ({agents.origin})"
         )
@@ -90,9 +92,9 @@ def productive_branch(rules: BranchRules, branch: str) -> Verdict:
         return _by(claimed, branch) if claimed else _default(default, branch)
     there = default.tip()
     said = (
-        fold(unfiltered(ConfigDocuments(defaults=(), project=there), _INIT_STEPS, "Init")).get(
-            _BRANCH
-        )
+        fold_settings(
+            unfiltered_layers(ConfigDocuments(defaults=(), project=there), _INIT_STEPS, "Init")
+        ).get(_BRANCH)
         if there
         else None
     ) or team
@@ -104,7 +106,7 @@ def productive_branch(rules: BranchRules, branch: str) -> Verdict:
         if claimed
         else f"{branch} is not productive: {found.why}; {_line(branch)}"
     )
-    if lenient(rules):
+    if only_warns(rules):
         return Verdict(
             productive=True,
             why=unheard,
@@ -115,7 +117,7 @@ def productive_branch(rules: BranchRules, branch: str) -> Verdict:
     return replace(found, unheard=unheard)
 
 
-def productive(
+def judge_revision(
     rules: BranchRules, *, branch: str = "", tag: str = "", unknown: str = ""
 ) -> Verdict:
     """Whether what is built is productive: a branch, a tag, something that is `unknown`, or none of them: a job whose owner has set its branch.
@@ -125,13 +127,13 @@ def productive(
     if unknown:
         return Verdict(productive=False, why=f"nobody knows which branch is built: {unknown}")
     if tag:
-        return Verdict(productive=productive_tag(rules, tag), why=f"a trusted {TAGS} decides")
+        return Verdict(productive=is_productive_tag(rules, tag), why=f"a trusted {TAGS} decides")
     if not branch:
         return Verdict(productive=True, why="whoever owns the job has set its branch")
-    return productive_branch(rules, branch)
+    return judge_branch(rules, branch)
 
 
-def lenient(rules: BranchRules) -> bool:
+def only_warns(rules: BranchRules) -> bool:
     """Whether a trusted layer has it that refusals which are new are warnings for now."""
     setting = rules.setting(ENFORCEMENT, trusted=True)
     return setting is not None and setting.value == WARN
@@ -171,11 +173,11 @@ def _fits(setting: Setting, branch: str) -> bool:
         raise ConfigError(
             f"{_BRANCH} is {name!r}", where=setting.origin, hint="write the branch's name as text"
         )
-    with told_by(setting):
+    with located_at(setting):
         return branch == name or bool(change.match(name, [branch]))
 
 
-def productive_tag(rules: BranchRules, tag: str) -> bool:
+def is_productive_tag(rules: BranchRules, tag: str) -> bool:
     """Whether a trusted layer takes the tag for productive: else whoever may push a tag could deploy; raises ConfigError."""
     setting = rules.setting(TAGS, trusted=True)
     if setting is None:
@@ -188,12 +190,12 @@ def productive_tag(rules: BranchRules, tag: str) -> bool:
             where=setting.origin,
             hint="write globs of tags as a list of texts",
         )
-    with told_by(setting):
+    with located_at(setting):
         return any(tag == pattern or change.match(pattern, [tag]) for pattern in setting.value)
 
 
 @contextmanager
-def told_by(setting: Setting | None) -> Iterator[None]:
+def located_at(setting: Setting | None) -> Iterator[None]:
     """A fault inside is one of the setting's value, and says where that stands."""
     try:
         yield

@@ -16,7 +16,7 @@ from towline.pipeline.ci_systems import CHANGE_REF, EVENTS, MERGED, REFS, SIGNS,
 from towline.record import fields, frozen
 
 ALLOW = "allowChangeRequest"  # of trusted layers: builds of change requests publish, too
-NONE = "none"  # what says that no change request is built
+NO_CHANGE = "none"  # what says that no change request is built
 _VARIABLE = re.compile(r"\{(\w+)\}")
 _COMMIT = re.compile(r"[0-9a-fA-F]{40}(?:[0-9a-fA-F]{24})?")
 _BRANCH_REF, _TAG_REF = "refs/heads/", "refs/tags/"
@@ -61,10 +61,10 @@ def system_of(environ: Mapping[str, str]) -> str:
 
 def names_change(text: str) -> bool:
     """Whether the text of a flag, a field or a variable names a change request: not if it is empty, `false` or `none`."""
-    return text.lower() not in ("", "false", NONE)
+    return text.lower() not in ("", "false", NO_CHANGE)
 
 
-def change_of(environ: Mapping[str, str]) -> str:
+def change_variable(environ: Mapping[str, str]) -> str:
     """The variable that says, on whichever system, that a change request is built; empty where none does."""
     return next(_signs(environ), "")
 
@@ -152,7 +152,7 @@ class Revision:
     unknown: str = ""
 
 
-def revision(
+def built_revision(
     facts: BuildFacts, checkout: Checkout, *, change_request: str = "", branch: str = ""
 ) -> Revision:
     """What is built, by the first that says it: a change request, the branch that was named, the CI's own one, a job of Jenkins, git.

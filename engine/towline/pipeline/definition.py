@@ -72,10 +72,10 @@ class Pipeline:
 @cache
 def definition() -> Pipeline:
     """The General Purpose Pipeline of `resources/towline/stages.yaml`."""
-    return parse(resource_text("stages.yaml"), "stages.yaml")
+    return parse_pipeline(resource_text("stages.yaml"), "stages.yaml")
 
 
-def parse(text: str, name: str) -> Pipeline:
+def parse_pipeline(text: str, name: str) -> Pipeline:
     """The YAML text of a stage definition to a pipeline; raises ConfigError naming its line in the file `name`."""
     located = read_yaml(text, name)
     if located.value is None:  # as in Piper: no stage
@@ -203,11 +203,13 @@ def _parameters(part: _Part) -> Mapping[str, str]:
 
 
 def _conditions(part: _Part, key: str) -> tuple[Condition, ...]:
-    return tuple(conditions.parse(entry.value, entry.where()) for entry in part.entries(key))
+    return tuple(
+        conditions.parse_condition(entry.value, entry.where()) for entry in part.entries(key)
+    )
 
 
 def _spellings(name: str) -> tuple[str, ...]:
     """`name` first, then the other names of the step that has it as its own name or as an alias."""
     own = [name] if name in metadata.step_names() else metadata.step_names()
-    found = next((names for names in map(metadata.spellings, own) if name in names), ())
+    found = next((names for names in map(metadata.step_spellings, own) if name in names), ())
     return (name, *(other for other in found if other != name))

@@ -45,23 +45,23 @@ def proven_values(values: Mapping[str, object]) -> Mapping[str, object]:
     return values.facts if isinstance(values, PipelineEnvironment) else {}
 
 
-def proven(values: Mapping[str, object], key: str) -> bool:
+def is_proven(values: Mapping[str, object], key: str) -> bool:
     """Whether the value of `key` is the one that a step of this pipeline has written."""
     facts = proven_values(values)
     return key in values and key in facts and _text(values[key]) == _text(facts[key])
 
 
-def changed(values: Mapping[str, object], key: str) -> bool:
+def is_changed(values: Mapping[str, object], key: str) -> bool:
     """Whether a step of this pipeline has written another value there than the one that is there by now."""
-    return key in values and key in proven_values(values) and not proven(values, key)
+    return key in values and key in proven_values(values) and not is_proven(values, key)
 
 
-def origin(values: Mapping[str, object], key: str) -> str:
+def value_origin(values: Mapping[str, object], key: str) -> str:
     """The place of a value in words, and if it is none that is known to be a step's own."""
     place = f"{key} in the pipeline environment"
-    if proven(values, key):
+    if is_proven(values, key):
         return place
-    if changed(values, key):
+    if is_changed(values, key):
         return f"{place}, which is not what a step of this build has written there"
     return f"{place}, which no step of this build is known to have written"
 
@@ -71,8 +71,8 @@ def _text(value: object) -> str:
     return json.dumps(value, sort_keys=True)
 
 
-Put = Callable[[Path, bytes], None]
-FOLDER = ".pipeline/commonPipelineEnvironment"
+WriteFile = Callable[[Path, bytes], None]
+ENVIRONMENT_FOLDER = ".pipeline/commonPipelineEnvironment"
 _LARGEST = 1024 * 1024
 _ALL = 64 * 1024 * 1024
 _FILES = 10_000
@@ -80,7 +80,7 @@ _JSON = ".json"
 _EMPTIED = b"toBeEmptied"
 
 
-def read(folder: Path, place: str = FOLDER) -> dict[str, object]:
+def read_environment(folder: Path, place: str = ENVIRONMENT_FOLDER) -> dict[str, object]:
     """Every value of the workspace `folder` by its key; empty where there are none; `place`: the environment's folder; raises ConfigError, MachineError.
 
     Values over 1 MiB are no configuration: they stay on disk. Links are not followed.
@@ -97,28 +97,33 @@ def read(folder: Path, place: str = FOLDER) -> dict[str, object]:
         except OSError as fault:
             raise MachineError(
                 f"cannot read {path.name}: {fault.strerror}",
-                where=f"{FOLDER}/{key}",
+                where=f"{ENVIRONMENT_FOLDER}/{key}",
                 hint="fix its permissions",
             ) from fault
         left -= len(data)
         if left < 0:
             raise ConfigError(
                 f"the pipeline environment holds more than {_ALL} bytes",
-                where=FOLDER,
+                where=ENVIRONMENT_FOLDER,
                 hint="remove what does not belong there",
             )
         # a step of Piper's cannot leave an empty text otherwise
         text = "" if data == _EMPTIED else data.decode("utf-8", errors="replace")
         # sorted after the text of the same key, so it wins over a stale one, as in Piper
         if key.endswith(_JSON):
-            found[key.removesuffix(_JSON)] = _decode(text, f"{FOLDER}/{key}") if text else ""
+            found[key.removesuffix(_JSON)] = (
+                _decode(text, f"{ENVIRONMENT_FOLDER}/{key}") if text else ""
+            )
         else:
             found[key] = text
     return found
 
 
-def write(
-    folder: Path, values: Mapping[str, object], place: str = FOLDER, put: Put | None = None
+def write_environment(
+    folder: Path,
+    values: Mapping[str, object],
+    place: str = ENVIRONMENT_FOLDER,
+    put: WriteFile | None = None,
 ) -> None:
     """Write `values` into the environment of the workspace `folder`, each whole or not at all; None removes; raises ConfigError, MachineError.
 
@@ -139,18 +144,18 @@ def write(
             _remove(folder, stale)
 
 
-def check(folder: Path) -> None:
+def check_writable(folder: Path) -> None:
     """Pass where values can be written into the workspace `folder`, as far as can be seen before.
 
     Raises ConfigError, MachineError.
     """
-    root = _root(folder, FOLDER)
+    root = _root(folder, ENVIRONMENT_FOLDER)
     ways = (path for path in (root, *root.parents) if path.is_relative_to(folder))
     there = next(filter(os.path.lexists, ways), folder)
     if not there.is_dir():
         raise MachineError(
             f"{there} is no folder, so the pipeline environment cannot be written",
-            where=FOLDER,
+            where=ENVIRONMENT_FOLDER,
             hint="remove it: steps leave there what later ones need",
         )
     if not os.access(there, os.W_OK | os.X_OK):
@@ -193,7 +198,7 @@ def _files(root: Path) -> Iterator[Path]:
             if count > _FILES:
                 raise ConfigError(
                     f"the pipeline environment holds more than {_FILES} files",
-                    where=FOLDER,
+                    where=ENVIRONMENT_FOLDER,
                     hint="remove what does not belong there",
                 )
             if (
@@ -224,7 +229,7 @@ def _place(root: Path, key: str) -> Path:
     if bad or key.endswith(_JSON) or not _real(path.parent).is_relative_to(_real(root)):
         raise ConfigError(
             f"{key!r} cannot be a key of the pipeline environment",
-            where=FOLDER,
+            where=ENVIRONMENT_FOLDER,
             hint="use names like container/imageNameTag",
         )
     return path

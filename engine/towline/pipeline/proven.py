@@ -31,7 +31,7 @@ from towline.secret import secret_texts
 _LINKS = 40  # as many as Linux follows
 
 
-def writable(folder: Path, keepers: frozenset[int] = frozenset()) -> Path | None:
+def open_folder(folder: Path, keepers: frozenset[int] = frozenset()) -> Path | None:
     """The first place on the way to an absolute path, itself included, where another user could put something else; None where there is none.
 
     Root, this user and `keepers` own what is on the way. Of a folder that all may write to the
@@ -111,7 +111,7 @@ class ProvenCopy:
         if self._base is None or not self._is_private():
             return {}
         try:
-            return environment.read(self._folder, "")
+            return environment.read_environment(self._folder, "")
         except TowlineError:  # somebody has broken it
             return {}
 
@@ -130,20 +130,20 @@ class ProvenCopy:
                 f"{fault.strerror}", where=str(fault.filename), hint=_HINT
             ) from fault
         if not self._is_private():
-            where = writable(self._folder, self._keepers) or self._folder
+            where = open_folder(self._folder, self._keepers) or self._folder
             raise MachineError("others can write there", where=str(where), hint=_HINT)
         # nor what it was before
         open_values = {
             key: None if any(secret_texts({key: value})) else value for key, value in values.items()
         }
-        environment.write(
+        environment.write_environment(
             self._folder, open_values, "", partial(write_whole, mode=0o600, lasting=False)
         )
 
     def _is_private(self) -> bool:
         """Whether this user alone can have written what is there, or put another folder in its place."""
         both = _is_own(self._folder) and _is_own(self._folder.parent)
-        return both and writable(self._folder, self._keepers) is None
+        return both and open_folder(self._folder, self._keepers) is None
 
     @property
     def _folder(self) -> Path:
@@ -171,7 +171,7 @@ def _base(environ: Mapping[str, str], workspace: Path) -> tuple[Path | None, fro
         for place in places
         if place.startswith("/") and not in_workspace(Path(place) / _OWN, workspace)
     ]
-    private = [one for one in found if writable(one[0] / _OWN, one[1]) is None]
+    private = [one for one in found if open_folder(one[0] / _OWN, one[1]) is None]
     return next(iter((*private, *found)), (None, frozenset()))
 
 

@@ -11,8 +11,8 @@ from collections.abc import Callable, Mapping
 from towline.config import conditions, metadata
 from towline.config.conditions import ONLY_BY_FLAG, Answer, ConditionContext, Decision, Workspace
 from towline.config.documents import ConfigDocument, ConfigDocuments, stage_name
-from towline.config.layers import NOTHING_SET, unfiltered
-from towline.config.merge import Layer, Setting, fold
+from towline.config.layers import EMPTY_LAYER, unfiltered_layers
+from towline.config.merge import Layer, Setting, fold_settings
 from towline.config.schema import as_text
 from towline.console import silent
 from towline.errors import ConfigError, UsageError
@@ -21,16 +21,16 @@ from towline.pipeline.branches import (
     BranchRules,
     DefaultBranch,
     Verdict,
-    lenient,
-    productive,
-    told_by,
+    judge_revision,
+    located_at,
+    only_warns,
 )
 from towline.pipeline.ci import ALLOW
 from towline.pipeline.definition import Pipeline, StageDefinition, StepDefinition, definition
 from towline.record import field, frozen, replace
 from towline.suggest import nearest
 
-NOTHING = "a change-request build pushes and deploys nothing"
+CHANGE_REQUEST_PUBLISHES_NOTHING = "a change-request build pushes and deploys nothing"
 _DEPLOYMENT = (
     "the commit is a deployment that Towline made of what has been built already: building it would"
     " deploy it again, and so on"
@@ -58,7 +58,7 @@ class BuildContext:
     tag: str = ""
     unknown: str = ""
     orchestrator: str = "Jenkins"
-    agent: Layer = NOTHING_SET
+    agent: Layer = EMPTY_LAYER
     warn: Callable[[str], None] = silent
     pipeline_environment: Mapping[str, object] = field(default_factory=dict)
     extensions: bool = True
@@ -97,7 +97,7 @@ class _View:
     bare: bool = False
 
 
-def plan(
+def plan_stages(
     documents: ConfigDocuments, circumstances: BuildContext, *, pipeline: Pipeline | None = None
 ) -> tuple[StagePlan, ...]:
     """Every stage of `pipeline` (else of Towline's own), then the configuration's own ones, each active or not and why; raises ConfigError."""
@@ -111,7 +111,7 @@ def plan(
     return tuple(_planned(view, stage) for stage in (*view.pipeline.stages, *own))
 
 
-def unproductive(documents: ConfigDocuments, circumstances: BuildContext) -> str:
+def unproductive_branch(documents: ConfigDocuments, circumstances: BuildContext) -> str:
     """The branch or tag that is built, for people, if it is known and none that is deployed; else empty."""
     view = _View(
         documents=documents, circumstances=circumstances, pipeline=definition(), planning=True
@@ -123,7 +123,7 @@ def unproductive(documents: ConfigDocuments, circumstances: BuildContext) -> str
     )
 
 
-def decide(
+def decide_step(
     documents: ConfigDocuments,
     circumstances: BuildContext,
     *,
@@ -155,7 +155,7 @@ def decide(
     )
 
 
-def publishes(step: str) -> bool:
+def is_publishing(step: str) -> bool:
     """Whether the step, by its own name, pushes or deploys."""
     return any(
         defined.publishes
@@ -165,7 +165,7 @@ def publishes(step: str) -> bool:
     )
 
 
-def evaluate(
+def evaluate_flags(
     documents: ConfigDocuments, circumstances: BuildContext, *, pipeline: Pipeline
 ) -> Mapping[str, Mapping[str, bool]]:
     """Stage to step to whether it is active, by flags and conditions alone: what Piper's checkIfStepActive writes (facts 3.3); raises ConfigError."""
@@ -178,7 +178,7 @@ def evaluate(
     }
 
 
-def check(
+def check_flags(
     documents: ConfigDocuments,
     circumstances: BuildContext,
     *,
@@ -278,7 +278,7 @@ def _extension(view: _View, stage: StageDefinition) -> str:
         as_text(setting.value).rstrip("/") if setting and setting.value else ".pipeline/extensions"
     )
     names = (stage.name, _FORMER_BUILD) if stage.name == _BUILD else (stage.name,)
-    with told_by(setting):
+    with located_at(setting):
         return next(
             filter(
                 None,
@@ -315,7 +315,7 @@ def _lost(view: _View, stage: StageDefinition) -> str:
         key: document.where("stages", stage.name, key)
         for document in _all(view.documents)
         for key, value in document.section("stages", stage.name).items()
-        if key in known - has and conditions.switch(value)
+        if key in known - has and conditions.parse_flag(value)
     }
     return "".join(
         f"; {key} is no step of stage {stage.name}, and its flag switches nothing on ({where})"
@@ -363,17 +363,17 @@ def _what(view: _View) -> str:
     )
 
 
-def verdict(documents: ConfigDocuments, circumstances: BuildContext) -> Verdict:
+def judge_build(documents: ConfigDocuments, circumstances: BuildContext) -> Verdict:
     """Whether what is built is productive, who says so, and what does not count; raises ConfigError."""
     given = circumstances
     if given.change_request:
         return Verdict(productive=False, why="a change request is built")
     rules = BranchRules(documents=documents, agent=given.agent, default=given.default)
-    return productive(rules, branch=given.branch, tag=given.tag, unknown=given.unknown)
+    return judge_revision(rules, branch=given.branch, tag=given.tag, unknown=given.unknown)
 
 
 def _verdict(view: _View) -> Verdict:
-    found = verdict(view.documents, view.circumstances)
+    found = judge_build(view.documents, view.circumstances)
     if found.warning:
         view.circumstances.warn(found.warning)
     return found
@@ -390,7 +390,10 @@ def _run_in_all_branches(documents: ConfigDocuments, stage: str) -> Setting | No
     found = None
     for document in _all(documents):
         given = document.section("stages", stage).get("runInAllBranches")
-        value, where = conditions.switch(given), document.where("stages", stage, "runInAllBranches")
+        value, where = (
+            conditions.parse_flag(given),
+            document.where("stages", stage, "runInAllBranches"),
+        )
         if value is None and given not in (None, "", [], {}):
             raise ConfigError(
                 f"runInAllBranches of stage {stage} is neither true nor false",
@@ -427,7 +430,7 @@ def _own_stage(view: _View, name: str, step: str = "") -> StageDefinition:
     ]
     keys, flags = (
         {key for key, _ in values},
-        {key for key, value in values if conditions.switch(value) is not None},
+        {key for key, value in values if conditions.parse_flag(value) is not None},
     )
     known = {name: StepDefinition(name=name) for name in metadata.other_steps() if name in flags}
     known |= {defined.name: defined for stage in view.pipeline.stages for defined in stage.steps}
@@ -477,7 +480,7 @@ def _decisions(
         )
     for name, step in steps.items():
         if step.not_active and found[name].active != "no":
-            found[name] = conditions.restrain(
+            found[name] = conditions.apply_not_active(
                 found[name], step.not_active, _scene(view, stage, name, found)
             )
     return found
@@ -521,13 +524,13 @@ def _held_back(view: _View, stage: StageDefinition, step: StepDefinition) -> Dec
         return (
             None
             if allows_change_request(view.documents, given.agent, names)
-            else Decision(active="no", why=NOTHING)
+            else Decision(active="no", why=CHANGE_REQUEST_PUBLISHES_NOTHING)
         )
     word = _own_word(view, stage)
     if not word or (found := _verdict(view)).productive:
         return None
     what = f"{step.name} publishes, and only {word} of {_what(view)} itself has it run"
-    if lenient(_rules(view)):
+    if only_warns(_rules(view)):
         given.warn(
             f"{what}; it does because of `enforcement: warn`, and will not without it:"
             f" {_how_to_allow(stage)}"
@@ -562,9 +565,9 @@ def allows_change_request(
     documents: ConfigDocuments, agent: Layer, names: tuple[str, ...] = ("",)
 ) -> bool:
     """Whether a trusted layer lets builds of change requests publish by the step of these names, without one by any."""
-    sections = (layer for layer in unfiltered(documents, names, "") if layer.trusted)
-    setting = fold((*sections, agent)).get(ALLOW)
-    return setting is not None and conditions.switch(setting.value) is True
+    sections = (layer for layer in unfiltered_layers(documents, names, "") if layer.trusted)
+    setting = fold_settings((*sections, agent)).get(ALLOW)
+    return setting is not None and conditions.parse_flag(setting.value) is True
 
 
 def _fits(view: _View, step: StepDefinition) -> bool:
@@ -594,7 +597,7 @@ def _scene(
     return ConditionContext(
         stage=stage.name,
         step=step,
-        config=fold(unfiltered(view.documents, names, stage.name)),
+        config=fold_settings(unfiltered_layers(view.documents, names, stage.name)),
         own={
             key: project.where("stages", stage.name, key)
             for key, value in project.section("stages", stage.name).items()

@@ -42,7 +42,7 @@ class FolderEntry(Protocol):
         """Whether it is a folder."""
 
 
-Scan = Callable[[Path], AbstractContextManager[Iterable[FolderEntry]]]
+ScanFolder = Callable[[Path], AbstractContextManager[Iterable[FolderEntry]]]
 
 
 @frozen
@@ -59,7 +59,7 @@ class WorkspaceFiles:
     `scan` lists one folder, as os.scandir does.
     """
 
-    def __init__(self, root: Path, *, scan: Scan = os.scandir) -> None:
+    def __init__(self, root: Path, *, scan: ScanFolder = os.scandir) -> None:
         self._root = root.resolve()
         self._scan = scan
         self._folders: dict[str, _Folder] = {}

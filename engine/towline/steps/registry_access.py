@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from towline import deadline, dispatch
-from towline.config.credential_rules import named_by, registry_place
+from towline.config.credential_rules import host_source, registry_place
 from towline.config.settings import Settings
 from towline.credential_hosts import Credential, HostAddress, Named, reach
 from towline.errors import ConfigError, CredentialError, MachineError, TowlineError
@@ -134,11 +134,14 @@ def _named(task: Task, role: str, place: HostAddress) -> Named:
         )
     name = f"{role}RegistryUrl"
     if settings.has(name):
-        return named_by(settings, name, registry_place, password=f"{role}RegistryPassword")
-    named = named_by(settings, _PULLED, registry_place)
-    said = environment.origin(task.pipeline_environment, _PUSHED)
+        return host_source(settings, name, registry_place, password=f"{role}RegistryPassword")
+    named = host_source(settings, _PULLED, registry_place)
+    said = environment.value_origin(task.pipeline_environment, _PUSHED)
     return replace(
-        named, origin=said, call="", changed=environment.changed(task.pipeline_environment, _PUSHED)
+        named,
+        origin=said,
+        call="",
+        changed=environment.is_changed(task.pipeline_environment, _PUSHED),
     )
 
 

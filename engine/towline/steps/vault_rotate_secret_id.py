@@ -9,10 +9,10 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 
 from towline import deadline
-from towline.config.credential_rules import DOMAIN, URL, named_by, password_of, store_word
+from towline.config.credential_rules import DOMAIN, URL, host_source, password_of, store_permission
 from towline.config.settings import Settings
-from towline.config.vault_login import MOUNT, clean, credential_of
-from towline.config.vault_lookup import named_of, place_of, server_of
+from towline.config.vault_login import MOUNT, clean_path, credential_of
+from towline.config.vault_lookup import server_address, server_source, vault_server
 from towline.contract import SUCCESS, UNCHANGED, Outcome
 from towline.errors import ConfigError, CredentialError, MachineError, TowlineError, placed
 from towline.hosting.jenkins import CredentialStore, NotKnown, Slot, jenkins_place
@@ -141,7 +141,7 @@ def _proven(task: Task, login: VaultLogin) -> SecretId:
 
 
 def _vault(task: Task, login: VaultLogin) -> VaultAccess:
-    server = server_of(task.settings).url
+    server = vault_server(task.settings).url
     return VaultAccess(server, login, console=task.console, network=_network(task))
 
 
@@ -222,8 +222,8 @@ def _login(task: Task) -> VaultLogin:
         origin=f"{ROLE_ID} and {SECRET_ID}",
         role=settings.text("vaultAppRoleID").strip(),
         proof=lambda: secret,
-        mount=clean(settings.text(MOUNT), settings.origin(MOUNT)) or METHODS[APP_ROLE].mount,
-        namespace=server_of(settings).namespace,
+        mount=clean_path(settings.text(MOUNT), settings.origin(MOUNT)) or METHODS[APP_ROLE].mount,
+        namespace=vault_server(settings).namespace,
     )
     bound = {
         variable: one
@@ -231,13 +231,13 @@ def _login(task: Task) -> VaultLogin:
         if (one := settings.bound(name))
     }
     task.addressees.admit(
-        credential_of(login, bound), place_of(server_of(settings)), named_of(settings)
+        credential_of(login, bound), server_address(vault_server(settings)), server_source(settings)
     )
     if bound.get(SECRET_ID) != settings.text(_ID):  # else it is the very one that is renewed
         task.addressees.admit_id(
             settings.text(_ID), settings.origin(_ID), trusted=settings.trusted_texts(_ID)
         )
-    if said := store_word(task.addressees.rules, settings):
+    if said := store_permission(task.addressees.rules, settings):
         task.addressees.tell(said)
     return login
 
@@ -281,7 +281,7 @@ def _jenkins_login(task: Task, slot: Slot) -> Login:
     task.addressees.admit(
         password_of(settings, "jenkinsUsername", "jenkinsToken"),
         place,
-        named_by(settings, URL, jenkins_place),
+        host_source(settings, URL, jenkins_place),
     )
     return Login(
         username=settings.text("jenkinsUsername"),

@@ -19,7 +19,7 @@ from typing import Any, NamedTuple, Self
 
 import yaml
 
-from towline.literals import written
+from towline.literals import with_text
 from towline.record import compact, frozen, replace
 from towline.yaml.plain_scalar import resolve_plain
 
@@ -519,7 +519,7 @@ def _value(node: ScalarNode) -> object:
         return node.value
     value = resolve_plain(node.value)
     if kind == "float" and isinstance(value, int) and not isinstance(value, bool):
-        value = written(float(value), node.value)
+        value = with_text(float(value), node.value)
     if not isinstance(value, _TYPES[kind]) or (kind == "int" and isinstance(value, bool)):
         raise YamlFault(f"{node.value!r} is no {kind}", node.start.line, node.start.column)
     return value

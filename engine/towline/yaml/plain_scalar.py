@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 
-from towline.literals import dated, written
+from towline.literals import as_date, with_text
 
 
 def resolve_plain(text: str) -> object:
@@ -24,8 +24,8 @@ def resolve_plain(text: str) -> object:
         else text
     )
     if isinstance(value, str):
-        return dated(value)
-    return value if value is None or isinstance(value, bool) else written(value, text)
+        return as_date(value)
+    return value if value is None or isinstance(value, bool) else with_text(value, text)
 
 
 _WORDS: dict[str, bool | float | None] = {

@@ -56,7 +56,7 @@ def shell(tmp_path: Path) -> Shell:
 
 def test_what_a_step_leaves_is_in_the_workspace_and_a_fact(shell: Shell) -> None:
     context.write(shell.call(), VALUES)
-    assert environment.read(shell.folder) == context.facts(shell.call()) == VALUES
+    assert environment.read_environment(shell.folder) == context.facts(shell.call()) == VALUES
     assert shell.log.getvalue() == ""
 
 
@@ -94,7 +94,7 @@ def test_where_nothing_can_be_proven_that_is_said_once_and_the_step_goes_on(shel
     call = shell.call()
     for _ in range(2):
         context.write(call, VALUES)
-    assert (environment.read(shell.folder), context.facts(call)) == (VALUES, {})
+    assert (environment.read_environment(shell.folder), context.facts(call)) == (VALUES, {})
     assert (
         shell.log.getvalue().count("note: what this step leaves for later ones is no fact for them")
         == 1

@@ -5,10 +5,10 @@ import argparse
 import pytest
 
 from towline.commands.flags import add_flag, given_flags
-from towline.config.schema import StepSchema, parse
+from towline.config.schema import StepSchema, parse_schema
 from towline.errors import UsageError
 
-SCHEMA: StepSchema = parse(
+SCHEMA: StepSchema = parse_schema(
     {
         "name": "paint",
         "description": "Paints.",

@@ -9,10 +9,10 @@ from towline.config.conditions import (
     Answer,
     ConditionContext,
     Decision,
+    apply_not_active,
     decide,
-    parse,
-    restrain,
-    same,
+    equal_values,
+    parse_condition,
 )
 from towline.config.merge import Setting
 from towline.errors import ConfigError
@@ -91,7 +91,7 @@ SCENE = ConditionContext(
 
 
 def answer(condition: dict[str, Any], scene: ConditionContext = SCENE) -> tuple[str, str]:
-    decision = decide([parse(condition, "stages.yaml:4")], scene)
+    decision = decide([parse_condition(condition, "stages.yaml:4")], scene)
     return decision.active, decision.why
 
 
@@ -378,7 +378,8 @@ def test_the_only_active_step_looks_at_the_others(
 def test_any_condition_will_do(conditions: list[dict[str, Any]], active: str) -> None:
     assert (
         decide(
-            [parse(condition, "") for condition in conditions], replace(SCENE, planning=True)
+            [parse_condition(condition, "") for condition in conditions],
+            replace(SCENE, planning=True),
         ).active
         == active
     )
@@ -386,13 +387,13 @@ def test_any_condition_will_do(conditions: list[dict[str, Any]], active: str) ->
 
 def test_the_first_condition_that_holds_ends_the_search() -> None:
     workspace = Listing(["a"], [])
-    found = [parse({"filePattern": name}, "") for name in ("x", "a", "y")]
+    found = [parse_condition({"filePattern": name}, "") for name in ("x", "a", "y")]
     assert decide(found, replace(SCENE, workspace=workspace)).active == "yes"
     assert workspace.asked == ["x", "a"]
 
 
 def test_a_step_that_no_condition_admits_says_what_each_of_them_lacks() -> None:
-    found = [parse({"configKey": key}, "") for key in ("one", "two")]
+    found = [parse_condition({"configKey": key}, "") for key in ("one", "two")]
     assert decide(found, SCENE).why == "one is not set; two is not set"
 
 
@@ -468,7 +469,7 @@ def test_what_is_no_flag_where_one_is_due_is_an_error_with_its_place(
 def test_for_the_drop_in_only_a_boolean_is_a_flag(
     flag: object, shown: str, kind: str, condition: dict[str, Any] | None, active: Answer
 ) -> None:
-    conditions = [parse(condition, "stages.yaml:4")] if condition else []
+    conditions = [parse_condition(condition, "stages.yaml:4")] if condition else []
     bare = decide(conditions, SCENE)
     found = decide(conditions, flagged(flag, bare=True))
     said = (
@@ -520,9 +521,9 @@ def test_what_switches_off_wins_over_what_switches_on(
     before: Decision, conditions: list[dict[str, Any]], expected: Decision
 ) -> None:
     assert (
-        restrain(
+        apply_not_active(
             before,
-            [parse(condition, "") for condition in conditions],
+            [parse_condition(condition, "") for condition in conditions],
             replace(SCENE, planning=True),
         )
         == expected
@@ -563,14 +564,14 @@ def test_what_switches_off_wins_over_what_switches_on(
 )
 def test_a_condition_that_is_not_understood_is_never_silently_true(condition: object) -> None:
     with pytest.raises(ConfigError) as caught:
-        parse(condition, "stages.yaml:4")
+        parse_condition(condition, "stages.yaml:4")
     assert caught.value.where == "stages.yaml:4"
     assert caught.value.hint
 
 
 def test_a_misspelt_kind_gets_the_nearest_known_one() -> None:
     with pytest.raises(ConfigError) as caught:
-        parse({"stageConfigkey": "filePath"}, "")
+        parse_condition({"stageConfigkey": "filePath"}, "")
     assert caught.value.hint == "did you mean 'stageConfigKey'?"
 
 
@@ -602,5 +603,5 @@ def test_a_misspelt_kind_gets_the_nearest_known_one() -> None:
 def test_values_are_equal_by_kind_and_numbers_by_value(
     one: object, other: object, equal: bool
 ) -> None:
-    assert same(one, other) is equal
-    assert same(other, one) is equal
+    assert equal_values(one, other) is equal
+    assert equal_values(other, one) is equal

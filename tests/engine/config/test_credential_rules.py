@@ -7,12 +7,12 @@ import pytest
 
 from tests.trust import PRODUCTIVE
 from towline.config.credential_rules import (
-    named_by,
+    host_entries,
+    host_source,
     password_of,
     registry_place,
     rules_of,
     secret_of,
-    usable,
 )
 from towline.config.documents import ConfigDocuments, parse_document
 from towline.config.layers import Inputs
@@ -132,7 +132,7 @@ def test_the_call_of_a_change_request_sets_none_of_them_and_that_is_told(rule: s
 def places(
     found: Settings, password: str = ""
 ) -> tuple[frozenset[tuple[str, str]], frozenset[tuple[str, str]]]:
-    named = named_by(
+    named = host_source(
         found,
         "sourceRegistryUrl" if password else "targetRegistryUrl",
         registry_place,
@@ -334,7 +334,7 @@ def test_a_record_of_vault_travels_with_its_secret() -> None:
     assert password_of(found, "targetRegistryUser", "targetRegistryPassword").record == (
         "registry.example",
     )
-    assert usable(
+    assert host_entries(
         [
             "registry.example",
             "https://R.example:443/x",

@@ -3,9 +3,9 @@ from __future__ import annotations
 import pytest
 
 from tests.trust import BRANCH, PRODUCTIVE, REQUEST
-from towline.config.credential_rules import store_word
+from towline.config.credential_rules import store_permission
 from towline.config.documents import ConfigDocuments, parse_document
-from towline.config.layers import Inputs, ordered, settled
+from towline.config.layers import Inputs, fold_layers, step_layers
 from towline.config.metadata import load_schema
 from towline.config.settings import Settings
 from towline.credential_hosts import CredentialRules, Standing, Word
@@ -41,10 +41,10 @@ def said(
         stage="", documents=documents, pipeline_environment={}, environ={}, parameters={}, flags={}
     )
     schema = load_schema("vaultRotateSecretId")
-    layers = ordered(schema, inputs)
-    return store_word(
+    layers = step_layers(schema, inputs)
+    return store_permission(
         CredentialRules(strict=strict, warn=warn, standing=lambda: standing),
-        Settings(schema, settled(schema, layers), layers),
+        Settings(schema, fold_layers(schema, layers), layers),
     )
 
 

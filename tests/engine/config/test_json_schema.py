@@ -12,7 +12,7 @@ from towline.config.documents import parse_document
 from towline.config.json_schema import json_schema
 from towline.config.merge import prune
 from towline.config.metadata import all_schemas
-from towline.config.schema import SCOPES, TYPES, parse
+from towline.config.schema import SCOPES, TYPES, parse_schema
 from towline.config.values import coerce
 from towline.pipeline.definition import definition
 
@@ -212,7 +212,7 @@ def test_a_value_fits_where_the_engine_takes_it(kind: str, value: object) -> Non
         "description": "d",
         "parameters": [{"name": "colour", "type": kind, "description": "d", "scope": list(SCOPES)}],
     }
-    schema = json_schema([parse(metadata, "f")], {})
+    schema = json_schema([parse_schema(metadata, "f")], {})
     fits = Draft202012Validator(schema).is_valid({"steps": {"paint": {"colour": value}}})
     assert fits == (value is None or taken(prune(value), kind))
 
@@ -228,7 +228,7 @@ def taken(value: object, kind: str) -> bool:
 def described(scope: str, *parameters: dict[str, Any]) -> Any:
     """The schema of one section for made-up parameters that may stand everywhere."""
     steps = [
-        parse(
+        parse_schema(
             {
                 "name": f"step{number}",
                 "description": "d",
@@ -323,7 +323,7 @@ def test_a_key_that_is_one_step_s_alias_and_another_step_s_parameter_is_deprecat
 
 
 def test_a_name_counts_before_another_parameter_s_alias() -> None:
-    step = parse(
+    step = parse_schema(
         {
             "name": "s",
             "description": "d",

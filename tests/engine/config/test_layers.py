@@ -6,16 +6,22 @@ from collections.abc import Mapping
 import pytest
 
 from towline.config.documents import ConfigDocuments, parse_document
-from towline.config.layers import Inputs, effective, mentions, ordered, unfiltered
-from towline.config.merge import Layer, fold
+from towline.config.layers import (
+    Inputs,
+    effective_settings,
+    mentions_any,
+    step_layers,
+    unfiltered_layers,
+)
+from towline.config.merge import Layer, fold_settings
 from towline.config.metadata import load_schema
-from towline.config.schema import StepSchema, parse
+from towline.config.schema import StepSchema, parse_schema
 from towline.errors import ConfigError
 from towline.pipeline.environment import PipelineEnvironment
 from towline.record import replace
 
 EVERYWHERE = ["PARAMETERS", "STAGES", "STEPS", "GENERAL"]
-SCHEMA = parse(
+SCHEMA = parse_schema(
     {
         "name": "paint",
         "aliases": ["Paint"],
@@ -72,11 +78,13 @@ def inputs(project: str = "", *defaults: str) -> Inputs:
 
 
 def values(given: Inputs, schema: StepSchema = SCHEMA) -> dict[str, object]:
-    return {key: setting.value for key, setting in fold(ordered(schema, given)).items()}
+    return {
+        key: setting.value for key, setting in fold_settings(step_layers(schema, given)).items()
+    }
 
 
 def origin(given: Inputs, key: str = "colour") -> str:
-    return fold(ordered(SCHEMA, given))[key].origin
+    return fold_settings(step_layers(SCHEMA, given))[key].origin
 
 
 def at(path: str, value: str) -> str:
@@ -154,7 +162,7 @@ def test_each_layer_loses_to_the_next(weaker: str, stronger: str) -> None:
 
 
 def test_all_layers_at_once_are_ordered_and_trusted_or_not() -> None:
-    setting = fold(ordered(SCHEMA, with_sources(*SOURCES)))["colour"]
+    setting = fold_settings(step_layers(SCHEMA, with_sources(*SOURCES)))["colour"]
     seen = [
         (before.value, before.trusted)
         for before in setting.overridden
@@ -188,7 +196,7 @@ def test_a_value_says_where_it_stands(names: list[str], place: str) -> None:
 
 
 def test_the_first_source_that_is_not_empty_counts() -> None:
-    schema = parse(
+    schema = parse_schema(
         {
             "name": "s",
             "description": "S.",
@@ -344,10 +352,10 @@ def test_a_deep_alias_counts_in_what_the_call_passes_too(name: str) -> None:
         if name == "parameters"
         else replace(inputs(), environ={"PIPER_parametersJSON": json.dumps(deep)})
     )
-    setting = fold(ordered(SCHEMA, given))["colour"]
+    setting = fold_settings(step_layers(SCHEMA, given))["colour"]
     assert (
         setting.value,
-        [layer.aliases for layer in ordered(SCHEMA, given) if layer.aliases],
+        [layer.aliases for layer in step_layers(SCHEMA, given) if layer.aliases],
     ) == ("deep", [{"colour": "old/deep/hue"}])
 
 
@@ -378,7 +386,7 @@ def test_unfiltered_layers_hold_every_key_and_the_steps_flag_under_its_own_name(
         "general: {free: 1}\nsteps: {Paint: {colour: red}}\nstages: {Build: {Paint: true, filePath:"
         " f}, Other: {x: 1}}"
     )
-    folded = fold(unfiltered(given.documents, SCHEMA.names, "Build"))
+    folded = fold_settings(unfiltered_layers(given.documents, SCHEMA.names, "Build"))
     assert {key: setting.value for key, setting in folded.items()} == {
         "free": 1,
         "colour": "red",
@@ -390,11 +398,14 @@ def test_unfiltered_layers_hold_every_key_and_the_steps_flag_under_its_own_name(
 
 def test_the_own_spelling_of_a_flag_counts_before_another_one() -> None:
     given = inputs("stages: {Build: {Paint: true, paint: false}}")
-    assert fold(unfiltered(given.documents, SCHEMA.names, "Build"))["paint"].value is False
+    assert (
+        fold_settings(unfiltered_layers(given.documents, SCHEMA.names, "Build"))["paint"].value
+        is False
+    )
 
 
 def test_layers_are_data_that_a_reader_can_list() -> None:
-    names = [layer.name for layer in ordered(SCHEMA, inputs("", ""))]
+    names = [layer.name for layer in step_layers(SCHEMA, inputs("", ""))]
     left = ["changed pipeline environment", "unproven pipeline environment", "pipeline environment"]
     assert names == [
         "default",
@@ -411,7 +422,7 @@ def test_layers_are_data_that_a_reader_can_list() -> None:
         "call",
         "flags",
     ]
-    assert all(isinstance(layer, Layer) for layer in ordered(SCHEMA, inputs()))
+    assert all(isinstance(layer, Layer) for layer in step_layers(SCHEMA, inputs()))
 
 
 def test_what_no_step_is_known_to_have_written_counts_as_much_and_says_what_it_is() -> None:
@@ -419,7 +430,9 @@ def test_what_no_step_is_known_to_have_written_counts_as_much_and_says_what_it_i
         (FACTS, "pipeline environment"),
         (CLAIMS, "unproven pipeline environment"),
     ):
-        setting = effective(SCHEMA, replace(inputs(), pipeline_environment=known))["colour"]
+        setting = effective_settings(SCHEMA, replace(inputs(), pipeline_environment=known))[
+            "colour"
+        ]
         assert (setting.value, setting.layer, setting.trusted) == (
             "pipeline environment",
             layer,
@@ -456,14 +469,14 @@ def test_parameters_of_other_steps_are_left_alone() -> None:
 @pytest.mark.parametrize("text", ["{", "[]", "null", "1", "{" * 100_000])
 def test_parameters_that_are_no_object_are_a_fault(text: str) -> None:
     with pytest.raises(ConfigError) as caught:
-        ordered(SCHEMA, replace(inputs(), environ={"PIPER_parametersJSON": text}))
+        step_layers(SCHEMA, replace(inputs(), environ={"PIPER_parametersJSON": text}))
     assert caught.value.where == "PIPER_parametersJSON"
 
 
 # ---- conditional defaults
 
 
-TOOLS = parse(
+TOOLS = parse_schema(
     {
         "name": "s",
         "description": "S.",
@@ -515,26 +528,29 @@ TOOLS = parse(
 def test_a_conditional_default_holds_where_its_condition_does_and_nothing_else_is_set(
     project: str, width: int | None, place: str
 ) -> None:
-    found = effective(TOOLS, inputs(project)).get("width")
+    found = effective_settings(TOOLS, inputs(project)).get("width")
     assert (found.value if found else None, found.origin if found else "") == (width, place)
 
 
 def test_several_conditional_defaults_of_one_value_stand_together() -> None:
-    settings = effective(TOOLS, inputs("steps: {s: {brush: {width: 9}}}"))
+    settings = effective_settings(TOOLS, inputs("steps: {s: {brush: {width: 9}}}"))
     assert (settings["width"].value, settings["depth"].value) == (9, 1)
     assert [before.value for before in settings["width"].overridden] == [3]
 
 
 def test_the_call_may_bring_a_conditional_default() -> None:
     assert (
-        effective(TOOLS, replace(inputs(), parameters={"brush": {"width": 7}}))["width"].value == 7
+        effective_settings(TOOLS, replace(inputs(), parameters={"brush": {"width": 7}}))[
+            "width"
+        ].value
+        == 7
     )
 
 
 def test_vault_is_weaker_than_nothing_but_conditional_defaults_do_not_touch_it() -> None:
     vault = Layer(name="Vault", trusted=True, values={"width": 8})
     assert (
-        effective(TOOLS, replace(inputs("steps: {s: {brush: {width: 9}}}"), vault=vault))[
+        effective_settings(TOOLS, replace(inputs("steps: {s: {brush: {width: 9}}}"), vault=vault))[
             "width"
         ].value
         == 8
@@ -552,12 +568,15 @@ def test_build_is_one_stage_under_both_of_its_names(stage: str, section: str) ->
         stage=stage,
     )
     assert (values(given)["colour"], values(given)["names"]) == ("red", ["a"])
-    assert fold(unfiltered(given.documents, SCHEMA.names, stage))["colour"].value == "red"
+    assert (
+        fold_settings(unfiltered_layers(given.documents, SCHEMA.names, stage))["colour"].value
+        == "red"
+    )
 
 
 def test_parameters_with_a_key_twice_are_an_error_that_names_it() -> None:
     with pytest.raises(ConfigError) as caught:
-        ordered(
+        step_layers(
             SCHEMA,
             replace(
                 inputs(), environ={"PIPER_parametersJSON": '{"colour": "red", "colour": "blue"}'}
@@ -593,5 +612,6 @@ def test_parameters_with_a_key_twice_are_an_error_that_names_it() -> None:
 def test_a_key_is_mentioned_where_it_counts_for_the_step(
     project: str, others: dict[str, Mapping[str, str]], *, expected: bool
 ) -> None:
-    assert mentions(SCHEMA, replace(inputs(project), **others), ["another", "wanted"]) is expected  # type: ignore[arg-type]
-    assert mentions(SCHEMA, inputs("", project), ["wanted"]) is (expected and not others)
+    given = replace(inputs(project), **others)  # type: ignore[arg-type]
+    assert mentions_any(SCHEMA, given, ["another", "wanted"]) is expected
+    assert mentions_any(SCHEMA, inputs("", project), ["wanted"]) is (expected and not others)

@@ -7,7 +7,7 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from towline.config.merge import Layer, fold, merge, prune
+from towline.config.merge import Layer, fold_settings, merge, prune
 
 scalars = st.none() | st.booleans() | st.integers() | st.text(max_size=3)
 keys = st.sampled_from("abc")
@@ -30,7 +30,10 @@ def layer(
 
 
 def plain(*values: Mapping[str, object]) -> dict[str, object]:
-    return {key: setting.value for key, setting in fold([layer(each) for each in values]).items()}
+    return {
+        key: setting.value
+        for key, setting in fold_settings([layer(each) for each in values]).items()
+    }
 
 
 def has_null(value: Any) -> bool:
@@ -80,7 +83,7 @@ def test_a_null_neither_sets_nor_clears() -> None:
 def test_a_setting_knows_its_source_and_what_it_overrode() -> None:
     weak = layer({"a": 1}, "general", origins={"a": "file:1"})
     middle = layer({"a": 2}, "step s", trusted=False, origins={"a": "file:2"})
-    setting = fold([weak, middle, layer({"a": 3}, "call")])["a"]
+    setting = fold_settings([weak, middle, layer({"a": 3}, "call")])["a"]
     assert (setting.value, setting.origin, setting.layer, setting.trusted) == (
         3,
         "call",
@@ -95,14 +98,14 @@ def test_a_setting_knows_its_source_and_what_it_overrode() -> None:
 
 def test_a_merged_map_is_trusted_only_where_all_its_parts_are() -> None:
     untrusted = layer({"a": {"x": 1}, "b": "text", "c": {"x": 1}}, trusted=False)
-    found = fold([untrusted, layer({"a": {"y": 2}, "b": "other", "c": "replaced"})])
+    found = fold_settings([untrusted, layer({"a": {"y": 2}, "b": "other", "c": "replaced"})])
     assert [found[key].trusted for key in "abc"] == [False, True, True]
 
 
 @given(st.lists(maps, max_size=4))
 def test_folding_never_changes_its_inputs(inputs: list[dict[str, object]]) -> None:
     before = copy.deepcopy(inputs)
-    fold([layer(each) for each in inputs])
+    fold_settings([layer(each) for each in inputs])
     assert inputs == before
 
 
@@ -149,7 +152,7 @@ def test_a_setting_remembers_every_layer_that_set_it_in_order(
     layers: list[dict[str, object]], key: str
 ) -> None:
     numbered = [layer(values, f"{number}") for number, values in enumerate(layers)]
-    setting = fold(numbered).get(key)
+    setting = fold_settings(numbered).get(key)
     setters = [each.name for each in numbered if each.values.get(key) is not None]
     seen = [before.layer for before in setting.overridden] + [setting.layer] if setting else []
     assert seen == setters
@@ -165,7 +168,9 @@ def test_a_setting_remembers_every_layer_that_set_it_in_order(
 def test_a_merged_map_is_trusted_just_where_every_layer_that_is_in_it_is(
     layers: list[tuple[dict[str, object], bool]],
 ) -> None:
-    setting = fold([layer({"a": values}, trusted=trusted) for values, trusted in layers])["a"]
+    setting = fold_settings([layer({"a": values}, trusted=trusted) for values, trusted in layers])[
+        "a"
+    ]
     assert setting.trusted == all(trusted for _, trusted in layers)
 
 

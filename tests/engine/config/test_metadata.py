@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from towline.config.metadata import all_schemas, load_schema, spellings, step_names
+from towline.config.metadata import all_schemas, load_schema, step_names, step_spellings
 from towline.config.schema import PARAMETERS, STAGES, STEPS, Parameter, StepSchema
 from towline.dispatch import STEPS as RUN_HERE
 from towline.errors import UsageError
@@ -46,15 +46,17 @@ def test_a_step_is_called_as_its_file() -> None:
 
 
 def test_spellings_are_those_of_the_whole_metadata() -> None:
-    assert [spellings(name) for name in step_names()] == [schema.names for schema in all_schemas()]
+    assert [step_spellings(name) for name in step_names()] == [
+        schema.names for schema in all_schemas()
+    ]
 
 
 def test_a_step_without_metadata_has_its_own_name_only() -> None:
-    assert spellings("mavenBuild") == ("mavenBuild",)
+    assert step_spellings("mavenBuild") == ("mavenBuild",)
 
 
 def test_a_spelling_means_one_step_only() -> None:
-    every = [name for step in step_names() for name in spellings(step)]
+    every = [name for step in step_names() for name in step_spellings(step)]
     assert len(set(every)) == len(every)
 
 

@@ -5,8 +5,15 @@ from typing import Any
 import pytest
 
 from towline.config.metadata import load_schema
-from towline.config.piper_context import accepting, common, conditions, context, first_keys, keys
-from towline.config.schema import SCOPES, ConditionalDefault, Parameter, StepSchema, parse
+from towline.config.piper_context import (
+    condition_values,
+    context_schema,
+    first_keys,
+    known_keys,
+    schema_of_names,
+    with_common_keys,
+)
+from towline.config.schema import SCOPES, ConditionalDefault, Parameter, StepSchema, parse_schema
 
 TOOL = {
     "name": "tool",
@@ -18,7 +25,7 @@ TOOL = {
 
 
 def schema(**others: Any) -> StepSchema:
-    return parse({"name": "s", "description": "S.", "parameters": [TOOL], **others}, "f")
+    return parse_schema({"name": "s", "description": "S.", "parameters": [TOOL], **others}, "f")
 
 
 def by_name(found: StepSchema) -> dict[str, Parameter]:
@@ -45,7 +52,7 @@ def test_a_container_of_the_metadata_gives_the_contexts_defaults() -> None:
         "options": [{"name": "-u", "value": "0"}, {"name": "--entrypoint", "value": ""}],
         "volumeMounts": [{"name": "volume", "mountPath": "/x"}],
     }
-    assert defaults(context(schema(containers=[container], stashes=["source"]))) == {
+    assert defaults(context_schema(schema(containers=[container], stashes=["source"]))) == {
         "containerCommand": "/bin/tail",
         "containerName": "box",
         "containerShell": "/bin/sh",
@@ -64,7 +71,7 @@ def test_a_container_of_the_metadata_gives_the_contexts_defaults() -> None:
     ("policy", "pulls"), [("Always", True), ("IfNotPresent", True), ("Never", False), ("", None)]
 )
 def test_an_image_is_pulled_unless_its_policy_says_never(policy: str, pulls: bool | None) -> None:
-    found = context(schema(containers=[{"image": "i", "imagePullPolicy": policy}]))
+    found = context_schema(schema(containers=[{"image": "i", "imagePullPolicy": policy}]))
     assert by_name(found)["dockerPullImage"].default is pulls
 
 
@@ -73,7 +80,7 @@ def test_a_conditional_container_gives_conditional_defaults_and_the_conditions_p
 ):
     condition = [{"conditionRef": "strings-equal", "params": [{"name": "tool", "value": "helm"}]}]
     found = by_name(
-        context(schema(containers=[{"image": "i", "conditions": condition}, {"image": "j"}]))
+        context_schema(schema(containers=[{"image": "i", "conditions": condition}, {"image": "j"}]))
     )
     assert found["dockerImage"].conditions == (
         ConditionalDefault(parameter="tool", value="helm", default="i"),
@@ -82,7 +89,7 @@ def test_a_conditional_container_gives_conditional_defaults_and_the_conditions_p
 
 
 def test_a_context_takes_its_keys_from_every_section_and_no_parameter() -> None:
-    found = by_name(context(load_schema("imagePushToRegistry")))
+    found = by_name(context_schema(load_schema("imagePushToRegistry")))
     assert {
         "dockerImage",
         "dockerRegistryUrl",
@@ -96,8 +103,8 @@ def test_a_context_takes_its_keys_from_every_section_and_no_parameter() -> None:
 
 def test_a_step_without_container_and_stash_has_credentials_only() -> None:
     found = by_name(
-        context(
-            parse(
+        context_schema(
+            parse_schema(
                 {
                     "name": "s",
                     "description": "S.",
@@ -119,12 +126,12 @@ def test_a_step_without_container_and_stash_has_credentials_only() -> None:
 
 def test_a_sidecar_makes_its_own_keys_known() -> None:
     assert {"sidecarImage", "containerPortMappings"} <= by_name(
-        context(schema(sidecars=[{"image": "i"}]))
+        context_schema(schema(sidecars=[{"image": "i"}]))
     ).keys()
 
 
 def test_every_step_takes_pipers_common_keys_beside_its_own() -> None:
-    found = by_name(common(load_schema("imagePushToRegistry")))
+    found = by_name(with_common_keys(load_schema("imagePushToRegistry")))
     assert {
         "verbose",
         "vaultServerUrl",
@@ -133,13 +140,15 @@ def test_every_step_takes_pipers_common_keys_beside_its_own() -> None:
         "targetRegistryUrl",
     } <= found.keys()
     assert "collectTelemetryData" not in found
-    assert "collectTelemetryData" in keys(load_schema("imagePushToRegistry"))
+    assert "collectTelemetryData" in known_keys(load_schema("imagePushToRegistry"))
     assert [alias.name for alias in found["gcsBucketId"].aliases] == ["pipelineId"]
 
 
 def test_a_key_that_the_step_has_itself_stays_the_steps() -> None:
-    found = common(
-        parse({"name": "s", "description": "S.", "parameters": [{**TOOL, "name": "verbose"}]}, "f")
+    found = with_common_keys(
+        parse_schema(
+            {"name": "s", "description": "S.", "parameters": [{**TOOL, "name": "verbose"}]}, "f"
+        )
     )
     assert [parameter.type for parameter in found.parameters if parameter.name == "verbose"] == [
         "string"
@@ -147,7 +156,7 @@ def test_a_key_that_the_step_has_itself_stays_the_steps() -> None:
 
 
 def test_a_schema_of_no_step_takes_what_it_is_told_to() -> None:
-    assert [parameter.name for parameter in accepting(["a", "b"]).parameters] == ["a", "b"]
+    assert [parameter.name for parameter in schema_of_names(["a", "b"]).parameters] == ["a", "b"]
 
 
 NAMED = {
@@ -163,11 +172,11 @@ NAMED = {
 def test_the_first_keys_of_a_schema_are_names_aliases_and_values_of_conditions() -> None:
     named = schema(parameters=[TOOL, NAMED])
     assert first_keys(named) == {"tool", "place", "cloud", "spot", "helm"}
-    assert conditions(named) == {"helm"}
+    assert condition_values(named) == {"helm"}
 
 
 def test_a_step_s_own_section_may_hold_its_flag_its_parameters_and_what_every_step_takes() -> None:
-    known = keys(schema(parameters=[TOOL, NAMED], aliases=["t"], stashes=["source"]))
+    known = known_keys(schema(parameters=[TOOL, NAMED], aliases=["t"], stashes=["source"]))
     assert known >= {
         "s",
         "t",
@@ -183,8 +192,8 @@ def test_a_step_s_own_section_may_hold_its_flag_its_parameters_and_what_every_st
         "pipelineId",
     }
     assert not known & {"dockerImage", "failOnError", "cloud/place"}
-    assert keys(schema(containers=[{"image": "i:1"}])) >= {"dockerImage", "dockerOptions"}
+    assert known_keys(schema(containers=[{"image": "i:1"}])) >= {"dockerImage", "dockerOptions"}
 
 
 def test_a_step_that_another_library_runs_takes_what_that_wraps_it_in() -> None:
-    assert "failOnError" in keys(schema(library=True))
+    assert "failOnError" in known_keys(schema(library=True))

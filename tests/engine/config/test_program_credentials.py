@@ -5,23 +5,23 @@ from typing import Any
 import pytest
 
 from towline.config.documents import ConfigDocuments, parse_document
-from towline.config.layers import Inputs, effective
+from towline.config.layers import Inputs, effective_settings
 from towline.config.metadata import PROGRAM_KEYS, vault_schema
 from towline.config.program_credentials import (
-    Held,
+    FoundCredential,
     WantedCredential,
-    asked,
-    check,
-    found_of,
-    variables,
-    with_keys,
+    check_credentials,
+    credential_variables,
+    read_credentials,
+    wanted_credentials,
+    with_credential_keys,
 )
 from towline.config.schema import StepSchema
-from towline.config.vault_lookup import VaultLookup, plan
+from towline.config.vault_lookup import VaultLookup, plan_lookup
 from towline.errors import ConfigError
 
 ROOTS = "vaultServerUrl: http://localhost, vaultBasePath: kv, vaultPipelineName: shop"
-STEP = with_keys(StepSchema(name="npmExecuteScripts", description="", parameters=()))
+STEP = with_credential_keys(StepSchema(name="npmExecuteScripts", description="", parameters=()))
 
 
 def inputs(general: str, team: str = "", *, more: str = "", **others: Any) -> Inputs:
@@ -42,8 +42,8 @@ def inputs(general: str, team: str = "", *, more: str = "", **others: Any) -> In
 
 def planned(general: str, team: str = "", **others: Any) -> VaultLookup:
     given = inputs(general, team, **others)
-    assert check(effective(STEP, given))
-    found = plan(STEP, vault_schema(), given, ask=asked)
+    assert check_credentials(effective_settings(STEP, given))
+    found = plan_lookup(STEP, vault_schema(), given, ask=wanted_credentials)
     assert found is not None
     return found
 
@@ -62,8 +62,10 @@ def made(
 ) -> dict[str, str]:
     """The variables of a store that has these secrets."""
     lines = [] if told is None else told
-    return variables(
-        found_of(wanted(general), lambda path: store.get(path, {})), environ or {}, lines.append
+    return credential_variables(
+        read_credentials(wanted(general), lambda path: store.get(path, {})),
+        environ or {},
+        lines.append,
     )
 
 
@@ -125,8 +127,8 @@ def test_nothing_is_wanted_where_no_path_is_named() -> None:
     given = inputs(
         "vaultCredentialKeys: [a], vaultTestCredentialEnvPrefix: b, vaultCredentialPath: ''"
     )
-    assert not check(effective(STEP, given))
-    assert plan(STEP, vault_schema(), given, ask=asked) is None
+    assert not check_credentials(effective_settings(STEP, given))
+    assert plan_lookup(STEP, vault_schema(), given, ask=wanted_credentials) is None
 
 
 def test_the_variables_are_called_as_piper_calls_them() -> None:
@@ -192,13 +194,15 @@ def test_the_first_path_that_has_any_of_the_keys_decides() -> None:
     keys = wanted(
         "vaultPath: none, vaultCredentialPath: app, vaultCredentialKeys: [user, empty, absent]"
     )
-    found = list(found_of(keys, ask))
+    found = list(read_credentials(keys, ask))
     assert found == [
-        Held(wanted=keys[0], path="kv/GROUP-SECRETS/app", fields=store["kv/GROUP-SECRETS/app"])
+        FoundCredential(
+            wanted=keys[0], path="kv/GROUP-SECRETS/app", fields=store["kv/GROUP-SECRETS/app"]
+        )
     ]
     assert read == ["none/app", "kv/shop/app", "kv/GROUP-SECRETS/app"]
     told: list[str] = []
-    assert variables(found, {}, told.append)["PIPER_VAULTCREDENTIAL_EMPTY"] == ""
+    assert credential_variables(found, {}, told.append)["PIPER_VAULTCREDENTIAL_EMPTY"] == ""
     assert told == ["Vault has no field absent at kv/GROUP-SECRETS/app (config.yml:1)"]
 
 
@@ -214,8 +218,8 @@ def test_a_secret_that_is_nowhere_is_an_error_that_names_every_place() -> None:
     assert caught.value.hint == "correct the path or the keys, or write them into Vault"
     rootless = "steps: {npmExecuteScripts: {vaultBasePath: ''}}"
     with pytest.raises(ConfigError, match="none of user at app") as caught:
-        variables(
-            found_of(
+        credential_variables(
+            read_credentials(
                 wanted("vaultCredentialPath: app, vaultCredentialKeys: [user]", more=rootless),
                 lambda _: {},
             ),
@@ -253,15 +257,15 @@ def test_a_secret_that_is_nowhere_is_an_error_that_names_every_place() -> None:
 def test_what_does_not_fit_together_is_an_error_with_its_line(general: str) -> None:
     """Piper has nothing then, and says nothing."""
     with pytest.raises(ConfigError, match="do not fit together") as caught:
-        check(effective(STEP, inputs(general)))
+        check_credentials(effective_settings(STEP, inputs(general)))
     assert caught.value.where == "config.yml:1"
 
 
 @pytest.mark.parametrize("prefix", ["1A", "A=B", "A-", "LD PRELOAD"])
 def test_a_prefix_begins_a_name(prefix: str) -> None:
     with pytest.raises(ConfigError, match="no beginning of a variable's name"):
-        check(
-            effective(
+        check_credentials(
+            effective_settings(
                 STEP,
                 inputs(
                     "vaultCredentialPath: a, vaultCredentialKeys: [u], vaultCredentialEnvPrefix:"
@@ -287,8 +291,10 @@ def test_the_projects_prefix_replaces_no_variable_that_is_there() -> None:
         "PIPER_TESTCREDENTIAL_URL": "x"
     }
     ours = planned(general, environ={"PIPER_vaultTestCredentialEnvPrefix": "JENKINS_"})
-    assert variables(
-        found_of(ours.questions, lambda path: store.get(path, {})), {"JENKINS_URL": "y"}, print
+    assert credential_variables(
+        read_credentials(ours.questions, lambda path: store.get(path, {})),
+        {"JENKINS_URL": "y"},
+        print,
     ) == {"JENKINS_URL": "x"}
 
 

@@ -8,8 +8,8 @@ import pytest
 from towline.config.documents import ConfigDocuments, parse_document
 from towline.config.layers import Inputs
 from towline.config.metadata import load_schema
-from towline.config.resolve import check, resolve, secrets_in_files
-from towline.config.schema import StepSchema, parse
+from towline.config.resolve import find_faults, resolve, secrets_in_files
+from towline.config.schema import StepSchema, parse_schema
 from towline.config.settings import Settings
 from towline.errors import ConfigError, CredentialError, UsageError
 from towline.pipeline.environment import PipelineEnvironment
@@ -59,7 +59,7 @@ def fault(step: str, given: Inputs) -> ConfigError:
 
 def described(**parameter: Any) -> StepSchema:
     scope = ["PARAMETERS", "STAGES", "STEPS", "GENERAL"]
-    return parse(
+    return parse_schema(
         {
             "name": "s",
             "description": "S.",
@@ -583,7 +583,7 @@ def test_a_key_of_the_steps_own_section_that_it_does_not_have_is_named_with_the_
     section: str, said: list[str]
 ) -> None:
     scope = ["STEPS"]
-    schema = parse(
+    schema = parse_schema(
         {
             "name": "s",
             "description": "S.",
@@ -629,7 +629,7 @@ def test_keys_that_do_not_count_are_named_in_default_documents_too_and_not_witho
 def test_a_key_that_does_not_count_is_named_beside_the_fault_that_it_may_have_caused(
     others: dict[str, Any],
 ) -> None:
-    schema = parse(
+    schema = parse_schema(
         {
             "name": "s",
             "description": "S.",
@@ -691,7 +691,7 @@ LOGIN = {
 def test_half_a_login_alone_is_a_fault_of_credentials_and_beside_others_one_of_the_configuration() -> (
     None
 ):
-    schema = parse(LOGIN, "f")
+    schema = parse_schema(LOGIN, "f")
     with pytest.raises(CredentialError) as caught:
         resolve(schema, inputs("", environ={"PIPER_password": "hidden-word"}))
     assert (caught.value.message, caught.value.where) == (
@@ -705,15 +705,15 @@ def test_half_a_login_alone_is_a_fault_of_credentials_and_beside_others_one_of_t
 
 
 def test_faults_can_be_listed_without_ending_anything() -> None:
-    schema = parse(LOGIN, "f")
+    schema = parse_schema(LOGIN, "f")
     assert [
         str(fault).partition(" (")[0]
-        for fault in check(schema, inputs("steps: {s: {url: [1], user: me}}"))
+        for fault in find_faults(schema, inputs("steps: {s: {url: [1], user: me}}"))
     ] == [
         ".pipeline/config.yml:1: url is a list, expected text",
         ".pipeline/config.yml:1: user is set and password is not",
     ]
-    assert check(schema, inputs("steps: {s: {user: me, id: jenkins}}")) == ()
+    assert find_faults(schema, inputs("steps: {s: {user: me, id: jenkins}}")) == ()
 
 
 # ---- once for every map of a list
@@ -734,7 +734,7 @@ TARGETED: dict[str, dict[str, Any]] = {
     "user": {"type": "string"},
     "id": {"type": "string"},
 }
-TARGETS = parse(
+TARGETS = parse_schema(
     {
         "name": "s",
         "description": "S.",
@@ -761,7 +761,7 @@ def each(text: str) -> tuple[Settings, ...]:
 def test_without_targets_the_settings_stand_for_themselves() -> None:
     (found,) = each("    file: x\n")
     assert (found.text("file"), found.origin("file")) == ("x", ".pipeline/config.yml:3")
-    assert "file is not set" in str(check(TARGETS, inputs("steps: {s: {tool: a}}"))[0])
+    assert "file is not set" in str(find_faults(TARGETS, inputs("steps: {s: {tool: a}}"))[0])
 
 
 def test_each_target_s_keys_stand_over_the_settings_by_name_or_alias() -> None:

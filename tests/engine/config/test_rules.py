@@ -6,10 +6,10 @@ import pytest
 
 from towline import deadline, dispatch
 from towline.config.lint.findings import RULES
-from towline.config.merge import Layer, fold
+from towline.config.merge import Layer, fold_settings
 from towline.config.metadata import load_schema
-from towline.config.rules import Fault, checked, how_to_set
-from towline.config.schema import StepSchema, parse
+from towline.config.rules import SettingFault, check_settings, how_to_set
+from towline.config.schema import StepSchema, parse_schema
 
 SCOPE = ["STAGES", "STEPS"]
 
@@ -19,10 +19,12 @@ def parameter(name: str, kind: str = "string", **others: Any) -> dict[str, Any]:
 
 
 def step(*parameters: dict[str, Any], **others: Any) -> StepSchema:
-    return parse({"name": "s", "description": "S.", "parameters": list(parameters), **others}, "f")
+    return parse_schema(
+        {"name": "s", "description": "S.", "parameters": list(parameters), **others}, "f"
+    )
 
 
-def faults(schema: StepSchema, **values: object) -> list[Fault]:
+def faults(schema: StepSchema, **values: object) -> list[SettingFault]:
     layers = [
         Layer(
             name="step s",
@@ -31,7 +33,7 @@ def faults(schema: StepSchema, **values: object) -> list[Fault]:
             origins={name: f"config.yml:{number}" for number, name in enumerate(values, start=1)},
         )
     ]
-    return list(checked(schema, layers, fold(layers))[1])
+    return list(check_settings(schema, layers, fold_settings(layers))[1])
 
 
 def whats(schema: StepSchema, **values: object) -> list[str]:
@@ -110,7 +112,12 @@ def test_an_empty_text_among_a_few_possible_ones_stands_for_the_default(
     others: dict[str, Any], value: str
 ) -> None:
     layer = Layer(name="general", trusted=False, values={"p": ""}, origins={"p": "config.yml:3"})
-    assert checked(step(parameter("p", **others)), [layer], fold([layer]))[0]["p"].value == value
+    assert (
+        check_settings(step(parameter("p", **others)), [layer], fold_settings([layer]))[0][
+            "p"
+        ].value
+        == value
+    )
 
 
 def test_a_value_that_does_not_fit_is_called_as_it_is_written() -> None:
@@ -126,7 +133,7 @@ def test_a_value_that_does_not_fit_is_called_as_it_is_written() -> None:
         Layer(name="step s", trusted=False, values={"p": [1]}, origins={"p": "config.yml:7"}),
     ]
     for used, called in ((layers[:1], "p (written as old/p)"), (layers, "p")):
-        fault = checked(schema, used, fold(used))[1][0]
+        fault = check_settings(schema, used, fold_settings(used))[1][0]
         assert (fault.what, fault.hint) == (
             f"{called} is a list, expected text",
             "write one text, in quotes",
@@ -322,9 +329,12 @@ def test_every_way_to_set_a_parameter_is_named_and_for_a_secret_never_a_file(
 
 def test_a_fault_is_one_line() -> None:
     assert (
-        str(Fault(where="f:1", what="p is not set", hint="set it")) == "f:1: p is not set (set it)"
+        str(SettingFault(where="f:1", what="p is not set", hint="set it"))
+        == "f:1: p is not set (set it)"
     )
-    assert str(Fault(where="", what="p is not set", hint="set it")) == "p is not set (set it)"
+    assert (
+        str(SettingFault(where="", what="p is not set", hint="set it")) == "p is not set (set it)"
+    )
 
 
 # ---- lint

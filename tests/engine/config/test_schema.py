@@ -7,14 +7,14 @@ import pytest
 from towline.config.metadata import all_schemas
 from towline.config.schema import (
     ConditionalDefault,
+    OneOfRule,
     ParameterAlias,
     Requirement,
-    Rule,
     StepSchema,
     ValueSource,
     VaultReference,
     as_text,
-    parse,
+    parse_schema,
 )
 from towline.errors import ConfigError
 
@@ -26,7 +26,7 @@ def step(**changes: Any) -> dict[str, Any]:
 
 
 def one(**changes: Any) -> StepSchema:
-    return parse(step(parameters=[{**PARAMETER, **changes}]), "steps/paint.yaml")
+    return parse_schema(step(parameters=[{**PARAMETER, **changes}]), "steps/paint.yaml")
 
 
 def test_metadata_becomes_a_schema() -> None:
@@ -82,7 +82,7 @@ def test_a_parameter_says_when_it_is_needed_and_where_its_value_may_come_from() 
 def test_a_step_has_rules_and_what_its_context_needs() -> None:
     rule = {"oneOf": [["colour", "shade"], ["colour"]], "optional": True, "message": "Give both."}
     parameters = [PARAMETER, {**PARAMETER, "name": "shade"}]
-    schema = parse(
+    schema = parse_schema(
         step(
             parameters=parameters,
             rules=[rule],
@@ -94,7 +94,7 @@ def test_a_step_has_rules_and_what_its_context_needs() -> None:
         "f",
     )
     assert schema.rules == (
-        Rule(one_of=(("colour", "shade"), ("colour",)), optional=True, message="Give both."),
+        OneOfRule(one_of=(("colour", "shade"), ("colour",)), optional=True, message="Give both."),
     )
     assert (schema.library, schema.containers, schema.sidecars, schema.stashes) == (
         True,
@@ -102,7 +102,7 @@ def test_a_step_has_rules_and_what_its_context_needs() -> None:
         ({"image": "s"},),
         ("source",),
     )
-    assert not parse(step(), "f").library
+    assert not parse_schema(step(), "f").library
 
 
 @pytest.mark.parametrize(
@@ -116,7 +116,7 @@ def test_a_step_has_rules_and_what_its_context_needs() -> None:
 )
 def test_a_slip_in_a_step_is_named(changes: dict[str, Any], message: str) -> None:
     with pytest.raises(ConfigError) as caught:
-        parse(step(**changes), "f")
+        parse_schema(step(**changes), "f")
     assert message in caught.value.message
 
 
@@ -134,7 +134,7 @@ def test_a_parameter_is_found_by_its_name_and_by_its_alias() -> None:
 
 
 def test_a_name_counts_before_another_parameters_alias() -> None:
-    schema = parse(
+    schema = parse_schema(
         step(
             parameters=[{**PARAMETER, "aliases": [{"name": "hue"}]}, {**PARAMETER, "name": "hue"}]
         ),
@@ -144,7 +144,7 @@ def test_a_name_counts_before_another_parameters_alias() -> None:
 
 
 def test_a_step_lists_every_spelling_with_its_own_name_first() -> None:
-    assert parse(step(aliases=["Paint", "draw"]), "f").names == ("paint", "Paint", "draw")
+    assert parse_schema(step(aliases=["Paint", "draw"]), "f").names == ("paint", "Paint", "draw")
 
 
 @pytest.mark.parametrize(
@@ -197,17 +197,17 @@ def test_a_credential_is_of_a_known_kind_and_fills_parameters_of_the_step(
     credential: dict[str, Any],
 ) -> None:
     with pytest.raises(ConfigError):
-        parse(step(credentials=[credential]), "f")
+        parse_schema(step(credentials=[credential]), "f")
 
 
 def test_a_parameter_is_described_once() -> None:
     with pytest.raises(ConfigError, match="twice"):
-        parse(step(parameters=[PARAMETER, PARAMETER]), "f")
+        parse_schema(step(parameters=[PARAMETER, PARAMETER]), "f")
 
 
 def test_metadata_that_is_no_map_is_refused() -> None:
     with pytest.raises(ConfigError):
-        parse(["paint"], "f")
+        parse_schema(["paint"], "f")
 
 
 def test_the_steps_of_towline_are_described() -> None:

@@ -5,11 +5,11 @@ from __future__ import annotations
 import pytest
 
 from towline.config.merge import DEFAULT, Layer
-from towline.config.schema import parse
+from towline.config.schema import parse_schema
 from towline.config.settings import checked_settings
 from towline.errors import ConfigError, CredentialError
 
-SCHEMA = parse(
+SCHEMA = parse_schema(
     {
         "name": "paint",
         "description": "Paints.",
@@ -36,7 +36,7 @@ SCHEMA = parse(
     },
     "paint.yaml",
 )
-OTHER = parse(
+OTHER = parse_schema(
     {
         "name": "brush",
         "description": "Brushes.",

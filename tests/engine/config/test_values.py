@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from towline.config.values import GivenTwice, joined, repeated, typed
+from towline.config.values import RepeatedValue, join_texts, parse_text, repeated_key
 from towline.literals import text_of
 
 
@@ -27,7 +27,7 @@ from towline.literals import text_of
     ],
 )
 def test_a_list_is_json_or_has_commas(text: str, expected: list[str]) -> None:
-    assert typed("list", text) == expected
+    assert parse_text("list", text) == expected
 
 
 @pytest.mark.parametrize(
@@ -48,7 +48,7 @@ def test_a_list_is_json_or_has_commas(text: str, expected: list[str]) -> None:
     ],
 )
 def test_a_map_is_json_or_has_equals_signs(text: str, expected: dict[str, str]) -> None:
-    assert typed("map", text) == expected
+    assert parse_text("map", text) == expected
 
 
 @pytest.mark.parametrize(
@@ -72,7 +72,7 @@ def test_a_map_is_json_or_has_equals_signs(text: str, expected: dict[str, str]) 
     ],
 )
 def test_what_is_neither_stays_the_text_and_fits_nothing(kind: str, text: str) -> None:
-    assert typed(kind, text) == text
+    assert parse_text(kind, text) == text
 
 
 @pytest.mark.parametrize(
@@ -90,7 +90,7 @@ def test_what_is_neither_stays_the_text_and_fits_nothing(kind: str, text: str) -
 def test_a_key_that_stands_twice_fits_nothing_since_one_of_its_values_would_be_lost(
     kind: str, text: str, key: str
 ) -> None:
-    assert (typed(kind, text), repeated(text)) == (text, key)
+    assert (parse_text(kind, text), repeated_key(text)) == (text, key)
 
 
 @pytest.mark.parametrize(
@@ -98,16 +98,16 @@ def test_a_key_that_stands_twice_fits_nothing_since_one_of_its_values_would_be_l
     ["a=1,b=1", '{"a": {"b": 1}, "b": {"a": 1}}', "p[name=a,name=a].x=1", "a", "", "{", '"a'],
 )
 def test_no_key_stands_twice(text: str) -> None:
-    assert repeated(text) == ""
+    assert repeated_key(text) == ""
 
 
 def test_maps_of_anything_come_as_json() -> None:
-    assert typed("objects", '[{"filePath": "a.yaml"}]') == [{"filePath": "a.yaml"}]
-    assert typed("object", '{"a": {"b": [1]}}') == {"a": {"b": [1]}}
+    assert parse_text("objects", '[{"filePath": "a.yaml"}]') == [{"filePath": "a.yaml"}]
+    assert parse_text("object", '{"a": {"b": [1]}}') == {"a": {"b": [1]}}
 
 
 def test_a_number_in_json_is_the_text_that_is_written() -> None:
-    found = typed("map", '{"tag": 1.10}')
+    found = parse_text("map", '{"tag": 1.10}')
     assert isinstance(found, dict)
     assert text_of(found["tag"]) == "1.10"
 
@@ -116,19 +116,19 @@ def test_a_number_in_json_is_the_text_that_is_written() -> None:
     ("kind", "text"), [("string", "a,b"), ("integer", "3"), ("boolean", "true"), ("", "[1]")]
 )
 def test_other_kinds_are_their_text(kind: str, text: str) -> None:
-    assert typed(kind, text) == text
-    assert joined(kind, ["x", text]) == text
+    assert parse_text(kind, text) == text
+    assert join_texts(kind, ["x", text]) == text
 
 
 def test_a_flag_that_is_repeated_has_all_that_was_given() -> None:
-    assert joined("list", ["a,b", '["c,d"]', "e"]) == ["a", "b", "c,d", "e"]
-    assert joined("map", ["a=b,c=d", '{"e": "f", "c": "d"}', "a=b"]) == {
+    assert join_texts("list", ["a,b", '["c,d"]', "e"]) == ["a", "b", "c,d", "e"]
+    assert join_texts("map", ["a=b,c=d", '{"e": "f", "c": "d"}', "a=b"]) == {
         "a": "b",
         "c": "d",
         "e": "f",
     }
-    assert joined("map", ['{"a": 1.10}', '{"a": 1.10}']) == {"a": 1.1}
-    assert joined("map", ["a=b", "wrong"]) == "wrong"
+    assert join_texts("map", ['{"a": 1.10}', '{"a": 1.10}']) == {"a": 1.1}
+    assert join_texts("map", ["a=b", "wrong"]) == "wrong"
 
 
 @pytest.mark.parametrize(
@@ -145,16 +145,16 @@ def test_a_flag_that_is_repeated_has_all_that_was_given() -> None:
 def test_a_key_that_is_given_twice_has_one_value(
     kind: str, texts: list[str], key: str, values: tuple[object, object]
 ) -> None:
-    with pytest.raises(GivenTwice) as caught:
-        joined(kind, texts)
+    with pytest.raises(RepeatedValue) as caught:
+        join_texts(kind, texts)
     assert (caught.value.key, caught.value.values) == (key, values)
 
 
 @given(st.lists(st.text(min_size=1)))
 def test_a_list_as_json_is_itself(items: list[str]) -> None:
-    assert typed("list", json.dumps(items)) == items
+    assert parse_text("list", json.dumps(items)) == items
 
 
 @given(st.dictionaries(st.text(), st.text()))
 def test_a_map_as_json_is_itself(items: dict[str, str]) -> None:
-    assert typed("map", json.dumps(items)) == items
+    assert parse_text("map", json.dumps(items)) == items

@@ -8,8 +8,15 @@ from tests.trust import BRANCH, PRODUCTIVE, REQUEST, addressees
 from towline.config.documents import ConfigDocuments, parse_document
 from towline.config.layers import Inputs
 from towline.config.metadata import load_schema, vault_schema
-from towline.config.vault_login import bindable, clean, credential_of, lacking, login_of, role_of
-from towline.config.vault_lookup import VaultLookup, admit, plan
+from towline.config.vault_login import (
+    choose_login,
+    clean_path,
+    credential_of,
+    is_bindable,
+    missing_login,
+    role_of,
+)
+from towline.config.vault_lookup import VaultLookup, admit_lookup, plan_lookup
 from towline.credential_hosts import Standing
 from towline.errors import ConfigError, CredentialError
 from towline.record import replace
@@ -43,7 +50,7 @@ def planned(project: str, team: str = "", environ: Mapping[str, str] | None = No
         parameters={},
         flags={},
     )
-    found = plan(load_schema("imagePushToRegistry"), vault_schema(), inputs)
+    found = plan_lookup(load_schema("imagePushToRegistry"), vault_schema(), inputs)
     assert found is not None
     return found
 
@@ -56,7 +63,7 @@ def chosen(
     environ: Mapping[str, str] | None = None,
 ) -> tuple[VaultLookup, VaultLogin]:
     found = planned(project, team, environ)
-    login = login_of(found.settings, there)
+    login = choose_login(found.settings, there)
     assert login is not None
     return found, login
 
@@ -71,7 +78,7 @@ def admitted(
     """What is said where the login is admitted; raises what `admit` does."""
     found, login = chosen(project, team, there=there)
     told = list[str]()
-    admit(found, addressees(found.settings, standing, told), login)
+    admit_lookup(found, addressees(found.settings, standing, told), login)
     return told
 
 
@@ -128,16 +135,16 @@ def test_a_method_that_nobody_knows_is_a_fault_with_those_that_there_are() -> No
 
 def test_half_a_login_is_a_note_and_a_method_without_its_login_a_fault() -> None:
     settings = planned("", SERVER).settings
-    assert lacking(settings, ()) == ""
+    assert missing_login(settings, ()) == ""
     assert (
-        lacking(settings, (ROLE_ID,))
+        missing_login(settings, (ROLE_ID,))
         == f"Vault is not asked: {ROLE_ID} is set and {SECRET_ID} is not"
     )
     with pytest.raises(CredentialError, match="vaultAuthMethod: kubernetes") as caught:
-        lacking(planned("vaultAuthMethod: kubernetes", SERVER).settings, (TOKEN_VARIABLE,))
+        missing_login(planned("vaultAuthMethod: kubernetes", SERVER).settings, (TOKEN_VARIABLE,))
     assert SERVICE_ACCOUNT in caught.value.hint
     with pytest.raises(CredentialError) as caught:
-        lacking(planned("vaultAuthMethod: approle", SERVER).settings, ())
+        missing_login(planned("vaultAuthMethod: approle", SERVER).settings, ())
     assert (
         f"it takes {ROLE_ID} and {SECRET_ID}, in Jenkins vaultAppRoleTokenCredentialsId and"
         " vaultAppRoleSecretTokenCredentialsId" in caught.value.hint
@@ -162,7 +169,7 @@ def test_half_a_login_is_a_note_and_a_method_without_its_login_a_fault() -> None
 def test_jenkins_may_hold_the_login_where_nothing_else_is_meant(
     project: str, there: tuple[str, ...], *, expected: bool
 ) -> None:
-    assert bindable(planned(project, SERVER).settings, there) is expected
+    assert is_bindable(planned(project, SERVER).settings, there) is expected
 
 
 # ---- the role
@@ -447,7 +454,7 @@ def test_authorities_of_other_steps_are_none_of_vaults_and_no_fault_there() -> N
         documents = ConfigDocuments(
             defaults=(), project=parse_document(text, "config.yml", trusted=trusted)
         )
-        found = plan(
+        found = plan_lookup(
             step,
             vault_schema(),
             Inputs(
@@ -469,4 +476,4 @@ def test_authorities_of_other_steps_are_none_of_vaults_and_no_fault_there() -> N
 @pytest.mark.parametrize("path", ["a/../b", "..", ".", "a\nb"])
 def test_a_path_that_climbs_is_none(path: str) -> None:
     with pytest.raises(ConfigError):
-        clean(path, "here")
+        clean_path(path, "here")

@@ -10,16 +10,16 @@ from tests.trust import BRANCH, PRODUCTIVE, REQUEST, addressees
 from towline.config.documents import ConfigDocuments, parse_document
 from towline.config.layers import Inputs
 from towline.config.metadata import PROGRAM_KEYS, VAULT_KEYS, load_schema, vault_keys, vault_schema
-from towline.config.schema import StepSchema, parse
+from towline.config.schema import StepSchema, parse_schema
 from towline.config.vault_lookup import (
     VaultAnswer,
     VaultLookup,
     VaultQuestion,
     VaultServer,
-    admit,
-    answers,
+    admit_lookup,
     interpolate,
-    plan,
+    plan_lookup,
+    read_answers,
 )
 from towline.credential_hosts import EACH, ENFORCEMENT, HOSTS, IDS, STRICT, Standing
 from towline.errors import ConfigError, CredentialError
@@ -27,7 +27,7 @@ from towline.record import replace
 from towline.vault.logins import TOKEN, TOKEN_VARIABLE, VaultLogin
 
 SCOPE = ["PARAMETERS", "STAGES", "STEPS", "GENERAL"]
-STEP = parse(
+STEP = parse_schema(
     {
         "name": "deploy",
         "description": "Deploys.",
@@ -84,7 +84,7 @@ def inputs(
 
 
 def planned(general: str, team: str = "", *, step: StepSchema = STEP, **others: Any) -> VaultLookup:
-    found = plan(step, vault_schema(), inputs(general, team, **others))
+    found = plan_lookup(step, vault_schema(), inputs(general, team, **others))
     assert found is not None
     return found
 
@@ -123,7 +123,7 @@ def test_the_two_questions_of_a_login_name_paths_and_fields() -> None:
 def test_nothing_is_asked_without_a_server_or_a_path_or_where_vault_is_skipped(
     general: str,
 ) -> None:
-    assert plan(STEP, vault_schema(), inputs(general)) is None
+    assert plan_lookup(STEP, vault_schema(), inputs(general)) is None
 
 
 def test_the_three_roots_are_asked_in_order() -> None:
@@ -196,7 +196,7 @@ def test_a_value_that_is_there_is_asked_for_only_where_vault_may_overwrite(
 
 def test_nothing_is_asked_where_all_values_are_there() -> None:
     assert (
-        plan(
+        plan_lookup(
             STEP,
             vault_schema(),
             inputs(f"{ON}, user: me, password: x, vaultDisableOverwrite: 'true'"),
@@ -262,7 +262,7 @@ def test_names_and_roots_hold_settings_of_the_step_and_of_vault() -> None:
 @pytest.mark.parametrize("name", ["$(password)", "$(spaces)", "$(unknown)", "$()", "$(deploy)"])
 def test_a_secret_a_list_or_an_unknown_name_has_no_place_in_a_path(name: str) -> None:
     assert (
-        plan(
+        plan_lookup(
             STEP,
             vault_schema(),
             inputs(
@@ -340,7 +340,7 @@ def admitted(
     `admit` does.
     """
     found, told = planned(general, team, **others), list[str]()
-    admit(found, addressees(found.settings, standing, told), LOGIN)
+    admit_lookup(found, addressees(found.settings, standing, told), LOGIN)
     return told
 
 
@@ -567,7 +567,7 @@ def asked(
         read.append(path)
         return stored.get(path, {})
 
-    return list(answers(wanted, reader)), read
+    return list(read_answers(wanted, reader)), read
 
 
 def test_the_first_path_with_a_value_wins_and_the_rest_is_not_read() -> None:
@@ -614,7 +614,7 @@ def test_a_fault_of_vaults_settings_does_not_complain_of_the_steps_own() -> None
     assert caught.value.hint == "write true or false"
 
 
-APP = parse(
+APP = parse_schema(
     {
         "name": "deploy",
         "description": "Deploys.",
@@ -664,7 +664,7 @@ def test_a_secret_that_holds_fields_of_other_names_is_one_whole(
         more="steps: {deploy: {appVaultSecretName: app}}",
     )
     assert [
-        answer.value for answer in answers(found.questions, lambda path: held.get(path, {}))
+        answer.value for answer in read_answers(found.questions, lambda path: held.get(path, {}))
     ] == expected
 
 

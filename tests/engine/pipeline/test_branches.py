@@ -9,9 +9,9 @@ from towline.errors import ConfigError
 from towline.pipeline.branches import (
     BranchRules,
     DefaultBranch,
-    productive,
-    productive_branch,
-    productive_tag,
+    is_productive_tag,
+    judge_branch,
+    judge_revision,
 )
 from towline.record import replace
 
@@ -56,7 +56,7 @@ def test_the_agent_s_word_on_branches_stands_over_the_documents(
     assert {
         branch
         for branch in ("main", "master", "trunk", "prod")
-        if productive_branch(given, branch).productive
+        if judge_branch(given, branch).productive
     } == branches
 
 
@@ -128,19 +128,19 @@ def test_a_branch_does_not_call_itself_productive(given: BranchRules, branches: 
     assert {
         branch
         for branch in ("main", "master", "develop", "x")
-        if productive_branch(given, branch).productive
+        if judge_branch(given, branch).productive
     } == branches
 
 
 def test_what_does_not_count_is_told_with_the_line_to_add() -> None:
-    found = productive_branch(
+    found = judge_branch(
         rules("\ngeneral: {productiveBranch: 'x*'}", own=False, default=DEVELOP), "x1"
     )
     assert found.why == "the default branch is develop, as origin/HEAD says"
     assert "only the branch's own configuration calls x1 productive (config.yml:2)" in found.unheard
     assert "`general: {productiveBranch: 'x*'}`" in found.unheard
     assert "PIPER_productiveBranch='x*'" in found.unheard
-    lenient = productive_branch(
+    lenient = judge_branch(
         rules(
             "general: {productiveBranch: x}",
             "general: {enforcement: warn}",
@@ -155,19 +155,19 @@ def test_what_does_not_count_is_told_with_the_line_to_add() -> None:
 def test_main_is_productive_no_more_where_another_branch_is_the_default_one() -> None:
     assert (
         "main is not productive: the default branch is develop"
-        in productive_branch(rules("", own=False, default=DEVELOP), "main").unheard
+        in judge_branch(rules("", own=False, default=DEVELOP), "main").unheard
     )
-    lenient = productive_branch(
+    lenient = judge_branch(
         rules("", "general: {enforcement: warn}", own=False, default=DEVELOP), "main"
     )
     assert (lenient.productive, bool(lenient.warning)) == (True, True)
 
 
 def test_a_job_whose_owner_has_set_its_branch_is_productive_and_what_nobody_knows_is_not() -> None:
-    assert productive(rules()).productive
-    assert productive(rules(), branch="trunk").productive
-    assert not productive(rules(), branch="trunk", unknown="x").productive
-    assert not productive(rules(), tag="w1").productive
+    assert judge_revision(rules()).productive
+    assert judge_revision(rules(), branch="trunk").productive
+    assert not judge_revision(rules(), branch="trunk", unknown="x").productive
+    assert not judge_revision(rules(), tag="w1").productive
 
 
 @pytest.mark.parametrize(
@@ -183,14 +183,14 @@ def test_a_job_whose_owner_has_set_its_branch_is_productive_and_what_nobody_know
 def test_tags_are_productive_by_trusted_layers_the_agent_s_before_all(
     given: BranchRules, tags: set[str]
 ) -> None:
-    assert {tag for tag in ("v1", "v2", "w1") if productive_tag(given, tag)} == tags
+    assert {tag for tag in ("v1", "v2", "w1") if is_productive_tag(given, tag)} == tags
 
 
 def test_a_value_that_is_no_name_says_where_it_stands() -> None:
     with pytest.raises(ConfigError) as branch:
-        productive_branch(rules(PIPER_productiveBranch="../x"), "main")
+        judge_branch(rules(PIPER_productiveBranch="../x"), "main")
     with pytest.raises(ConfigError) as tag:
-        productive_tag(rules(PIPER_productiveTags="[1]"), "v1")
+        is_productive_tag(rules(PIPER_productiveTags="[1]"), "v1")
     assert (branch.value.where, tag.value.where) == (
         "PIPER_productiveBranch",
         "PIPER_productiveTags",

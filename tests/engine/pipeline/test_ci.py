@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from towline.pipeline.ci import BuildFacts, build_facts, change_of, system_of
+from towline.pipeline.ci import BuildFacts, build_facts, change_variable, system_of
 
 SHA = "0123456789abcdef0123456789abcdef01234567"
 
@@ -250,7 +250,7 @@ def test_a_build_of_a_branch_says_what_it_is_of_and_where_it_comes_from(name: st
     assert build_facts(environ) == BuildFacts(
         system=name, branch="main", commit=SHA, exact=name in EXACT, **known
     )
-    assert change_of(environ) == ""
+    assert change_variable(environ) == ""
 
 
 @pytest.mark.parametrize(
@@ -306,7 +306,12 @@ TAGS: dict[str, dict[str, str]] = {
 @pytest.mark.parametrize("name", TAGS)
 def test_a_build_of_a_tag_is_of_no_branch(name: str) -> None:
     found = build_facts(TAGS[name])
-    assert (found.tag, found.branch, found.commit, change_of(TAGS[name])) == ("v1", "", SHA, "")
+    assert (found.tag, found.branch, found.commit, change_variable(TAGS[name])) == (
+        "v1",
+        "",
+        SHA,
+        "",
+    )
 
 
 CHANGES: list[tuple[dict[str, str], str]] = [
@@ -437,7 +442,7 @@ CHANGES: list[tuple[dict[str, str], str]] = [
 
 @pytest.mark.parametrize(("environ", "sign"), CHANGES)
 def test_any_sign_of_a_change_request_makes_it_one(environ: dict[str, str], sign: str) -> None:
-    assert change_of(environ) == sign
+    assert change_variable(environ) == sign
 
 
 @pytest.mark.parametrize(
@@ -460,7 +465,7 @@ def test_any_sign_of_a_change_request_makes_it_one(environ: dict[str, str], sign
     ],
 )
 def test_what_is_no_sign(environ: dict[str, str]) -> None:
-    assert change_of(environ) == ""
+    assert change_variable(environ) == ""
 
 
 @pytest.mark.parametrize(

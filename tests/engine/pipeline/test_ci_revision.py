@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from towline.pipeline.ci import NONE, BuildFacts, Checkout, Revision, revision
+from towline.pipeline.ci import NO_CHANGE, BuildFacts, Checkout, Revision, built_revision
 
 ONE, TWO, THREE = "1" * 40, "2" * 40, "3" * 40
 BRANCH = BuildFacts(system="GitHubActions", branch="main", branch_by="GITHUB_REF", commit=ONE)
@@ -31,7 +31,7 @@ JOB = BuildFacts(system="Jenkins", commit=ONE)
             {"change_request": "CHANGE_ID", "branch": "main"},
             Revision(change_request="CHANGE_ID"),
         ),
-        (BRANCH, Checkout(commits=[ONE]), {"change_request": NONE}, Revision(branch="main")),
+        (BRANCH, Checkout(commits=[ONE]), {"change_request": NO_CHANGE}, Revision(branch="main")),
         (BRANCH, Checkout(commits=[ONE]), {"change_request": "false"}, Revision(branch="main")),
         # then what the caller says
         (BRANCH, Checkout(commits=[TWO]), {"branch": "refs/heads/x"}, Revision(branch="x")),
@@ -112,4 +112,4 @@ JOB = BuildFacts(system="Jenkins", commit=ONE)
 def test_what_is_built_is_said_by_the_first_that_knows(
     facts: BuildFacts, checkout: Checkout, flags: dict[str, Any], expected: Revision
 ) -> None:
-    assert revision(facts, checkout, **flags) == expected
+    assert built_revision(facts, checkout, **flags) == expected

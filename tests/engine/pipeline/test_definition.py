@@ -8,7 +8,7 @@ import pytest
 
 from towline.config.conditions import Condition
 from towline.errors import ConfigError
-from towline.pipeline.definition import StageDefinition, StepDefinition, definition, parse
+from towline.pipeline.definition import StageDefinition, StepDefinition, definition, parse_pipeline
 
 PIPERS = """\
 apiVersion: project-piper.io/v1
@@ -48,9 +48,12 @@ def one(**step: Any) -> str:
 
 def test_a_second_document_is_an_error() -> None:
     with pytest.raises(ConfigError, match="something stands behind it") as caught:
-        parse(f"{PIPERS}---\n{PIPERS}", "f")
+        parse_pipeline(f"{PIPERS}---\n{PIPERS}", "f")
     assert caught.value.where == "f:26"
-    assert parse(f"{PIPERS}---\n# no more\n", "f").stages == parse(PIPERS, "f").stages
+    assert (
+        parse_pipeline(f"{PIPERS}---\n# no more\n", "f").stages
+        == parse_pipeline(PIPERS, "f").stages
+    )
 
 
 def test_pipers_own_format_is_read_as_it_is() -> None:
@@ -63,7 +66,7 @@ def test_pipers_own_format_is_read_as_it_is() -> None:
         not_active=(Condition(kind="config", value={"deploy": [False]}),),
         orchestrators=("Jenkins", "AzureDevOps"),
     )
-    assert parse(PIPERS, "f").stages == (
+    assert parse_pipeline(PIPERS, "f").stages == (
         StageDefinition(
             name="Build",
             change_requests="",
@@ -76,7 +79,7 @@ def test_pipers_own_format_is_read_as_it_is() -> None:
 
 
 def test_a_step_is_known_by_its_other_spellings_whichever_the_definition_uses() -> None:
-    assert parse(PIPERS, "f").spellings == {
+    assert parse_pipeline(PIPERS, "f").spellings == {
         "gitopsUpdateDeployment": ("gitopsUpdateDeployment", "gitOpsUpdateDeployment"),
         "foreignStep": ("foreignStep",),
     }
@@ -92,7 +95,7 @@ def test_towlines_own_keys_say_what_a_change_request_runs() -> None:
         "spec: {stages: [{displayName: A, changeRequests: only, steps: [{name: b, publishes:"
         " true}]}]}"
     )
-    (stage,) = parse(text, "f").stages
+    (stage,) = parse_pipeline(text, "f").stages
     assert (stage.change_requests, stage.steps) == (
         "only",
         (StepDefinition(name="b", publishes=True),),
@@ -170,7 +173,7 @@ def test_a_definition_that_is_not_understood_is_refused_with_its_line(
     text: str, line: int, part: str
 ) -> None:
     with pytest.raises(ConfigError) as caught:
-        parse(text, "stages.yaml")
+        parse_pipeline(text, "stages.yaml")
     assert part in caught.value.message
     assert caught.value.hint
     assert caught.value.where in (f"stages.yaml:{line}", *(["stages.yaml"] if line < 2 else []))
@@ -178,13 +181,15 @@ def test_a_definition_that_is_not_understood_is_refused_with_its_line(
 
 def test_text_that_is_no_yaml_is_refused() -> None:
     with pytest.raises(ConfigError) as caught:
-        parse("spec: ]", "stages.yaml")
+        parse_pipeline("spec: ]", "stages.yaml")
     assert caught.value.where.startswith("stages.yaml:1")
 
 
 @pytest.mark.parametrize("key", ["label", "x-team", "1"])
 def test_a_key_that_is_like_none_that_counts_is_left_alone(key: str) -> None:
-    assert [step.name for step in parse(one(**{key: True}), "f").stages[0].steps] == ["deploy"]
+    assert [step.name for step in parse_pipeline(one(**{key: True}), "f").stages[0].steps] == [
+        "deploy"
+    ]
 
 
 # ---- the General Purpose Pipeline
@@ -217,18 +222,20 @@ def test_whatever_pushes_or_deploys_is_marked_so() -> None:
     "text", ["", "# nothing\n", "spec: {}\n", "spec:\n", "apiVersion: v1\nspec: {stages: []}\n"]
 )
 def test_a_definition_without_a_stage_is_none_that_is_wrong(text: str) -> None:
-    assert parse(text, "f").stages == ()
+    assert parse_pipeline(text, "f").stages == ()
 
 
 def test_a_stage_says_what_it_passes_to_another_library_s_step() -> None:
-    (stage,) = parse(
+    (stage,) = parse_pipeline(
         "spec: {stages: [{displayName: A, steps: [{name: b, parameters: {stage: $(stage), c:"
         " d}}]}]}",
         "f",
     ).stages
     assert stage.steps[0].parameters == {"stage": "$(stage)", "c": "d"}
     with pytest.raises(ConfigError, match="must be text"):
-        parse("spec: {stages: [{displayName: A, steps: [{name: b, parameters: {c: 1}}]}]}", "f")
+        parse_pipeline(
+            "spec: {stages: [{displayName: A, steps: [{name: b, parameters: {c: 1}}]}]}", "f"
+        )
 
 
 def test_every_spelling_of_every_step_with_metadata_leads_to_one_step() -> None:

@@ -2,7 +2,13 @@ from __future__ import annotations
 
 import pytest
 
-from towline.pipeline.environment import PipelineEnvironment, changed, origin, proven, proven_values
+from towline.pipeline.environment import (
+    PipelineEnvironment,
+    is_changed,
+    is_proven,
+    proven_values,
+    value_origin,
+)
 
 KEY = "container/registryUrl"
 
@@ -20,7 +26,7 @@ def test_values_are_those_that_are_there_and_facts_lie_beside_them() -> None:
 def test_of_values_that_nobody_has_kept_apart_none_is_a_fact() -> None:
     """A copy loses the facts, and is believed less, never more."""
     copy = {**PipelineEnvironment({KEY: "r"}, {KEY: "r"})}
-    assert (proven_values(copy), proven(copy, KEY)) == ({}, False)
+    assert (proven_values(copy), is_proven(copy, KEY)) == ({}, False)
 
 
 @pytest.mark.parametrize(
@@ -43,19 +49,19 @@ def test_a_value_is_proven_if_it_is_the_very_one_that_was_written(
     *,
     expected: bool,
 ) -> None:
-    assert proven(PipelineEnvironment({KEY: value}, {KEY: fact}), KEY) is expected
+    assert is_proven(PipelineEnvironment({KEY: value}, {KEY: fact}), KEY) is expected
 
 
 def test_the_place_of_a_value_says_how_far_it_is_known() -> None:
     known = PipelineEnvironment({"fact": 1, "changed": 2, "claim": 3}, {"fact": 1, "changed": 0})
     place = "in the pipeline environment"
-    assert origin(known, "fact") == f"fact {place}"
+    assert value_origin(known, "fact") == f"fact {place}"
     assert (
-        origin(known, "changed")
+        value_origin(known, "changed")
         == f"changed {place}, which is not what a step of this build has written there"
     )
     assert (
-        origin(known, "claim")
+        value_origin(known, "claim")
         == f"claim {place}, which no step of this build is known to have written"
     )
 
@@ -64,6 +70,6 @@ def test_a_value_is_changed_where_a_step_has_written_another() -> None:
     known = PipelineEnvironment(
         {"fact": 1, "changed": 2, "claim": 3}, {"fact": 1, "changed": 0, "gone": 4}
     )
-    assert [key for key in ("fact", "changed", "claim", "gone", "none") if changed(known, key)] == [
-        "changed"
-    ]
+    assert [
+        key for key in ("fact", "changed", "claim", "gone", "none") if is_changed(known, key)
+    ] == ["changed"]

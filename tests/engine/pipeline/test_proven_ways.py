@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from towline.pipeline.proven import writable
+from towline.pipeline.proven import open_folder
 
 
 def made(folder: Path, mode: int = 0o755) -> Path:
@@ -25,7 +25,7 @@ def test_a_folder_on_the_way_that_others_write_to_is_found(
 ) -> None:
     there = made(tmp_path / "a", mode)
     for folder in (there, made(there / "b"), there / "b" / "none" / "yet"):
-        assert writable(folder) == (there if is_open else None)
+        assert open_folder(folder) == (there if is_open else None)
 
 
 def test_a_link_counts_with_all_that_it_leads_through(tmp_path: Path) -> None:
@@ -33,16 +33,16 @@ def test_a_link_counts_with_all_that_it_leads_through(tmp_path: Path) -> None:
     made(safe / "x")
     (safe / "in").symlink_to("../volume/back")
     (volume / "back").symlink_to(safe)
-    assert writable(safe / "in" / "x") == volume
+    assert open_folder(safe / "in" / "x") == volume
     volume.chmod(0o755)
-    assert writable(safe / "in" / "x") is None
-    assert writable(safe / "in" / ".." / "volume") is None
+    assert open_folder(safe / "in" / "x") is None
+    assert open_folder(safe / "in" / ".." / "volume") is None
 
 
 def test_links_without_end_lead_nowhere_that_is_safe(tmp_path: Path) -> None:
     (tmp_path / "a").symlink_to("b")
     (tmp_path / "b").symlink_to("a")
-    assert writable(tmp_path / "a" / "x") == tmp_path / "a" / "x"
+    assert open_folder(tmp_path / "a" / "x") == tmp_path / "a" / "x"
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can give a file away")
@@ -51,8 +51,8 @@ def test_what_another_user_owns_on_the_way_is_found_unless_he_is_known(tmp_path:
     (tmp_path / "link").symlink_to(made(tmp_path / "b"))
     os.chown(there, 12345, 0)
     os.chown(tmp_path / "link", 12345, 0, follow_symlinks=False)
-    assert (writable(there), writable(tmp_path / "link")) == (there, tmp_path / "link")
-    assert writable(there, frozenset({12345})) is None
+    assert (open_folder(there), open_folder(tmp_path / "link")) == (there, tmp_path / "link")
+    assert open_folder(there, frozenset({12345})) is None
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can be another user")
@@ -72,11 +72,11 @@ def test_a_group_that_is_the_user_s_alone_is_nobody_else(tmp_path: Path) -> None
     try:
         os.chown(there, user.pw_uid, user.pw_gid)
         os.seteuid(user.pw_uid)
-        assert writable(there) is None
+        assert open_folder(there) is None
         os.seteuid(0)
         os.chown(there, user.pw_uid, 0)
         os.seteuid(user.pw_uid)
-        assert writable(there) == there
+        assert open_folder(there) == there
     finally:
         os.seteuid(0)
         there.rmdir()

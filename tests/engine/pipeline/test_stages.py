@@ -9,8 +9,15 @@ import pytest
 from towline.config.conditions import Decision
 from towline.config.documents import ConfigDocuments, parse_document
 from towline.errors import ConfigError, UsageError
-from towline.pipeline.definition import Pipeline, definition, parse
-from towline.pipeline.stages import BuildContext, StagePlan, check, decide, evaluate, plan
+from towline.pipeline.definition import Pipeline, definition, parse_pipeline
+from towline.pipeline.stages import (
+    BuildContext,
+    StagePlan,
+    check_flags,
+    decide_step,
+    evaluate_flags,
+    plan_stages,
+)
 
 SEED = (Path(__file__).parents[1] / "config" / "seed.yml").read_text(encoding="utf-8")
 STAGES = [
@@ -63,7 +70,7 @@ def given(*files: str, **known: Any) -> BuildContext:
 def planned(stage: str, project: str = SEED, *defaults: str, **known: Any) -> StagePlan:
     return next(
         found
-        for found in plan(documents(project, *defaults), given(**known))
+        for found in plan_stages(documents(project, *defaults), given(**known))
         if found.name == stage
     )
 
@@ -84,7 +91,7 @@ def decided(
     change_request: bool = False,
     **environment: object,
 ) -> Decision:
-    return decide(
+    return decide_step(
         documents(project),
         given(change_request=change_request, pipeline_environment=environment),
         stage=stage,
@@ -93,11 +100,11 @@ def decided(
 
 
 def test_the_stages_stand_in_the_order_of_the_general_purpose_pipeline() -> None:
-    assert [stage.name for stage in plan(documents(), given())] == STAGES
+    assert [stage.name for stage in plan_stages(documents(), given())] == STAGES
 
 
 def test_the_sample_runs_its_four_stages_and_no_other() -> None:
-    answers = {stage.name: stage.active for stage in plan(documents(), given())}
+    answers = {stage.name: stage.active for stage in plan_stages(documents(), given())}
     assert [name for name, answer in answers.items() if answer == "yes"] == [
         "Build",
         "Acceptance",
@@ -222,7 +229,7 @@ def test_the_projects_own_stages_come_last_with_the_steps_that_they_flag() -> No
         " true, containerSaveImage: x"
     )
     project = f"stages: {{Preview: {{{preview}}}, Empty: {{filePath: f}}}}"
-    stages = plan(documents(project, "stages: {Team: {cnbBuild: true}}"), given())
+    stages = plan_stages(documents(project, "stages: {Team: {cnbBuild: true}}"), given())
     assert [stage.name for stage in stages] == [*STAGES, "Team", "Preview", "Empty"]
     assert [(stage.name, stage.active, active(stage)) for stage in stages[-3:]] == [
         ("Team", "yes", {"cnbBuild": "yes"}),
@@ -241,7 +248,7 @@ def test_the_projects_own_stages_come_last_with_the_steps_that_they_flag() -> No
 
 
 def test_a_change_request_pushes_and_deploys_nothing() -> None:
-    stages = plan(documents(SEED + "\n"), given(change_request=True))
+    stages = plan_stages(documents(SEED + "\n"), given(change_request=True))
     assert {step.active for stage in stages for step in stage.steps} == {"no"}
     assert {step.why for stage in stages for step in stage.steps if step.name in PUBLISHING} == {
         NOTHING
@@ -258,10 +265,12 @@ def test_a_change_request_runs_the_stages_that_are_for_it() -> None:
     )
     for_change_request = [
         stage.name
-        for stage in plan(documents(project), given(change_request=True))
+        for stage in plan_stages(documents(project), given(change_request=True))
         if stage.active == "yes"
     ]
-    others = [stage.name for stage in plan(documents(project), given()) if stage.active == "yes"]
+    others = [
+        stage.name for stage in plan_stages(documents(project), given()) if stage.active == "yes"
+    ]
     assert for_change_request == ["Init", "Pull-Request Voting", "Post"]
     assert others == ["Init", "Integration", "Post"]
 
@@ -277,7 +286,7 @@ def test_an_own_stage_deploys_nothing_for_a_change_request_either() -> None:
 @pytest.mark.parametrize("change_request", [True, False])
 @pytest.mark.parametrize("project", [SEED, "", "stages: {Mine: {imagePushToRegistry: true}}"])
 def test_a_decision_is_what_the_plan_said(project: str, change_request: bool) -> None:
-    for stage in plan(documents(project), given(change_request=change_request)):
+    for stage in plan_stages(documents(project), given(change_request=change_request)):
         for step in stage.steps:
             found = decided(step.name, stage.name, project, change_request=change_request)
             assert (found.active, found.why) == (step.active, step.why)
@@ -464,12 +473,14 @@ def test_without_a_stage_nothing_can_be_decided() -> None:
 def test_the_pipelines_conditions_are_those_of_the_general_purpose_pipeline(
     stage: str, project: str, files: list[str], expected: set[str]
 ) -> None:
-    found = next(found for found in plan(documents(project), given(*files)) if found.name == stage)
+    found = next(
+        found for found in plan_stages(documents(project), given(*files)) if found.name == stage
+    )
     assert {step for step, answer in active(found).items() if answer == "yes"} == expected
 
 
 def test_a_scan_of_a_change_request_runs_in_the_voting_stage_only() -> None:
-    stages = plan(documents(""), given("**/sonar-project.properties", change_request=True))
+    stages = plan_stages(documents(""), given("**/sonar-project.properties", change_request=True))
     running = [
         (stage.name, step.name) for stage in stages for step in stage.steps if step.active == "yes"
     ]
@@ -478,7 +489,7 @@ def test_a_scan_of_a_change_request_runs_in_the_voting_stage_only() -> None:
 
 def test_a_step_asks_for_the_files_of_its_own_conditions_only() -> None:
     workspace = Listing()
-    decide(
+    decide_step(
         documents(), BuildContext(workspace=workspace), stage="Build", step="imagePushToRegistry"
     )
     assert workspace.asked == []
@@ -515,7 +526,7 @@ def test_only_the_productive_branch_releases(project: str, branch: str, runs: bo
     known = documents(
         "", text or "general: {}", "stages: {Release: {gitOpsUpdateDeployment: true}}"
     )
-    found = decide(known, given(branch=branch), stage="Release", step="gitOpsUpdateDeployment")
+    found = decide_step(known, given(branch=branch), stage="Release", step="gitOpsUpdateDeployment")
     assert (found.active == "yes") == runs
     if not runs:
         assert (
@@ -564,11 +575,11 @@ def test_what_a_branch_says_of_itself_has_nothing_published_until_that_is_enforc
     stage = "Mine" if "Mine" in project else "Release"
     warned: list[str] = []
     circumstances = given(branch="x", warn=warned.append)
-    found = decide(
+    found = decide_step(
         documents(project, DEPLOYS), circumstances, stage=stage, step="gitOpsUpdateDeployment"
     )
     assert (found.active, said in found.why, warned) == ("no", True, [])
-    leniently = decide(
+    leniently = decide_step(
         documents(project, DEPLOYS, "general: {enforcement: warn}"),
         circumstances,
         stage=stage,
@@ -579,7 +590,7 @@ def test_what_a_branch_says_of_itself_has_nothing_published_until_that_is_enforc
         True,
         True,
     )
-    productive = decide(
+    productive = decide_step(
         documents(project, DEPLOYS, "general: {productiveBranch: x}"),
         circumstances,
         stage=stage,
@@ -588,7 +599,7 @@ def test_what_a_branch_says_of_itself_has_nothing_published_until_that_is_enforc
     assert (productive.active, len(set(warned))) == ("yes", 1)
     trusted = f"stages: {{{stage}: {{gitOpsUpdateDeployment: true, runInAllBranches: true}}}}"
     assert (
-        decide(
+        decide_step(
             documents("", trusted), circumstances, stage=stage, step="gitOpsUpdateDeployment"
         ).active
         == "yes"
@@ -627,7 +638,7 @@ def test_a_change_request_publishes_in_a_stage_that_runs_for_it_by_a_trusted_wor
         (documents(project), "no"),
     ):
         assert (
-            decide(
+            decide_step(
                 known, given(change_request=True), stage="Mine", step="gitOpsUpdateDeployment"
             ).active
             == answer
@@ -639,7 +650,7 @@ def test_another_branch_runs_the_stages_that_every_build_runs_and_the_projects_o
         "stages: {Init: {a: 1}, Pull-Request Voting: {a: 1}, Build: {a: 1}, Post: {a: 1}, Mine:"
         " {mavenBuild: true}}"
     )
-    stages = plan(documents(project), given(branch="feature/x"))
+    stages = plan_stages(documents(project), given(branch="feature/x"))
     assert [stage.name for stage in stages if stage.active == "yes"] == ["Init", "Post", "Mine"]
 
 
@@ -657,12 +668,14 @@ def test_another_branch_runs_the_stages_that_every_build_runs_and_the_projects_o
 def test_a_stage_may_ask_for_the_productive_branch(
     stage: str, known: dict[str, Any], answer: str
 ) -> None:
-    pipeline = parse(
+    pipeline = parse_pipeline(
         "spec: {stages: [{displayName: Init, changeRequests: also, steps: [{name: greet}]}]}", "f"
     )
     project = documents("\nstages: {" + stage + ": {runInAllBranches: false, greet: true}}")
     found = next(
-        found for found in plan(project, given(**known), pipeline=pipeline) if found.name == stage
+        found
+        for found in plan_stages(project, given(**known), pipeline=pipeline)
+        if found.name == stage
     )
     assert (found.active, active(found)) == (answer, {"greet": answer})
     if answer == "no":
@@ -681,7 +694,7 @@ def test_the_project_decides_over_the_defaults_which_branches_run_a_stage() -> N
 @pytest.mark.parametrize("value", ["[main]", "''", "7", "'../x'"])
 def test_a_productive_branch_that_is_no_name_is_a_fault_with_its_line(value: str) -> None:
     with pytest.raises(ConfigError) as caught:
-        plan(documents(f"\ngeneral:\n  productiveBranch: {value}\n"), given(branch="x"))
+        plan_stages(documents(f"\ngeneral:\n  productiveBranch: {value}\n"), given(branch="x"))
     assert caught.value.where == ".pipeline/config.yml:3"
 
 
@@ -731,24 +744,30 @@ def test_what_is_of_no_known_branch_is_not_productive(known: dict[str, Any], wha
 def test_an_extension_makes_a_stage_active_that_may_have_one(
     stage: str, file: str, project: str, answer: str
 ) -> None:
-    found = next(found for found in plan(documents(project), given(file)) if found.name == stage)
+    found = next(
+        found for found in plan_stages(documents(project), given(file)) if found.name == stage
+    )
     assert found.active == answer
     assert (file in found.why) == (answer == "yes")
 
 
 def test_the_agent_may_forbid_extensions() -> None:
-    stages = plan(documents(""), given(".pipeline/extensions/Security.groovy", extensions=False))
+    stages = plan_stages(
+        documents(""), given(".pipeline/extensions/Security.groovy", extensions=False)
+    )
     assert {stage.active for stage in stages} == {"no"}
 
 
 def test_an_extension_is_no_way_around_the_branch() -> None:
-    stages = plan(documents(""), given(".pipeline/extensions/Security.groovy", branch="feature/x"))
+    stages = plan_stages(
+        documents(""), given(".pipeline/extensions/Security.groovy", branch="feature/x")
+    )
     assert {stage.active for stage in stages} == {"no"}
 
 
 def test_a_folder_of_extensions_outside_of_the_workspace_is_a_fault_with_its_line() -> None:
     with pytest.raises(ConfigError) as caught:
-        plan(documents("\ngeneral: {projectExtensionsDirectory: /etc}"), given())
+        plan_stages(documents("\ngeneral: {projectExtensionsDirectory: /etc}"), given())
     assert caught.value.where == ".pipeline/config.yml:2"
 
 
@@ -759,7 +778,7 @@ def test_central_build_is_build_for_sections_and_for_stages() -> None:
     project = "stages: {Central Build: {imagePushToRegistry: true}}"
     assert active(planned("Build", project))["imagePushToRegistry"] == "yes"
     assert decided("imagePushToRegistry", "Central Build", project).active == "yes"
-    assert "Central Build" not in [stage.name for stage in plan(documents(project), given())]
+    assert "Central Build" not in [stage.name for stage in plan_stages(documents(project), given())]
     assert "not read" not in planned("Build", project).why
 
 
@@ -802,11 +821,11 @@ spec:
         - name: fallback
           conditions: [{onlyActiveStepInStage: true}]
 """
-PASSES = parse(TWO_PASSES, "f")
+PASSES = parse_pipeline(TWO_PASSES, "f")
 
 
 def on(project: str, *, pipeline: Pipeline = PASSES, **known: Any) -> dict[str, str]:
-    return active(plan(documents(project), given(**known), pipeline=pipeline)[0])
+    return active(plan_stages(documents(project), given(**known), pipeline=pipeline)[0])
 
 
 def test_two_steps_that_do_not_run_alone_keep_each_other_alive() -> None:
@@ -819,13 +838,13 @@ def test_two_steps_that_do_not_run_alone_keep_each_other_alive() -> None:
 def test_what_switches_off_sees_what_became_of_the_steps_before() -> None:
     answers = on("general: {scan: false}")
     assert (answers["scan"], answers["report"]) == ("no", "undecided")  # `later` may still be there
-    settled = evaluate(documents("general: {scan: false}"), given(), pipeline=PASSES)["Build"]
+    settled = evaluate_flags(documents("general: {scan: false}"), given(), pipeline=PASSES)["Build"]
     assert (settled["scan"], settled["report"]) == (False, False)
 
 
 def test_an_activating_condition_sees_the_steps_before_it_only() -> None:
     assert on("")["fallback"] == "no"
-    first = parse(
+    first = parse_pipeline(
         "spec: {stages: [{displayName: A, steps: [{name: a, conditions: [{onlyActiveStepInStage:"
         " true}]}, {name: b}]}]}",
         "f",
@@ -841,15 +860,15 @@ def test_what_switches_off_wins_over_an_explicit_flag() -> None:
 def test_a_step_of_another_orchestrator_is_left_out_and_does_not_count() -> None:
     assert "azure" not in on("")
     assert on("", orchestrator="AzureDevOps")["azure"] == "yes"
-    alone = parse(
+    alone = parse_pipeline(
         "spec: {stages: [{displayName: A, steps: [{name: b, orchestrators: [Unknown]}, "
         "{name: a, notActiveConditions: [{onlyActiveStepInStage: true}]}]}]}",
         "f",
     )
     assert on("", pipeline=alone) == {"a": "no"}
-    assert decide(documents(""), given(), stage="Build", step="azure", pipeline=PASSES) == Decision(
-        active="no", why="azure runs on AzureDevOps only, and this is Jenkins"
-    )
+    assert decide_step(
+        documents(""), given(), stage="Build", step="azure", pipeline=PASSES
+    ) == Decision(active="no", why="azure runs on AzureDevOps only, and this is Jenkins")
 
 
 def test_a_step_that_a_change_request_holds_back_does_not_keep_others_alive() -> None:
@@ -858,21 +877,21 @@ def test_a_step_that_a_change_request_holds_back_does_not_keep_others_alive() ->
     )
     answers = on(
         "general: {scan: false, push: true, later: false}",
-        pipeline=parse(text, "f"),
+        pipeline=parse_pipeline(text, "f"),
         change_request=True,
     )
     assert (answers["push"], answers["report"]) == ("no", "no")
 
 
 def test_a_decision_of_a_change_request_does_not_count_what_it_holds_back_either() -> None:
-    pipeline = parse(
+    pipeline = parse_pipeline(
         TWO_PASSES.replace("displayName: Build", "displayName: Build\n      changeRequests: also"),
         "f",
     )
     project = documents("general: {scan: false, push: true}")
     for change_request, answer in ((True, "no"), (False, "yes")):
         assert (
-            decide(
+            decide_step(
                 project,
                 given(change_request=change_request),
                 stage="Build",
@@ -882,7 +901,7 @@ def test_a_decision_of_a_change_request_does_not_count_what_it_holds_back_either
             == answer
         )
         assert (
-            check(
+            check_flags(
                 project,
                 given(change_request=change_request),
                 stage="Build",
@@ -894,13 +913,15 @@ def test_a_decision_of_a_change_request_does_not_count_what_it_holds_back_either
 
 
 def test_of_two_entries_of_one_step_the_last_counts() -> None:
-    pipeline = parse(
+    pipeline = parse_pipeline(
         "spec: {stages: [{displayName: A, steps: [{name: a}, {name: a, conditions: [{inactive:"
         " true}]}]}]}",
         "f",
     )
     assert on("", pipeline=pipeline) == {"a": "no"}
-    assert decide(documents(""), given(), stage="A", step="a", pipeline=pipeline).active == "no"
+    assert (
+        decide_step(documents(""), given(), stage="A", step="a", pipeline=pipeline).active == "no"
+    )
 
 
 def test_what_the_pipeline_has_yet_to_write_is_undecided_until_it_is_there() -> None:
@@ -909,10 +930,11 @@ def test_what_the_pipeline_has_yet_to_write_is_undecided_until_it_is_there() -> 
     assert on("", pipeline_environment={"custom/x": "1"})["later"] == "undecided"
     assert on("", pipeline_environment={"custom/x": "1", "custom/off": True})["later"] == "no"
     assert (
-        decide(documents(""), given(), stage="Build", step="later", pipeline=PASSES).active == "no"
+        decide_step(documents(""), given(), stage="Build", step="later", pipeline=PASSES).active
+        == "no"
     )
     assert (
-        decide(
+        decide_step(
             documents(""),
             given(pipeline_environment={"custom/x": "1"}),
             stage="Build",
@@ -924,21 +946,21 @@ def test_what_the_pipeline_has_yet_to_write_is_undecided_until_it_is_there() -> 
 
 
 def test_a_stage_waits_for_a_step_whose_condition_the_pipeline_has_yet_to_fill() -> None:
-    pipeline = parse(
+    pipeline = parse_pipeline(
         "spec: {stages: [{displayName: A, steps: [{name: a, conditions: [{inactive: true}]}, "
         "{name: b, conditions: [{pipelineEnvironmentFilled: x}]}]}]}",
         "f",
     )
-    (stage,) = plan(documents(""), given(), pipeline=pipeline)
+    (stage,) = plan_stages(documents(""), given(), pipeline=pipeline)
     assert active(stage) == {"a": "no", "b": "undecided"}
     assert (stage.active, stage.why) == ("undecided", why(stage, "b"))
 
 
 def test_a_step_that_publishes_nothing_runs_for_a_change_request_too() -> None:
-    pipeline = parse(
+    pipeline = parse_pipeline(
         "spec: {stages: [{displayName: A, changeRequests: also, steps: [{name: test}]}]}", "f"
     )
-    (stage,) = plan(documents(""), given(change_request=True), pipeline=pipeline)
+    (stage,) = plan_stages(documents(""), given(change_request=True), pipeline=pipeline)
     assert (stage.active, active(stage)) == ("yes", {"test": "yes"})
 
 
@@ -953,16 +975,16 @@ def test_a_step_that_publishes_nothing_runs_for_a_change_request_too() -> None:
 )
 def test_a_decision_sees_the_stage_as_the_plan_does(project: str) -> None:
     known = given(pipeline_environment={"custom/x": "1", "custom/off": False})
-    settled = evaluate(documents(project), known, pipeline=PASSES)["Build"]
+    settled = evaluate_flags(documents(project), known, pipeline=PASSES)["Build"]
     for step, answer in settled.items():
         assert (
-            decide(documents(project), known, stage="Build", step=step, pipeline=PASSES).active
+            decide_step(documents(project), known, stage="Build", step=step, pipeline=PASSES).active
             == "yes"
         ) == answer, step
 
 
 def test_a_null_is_no_value_however_deep() -> None:
-    pipeline = parse(
+    pipeline = parse_pipeline(
         "spec: {stages: [{displayName: A, steps: [{name: a, conditions: [{configKey: x/y}]}, {name:"
         " b, conditions: [{configKey: z}]}]}]}",
         "f",
@@ -973,7 +995,7 @@ def test_a_null_is_no_value_however_deep() -> None:
         defaults=(below,),
         project=parse_document("general: {x: {y: null}, z: null}", "c", trusted=False),
     )
-    assert active(plan(known, given(), pipeline=pipeline)[0]) == {"a": "yes", "b": "yes"}
+    assert active(plan_stages(known, given(), pipeline=pipeline)[0]) == {"a": "yes", "b": "yes"}
 
 
 # ---- the drop-in
@@ -982,9 +1004,9 @@ def test_a_null_is_no_value_however_deep() -> None:
 def test_the_drop_in_knows_flags_and_conditions_only() -> None:
     project = documents("general: {push: true}\nstages: {Build: {runInAllBranches: false}}")
     known = given(change_request=True, branch="feature/x")
-    assert check(project, known, stage="Build", step="push", pipeline=PASSES).active == "yes"
-    assert evaluate(project, known, pipeline=PASSES)["Build"]["push"] is True
-    assert decide(project, known, stage="Build", step="push", pipeline=PASSES).active == "no"
+    assert check_flags(project, known, stage="Build", step="push", pipeline=PASSES).active == "yes"
+    assert evaluate_flags(project, known, pipeline=PASSES)["Build"]["push"] is True
+    assert decide_step(project, known, stage="Build", step="push", pipeline=PASSES).active == "no"
 
 
 def test_a_stage_of_the_project_has_the_steps_that_its_section_flags() -> None:
@@ -992,7 +1014,7 @@ def test_a_stage_of_the_project_has_the_steps_that_its_section_flags() -> None:
         "stages: {Mine: {anything: true, push: false, other: 'true'}}\ngeneral: {elsewhere: true}"
     )
     answers = {
-        step: check(project, given(), stage="Mine", step=step, pipeline=PASSES).active
+        step: check_flags(project, given(), stage="Mine", step=step, pipeline=PASSES).active
         for step in ("anything", "push", "other", "elsewhere", "scan")
     }
     assert answers == {
@@ -1005,23 +1027,23 @@ def test_a_stage_of_the_project_has_the_steps_that_its_section_flags() -> None:
 
 
 def test_a_stage_without_steps_is_empty() -> None:
-    assert evaluate(
-        documents(""), given(), pipeline=parse("spec: {stages: [{displayName: A}]}", "f")
+    assert evaluate_flags(
+        documents(""), given(), pipeline=parse_pipeline("spec: {stages: [{displayName: A}]}", "f")
     ) == {"A": {}}
 
 
 def test_a_commit_that_is_a_deployment_starts_none() -> None:
-    everything = plan(documents(), given(deployment=True))
+    everything = plan_stages(documents(), given(deployment=True))
     assert {(stage.active, step.active) for stage in everything for step in stage.steps} == {
         ("no", "no")
     }
     assert {stage.active for stage in everything} == {"no"}
-    decision = decide(
+    decision = decide_step(
         documents(), given(deployment=True), stage="Acceptance", step="gitOpsUpdateDeployment"
     )
     assert (decision.active, "a deployment that Towline made" in decision.why) == ("no", True)
     assert (
-        check(
+        check_flags(
             documents(),
             given(deployment=True),
             stage="Build",

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests.trust import BRANCH, PRODUCTIVE, addressees
-from towline.config.credential_rules import named_by, registry_place
+from towline.config.credential_rules import host_source, registry_place
 from towline.config.documents import read_documents
 from towline.config.layers import Inputs
 from towline.config.metadata import load_schema
@@ -56,7 +56,7 @@ def found(
         dry_run=False,
         addressees=addressees(settings, standing, told),
     )
-    return login(task, NAMES, PLACE, named_by(settings, "targetRegistryUrl", registry_place))
+    return login(task, NAMES, PLACE, host_source(settings, "targetRegistryUrl", registry_place))
 
 
 def test_user_and_password_make_a_login_that_says_where_they_came_from(tmp_path: Path) -> None:

@@ -15,7 +15,7 @@ from towline.config.lint.findings import Finding, finding
 from towline.config.schema import StepSchema
 from towline.errors import ConfigError
 from towline.git.checkout import host_and_path
-from towline.pipeline.branches import BranchRules, productive_branch
+from towline.pipeline.branches import BranchRules, judge_branch
 from towline.record import frozen
 
 # what a Jenkinsfile holds that leaves out a deployment's commit, known by its trailers
@@ -110,7 +110,7 @@ def _guarded(
 def _deploys(rules: BranchRules, branch: str) -> bool:
     """Whether builds of the branch deploy, or nobody knows it: a setting that is none is a finding of its own."""
     try:
-        return productive_branch(rules, branch).productive
+        return judge_branch(rules, branch).productive
     except ConfigError:
         return True
 

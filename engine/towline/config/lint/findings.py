@@ -222,7 +222,7 @@ def finding(
     )
 
 
-def unreadable(
+def unreadable_file(
     file: str, message: str, *, fix: str = "", line: int = 1, column: int = 1
 ) -> Finding:
     """The finding on a file that is none that could be looked into."""
@@ -238,7 +238,7 @@ def unreadable(
     )
 
 
-def in_order(findings: Iterable[Finding], *, files: Iterable[str] = ()) -> tuple[Finding, ...]:
+def sort_findings(findings: Iterable[Finding], *, files: Iterable[str] = ()) -> tuple[Finding, ...]:
     """Each finding once, by file (`files` first, the others as they came), then by place."""
     once = tuple(dict.fromkeys(findings))
     numbers = {

@@ -21,7 +21,7 @@ _SECTIONS = ("general", "steps", "stages")
 
 
 @frozen
-class Names:
+class KnownNames:
     """All known names: rules, keys that anything reads, spellings of steps, and stages.
 
     `rules` are keys that only the platform team may set; `bounds` are keys that a project may set
@@ -35,7 +35,7 @@ class Names:
     stages: frozenset[str]
 
 
-def lost_rules(document: ConfigDocument, names: Names) -> Iterator[Finding]:
+def lost_rules(document: ConfigDocument, names: KnownNames) -> Iterator[Finding]:
     """A finding for each rule in the platform team's `document` that nothing reads."""
     for key, value in document.content.items():
         if key not in _SECTIONS:
@@ -47,7 +47,7 @@ def lost_rules(document: ConfigDocument, names: Names) -> Iterator[Finding]:
 
 
 def _unknown_section(
-    document: ConfigDocument, key: str, value: object, names: Names
+    document: ConfigDocument, key: str, value: object, names: KnownNames
 ) -> Iterator[Finding]:
     """The finding on a key at the top of the document that is not a section."""
     if _has_rule_value(key, value) and (rule := _rule(key, names)):
@@ -64,7 +64,7 @@ def _unknown_section(
 
 
 def _named_sections(
-    document: ConfigDocument, kind: str, known: frozenset[str], names: Names
+    document: ConfigDocument, kind: str, known: frozenset[str], names: KnownNames
 ) -> Iterator[Finding]:
     """The findings in the sections of steps or of stages, whichever `kind` says."""
     sections: Mapping[str, Any] = document.section(kind)
@@ -81,7 +81,7 @@ def _named_sections(
 
 
 def _misplaced_keys(
-    document: ConfigDocument, path: tuple[str, ...], values: Mapping[str, Any], names: Names
+    document: ConfigDocument, path: tuple[str, ...], values: Mapping[str, Any], names: KnownNames
 ) -> Iterator[Finding]:
     """The findings on misspelt rules, rules with empty entries, and rules one level too deep."""
     for key, value in values.items():
@@ -103,14 +103,14 @@ def _lost(document: ConfigDocument, path: tuple[str, ...], what: str, fix: str) 
     return finding("lost-rule", document, path, message=message, fix=fix)
 
 
-def _rule(key: str, names: Names) -> str:
+def _rule(key: str, names: KnownNames) -> str:
     """The rule that `key` is or misspells; empty if there is none."""
     if key in names.rules:
         return key
     return "" if key in names.keys else rule_slip(key, names.rules | names.bounds)
 
 
-def _exact_rule(value: Any, names: Names) -> str:
+def _exact_rule(value: Any, names: KnownNames) -> str:
     """The first rule, correctly spelt, in a section of others or a map in it; empty if none."""
     if not isinstance(value, dict):
         return ""
@@ -130,7 +130,7 @@ def _has_rule_value(key: str, value: object) -> bool:
     return key != "enforcement" or value in ("warn", "error")
 
 
-def _holds_rule(value: Any, names: Names) -> bool:
+def _holds_rule(value: Any, names: KnownNames) -> bool:
     """Whether a section, or a section in it, has a rule or a misspelt one."""
     if not isinstance(value, dict):
         return False

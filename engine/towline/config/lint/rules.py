@@ -14,13 +14,13 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from towline.config import piper_context
-from towline.config.conditions import switch
+from towline.config.conditions import parse_flag
 from towline.config.documents import ConfigDocument, stage_name
 from towline.config.lint.clear_text import clear_texts
-from towline.config.lint.findings import Finding, finding, in_order
+from towline.config.lint.findings import Finding, finding, sort_findings
 from towline.config.merge import Setting, prune
 from towline.config.near_names import SECTIONS, key_slip, section_slip, slip, stage_slip
-from towline.config.rules import Fault, called, fitted, untrusted
+from towline.config.rules import SettingFault, fit_setting, name_with_alias, untrusted_fault
 from towline.config.schema import (
     GENERAL,
     SCOPES,
@@ -30,7 +30,7 @@ from towline.config.schema import (
     ParameterAlias,
     StepSchema,
 )
-from towline.config.values import EMPTY, respelled
+from towline.config.values import EMPTY, respelled_values
 from towline.record import frozen, replace
 from towline.secret import MASK, is_secret
 from towline.suggest import close
@@ -44,7 +44,7 @@ _Path = tuple[str | int, ...]
 
 
 @frozen
-class Known:
+class KnownConfiguration:
     """What a configuration is held against: the steps' schemas, what holds for every step, and the own names of each stage's steps by stage.
 
     `others` are steps by name that no stage of the pipeline has. `elsewhere` are documents that are
@@ -83,7 +83,7 @@ _Readers = Mapping[str, tuple[_Reader, ...]]
 class _View:
     """`Known`, looked up: by scope and key who reads it, by spelling the step, what stands `beside` its parameters; `used`: steps that are configured."""
 
-    known: Known
+    known: KnownConfiguration
     readers: Mapping[str, _Readers]
     steps: Mapping[str, StepSchema]
     spellings: Mapping[str, str]
@@ -103,7 +103,7 @@ class _Place:
 
 
 def lint(
-    project: ConfigDocument | None, defaults: Sequence[ConfigDocument], known: Known
+    project: ConfigDocument | None, defaults: Sequence[ConfigDocument], known: KnownConfiguration
 ) -> LintReport:
     """All findings of the project's own document, if one is to be looked at, and of default documents, each as `shaped` gives it.
 
@@ -120,10 +120,10 @@ def lint(
         for text in clear_texts(document.content, secret=secret, plain=plain):
             secrets.add(text.text)
             findings.append(_in_clear(document, text.path, text.rule))
-    return LintReport(findings=in_order(findings), secrets=frozenset(secrets))
+    return LintReport(findings=sort_findings(findings), secrets=frozenset(secrets))
 
 
-def _names(known: Known, *, secret: bool) -> frozenset[str]:
+def _names(known: KnownConfiguration, *, secret: bool) -> frozenset[str]:
     """The keys of parameters that are secret, or that are not."""
     return frozenset(
         name
@@ -152,7 +152,7 @@ def _in_clear(document: ConfigDocument, path: _Path, rule: str) -> Finding:
 # ---- what is known
 
 
-def _view(known: Known, documents: Sequence[ConfigDocument]) -> _View:
+def _view(known: KnownConfiguration, documents: Sequence[ConfigDocument]) -> _View:
     every = (*known.steps, *known.shared)
     spellings = {name: schema.name for schema in known.steps for name in schema.names}
     spellings |= {
@@ -168,7 +168,7 @@ def _view(known: Known, documents: Sequence[ConfigDocument]) -> _View:
         key
         for document in documents
         for key, value in document.section("general").items()
-        if switch(value)
+        if parse_flag(value)
     ]
     used = {
         spellings[name]
@@ -212,8 +212,8 @@ def _readers(schemas: Iterable[StepSchema], scope: str) -> _Readers:
 def _beside(schema: StepSchema) -> frozenset[str]:
     """Keys that a step's own section may have beside parameters: for its context, for Vault and reports, of conditional defaults."""
     return (
-        piper_context.keys(schema) - piper_context.first_keys(schema)
-    ) | piper_context.conditions(schema)
+        piper_context.known_keys(schema) - piper_context.first_keys(schema)
+    ) | piper_context.condition_values(schema)
 
 
 def _is_free(view: _View, place: _Place, key: str) -> bool:
@@ -376,7 +376,7 @@ def _stage(
     flagged = frozenset(
         view.spellings[key]
         for key, value in values.items()
-        if key in view.spellings and switch(value)
+        if key in view.spellings and parse_flag(value)
     )
     steps = stages.get(stage_name(name))
     if steps is None and not any(
@@ -395,7 +395,7 @@ def _stage(
             )
     for key, value in values.items():
         step = view.spellings.get(key, "")
-        if switch(value) and steps is not None and step and step not in steps:
+        if parse_flag(value) and steps is not None and step and step not in steps:
             having = (
                 ", ".join(stage for stage, held in stages.items() if step in held)
                 or "none, but one of the project's own would run it"
@@ -437,7 +437,7 @@ def _section(view: _View, place: _Place, values: Mapping[str, Any]) -> Iterator[
 
 
 def _flag_value(view: _View, place: _Place, key: str, value: object) -> Iterator[Finding]:
-    path, flag = (*place.path, key), switch(value)
+    path, flag = (*place.path, key), parse_flag(value)
     if flag and place.path[0] == "general" and view.spellings.get(key) in view.known.others:
         yield finding(
             "flag-without-step",
@@ -611,25 +611,29 @@ def _maps(place: _Place, path: _Path, value: object, reader: _Reader) -> Iterato
                 )
 
 
-def _faults(place: _Place, reader: _Reader, value: object) -> Iterator[Fault]:
+def _faults(place: _Place, reader: _Reader, value: object) -> Iterator[SettingFault]:
     parameter = reader.parameter
     if parameter.read_by_others and place.path == ("general",) and not place.document.trusted:
         return
     if parameter.trusted and not place.document.trusted:
-        yield from [] if value in EMPTY else [untrusted(parameter, "")]
+        yield from [] if value in EMPTY else [untrusted_fault(parameter, "")]
         return
-    name = called(parameter.name, reader.alias.name if reader.alias else "")
-    fit = fitted(parameter, Setting(value=prune(value), origin="", layer="", trusted=False), name)
-    if isinstance(fit, Fault):
+    name = name_with_alias(parameter.name, reader.alias.name if reader.alias else "")
+    fit = fit_setting(
+        parameter, Setting(value=prune(value), origin="", layer="", trusted=False), name
+    )
+    if isinstance(fit, SettingFault):
         yield fit
 
 
 def _respelled(reader: _Reader, value: object) -> str:
     """That a number or date of the value is a text for the reader, and other readers of the file spell it otherwise; empty where none is."""
-    written, what, read = next(respelled(_walk(value, reader), reader.parameter.type), ("", "", ""))
+    written, what, read = next(
+        respelled_values(_walk(value, reader), reader.parameter.type), ("", "", "")
+    )
     if not written:
         return ""
-    name = called(reader.parameter.name, reader.alias.name if reader.alias else "")
+    name = name_with_alias(reader.parameter.name, reader.alias.name if reader.alias else "")
     taken = (
         f", and so does {reader.schema.name}"
         if reader.schema.library

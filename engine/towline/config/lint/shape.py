@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from towline.config.documents import UNREAD, ConfigDocument
+from towline.config.documents import UNREAD_DOCUMENT, ConfigDocument
 from towline.config.lint.findings import Finding, finding
 from towline.record import replace
 from towline.yaml.marks import LocatedData
@@ -18,7 +18,7 @@ _BEHIND = ("", "second document")  # no key of a configuration stands there
 _Path = tuple[str | int, ...]
 
 
-def shaped(
+def shape_document(
     name: str, located: LocatedData, *, trusted: bool = False
 ) -> tuple[ConfigDocument, tuple[Finding, ...]]:
     """A file as a document that holds well-formed sections only, and a finding for each other one."""
@@ -26,7 +26,7 @@ def shaped(
     found: list[Finding] = []
     if located.unread:
         whole = replace(whole, marks={**located.marks, _BEHIND: located.unread})
-        made = finding("second-document", whole, _BEHIND, message=UNREAD)
+        made = finding("second-document", whole, _BEHIND, message=UNREAD_DOCUMENT)
         # Piper does not read it, and says nothing
         found.append(made if trusted else replace(made, level="warning"))
     content = dict(_map(located.value, whole, (), found))

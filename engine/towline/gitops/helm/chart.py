@@ -49,7 +49,7 @@ from towline.printable import masked
 from towline.private_folder import PrivateFolder
 from towline.record import field, frozen, replace
 from towline.retry import Clock
-from towline.suggest import nearest, some
+from towline.suggest import list_some, nearest
 from towline.yaml.paths import parse_dotted
 
 _RELEASE_NAME = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*")
@@ -169,7 +169,7 @@ class HelmChart:
         if gone := removed_resources(old, data):
             self.warn(
                 f"no longer in {self.file_path}, which chart {self.chart_path} writes as a whole:"
-                f" {some(gone)}"
+                f" {list_some(gone)}"
             )
         return {self.file_path: data}
 
@@ -182,12 +182,12 @@ class HelmChart:
         if found.kept:
             self.say(
                 f"  chart {self.chart_path} renders something else each time, and what"
-                f" {self.file_path} has is kept: {some(found.kept)}; take it out there to renew it"
+                f" {self.file_path} has is kept: {list_some(found.kept)}; take it out there to renew it"
             )
         if found.renewed:
             self.warn(
                 f"chart {self.chart_path} renders something else each time, and what is around it"
-                f" has changed, so that it is new in this commit: {some(found.renewed)}"
+                f" has changed, so that it is new in this commit: {list_some(found.renewed)}"
             )
         return found.text
 
@@ -224,7 +224,7 @@ class HelmChart:
             if foreign and len(foreign) < len(bases):
                 self.choice.say(
                     f"  {key} is left alone where another image stands:"
-                    f" {some([str(names.pop(number)) for number in sorted(foreign)])}"
+                    f" {list_some([str(names.pop(number)) for number in sorted(foreign)])}"
                 )
                 left |= {(number, key) for number in foreign}
             try:

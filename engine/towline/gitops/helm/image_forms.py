@@ -28,7 +28,7 @@ from towline.gitops.image_parts import separate_keys
 from towline.gitops.manifest_images import FoundImage, in_other_registry
 from towline.image import Reference
 from towline.record import frozen
-from towline.suggest import some
+from towline.suggest import list_some
 from towline.yaml.paths import parse_dotted
 
 _MOST_TRIALS = 4  # values that are tried, each at the price of a rendering or two
@@ -179,8 +179,8 @@ class ChartHint:
             )
         if keys := [key for key in image_keys(self.files) if key not in self.tried]:
             named = "name in containers the key of its values from which the chart takes the image"
-            return f"{named}; its values have {some(keys)}"
-        parts = some([f"{key}.repository and {key}.tag" for key in self.tried])
+            return f"{named}; its values have {list_some(keys)}"
+        parts = list_some([f"{key}.repository and {key}.tag" for key in self.tried])
         return f"the chart does not take the image from {parts}: let its templates do so"
 
     def _registry(self, before: str, image: Reference, others: str) -> str:
@@ -219,4 +219,4 @@ def _others(found: Sequence[FoundImage], before: str, image: Reference) -> str:
         if one.runs and one.text.startswith(f"{before}/") and ours not in one.text
     ]
     others = list(dict.fromkeys(texts))
-    return f", if {some(others)} can be pulled from there too" if others else ""
+    return f", if {list_some(others)} can be pulled from there too" if others else ""

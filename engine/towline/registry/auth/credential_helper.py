@@ -17,7 +17,7 @@ from towline.literals import json_object
 from towline.printable import words
 from towline.registry.auth.docker_config import Helper, as_login
 from towline.secret import Login
-from towline.suggest import some
+from towline.suggest import list_some
 
 _SECONDS = 30.0
 _NOT_FOUND = "credentials not found"
@@ -91,7 +91,7 @@ def _login(helper: Helper, out: bytes) -> Login | None:
 
 def _failed(helper: Helper, what: str, left_out: Sequence[str] = ()) -> CredentialError:
     led = (
-        f"; it is not given {some(left_out)}, which leads into the workspace: keep such files"
+        f"; it is not given {list_some(left_out)}, which leads into the workspace: keep such files"
         " outside of it"
         if left_out
         else ""

@@ -6,7 +6,7 @@ import contextlib
 from collections.abc import Iterator
 from urllib.parse import urlsplit
 
-from towline.config.credential_rules import Parse, named_by, secret_of
+from towline.config.credential_rules import Parse, host_source, secret_of
 from towline.config.settings import Settings
 from towline.credential_hosts import Credential, HostAddress, Named
 from towline.errors import ConfigError, CredentialError
@@ -121,7 +121,7 @@ def credential(settings: Settings) -> Credential:
 
 def named_host(settings: Settings, name: str, parse: Parse) -> Named:
     """Who names a host that the App's login is for: the parameter `name`; what trusted layers say of either URL counts."""
-    server, api = named_by(settings, "serverUrl", parse), named_by(settings, _API, _api)
+    server, api = host_source(settings, "serverUrl", parse), host_source(settings, _API, _api)
     return replace(api if name == _API else server, trusted=server.trusted | api.trusted)
 
 

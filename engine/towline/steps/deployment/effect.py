@@ -32,7 +32,7 @@ from towline.image import Reference
 from towline.record import frozen, replace
 from towline.steps.deployment.images import DeployedImage
 from towline.steps.deployment.tools import DEFAULT_KEY, TargetPlan
-from towline.suggest import close, some
+from towline.suggest import close, list_some
 from towline.yaml.paths import parse_dotted
 from towline.yaml.plain_data import first_mapping
 
@@ -90,7 +90,7 @@ class Effect:
                 for key in lost:
                     near = close(key, read)
                     guess = f"; did you mean {near}?" if near else ""
-                    told = f"its templates read {some(sorted(read)) or 'no values'}{guess}"
+                    told = f"its templates read {list_some(sorted(read)) or 'no values'}{guess}"
                     warn(f"{path} has the image in {key}, which the chart does not read: {told}")
             for one in argo_images.overrides(contents[path], self._is_ours):
                 there = argo_images.images_of_override(one, contents)
@@ -102,7 +102,7 @@ class Effect:
                     warn(
                         f"{path} has an entry for an image called {one.name}, which no resource of "
                         f"{one.folder} runs; images that are there: "
-                        f"{some(sorted(there)) or 'none'}"
+                        f"{list_some(sorted(there)) or 'none'}"
                     )
 
     def _is_ours(self, url: str) -> bool:
@@ -133,7 +133,7 @@ class Effect:
         for image in self.images:
             wrong = stale_containers(every, image) if self.tool == HELM else []
             for one in wrong:
-                warn(f"{one.location} in {some(paths)} runs {one.text}, not {_shown(image)}")
+                warn(f"{one.location} in {list_some(paths)} runs {one.text}, not {_shown(image)}")
             named = any(is_same_image(one, image) for one in every)
             if (named and (not wrong or is_used(every, image))) or None in found:
                 continue  # what cannot be read is not judged: an edit is proven by itself
@@ -146,9 +146,11 @@ class Effect:
             if there or self.tool != VALUES or not _holds_part(image, contents, paths):
                 sure = self.tool != VALUES or (beside and self.whole)
                 reader = "no container" if named else "nothing that is read"
-                message = f"{reader} in {some(paths)} names {_shown(image)}"
+                message = f"{reader} in {list_some(paths)} names {_shown(image)}"
                 told = (
-                    f"{message}: it names {some(there)}" if there else f"{message}, nor any image"
+                    f"{message}: it names {list_some(there)}"
+                    if there
+                    else f"{message}, nor any image"
                 )
                 hint = self._hint(contents, every, image)
                 if sure and self.level != WARN:
@@ -163,7 +165,7 @@ class Effect:
             if any(is_same_image(one, image) for one in there):
                 continue  # of several of that path, the others were left alone
             if others := [str(one) for one in there if is_other_image(one, image)]:
-                told = f"{place} is another image's place: {some(others)}, not {_shown(image)}"
+                told = f"{place} is another image's place: {list_some(others)}, not {_shown(image)}"
                 if self.level != WARN:
                     hint = (
                         "say in valuesPaths which image is meant, as tag of NAME, or leave it out"

@@ -12,7 +12,7 @@ from towline.errors import ConfigError
 from towline.gitops.change import Change, Note, Replaced, context_of, dependencies_of
 from towline.gitops.manifest_images import pods_in_file
 from towline.steps.deployment.effect import Effect
-from towline.suggest import some
+from towline.suggest import list_some
 from towline.yaml.plain_data import load_documents, text_at
 
 
@@ -153,6 +153,6 @@ def lacking_lines(every: Iterable[Lacking]) -> list[str]:
             together.setdefault(hint, []).extend(places)
     places_of = {hint: list(dict.fromkeys(places)) for hint, places in together.items()}
     return [
-        f"{some(places)} {'name' if places[1:] else 'names'} {_NEITHER}: {hint}"
+        f"{list_some(places)} {'name' if places[1:] else 'names'} {_NEITHER}: {hint}"
         for hint, places in places_of.items()
     ]

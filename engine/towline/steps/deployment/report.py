@@ -14,7 +14,7 @@ from towline.record import frozen
 from towline.steps.deployment.images import DeployedImage
 from towline.steps.deployment.preflight import Watched
 from towline.steps.deployment.tools import TargetPlan
-from towline.suggest import some
+from towline.suggest import list_some
 
 _LINES = 10
 _LONGEST = 200  # bytes of a folder's name
@@ -171,7 +171,7 @@ def tell_pushed(
     if pushed:
         fault.outputs = outputs_of(done, seconds=seconds)
         places = "; ".join(f"{one.repository}: {commits([one])}" for one in pushed)
-        left = some([_place(targets) for targets in rest])
+        left = list_some([_place(targets) for targets in rest])
         fault.message = (
             f"{fault.message}; pushed before the fault, and they stay: {places}; not known to be"
             f" pushed: {left}"
@@ -207,7 +207,7 @@ def outcome(done: Sequence[Deployment], *, stage: str, dry_run: bool, seconds: f
     outputs = {**outputs_of(done, seconds=seconds), **({"diff": diff_of(done)} if dry_run else {})}
     changed = [one for one in done if one.update.commit and not one.update.idle]
     idle = [one for one in done if one.update.idle]
-    files = some([path for one in done for path in one.update.files if not one.update.idle])
+    files = list_some([path for one in done for path in one.update.files if not one.update.idle])
     targets = [target for one in done for target in one.targets]
     images = (
         ", ".join(

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from towline import dispatch
-from towline.config.credential_rules import named_by, secret_of
+from towline.config.credential_rules import host_source, secret_of
 from towline.config.settings import Settings
 from towline.credential_hosts import Credential, HostAddress, Named
 from towline.errors import CredentialError, placed
@@ -71,7 +71,7 @@ def _remote(task: Task) -> Remote:
     )
     with placed(settings.origin("serverUrl")):
         plain = parse_remote(url)  # a URL that is none must not come as far as the login
-    place, named = address_of(plain), named_by(settings, "serverUrl", git_address)
+    place, named = address_of(plain), host_source(settings, "serverUrl", git_address)
     if plain.scheme == "ssh":
         key = _key(task)
         task.addressees.admit(*key_admission(settings, place, named))

@@ -9,7 +9,7 @@ from towline.config.documents import ConfigDocuments
 from towline.config.layers import agent_layer
 from towline.config.lint.build_loop import SourceRepository, build_loops
 from towline.config.lint.findings import Finding
-from towline.config.lint.shape import shaped
+from towline.config.lint.shape import shape_document
 from towline.config.metadata import PIPELINE, load_schema
 from towline.pipeline.branches import BranchRules
 from towline.yaml.marks import load_located
@@ -23,7 +23,7 @@ def loops(
     *texts: str, url: str = HOME, jenkinsfile: str = "", environ: Mapping[str, str] | None = None
 ) -> list[Finding]:
     documents = [
-        shaped(f"{number}.yml", load_located(text))[0] for number, text in enumerate(texts)
+        shape_document(f"{number}.yml", load_located(text))[0] for number, text in enumerate(texts)
     ]
     rules = BranchRules(
         documents=ConfigDocuments(defaults=tuple(documents[1:]), project=documents[0]),

@@ -6,7 +6,14 @@ from pathlib import Path
 import pytest
 
 from towline.config.documents import ConfigDocument
-from towline.config.lint.findings import LEVELS, RULES, Finding, finding, in_order, unreadable
+from towline.config.lint.findings import (
+    LEVELS,
+    RULES,
+    Finding,
+    finding,
+    sort_findings,
+    unreadable_file,
+)
 from towline.yaml.marks import load_located
 
 PAGE = (Path(__file__).resolve().parents[4] / "docs" / "lint.md").read_text()
@@ -63,8 +70,8 @@ def test_a_finding_reads_as_editors_and_people_read_it() -> None:
 
 
 def test_a_file_that_is_none_has_a_place_as_well() -> None:
-    assert unreadable("c.yml", "no YAML", line=3, column=4).where == "c.yml:3:4"
-    assert unreadable("c.yml", "too large").where == "c.yml:1:1"
+    assert unreadable_file("c.yml", "no YAML", line=3, column=4).where == "c.yml:3:4"
+    assert unreadable_file("c.yml", "too large").where == "c.yml:1:1"
 
 
 def test_findings_come_once_by_file_then_by_place_then_the_worst_first() -> None:
@@ -85,5 +92,7 @@ def test_findings_come_once_by_file_then_by_place_then_the_worst_first() -> None
         at("b.yml", 2, 1, "shadowed"),
         at("a.yml", 1, 1, "shadowed"),
     )
-    assert in_order([expected[2], expected[1], expected[3], expected[0], expected[2]]) == expected
-    assert in_order(expected, files=["a.yml", "none.yml"]) == (expected[3], *expected[:3])
+    assert (
+        sort_findings([expected[2], expected[1], expected[3], expected[0], expected[2]]) == expected
+    )
+    assert sort_findings(expected, files=["a.yml", "none.yml"]) == (expected[3], *expected[:3])

@@ -3,14 +3,14 @@ from __future__ import annotations
 import pytest
 
 from towline.config.documents import ConfigDocument
-from towline.config.lint.lost_rules import Names, lost_rules
-from towline.config.lint.shape import shaped
+from towline.config.lint.lost_rules import KnownNames, lost_rules
+from towline.config.lint.shape import shape_document
 from towline.yaml.marks import load_located
 
 RULES = frozenset(
     {"credentialHosts", "allowPlainHttp", "credentials", "enforcement", "allowedCredentialIds"}
 )
-NAMES = Names(
+NAMES = KnownNames(
     rules=RULES,
     bounds=frozenset({"vaultServerUrl"}),
     keys=RULES | {"tool", "credentialHostel", "vaultServerUrl"},
@@ -20,7 +20,7 @@ NAMES = Names(
 
 
 def team(text: str) -> ConfigDocument:
-    return shaped("team.yml", load_located(text), trusted=True)[0]
+    return shape_document("team.yml", load_located(text), trusted=True)[0]
 
 
 @pytest.mark.parametrize(

@@ -12,10 +12,10 @@ from hypothesis import strategies as st
 
 from towline.config.documents import ConfigDocument
 from towline.config.lint.findings import RULES, Finding
-from towline.config.lint.rules import Known, LintReport, lint
-from towline.config.lint.shape import shaped
+from towline.config.lint.rules import KnownConfiguration, LintReport, lint
+from towline.config.lint.shape import shape_document
 from towline.config.metadata import PIPELINE, all_schemas, other_steps, vault_schema
-from towline.config.schema import SCOPES, parse
+from towline.config.schema import SCOPES, parse_schema
 from towline.pipeline.definition import definition
 from towline.record import replace
 from towline.yaml.marks import load_located
@@ -23,10 +23,10 @@ from towline.yaml.marks import load_located
 ROOT = Path(__file__).resolve().parents[4]
 SEED = (ROOT / "tests/engine/config/seed.yml").read_text()
 DEPLOY = "gitOpsUpdateDeployment"
-KNOWN = Known(
+KNOWN = KnownConfiguration(
     steps=all_schemas(),
     shared=(vault_schema(), PIPELINE),
-    elsewhere=(shaped("team.yml", load_located("stages: {Realease: {}}"))[0],),
+    elsewhere=(shape_document("team.yml", load_located("stages: {Realease: {}}"))[0],),
     stages={
         stage.name: frozenset(step.name for step in stage.steps) for stage in definition().stages
     },
@@ -38,7 +38,9 @@ def report(text: str, *defaults: str) -> LintReport:
     documents: list[ConfigDocument] = []
     faults: list[Finding] = []
     for number, each in enumerate((text, *defaults)):
-        document, found = shaped(f"{number}.yml" if number else "config.yml", load_located(each))
+        document, found = shape_document(
+            f"{number}.yml" if number else "config.yml", load_located(each)
+        )
         documents.append(document)
         faults += found
     linted = lint(documents[0], documents[1:], KNOWN)
@@ -556,7 +558,7 @@ def test_a_second_document_is_an_error_where_a_rule_may_stand_and_a_warning_in_t
 ):
     text = "---\ngeneral: {}\n---\ngeneral: {credentialHosts: [a.example]}\n"
     for trusted, level in ((True, "error"), (False, "warning")):
-        found = shaped("c.yml", load_located(text), trusted=trusted)[1]
+        found = shape_document("c.yml", load_located(text), trusted=trusted)[1]
         assert [(each.rule, each.level, each.where) for each in found] == [
             ("second-document", level, "c.yml:3:1")
         ]
@@ -618,7 +620,7 @@ def test_a_key_that_a_merge_brings_in_is_found_where_it_stands_and_once_for_each
 
 
 def test_a_deep_alias_is_held_against_the_parameter_s_type() -> None:
-    step = parse(
+    step = parse_schema(
         {
             "name": "theirs",
             "description": "T.",
@@ -634,10 +636,13 @@ def test_a_deep_alias_is_held_against_the_parameter_s_type() -> None:
         },
         "f",
     )
-    known = Known(steps=(step,), shared=(), stages={})
+    known = KnownConfiguration(steps=(step,), shared=(), stages={})
 
     def linted(text: str) -> list[str]:
-        return [each.rule for each in lint(shaped("f", load_located(text))[0], [], known).findings]
+        return [
+            each.rule
+            for each in lint(shape_document("f", load_located(text))[0], [], known).findings
+        ]
 
     assert linted("steps: {theirs: {cloud: {other: 1}}}") == []
     assert linted("steps: {theirs: {cloud: {space: true}}}") == ["deprecated-alias"]
@@ -725,7 +730,7 @@ CONFIGURATIONS = st.one_of(
 @given(CONFIGURATIONS)
 @settings(max_examples=300, deadline=None)
 def test_any_configuration_gives_findings_and_never_a_trace(value: Any) -> None:
-    document, faults = shaped("any.yml", load_json(value))
+    document, faults = shape_document("any.yml", load_json(value))
     assert isinstance(document, ConfigDocument)
     for each in (*faults, *lint(document, [document], KNOWN).findings):
         assert each.rule in RULES
@@ -771,8 +776,8 @@ def test_the_sections_of_the_sample_are_looked_at_at_all() -> None:
 
 
 def test_a_step_that_the_platform_team_configures_is_in_use() -> None:
-    (document,) = (shaped("c", load_located("stages: {Release: {tool: helmm}}"))[0],)
-    team = shaped("t", load_located("steps: {gitOpsUpdateDeployment: {tool: helm}}"))[0]
+    (document,) = (shape_document("c", load_located("stages: {Release: {tool: helmm}}"))[0],)
+    team = shape_document("t", load_located("steps: {gitOpsUpdateDeployment: {tool: helm}}"))[0]
     assert [
         each.rule for each in lint(document, [], replace(KNOWN, elsewhere=(team,))).findings
     ] == ["wrong-value"]

@@ -2,12 +2,12 @@ from __future__ import annotations
 
 import pytest
 
-from towline.config.lint.shape import shaped
+from towline.config.lint.shape import shape_document
 from towline.yaml.marks import load_located
 
 
 def test_what_is_well_formed_stays_and_each_other_section_is_a_finding() -> None:
-    document, found = shaped(
+    document, found = shape_document(
         "c.yml",
         load_located("general: [a]\nsteps:\n  one: {a: 1}\n  two: text\nstages:\nhooks: {x: 1}\n"),
         trusted=True,
@@ -27,7 +27,7 @@ def test_what_is_well_formed_stays_and_each_other_section_is_a_finding() -> None
 
 @pytest.mark.parametrize(("text", "what"), [("- a", "a list"), ("text", "a text")])
 def test_a_file_that_is_no_map_is_an_empty_document(text: str, what: str) -> None:
-    document, found = shaped("c.yml", load_located(text))
+    document, found = shape_document("c.yml", load_located(text))
     assert document.content == {"general": {}, "steps": {}, "stages": {}}
     assert [each.message for each in found] == [f"the configuration is {what}, expected a map"]
     assert not document.trusted

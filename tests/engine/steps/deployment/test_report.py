@@ -15,7 +15,7 @@ from towline.gitops.change import Together
 from towline.gitops.provenance import NewerDeployment, Provenance
 from towline.gitops.update import Update
 from towline.image import parse_reference
-from towline.pipeline.environment import read, write
+from towline.pipeline.environment import read_environment, write_environment
 from towline.steps.deployment.images import DeployedImage
 from towline.steps.deployment.preflight import Watched
 from towline.steps.deployment.report import (
@@ -248,5 +248,5 @@ def test_no_name_of_a_stage_lets_a_step_fail_that_has_deployed(
 ) -> None:
     facts = deployment_facts([deployment(MADE)], stage)
     assert facts[f"deployment/{name}/branch"] == "main"
-    write(tmp_path, facts)
-    assert read(tmp_path)[f"deployment/{name}/branch"] == "main"
+    write_environment(tmp_path, facts)
+    assert read_environment(tmp_path)[f"deployment/{name}/branch"] == "main"
