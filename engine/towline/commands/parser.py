@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import io
 from collections.abc import Sequence
+from functools import partial
 from typing import Any, NoReturn
 
 from towline import dispatch
@@ -41,6 +42,16 @@ _ALONE = {"help": "show the help of a command, or of a step", "version": "show t
 
 class Parser(argparse.ArgumentParser):
     """Raises UsageError where argparse would end the process, with the nearest known flag or word."""
+
+    def __init__(self, **options: Any) -> None:
+        # argparse makes a formatter for each flag that is added, and loads `shutil` for the width
+        # of the terminal
+        super().__init__(**options, formatter_class=partial(argparse.HelpFormatter, width=80))
+
+    def format_help(self) -> str:
+        """The help, as wide as the terminal."""
+        self.formatter_class = argparse.HelpFormatter
+        return super().format_help()
 
     def error(self, message: str) -> NoReturn:
         """Turn argparse's complaint into the engine's own kind of fault."""
@@ -100,7 +111,8 @@ def chosen(words: Sequence[str]) -> tuple[Parser, Any, str]:
         raise UsageError(
             f"unknown command {name!r}", hint=nearest(name, [*dispatch.COMMANDS, *_ALONE])
         )
-    parser, parsers = _commands()
+    # a word before the command may be a flag that prints the help of them all
+    parser, parsers = _commands(name if words[:1] == [name] else "")
     if not name or name in _ALONE:
         # prints the help, else says that a command is missing or what is too much
         parser.parse_args(words)
@@ -166,20 +178,18 @@ def unknown(word: str, parser: argparse.ArgumentParser) -> UsageError:
     return UsageError(f"unknown flag {flag}", hint=nearest(flag, known))
 
 
-def _commands() -> tuple[Parser, dict[str, Parser]]:
-    """The parser of the whole and by its name one for each command, still without flags."""
+def _commands(only: str = "") -> tuple[Parser, dict[str, Parser]]:
+    """The parser of the whole and by its name one for each command, or for `only` one of them, still without flags."""
     parser = Parser(prog="towline", description=DESCRIPTION, epilog=_END, allow_abbrev=False)
     parser.add_argument("--version", action="version", version=f"towline {version()}")
     commands = parser.add_subparsers(
         dest="command", metavar="COMMAND", required=True, parser_class=Parser
     )
+    texts = {name: text for name, (_, text) in dispatch.COMMANDS.items()} | _ALONE
     parsers = {
-        name: commands.add_parser(name, help=text, description=text, allow_abbrev=False)
-        for name, (_, text) in dispatch.COMMANDS.items()
-    }
-    parsers |= {
-        name: commands.add_parser(name, help=text, description=text)
-        for name, text in _ALONE.items()
+        name: commands.add_parser(name, help=text, description=text, allow_abbrev=name in _ALONE)
+        for name, text in texts.items()
+        if only in ("", name)
     }
     return parser, parsers
 
