@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from concurrent.futures import FIRST_EXCEPTION, Future, wait
 from functools import partial
 from threading import Condition, Event, Lock, Thread, local
 from typing import Any, TypeVar
@@ -61,22 +60,54 @@ def wait_unless(ending: Event, changed: Condition, there: Callable[[], bool]) ->
             raise Stopped
 
 
-class _Call(Future[Any]):
-    """Work that waits for a thread, or has one; `together` are those of which none begins any more when one of them has failed."""
+class _Call:
+    """Work that waits for a thread or has one, and what it returned or raised."""
 
-    def __init__(self, work: Callable[[], object], together: Sequence[_Call] = ()) -> None:
-        super().__init__()
-        self._work = work
-        self.together = together
+    def __init__(self, work: Callable[[], Any], batch: _Batch) -> None:
+        self._work, self.batch = work, batch
+        self.result: Any = None
+        self.fault: BaseException | None = None
 
     def run(self) -> None:
-        """Do it, and keep what it returned or raised."""
-        self.set_running_or_notify_cancel()
+        """Do the work; its fault is kept, for who waits for it to raise."""
         try:
-            self.set_result(self._work())
+            self.result = self._work()
         except BaseException as fault:  # noqa: BLE001 - raised again by who waits for it
-            self.set_exception(fault)
+            self.fault = fault
             del self  # which the fault's trace holds
+
+
+class _Batch:
+    """Calls that are waited for together; none of them begins any more when one has failed."""
+
+    def __init__(self, works: Sequence[Callable[[], Any]]) -> None:
+        self.calls = [_Call(work, self) for work in works]
+        self.left = len(self.calls)
+        self._failed = False
+        self._changed = Condition()
+
+    def end(self, call: _Call) -> None:
+        """Count a call that has ended, or that will never begin."""
+        with self._changed:
+            self.left -= 1
+            self._failed = self._failed or call.fault is not None
+            if self._failed or not self.left:
+                self._changed.notify_all()
+
+    def wait(self, timeout: float | None) -> bool:
+        """Wait until all calls have ended or one has failed; False if the time was over before."""
+        with self._changed:
+            return self._changed.wait_for(lambda: self._failed or not self.left, timeout)
+
+    def wait_for_all(self, timeout: float) -> None:
+        """Wait until all calls have ended, whatever came of them, or until the time is over."""
+        with self._changed:
+            self._changed.wait_for(lambda: not self.left, timeout)
+
+    def fault(self) -> BaseException | None:
+        """The fault of a call, rather than that of another which it has stopped."""
+        faults = [call.fault for call in self.calls if call.fault]
+        return min(faults, key=lambda fault: isinstance(fault, Stopped), default=None)
 
 
 _own = local()  # `crew`: the one that a thread belongs to
@@ -95,27 +126,27 @@ class _Crew:
         self._waiting: dict[_Call, None] = {}
         self._threads = 0
 
-    def add(self, calls: Sequence[_Call]) -> None:
+    def add(self, batch: _Batch) -> None:
         """Have these done, in this order."""
         with self._lock:
-            self._waiting.update(dict.fromkeys(calls))
-            new = min(self._most - self._threads, len(calls))
+            self._waiting.update(dict.fromkeys(batch.calls))
+            new = min(self._most - self._threads, len(batch.calls))
             self._threads += new
         for _ in range(new):
             Thread(target=self._work_off, name="registry", daemon=True).start()
 
-    def drop(self, calls: Sequence[_Call]) -> None:
+    def drop(self, batch: _Batch) -> None:
         """Those that have not begun never will."""
-        for call in calls:
+        for call in batch.calls:
             if self._take(call):
-                call.cancel()
+                batch.end(call)
 
-    def help(self, calls: Sequence[_Call]) -> None:
+    def help(self, batch: _Batch) -> None:
         """Do those that have not begun, in a thread of the crew; ends with the first that fails."""
-        for call in calls:
+        for call in batch.calls:
             if self._take(call):
                 self._do(call)
-                if call.exception():
+                if call.fault:
                     return
 
     def _work_off(self) -> None:
@@ -126,8 +157,9 @@ class _Crew:
     def _do(self, call: _Call) -> None:
         call.run()
         # who waits for it may be slow to wake, and the rest would begin meanwhile
-        if call.exception():
-            self.drop(call.together)
+        if call.fault:
+            self.drop(call.batch)
+        call.batch.end(call)
 
     def _next(self) -> _Call | None:
         with self._lock:
@@ -160,46 +192,33 @@ def in_parallel(
 
     """
     crew: _Crew | None = getattr(_own, "crew", None)
-    calls: list[_Call] = []
-    calls += [_Call(partial(work, item), calls) for item in items]
+    batch = _Batch([partial(work, item) for item in items])
     here, crew = crew is not None, crew or _Crew(jobs)
-    crew.add(calls)
+    crew.add(batch)
     try:
         if here:
-            crew.help(calls)
-        while wait(
-            calls, timeout=_TICK if tick else None, return_when=FIRST_EXCEPTION
-        ).not_done and not _fault(calls):
+            crew.help(batch)
+        while not batch.wait(_TICK if tick else None):
             if tick:
                 tick()
     except BaseException:
-        _give_up(crew, calls, stop)
+        _give_up(crew, batch, stop)
         raise
-    if fault := _fault(calls):
-        _give_up(crew, calls, stop)
-        raise (_fault(calls) or fault) if isinstance(fault, Stopped) else fault
-    return [call.result() for call in calls]
+    if fault := batch.fault():
+        _give_up(crew, batch, stop)
+        raise (batch.fault() or fault) if isinstance(fault, Stopped) else fault
+    return [call.result for call in batch.calls]
 
 
 def beside(work: Callable[[], object]) -> None:
     """Have `work` done, which keeps its faults for itself, by the pool that this is called in when it has a thread for it, else by a thread of its own."""
     crew: _Crew = getattr(_own, "crew", None) or _Crew(1)
-    crew.add([_Call(work)])
+    crew.add(_Batch([work]))
 
 
-def _give_up(crew: _Crew, calls: Sequence[_Call], stop: Event | None) -> None:
+def _give_up(crew: _Crew, batch: _Batch, stop: Event | None) -> None:
     """Begin nothing more, and give what sees `stop` the time to."""
-    crew.drop(calls)
+    crew.drop(batch)
     if stop:
         stop.set()
-        wait([call for call in calls if not call.cancelled()], timeout=GRACE)
-
-
-def _fault(calls: Sequence[_Call]) -> BaseException | None:
-    """What has failed, rather than what that has stopped."""
-    faults = [
-        fault
-        for call in calls
-        if call.done() and not call.cancelled() and (fault := call.exception())
-    ]
-    return min(faults, key=lambda fault: isinstance(fault, Stopped), default=None)
+        batch.wait_for_all(GRACE)

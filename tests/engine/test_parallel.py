@@ -3,8 +3,6 @@ from __future__ import annotations
 import subprocess
 import sys
 import threading
-from concurrent.futures import wait
-from typing import Any
 
 import pytest
 
@@ -84,7 +82,7 @@ def test_an_interruption_comes_through_while_work_still_waits(
     def interrupted(*_: object, **__: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(module, "wait", interrupted)
+    monkeypatch.setattr(module._Batch, "wait", interrupted)
     with pytest.raises(KeyboardInterrupt):
         in_parallel(work, [1, 2], stop=stop)
     assert ended.wait(30)
@@ -93,23 +91,28 @@ def test_an_interruption_comes_through_while_work_still_waits(
 def test_an_interruption_leaves_work_the_time_to_see_it(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "GRACE", 60)
     stop, ended = threading.Event(), []
-    calls = iter([True])
 
     def work(number: int) -> None:
         assert stop.wait(30)
         ended.append(number)
 
-    def interrupted(*arguments: Any, **options: Any) -> object:
-        if next(calls, False):
-            raise KeyboardInterrupt
-        # they would be waited for in vain
-        assert not any(future.cancelled() for future in arguments[0])
-        return wait(*arguments, **options)
+    def interrupted(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
 
-    monkeypatch.setattr(module, "wait", interrupted)
+    waited_for: list[int] = []
+    whole = module._Batch.wait_for_all
+
+    def watched(batch: module._Batch, timeout: float) -> None:
+        waited_for.append(batch.left)
+        whole(batch, timeout)
+
+    monkeypatch.setattr(module._Batch, "wait", interrupted)
+    monkeypatch.setattr(module._Batch, "wait_for_all", watched)
     with pytest.raises(KeyboardInterrupt):
         in_parallel(work, range(JOBS * 2), stop=stop)
     assert sorted(ended) == list(range(JOBS))
+    [waiting] = waited_for
+    assert waiting <= JOBS  # what was never begun would be waited for in vain
 
 
 def test_pools_inside_pools_work_as_many_at_once_as_one() -> None:
