@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from importlib import import_module
 from typing import Any
 
@@ -103,6 +104,12 @@ def resource_names(folder: str) -> list[str]:
         return sorted(os.listdir(place))  # noqa: PTH208 - names are all that is wanted
     packaged = import_module("importlib.resources").files("towline").joinpath("resources", folder)
     return sorted(entry.name for entry in packaged.iterdir())
+
+
+def most_alike(name: str, known: Sequence[str], *, cutoff: float) -> list[str]:
+    """The known name that is most like `name`, if any is; `difflib` is loaded only then."""
+    found: list[str] = import_module("difflib").get_close_matches(name, known, 1, cutoff)
+    return found
 
 
 def trace(fault: BaseException) -> str:

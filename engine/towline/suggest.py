@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from difflib import get_close_matches
+
+from towline import dispatch
 
 # How alike two names must be for a suggestion: difflib's ratio, 1 for equal names. The more names
 # of other people a name may be compared with, and the more a wrong guess costs, the higher.
@@ -42,7 +43,7 @@ def close(name: str, known: Iterable[str], *, cutoff: float = CUTOFF_HINT) -> st
     candidates = list(lowered)
     if len(candidates) > _MOST_COMPARED:
         candidates.sort(key=lambda candidate: abs(len(candidate) - len(name)))
-    found = get_close_matches(name.lower(), candidates[:_MOST_COMPARED], n=1, cutoff=cutoff)
+    found = dispatch.most_alike(name.lower(), candidates[:_MOST_COMPARED], cutoff=cutoff)
     return lowered[found[0]] if found else ""
 
 

@@ -26,7 +26,7 @@ from towline.registry.copy.job import CopyJob
 from towline.registry.copy.plan import CopyBlob, TargetRepository
 from towline.registry.copy.stream import read_small
 from towline.registry.copy.survey import Copying, repository_of
-from towline.registry.local.spool import Growing, Packs
+from towline.registry.local.growing import Growing, Packs
 from towline.registry.uploads import UploadSession
 from towline.retry import Clock, Deadline
 

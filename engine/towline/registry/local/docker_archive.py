@@ -12,9 +12,10 @@ from towline.errors import ConfigError, DigestMismatch
 from towline.literals import json_object, json_value
 from towline.record import frozen
 from towline.registry.gzip import LIBRARY, Packer, hashed
+from towline.registry.local.growing import Follower, Growing
 from towline.registry.local.layout import OciLayout, is_digest
 from towline.registry.local.locations import local_name
-from towline.registry.local.spool import FileSlice, Follower, Growing, Spool
+from towline.registry.local.spool import FileSlice, Spool
 from towline.registry.local.tar import Member, Tar
 from towline.registry.manifest import (
     DOCKER_IMAGE,

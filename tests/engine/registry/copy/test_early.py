@@ -35,7 +35,8 @@ from towline.registry.copy.progress import Progress
 from towline.registry.copy.survey import Copying
 from towline.registry.gzip import Packed
 from towline.registry.local.docker_archive import DockerArchive
-from towline.registry.local.spool import Follower, Growing, Spool
+from towline.registry.local.growing import Follower, Growing
+from towline.registry.local.spool import Spool
 from towline.registry.local.tar import Tar
 from towline.retry import Clock
 

@@ -7,7 +7,8 @@ import pytest
 
 from towline.parallel import Stopped
 from towline.registry.gzip import Packed
-from towline.registry.local.spool import Growing, Spool
+from towline.registry.local.growing import Growing
+from towline.registry.local.spool import Spool
 
 PACKED = Packed(plain="sha256:p", digest="sha256:d", size=6)
 
