@@ -134,6 +134,25 @@ def test_each_refusal_says_what_to_do_and_is_asked_once(
     assert caller.server.count("DELETE") == 0
 
 
+@pytest.mark.parametrize(
+    ("method", "body"),
+    [
+        ("GET", b'{"id": "99/../../app"}'),
+        ("GET", b'{"id": 9.5}'),
+        ("POST", b'{"token": "ghs_a\\nb"}'),
+        ("POST", b'{"token": 5}'),
+    ],
+)
+def test_an_id_or_a_token_that_is_none_is_not_used(
+    caller: Caller, method: str, body: bytes
+) -> None:
+    caller.server.fault = on(method, "install", Status(code=200, body=body))
+    with pytest.raises(GitError, match="does not answer as GitHub's API does"):
+        caller.login()
+    assert caller.server.count("DELETE") == 0
+    assert caller.server.count("POST") == (method == "POST")
+
+
 def test_a_host_that_cannot_answer_is_asked_again_and_then_unreachable(caller: Caller) -> None:
     clock = FakeClock(wall=time.time()).clock
     caller.server.fault = on("GET", "installation", Status(code=503), times=2)

@@ -17,6 +17,7 @@ from towline.secret import Login
 
 NEW = "b0a1c2d3-new <&> secret"
 CONFIG = "config.xml"
+KIND = "org.jenkinsci.plugins.plaincredentials.impl.StringCredentialsImpl"
 
 
 @pytest.fixture
@@ -114,6 +115,8 @@ def test_a_credential_of_another_kind_is_left_alone(server: JenkinsServer) -> No
         b"",
         b"<!DOCTYPE a [<!ENTITY b 'c'>]><a>&b;</a>",
         b"<a><id>other</id></a>",
+        f"<{KIND}><id>other</id></{KIND}>".encode(),
+        f"<!DOCTYPE a [<!ENTITY b 'vault-secret-id'>]><{KIND}><id>&b;</id></{KIND}>".encode(),
     ],
 )
 def test_a_page_in_its_place_is_no_credential(server: JenkinsServer, body: bytes) -> None:

@@ -16,6 +16,7 @@ from tests.fakes.clock import FakeClock
 from tests.fakes.serve import CutAnswer, LoopbackServer, Status, on
 from towline.errors import TransportError
 from towline.http.client import ATTEMPTS, Transport
+from towline.http.connection import Connection
 from towline.http.messages import HttpRequest, UntrustedCertificate
 
 
@@ -322,6 +323,36 @@ def test_the_rest_that_a_host_asks_for_is_kept_by_the_next_request_too(
         assert transport.heed(server.url, response) == 7.0
     get(transport, server.url)
     assert (time.sleeps, transport.pressure) == ([7.0], 1)
+
+
+def test_of_two_rests_that_a_host_asks_for_the_longer_one_is_kept(
+    server: Echo, transport: Transport, time: FakeClock
+) -> None:
+    request, responses = HttpRequest(method="PUT", url=server.url, seconds=60.0), []
+    for seconds in ("30", "3"):
+        server.fault = on("PUT", "", Status(code=429, headers={"Retry-After": seconds}))
+        responses.append(transport.request(request))
+    for response in responses:  # as if both had been under way at once
+        transport.heed(server.url, response)
+        response.close()
+    get(transport, server.url)
+    assert time.sleeps == [30.0]
+
+
+def test_a_connection_that_is_made_while_all_is_closed_is_not_used(
+    server: Echo, transport: Transport, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    connect = Connection.connect
+
+    def closed_meanwhile(connection: Connection) -> None:
+        connect(connection)
+        transport._closed.set()
+        transport.ending.set()
+
+    monkeypatch.setattr(Connection, "connect", closed_meanwhile)
+    with pytest.raises(TransportError, match="closed"):
+        get(transport, server.url)
+    assert (server.requests, transport._open) == ((), {})
 
 
 def test_what_takes_longer_than_all_of_it_may_is_ended() -> None:

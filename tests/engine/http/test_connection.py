@@ -211,11 +211,12 @@ def test_a_proxy_that_refuses_is_named_and_not_asked_again(
     assert len(proxy.lines) == 1
 
 
-def test_a_proxy_that_cannot_reach_the_host_is_asked_again() -> None:
+@pytest.mark.parametrize("status", [0, 302])
+def test_a_proxy_that_does_not_reach_the_host_is_asked_again(status: int) -> None:
     with (
-        ProxyServer({}) as proxy,
+        ProxyServer({}, status=status) as proxy,
         reaching(https_proxy=f"http://{proxy.host}") as transport,
-        pytest.raises(TransportError, match="answers 502"),
+        pytest.raises(TransportError, match=f"answers {status or 502}"),
     ):
         get(transport, "https://registry.example.com/")
     assert len(proxy.lines) == 5

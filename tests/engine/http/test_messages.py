@@ -56,13 +56,24 @@ def test_an_upload_is_sent_with_its_length_and_piece_by_piece(
     assert server.requests[0].headers["content-length"] == str(len(BIG))
 
 
-@pytest.mark.parametrize("size", [5, 3])
+@pytest.mark.parametrize(("size", "what"), [(5, "1 bytes shorter than"), (3, "longer than")])
 def test_an_upload_whose_pieces_do_not_make_its_size_never_ends_well(
-    server: Echo, transport: Transport, size: int
+    server: Echo, transport: Transport, size: int, what: str
 ) -> None:
-    with pytest.raises(TransportError):
+    with pytest.raises(TransportError, match=f"the body is {what} was announced"):
         send(transport, server.url, b"1234", size=size)
     assert [record.status for record in server.requests] in ([], [0])
+
+
+@pytest.mark.parametrize(
+    ("method", "length"), [("GET", ""), ("DELETE", ""), ("POST", "0"), ("PUT", "0"), ("PATCH", "0")]
+)
+def test_an_empty_body_has_a_length_where_one_is_expected(
+    server: Echo, transport: Transport, method: str, length: str
+) -> None:
+    """Without it some servers answer 411 (RFC 9110 8.6)."""
+    transport.request(HttpRequest(method=method, url=server.url)).close()
+    assert server.requests[0].headers.get("content-length", "") == length
 
 
 def test_how_much_has_come_to_the_host_is_known() -> None:

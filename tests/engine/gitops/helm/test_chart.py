@@ -134,6 +134,7 @@ def test_a_values_file_that_is_not_there_is_named() -> None:
         ({"image_tag": ""}, "containerImageNameTag"),
         ({"image_tag": "sha256:" + "a" * 64}, "containerImageNameTag"),
         ({"file_path": "chart/app/templates/manifest.yaml"}, "filePath"),
+        ({"file_path": "chart/app/charts/sub/manifest.yaml"}, "filePath"),
     ],
 )
 def test_what_helm_cannot_take_is_refused_before_anything_is_read(
@@ -327,17 +328,23 @@ def charts(*names: str) -> dict[str, str]:
 
 
 def test_every_chart_that_fits_is_rendered_one_after_the_other() -> None:
-    files = charts("b", "a") | {"charts/a/charts/sub/Chart.yaml": CHART_YAML, "other/x.yaml": ""}
+    files = charts("b", "a") | {
+        "charts/a/charts/sub/Chart.yaml": CHART_YAML,
+        "charts/a/charts/sub/templates/x.yaml": "kind: X\n",
+        "other/x.yaml": "",
+    }
     assert list(change(chart_path="charts/*").wants(sorted(files))) == sorted(
         path for path in files if path.startswith("charts/")
     )
     text = applied(files, chart_path="charts/*")
+    assert text == applied(files, chart_path="charts/**"), "those inside of others are theirs"
     sources = [line for line in text.splitlines() if line.startswith("# Source")]
     assert sources == [
         "# Source: a/templates/deployment.yaml",
+        "# Source: a/charts/app/templates/x.yaml",
         "# Source: b/templates/deployment.yaml",
     ]
-    assert text.count("---\n") == 2
+    assert text.count("---\n") == 3
 
 
 class Counting(HelmLibrary):

@@ -58,8 +58,9 @@ def test_what_is_no_file_is_left_out(kind: bytes) -> None:
         gzip.compress(b"no tar" * 1000),
         packed(CHART)[:-40],
         packed(("app/values.yaml", b"")),
+        gzip.compress(gzip.decompress(packed(CHART)) + gzip.decompress(packed(CHART))),
     ],
-    ids=["empty", "text", "compressed text", "cut", "no chart"],
+    ids=["empty", "text", "compressed text", "cut", "no chart", "more behind its end"],
 )
 def test_what_is_no_packed_chart_is_named(data: bytes) -> None:
     with pytest.raises(RenderError) as caught:

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import hashlib
+import json
 from typing import Any
 
 import pytest
@@ -49,6 +51,22 @@ def test_the_digest_of_a_lock_is_the_one_that_helm_writes(
         where="Chart.lock",
         of="Chart.yaml",
     )
+
+
+@pytest.mark.parametrize(("said", "marked"), [("true", True), ("false", False), ("", False)])
+def test_a_lock_knows_which_dependencies_are_enabled_as_helm_s_own_type_does(
+    said: str, marked: object
+) -> None:
+    """A truth value in Helm's structure, left out where it is false (`json:"enabled,omitempty"`)."""
+    wanted = {**REDIS, "version": "1.0.0"}
+    known = [[{**_in_order(wanted), **({"enabled": True} if marked else {})}], []]
+    text = json.dumps(known, separators=(",", ":"))
+    digest = hashlib.sha256(text.encode()).hexdigest()
+    assert lock_digest([{**wanted, "enabled": said}], []) == f"sha256:{digest}"
+
+
+def _in_order(dependency: dict[str, object]) -> dict[str, object]:
+    return {name: dependency[name] for name in ("name", "version", "repository")}
 
 
 @pytest.mark.parametrize(
