@@ -8,6 +8,7 @@ from towline.gitops.helm.image_values import (
     ImageValues,
     image_keys,
     images_over_defaults,
+    is_other_image,
     unused_keys,
     values_for_images,
 )
@@ -38,6 +39,22 @@ WEB = ImageValues(repository="h.io/team/web", tag="2")
 )
 def test_an_image_takes_the_form_that_the_chart_has(base: dict[str, Any], result: object) -> None:
     assert values_for_images({"image": WEB}, base) == {"image": result}
+
+
+@pytest.mark.parametrize(
+    ("text", "another"),
+    [
+        ("h.io/team/cart:1", True),
+        ("h.io/team/web:1", False),
+        ("h.io/other/web:1", False),
+        ("staging.h.io/team/cart:1", False),  # as a chart has it before its first deployment
+        ("nginx:1", False),
+    ],
+)
+def test_an_image_of_the_same_registry_by_another_name_is_another_one(
+    text: str, another: object
+) -> None:
+    assert is_other_image(WEB, text) is another
 
 
 def test_the_other_form_has_the_registry_apart_or_in_the_repository() -> None:

@@ -112,6 +112,11 @@ def test_of_keys_with_a_path_the_longest_that_holds_the_image_counts(
     )
 
 
+def test_a_path_behind_a_scheme_is_for_no_image() -> None:
+    """Docker knows no paths, and podman writes them without a scheme."""
+    assert users(keys(f"https://{HOST}/team", HOST), path="team/app") == [HOST]
+
+
 def test_the_keys_of_a_registry_are_those_of_all_its_paths() -> None:
     config = {
         **keys(f"{HOST}/team", "other.example.com", HOST),
