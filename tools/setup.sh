@@ -105,3 +105,7 @@ if ! set_up_for test && ! set_up_for "$purpose"; then
     install --quiet --no-deps --no-build-isolation --editable .
     echo "$wanted" >".venv/towline-setup-$purpose"
 fi
+
+# Compiles the engine. Where Python writes no bytecode (PYTHONDONTWRITEBYTECODE, another user's
+# checkout), every command would compile it anew. By timestamp, so that an edit takes effect.
+.venv/bin/python -m compileall -q --invalidation-mode timestamp engine/towline

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import shutil
 import subprocess
@@ -63,3 +64,48 @@ def test_a_user_without_git_gets_the_command_that_installs_it(tmp_path: Path) ->
         "sudo sh -c 'apt-get update && apt-get install -y --no-install-recommends git'"
         in ended.stderr
     )
+
+
+def test_the_engine_is_compiled_where_python_writes_no_bytecode(tmp_path: Path) -> None:
+    folder = checkout(tmp_path)
+    module = folder / "engine" / "towline" / "answer.py"
+    module.parent.mkdir(parents=True)
+    module.write_text("ANSWER = 'before'\n")
+    be_set_up(folder)
+    environment = {"PYTHONDONTWRITEBYTECODE": "1", "PYTHONPATH": str(module.parent)}
+    ended = set_up(folder, **environment)
+    assert (ended.returncode, ended.stdout, ended.stderr) == (0, "", "")
+    [compiled] = module.parent.glob("__pycache__/answer.*.pyc")
+
+    def answer() -> str:
+        program = "import answer; print(answer.ANSWER, answer.__cached__)"
+        return subprocess.run(
+            [sys.executable, "-c", program],
+            env={**os.environ, **environment},
+            capture_output=True,
+            text=True,
+            check=True,
+        ).stdout
+
+    assert answer() == f"before {compiled}\n"
+    written = compiled.read_bytes()
+    module.write_text("ANSWER = 'after the edit'\n")
+    assert answer().startswith("after the edit ")
+    assert compiled.read_bytes() == written
+    later = module.stat().st_mtime + 2  # compileall looks at the seconds only
+    os.utime(module, (later, later))
+    assert set_up(folder, **environment).returncode == 0
+    assert compiled.read_bytes() != written
+
+
+def be_set_up(folder: Path) -> None:
+    """Let a checkout look as after its first set-up."""
+    programs = folder / ".venv" / "bin"
+    programs.mkdir(parents=True)
+    (programs / "python").symlink_to(sys.executable)
+    (programs / "towline").write_text("#!/bin/sh\n")
+    (programs / "towline").chmod(0o755)
+    locks = sorted(folder.glob("requirements*.lock"), key=lambda lock: lock.name)
+    parts = (*locks, folder / "pyproject.toml", folder / "resources/towline/VERSION")
+    wanted = hashlib.sha256(b"".join(part.read_bytes() for part in parts)).hexdigest()
+    (folder / ".venv" / "towline-setup-run").write_text(f"{wanted}\n")
