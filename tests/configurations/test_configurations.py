@@ -145,7 +145,7 @@ def test_a_configuration_gives_what_is_expected(path: Path, tmp_path: Path, shel
     layers = [
         f"{layer.name}: {name}"
         for layer in step_layers(schema, given)
-        for name in layer.values
+        for name in layer.settings
         if layer.name != "default"
     ]
     assert layers == expected.get("layers", layers)

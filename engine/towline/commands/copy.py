@@ -10,7 +10,7 @@ from contextlib import AbstractContextManager, ExitStack, nullcontext
 from towline import deadline, dispatch
 from towline.commands.call import Call
 from towline.commands.flags import add_flag, given_flags
-from towline.config.merge import DEFAULT, Layer
+from towline.config.merge import DEFAULT, Layer, layer_of
 from towline.config.near_names import check_variables
 from towline.config.schema import Parameter, StepSchema
 from towline.config.settings import Settings, checked_settings
@@ -216,12 +216,10 @@ def _task(arguments: argparse.Namespace, call: Call) -> Task:
         name: environ[f"PIPER_{name}"] for name in PARAMETERS if environ.get(f"PIPER_{name}")
     }
     layers = (
-        Layer(
-            name=DEFAULT,
+        layer_of(
+            DEFAULT,
+            {name: default for name, (_, _, default) in PARAMETERS.items() if default is not None},
             trusted=True,
-            values={
-                name: default for name, (_, _, default) in PARAMETERS.items() if default is not None
-            },
         ),
         _layer(
             "variables", "PIPER_", variables, stdin=f"{arguments.password_stdin}RegistryPassword"
@@ -277,10 +275,10 @@ def _addressees(settings: Settings, call: Call) -> Addressees:
 def _layer(name: str, prefix: str, texts: Mapping[str, object], *, stdin: str = "") -> Layer:
     """A layer of texts; `stdin` is the key whose value came by standard input."""
     values = {key: parse_text(PARAMETERS[key][0], text) for key, text in texts.items()}
-    return Layer(
-        name=name,
+    return layer_of(
+        name,
+        values,
         trusted=True,
-        values=values,
         origins={key: "standard input" if key == stdin else f"{prefix}{key}" for key in texts},
     )
 

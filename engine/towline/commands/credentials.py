@@ -162,7 +162,7 @@ def explain(arguments: argparse.Namespace, call: Call) -> Outcome:
         environ=call.environ,
         parameters=given(call),
         flags={},
-        called=not sign,
+        trusted_call=not sign,
     )
     rows = [row for name in names for row in _rows(load_schema(name), inputs, standing)]
     for name in names:

@@ -182,7 +182,7 @@ def _held(arguments: argparse.Namespace, call: Call) -> Mapping[str, str]:
         environ=call.environ,
         parameters={},
         flags={},
-        called=not sign,
+        trusted_call=not sign,
     )
     if not check_credentials(effective_settings(schema, inputs)):
         raise ConfigError(

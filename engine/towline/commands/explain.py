@@ -96,7 +96,7 @@ def execute(arguments: argparse.Namespace, call: Call) -> Outcome:
         environ=call.environ,
         parameters=given(call),
         flags={},
-        called=not build.change_request(call, arguments.change_request),
+        trusted_call=not build.change_request(call, arguments.change_request),
     )
     tell_of_files(call, inputs.documents)
     if hint := unknown_stage(inputs.stage, inputs.documents):
@@ -104,7 +104,7 @@ def execute(arguments: argparse.Namespace, call: Call) -> Outcome:
     for secret in _secrets(schema, inputs):
         call.console.hide(secret)
     settings = effective_settings(schema, inputs)
-    view = _View(schema=schema, mask=call.console.mask, aliases=_aliases(schema, inputs))
+    view = _View(schema=schema, mask=call.console.mask)
     records = [_record(parameter, settings.get(parameter.name), view) for parameter in chosen]
     faults = [view.mask(str(fault)) for fault in find_faults(schema, inputs)]
     warnings = [view.mask(warning) for warning in secrets_in_files(schema, inputs)]
@@ -168,28 +168,18 @@ def _chosen(schema: StepSchema, key: str) -> tuple[Parameter, ...]:
 def _secrets(schema: StepSchema, inputs: Inputs) -> Iterator[str]:
     """Every text that a secret parameter has in any layer."""
     for layer in step_layers(schema, inputs):
-        for name, value in layer.values.items():
+        for name, setting in layer.settings.items():
             parameter = schema.find(name)
-            if parameter and parameter.secret and isinstance(value, str | int | float):
-                yield as_text(value)
-
-
-def _aliases(schema: StepSchema, inputs: Inputs) -> dict[tuple[str, str], str]:
-    """By parameter and place the alias that stands there."""
-    return {
-        (name, layer.origin(name)): alias
-        for layer in step_layers(schema, inputs)
-        for name, alias in layer.aliases.items()
-    }
+            if parameter and parameter.secret and isinstance(setting.value, str | int | float):
+                yield as_text(setting.value)
 
 
 @frozen
 class _View:
-    """How values of a step are looked at: masked, and with the aliases that stand in their places."""
+    """How values of a step are looked at: masked."""
 
     schema: StepSchema
     mask: Callable[[str], str]
-    aliases: Mapping[tuple[str, str], str]
 
 
 def _record(parameter: Parameter, setting: Setting | None, view: _View) -> dict[str, Any]:
@@ -225,12 +215,11 @@ def _place(parameter: Parameter, setting: Setting, view: _View) -> dict[str, obj
         if parameter.secret and value not in EMPTY
         else _open(value, view.mask, named=not names_nothing(parameter.name))
     )
-    alias = view.aliases.get((parameter.name, setting.origin), "")
     return {
         "value": shown,
         "layer": setting.layer,
         "origin": _open(setting.origin, view.mask),
-        "alias": alias,
+        "alias": setting.alias,
         "trusted": setting.trusted,
     }
 

@@ -239,7 +239,10 @@ def _secret_names(schema: StepSchema, documents: ConfigDocuments, stage: str) ->
     """Keys of the sections that count which name a secret in Vault: any step takes each of them."""
     layers = unfiltered_layers(documents, schema.names, stage)
     return [
-        key for layer in layers for key in layer.values if key.endswith(_ENDING) and key != _ENDING
+        key
+        for layer in layers
+        for key in layer.settings
+        if key.endswith(_ENDING) and key != _ENDING
     ]
 
 

@@ -184,7 +184,7 @@ def execute(arguments: argparse.Namespace, call: Call) -> Outcome:
         environ=call.environ,
         parameters=given_here,
         flags=flags,
-        called=not sign,
+        trusted_call=not sign,
         bound=call.request.bound_ids,
     )
     standing = standing_of(known, given_there, sign)

@@ -17,7 +17,7 @@ from towline import dispatch
 from towline.commands.call import Call
 from towline.config.credential_rules import rules_of
 from towline.config.layers import Inputs
-from towline.config.merge import Layer
+from towline.config.merge import Layer, Setting
 from towline.config.metadata import vault_schema
 from towline.config.schema import StepSchema
 from towline.config.vault_login import AUDIENCE, choose_login, is_bindable, missing_login
@@ -193,12 +193,14 @@ def _layer(found: Sequence[VaultAnswer], paths: Mapping[str, str]) -> Layer:
 
     A pull request changes none of them, nor does it choose the path of a file.
     """
-    values = {answer.parameter: paths.get(answer.parameter, answer.value) for answer in found}
-    records = {answer.parameter: answer.hosts for answer in found if answer.hosts}
-    return Layer(
-        name="Vault",
-        trusted=True,
-        values=values,
-        origins={answer.parameter: answer.origin for answer in found},
-        records=records,
-    )
+    settings = {
+        answer.parameter: Setting(
+            value=paths.get(answer.parameter, answer.value),
+            origin=answer.origin,
+            layer="Vault",
+            trusted=True,
+            record=answer.hosts,
+        )
+        for answer in found
+    }
+    return Layer(name="Vault", trusted=True, settings=settings)

@@ -1,7 +1,7 @@
-"""From documents, pipeline environment, variables and call to one ordered tuple of layers, each trusted or not: `ordered` is the precedence list.
+"""Layers of configuration: documents, pipeline environment, variables and call, by precedence.
 
-A layer holds only what the step's schema lets stand in it (scope, by exact key), under the
-parameter's own name, with the place of every value.
+`step_layers` is the list of precedence. A layer holds only keys that the step's schema allows in it
+(scope, by exact key), under the parameter's own name, each with its origin.
 """
 
 from __future__ import annotations
@@ -22,8 +22,18 @@ from towline.config.merge import (
     Layer,
     Setting,
     fold_settings,
+    layer_of,
 )
-from towline.config.schema import GENERAL, PARAMETERS, STAGES, STEPS, StepSchema, as_text
+from towline.config.schema import (
+    GENERAL,
+    PARAMETERS,
+    STAGES,
+    STEPS,
+    ConditionalDefault,
+    Parameter,
+    StepSchema,
+    as_text,
+)
 from towline.config.values import EMPTY, ZERO, parse_text
 from towline.errors import ConfigError
 from towline.literals import RepeatedKey, from_json
@@ -31,18 +41,19 @@ from towline.pipeline.environment import is_changed, is_proven, value_origin
 from towline.record import field, frozen, replace
 
 PARAMETERS_JSON = "PIPER_parametersJSON"
-EMPTY_LAYER = Layer(name="variables", trusted=True, values={})
-_Where = Callable[..., str]
+EMPTY_LAYER = Layer(name="variables", trusted=True, settings={})
+_Where = Callable[..., str]  # the origin of a key, or of a key below it
 _Entries = Mapping[str, tuple[object, _Where]]
 
 
 @frozen
 class Inputs:
-    """All that a step's settings are made from; `flags` are texts as typed, `parameters` what the call passed, `vault` what Vault holds.
+    """The sources of a step's settings.
 
-    `called`: the call is trusted. That of a change request is not: its Jenkinsfile or workflow
-    belongs to its author. `bound`: the variables that Jenkins credentials are bound to, with their
-    ids.
+    `flags` are texts as typed, `parameters` are those of the call, `vault` are the values in Vault.
+    The call is not trusted (`trusted_call`) if a change request is built: its Jenkinsfile or
+    workflow belongs to its author. `bound` are the variables that Jenkins credentials are bound to,
+    with the ids of these.
     """
 
     stage: str
@@ -52,139 +63,132 @@ class Inputs:
     parameters: Mapping[str, object]
     flags: Mapping[str, object]
     vault: Layer | None = None
-    called: bool = True
+    trusted_call: bool = True
     bound: Mapping[str, str] = field(default_factory=dict)
 
 
 def effective_settings(schema: StepSchema, inputs: Inputs) -> dict[str, Setting]:
-    """The settings of every key, unchecked: what `settled` makes of the step's layers."""
+    """The settings of every key, unchecked: the step's layers, folded."""
     return fold_layers(schema, step_layers(schema, inputs))
 
 
 def fold_layers(schema: StepSchema, layers: Sequence[Layer]) -> dict[str, Setting]:
-    """Layers folded, and what conditional defaults add where a parameter is set in none of them."""
+    """Layers folded, with conditional defaults for parameters that no layer sets."""
     settings = fold_settings(layers)
-    return {**settings, **fold_settings(_conditional(schema, layers, settings))}
+    return {**settings, **fold_settings(_conditional_layers(schema, layers, settings))}
 
 
 def step_layers(schema: StepSchema, inputs: Inputs) -> tuple[Layer, ...]:
-    """Every layer of a step's settings, weakest first (facts 1.2; `over: GENERAL` of a source: docs/contract.md)."""
+    """Every layer of a step's settings, weakest first (facts 1.2).
+
+    A source with `over: GENERAL` stands over the section `general` (docs/contract.md).
+    """
     project, stage = inputs.documents.project, stage_name(inputs.stage)
+    defaults = [
+        layer
+        for document in inputs.documents.defaults
+        for layer in (
+            _general_layer(schema, document),
+            _step_layer(schema, document),
+            # Piper takes the scope STEPS here too, unlike in the project's stages (facts 1.2)
+            _stage_layer(schema, document, stage, STEPS),
+        )
+    ]
+    call = call_layers(schema, inputs)
     return (
-        _defaults(schema),
-        *_pipeline(schema, inputs, over=""),
-        *(
-            layer
-            for document in inputs.documents.defaults
-            for layer in (
-                _section(schema, document, GENERAL, "general", ["general"]),
-                _section(
-                    schema, document, STEPS, f"step {schema.name}", *_step_paths(schema.names)
-                ),
-                # Piper asks for the scope STEPS here too, unlike in the project's stages (facts
-                # 1.2)
-                _section(schema, document, STEPS, f"stage {stage}", ["stages", stage]),
-            )
-        ),
-        _section(schema, project, GENERAL, "general", ["general"]),
-        *_pipeline(schema, inputs, over=GENERAL),
-        _section(schema, project, STEPS, f"step {schema.name}", *_step_paths(schema.names)),
-        _section(schema, project, STAGES, f"stage {stage}", ["stages", stage]),
+        _default_layer(schema),
+        *_pipeline_layers(schema, inputs, over=""),
+        *defaults,
+        _general_layer(schema, project),
+        *_pipeline_layers(schema, inputs, over=GENERAL),
+        _step_layer(schema, project),
+        _stage_layer(schema, project, stage, STAGES),
         agent_layer(schema, inputs.environ, inputs.bound),
-        *(
-            layer if inputs.called else _without_rules(schema, layer)
-            for layer in call_layers(schema, inputs)
-        ),
+        *(call if inputs.trusted_call else [_without_trusted(schema, layer) for layer in call]),
         *([inputs.vault] if inputs.vault else []),
     )
 
 
 def call_layers(schema: StepSchema, inputs: Inputs) -> tuple[Layer, ...]:
-    """What the call itself says, weakest first, as if it were trusted."""
+    """The layers of the call itself, weakest first, as if it were trusted."""
+    json_parameters = read_parameters(inputs.environ.get(PARAMETERS_JSON, ""))
+    flags = {name: parse_text(_type_of(schema, name), text) for name, text in inputs.flags.items()}
     return (
-        _call(
-            schema,
-            "parameters JSON",
-            read_parameters(inputs.environ.get(PARAMETERS_JSON, "")),
-            PARAMETERS_JSON,
-        ),
-        _call(schema, "call", inputs.parameters, "parameter of the call"),
-        _layer(
-            "flags",
-            {
-                name: _Found(value=parse_text(_kind(schema, name), text), where=f"--{name}")
-                for name, text in inputs.flags.items()
-            },
-            trusted=True,
-        ),
+        _call_layer(schema, "parameters JSON", json_parameters, PARAMETERS_JSON),
+        _call_layer(schema, "call", inputs.parameters, "parameter of the call"),
+        layer_of("flags", flags, trusted=True, origins={name: f"--{name}" for name in flags}),
     )
 
 
 def trusted_only(schema: StepSchema, layer: Layer) -> list[str]:
-    """What of a layer only trusted ones may set."""
-    return [name for name in layer.values if (parameter := schema.find(name)) and parameter.trusted]
+    """The keys of a layer that only trusted layers may set."""
+    parameters = ((name, schema.find(name)) for name in layer.settings)
+    return [name for name, parameter in parameters if parameter and parameter.trusted]
 
 
-def _without_rules(schema: StepSchema, layer: Layer) -> Layer:
-    """A layer that is not trusted after all, without what only trusted ones set."""
-    rules = trusted_only(schema, layer)
-    return replace(
-        layer,
-        trusted=False,
-        values={name: value for name, value in layer.values.items() if name not in rules},
-    )
+def _without_trusted(schema: StepSchema, layer: Layer) -> Layer:
+    """A layer as one that is not trusted, without the keys that only trusted layers set."""
+    return layer.only(layer.settings.keys() - set(trusted_only(schema, layer))).distrusted()
 
 
 def unfiltered_layers(
     documents: ConfigDocuments, names: Sequence[str], stage: str
 ) -> tuple[Layer, ...]:
-    """Every key of the sections that count for a step (`names`: its spellings, own name first) in a stage, weakest first (facts 3.2).
+    """Every key of the sections of a step in a stage, weakest first (facts 3.2).
 
-    A key that is another spelling of the step (its flag) stands under the step's own name.
+    `names` are the spellings of the step, its own name first. A key that is one of them, the step's
+    flag, stands under the step's own name.
     """
-    layers = []
     stage = stage_name(stage)
+    sections = (
+        ("general", [["general"]]),
+        (f"step {names[0]}", _step_paths(names)),
+        (f"stage {stage}", [["stages", stage]]),
+    )
+    layers = []
     for document in (*documents.defaults, documents.project):
-        for label, paths in (
-            ("general", [["general"]]),
-            (f"step {names[0]}", _step_paths(names)),
-            (f"stage {stage}", [["stages", stage]]),
-        ):
-            entries = {
-                key: _Found(value=value, where=where())
-                for key, (value, where) in _entries(document, *paths).items()
-            }
-            flags = [entries.pop(name) for name in names if name in entries]
-            layers.append(
-                _layer(
-                    label,
-                    {**entries, **({names[0]: flags[0]} if flags else {})},
+        for label, paths in sections:
+            entries = _entries(document, *paths)
+            flag = next((name for name in names if name in entries), "")
+            renamed = {key: key for key in entries if key not in names}
+            renamed |= {names[0]: flag} if flag else {}
+            settings = {
+                name: Setting(
+                    value=entries[key][0],
+                    origin=entries[key][1](),
+                    layer=label,
                     trusted=document.trusted,
                 )
-            )
+                for name, key in renamed.items()
+            }
+            layers.append(Layer(name=label, trusted=document.trusted, settings=settings))
     return tuple(layers)
 
 
 def mentions_any(schema: StepSchema, inputs: Inputs, keys: Collection[str]) -> bool:
-    """Whether the sections that count for the step, the agent or the call have one of these keys, whatever stands there; raises ConfigError.
+    """Whether the step's sections, the agent or the call have one of `keys`, with any value.
 
-    A look that costs little, before what the keys are for is loaded.
+    This look costs little, and comes before the code that needs the keys is loaded. Raises
+    ConfigError.
     """
+    if any(inputs.environ.get(f"PIPER_{key}") for key in keys):
+        return True
     paths = [("general",), *_step_paths(schema.names), ("stages", stage_name(inputs.stage))]
     documents = (*inputs.documents.defaults, inputs.documents.project)
     sources = (
         inputs.parameters,
         inputs.flags,
         read_parameters(inputs.environ.get(PARAMETERS_JSON, "")),
+        *(document.section(*path) for document in documents for path in paths),
     )
-    held = (*sources, *(document.section(*path) for document in documents for path in paths))
-    return any(key in section for section in held for key in keys) or any(
-        inputs.environ.get(f"PIPER_{key}") for key in keys
-    )
+    return any(key in source for source in sources for key in keys)
 
 
 def read_parameters(text: str) -> Mapping[str, object]:
-    """The parameters in the text of PIPER_parametersJSON, none where it is empty; raises ConfigError where it is no JSON object."""
+    """The parameters in the text of PIPER_parametersJSON, none if it is empty.
+
+    Raises ConfigError if it is not a JSON object.
+    """
     if not text.strip():
         return {}
     try:
@@ -199,88 +203,102 @@ def read_parameters(text: str) -> Mapping[str, object]:
         parameters = None
     if not isinstance(parameters, dict):
         raise ConfigError(
-            "the parameters are no JSON object",
+            "the parameters are not a JSON object",
             where=PARAMETERS_JSON,
             hint='write {"name": value}, or remove the variable',
         )
     return parameters
 
 
-# ---- layers
+def is_for_other_steps(schema: StepSchema, name: str) -> bool:
+    """Whether the step ignores the key in `general` of a document that a pull request can change.
+
+    Piper's other steps read it there.
+    """
+    parameter = schema.find(name)
+    return parameter is not None and parameter.read_by_others
 
 
-@frozen
-class _Found:
-    """A value with its place, and the alias that it was written under."""
+def agent_layer(
+    schema: StepSchema, environ: Mapping[str, str], bound: Mapping[str, str] | None = None
+) -> Layer:
+    """The layer of the agent's variables PIPER_<parameter>; trusted.
 
-    value: object
-    where: str
-    alias: str = ""
+    `bound` are those that Jenkins credentials are bound to, with the ids of these.
+    """
+    settings = {}
+    for parameter in schema.parameters:
+        variable = f"PIPER_{parameter.name}"
+        if environ.get(variable):
+            settings[parameter.name] = Setting(
+                value=parse_text(parameter.type, environ[variable]),
+                origin=variable,
+                layer="variables",
+                trusted=True,
+                bound=(bound or {}).get(variable, ""),
+            )
+    return Layer(name="variables", trusted=True, settings=settings)
+
+
+# ---- layers of defaults and documents
+
+
+def _default_layer(schema: StepSchema) -> Layer:
+    """The layer of the metadata's defaults, and of maps of conditional ones by their condition."""
+    conditional: dict[str, dict[str, object]] = {}
+    for parameter in schema.parameters:
+        for condition in parameter.conditions:
+            conditional.setdefault(condition.value, {})[parameter.name] = condition.default
+    defaults = {
+        parameter.name: parameter.default
+        for parameter in schema.parameters
+        if parameter.default is not None
+    }
+    return layer_of(DEFAULT, {**conditional, **defaults}, trusted=True)
+
+
+def _general_layer(schema: StepSchema, document: ConfigDocument) -> Layer:
+    layer = _section_layer(schema, document, GENERAL, "general", ["general"])
+    if document.trusted:
+        return layer
+    return layer.only([name for name in layer.settings if not is_for_other_steps(schema, name)])
+
+
+def _step_layer(schema: StepSchema, document: ConfigDocument) -> Layer:
+    paths = _step_paths(schema.names)
+    return _section_layer(schema, document, STEPS, f"step {schema.name}", *paths)
+
+
+def _stage_layer(schema: StepSchema, document: ConfigDocument, stage: str, scope: str) -> Layer:
+    return _section_layer(schema, document, scope, f"stage {stage}", ["stages", stage])
 
 
 def _step_paths(names: Sequence[str]) -> list[list[str]]:
     return [["steps", name] for name in names]
 
 
-def _layer(name: str, found: Mapping[str, _Found], *, trusted: bool) -> Layer:
-    return Layer(
-        name=name,
-        trusted=trusted,
-        values={key: entry.value for key, entry in found.items()},
-        origins={key: entry.where for key, entry in found.items()},
-        aliases={key: entry.alias for key, entry in found.items() if entry.alias},
-    )
-
-
-def _defaults(schema: StepSchema) -> Layer:
-    found = {
-        parameter.name: _Found(value=parameter.default, where=DEFAULT)
-        for parameter in schema.parameters
-        if parameter.default is not None
-    }
-    conditional: dict[str, dict[str, object]] = {}
-    for parameter in schema.parameters:
-        for condition in parameter.conditions:
-            conditional.setdefault(condition.value, {})[parameter.name] = condition.default
-    return _layer(
-        DEFAULT,
-        {
-            **{value: _Found(value=held, where=DEFAULT) for value, held in conditional.items()},
-            **found,
-        },
-        trusted=True,
-    )
-
-
-def _section(
+def _section_layer(
     schema: StepSchema, document: ConfigDocument, scope: str, label: str, *paths: Sequence[str]
 ) -> Layer:
-    found = _accepted(schema, scope, _entries(document, *paths))
-    if scope == GENERAL and not document.trusted:
-        found = {
-            name: entry for name, entry in found.items() if not is_for_other_steps(schema, name)
-        }
-    layer = _layer(label, found, trusted=document.trusted)
-    return _without_rules(schema, layer) if document.carried else layer
+    layer = _accepted_layer(
+        schema, scope, _entries(document, *paths), name=label, trusted=document.trusted
+    )
+    return _without_trusted(schema, layer) if document.carried else layer
 
 
-def is_for_other_steps(schema: StepSchema, name: str) -> bool:
-    """Whether a key in `general` of a document that a pull request can change is none of the step's: Piper's other steps read it there."""
-    parameter = schema.find(name)
-    return parameter is not None and parameter.read_by_others
+def _call_layer(
+    schema: StepSchema, name: str, parameters: Mapping[str, object], where: str
+) -> Layer:
+    entries = {key: (value, partial(_same_place, where)) for key, value in parameters.items()}
+    return _accepted_layer(schema, PARAMETERS, entries, name=name, trusted=True)
 
 
-def _call(schema: StepSchema, name: str, parameters: Mapping[str, object], where: str) -> Layer:
-    entries = {key: (value, partial(_same, where)) for key, value in parameters.items()}
-    return _layer(name, _accepted(schema, PARAMETERS, entries), trusted=True)
-
-
-def _same(where: str, *_: str) -> str:
+def _same_place(where: str, *_: str) -> str:
     return where
 
 
 def _entries(document: ConfigDocument, *paths: Sequence[str]) -> _Entries:
-    """The keys of several sections with their places, nulls left out; an earlier section wins."""
+    """The keys of several sections with their places, without nulls; an earlier section wins."""
     found: dict[str, tuple[object, _Where]] = {}
     for path in paths:
         for key, value in document.section(*path).items():
@@ -289,129 +307,132 @@ def _entries(document: ConfigDocument, *paths: Sequence[str]) -> _Entries:
     return found
 
 
-def _accepted(schema: StepSchema, scope: str, entries: _Entries) -> Mapping[str, _Found]:
-    """What may stand in this scope, under each parameter's own name (an alias counts where that is absent); and the maps of conditional defaults."""
-    found: dict[str, _Found] = {}
+def _accepted_layer(
+    schema: StepSchema, scope: str, entries: _Entries, *, name: str, trusted: bool
+) -> Layer:
+    """The entries that this scope allows, under each parameter's own name, as the layer `name`.
+
+    An alias is taken if that name is absent. Maps of conditional defaults stay under the value of
+    their condition.
+    """
+    settings: dict[str, Setting] = {}
     for parameter in schema.parameters:
-        if scope in parameter.scope:
-            for value in {condition.value for condition in parameter.conditions} & entries.keys():
-                found[value] = _Found(value=entries[value][0], where=entries[value][1]())
-            paths = {
-                alias.name: alias.name.split("/")
-                for alias in parameter.aliases
-                if scope in alias.scope
-            }
-            # a name is one key, an alias may be a path
-            walked = (
-                _walk(entries, path, alias)
-                for alias, path in {"": [parameter.name], **paths}.items()
+        if scope not in parameter.scope:
+            continue
+        for condition in parameter.conditions:
+            if condition.value in entries:
+                value, where = entries[condition.value]
+                settings[condition.value] = Setting(
+                    value=value, origin=where(), layer=name, trusted=trusted
+                )
+        entry = _entry_of(parameter, scope, entries)
+        if entry is not None:
+            value, origin, alias = entry
+            settings[parameter.name] = Setting(
+                value=value, origin=origin, layer=name, trusted=trusted, alias=alias
             )
-            entry = next((entry for entry in walked if entry is not None), None)
-            if entry is not None:
-                found[parameter.name] = entry
-    return found
+    return Layer(name=name, trusted=trusted, settings=settings)
 
 
-def _walk(entries: _Entries, path: Sequence[str], alias: str) -> _Found | None:
-    """The value at a path of keys, None where there is none."""
-    if path[0] not in entries:
-        return None
-    value, where = entries[path[0]]
-    for part in path[1:]:
-        value = value.get(part) if isinstance(value, dict) else None
-    return None if value is None else _Found(value=value, where=where(*path[1:]), alias=alias)
+def _entry_of(
+    parameter: Parameter, scope: str, entries: _Entries
+) -> tuple[object, str, str] | None:
+    """The first value of the parameter's name and aliases, with its origin and alias."""
+    # a name is one key, an alias may be a path
+    spellings = [("", [parameter.name])]
+    spellings += [
+        (alias.name, alias.name.split("/")) for alias in parameter.aliases if scope in alias.scope
+    ]
+    for alias, path in spellings:
+        if path[0] not in entries:
+            continue
+        value, where = entries[path[0]]
+        for part in path[1:]:
+            value = value.get(part) if isinstance(value, dict) else None
+        if value is not None:
+            return value, where(*path[1:]), alias
+    return None
 
 
-def _pipeline(schema: StepSchema, inputs: Inputs, *, over: str) -> tuple[Layer, ...]:
-    """Per parameter the first non-empty of its sources in the pipeline environment; an empty list or map stands over defaults alone, as in Piper.
+def _conditional_layers(
+    schema: StepSchema, layers: Sequence[Layer], settings: Mapping[str, Setting]
+) -> Iterable[Layer]:
+    """The layers of conditional defaults for each parameter that nothing sets."""
+    for parameter in schema.parameters:
+        for condition in parameter.conditions if parameter.name not in settings else ():
+            chosen = settings.get(condition.parameter)
+            if chosen is not None and as_text(chosen.value) == condition.value:
+                yield from _conditional_layer(parameter, condition, layers)
 
-    What no step of this pipeline is known to have written is a layer of its own, and so is what
-    stands in the place of what one has.
+
+def _conditional_layer(
+    parameter: Parameter, condition: ConditionalDefault, layers: Sequence[Layer]
+) -> Iterable[Layer]:
+    """The parameter's entry in the map under the condition's value, in each layer that has it."""
+    for layer in layers:
+        held = layer.settings.get(condition.value)
+        if held is None or not isinstance(held.value, dict):
+            continue
+        value = held.value.get(parameter.name)
+        if value is not None:
+            setting = replace(held, value=value, alias="")
+            yield replace(layer, settings={parameter.name: setting})
+
+
+# ---- layers of the pipeline environment
+
+
+def _pipeline_layers(schema: StepSchema, inputs: Inputs, *, over: str) -> tuple[Layer, ...]:
+    """Layers of the pipeline environment: per parameter the first source that is not empty.
+
+    An empty list or map is taken over a default only, as in Piper. Values that no step of this
+    pipeline is known to have written are a layer of their own, and so are values in the place of
+    those that a step has written.
     """
     values = inputs.pipeline_environment
+    keys = _source_keys(schema, values, over=over)
+    kinds = (CHANGED, UNPROVEN, PIPELINE_ENVIRONMENT)
+    settings: dict[str, dict[str, Setting]] = {kind: {} for kind in kinds}
+    for name, key in keys.items():
+        kind = _pipeline_layer_of(values, key)
+        settings[kind][name] = Setting(
+            value=_stripped(values[key]),
+            origin=value_origin(values, key),
+            layer=kind,
+            trusted=False,
+        )
+    return tuple(Layer(name=kind, trusted=False, settings=settings[kind]) for kind in kinds)
+
+
+def _source_keys(
+    schema: StepSchema, values: Mapping[str, object], *, over: str
+) -> Mapping[str, str]:
+    """By parameter the key of the pipeline environment that has its value."""
     found: dict[str, str] = {}
     empty: dict[str, str] = {}
     for parameter in schema.parameters:
         for source in parameter.sources:
             key = source.pipeline_environment
             value = _stripped(values.get(key))
-            if source.over == over and parameter.name not in found and value not in EMPTY:
-                found[parameter.name] = key
-            if (
-                not over
-                and value in ([], {})
-                and value == ZERO[parameter.type]
-                and parameter.default not in EMPTY
-            ):
+            if source.over == over and value not in EMPTY:
+                found.setdefault(parameter.name, key)
+            is_empty = value in ([], {}) and value == ZERO[parameter.type]
+            if not over and is_empty and parameter.default not in EMPTY:
                 empty.setdefault(parameter.name, key)
-    keys = {**empty, **found}
-    entries = {
-        name: _Found(value=_stripped(values[key]), where=value_origin(values, key))
-        for name, key in keys.items()
-    }
-    names = {name: _known(values, key) for name, key in keys.items()}
-    kinds = (CHANGED, UNPROVEN, PIPELINE_ENVIRONMENT)
-    return tuple(
-        _layer(
-            kind, {name: entries[name] for name in entries if names[name] == kind}, trusted=False
-        )
-        for kind in kinds
-    )
+    return {**empty, **found}
 
 
-def _known(values: Mapping[str, object], key: str) -> str:
-    """The layer of a value of the pipeline environment: how far it is known who has written it."""
-    return (
-        PIPELINE_ENVIRONMENT
-        if is_proven(values, key)
-        else CHANGED
-        if is_changed(values, key)
-        else UNPROVEN
-    )
+def _pipeline_layer_of(values: Mapping[str, object], key: str) -> str:
+    """The name of a value's layer: whether a step of this pipeline is known to have written it."""
+    if is_proven(values, key):
+        return PIPELINE_ENVIRONMENT
+    return CHANGED if is_changed(values, key) else UNPROVEN
 
 
 def _stripped(value: object) -> object:
     return value.strip() if isinstance(value, str) else value
 
 
-def agent_layer(
-    schema: StepSchema, environ: Mapping[str, str], bound: Mapping[str, str] | None = None
-) -> Layer:
-    """What the variables PIPER_<parameter> of the agent say, and those that are bound to Jenkins credentials; trusted."""
-    found = {}
-    for parameter in schema.parameters:
-        variable = f"PIPER_{parameter.name}"
-        if environ.get(variable):
-            found[parameter.name] = _Found(
-                value=parse_text(parameter.type, environ[variable]), where=variable
-            )
-    ids = {
-        name: bound[entry.where] for name, entry in found.items() if bound and entry.where in bound
-    }
-    return replace(_layer("variables", found, trusted=True), bound=ids)
-
-
-def _conditional(
-    schema: StepSchema, layers: Sequence[Layer], settings: Mapping[str, Setting]
-) -> Iterable[Layer]:
-    """The layers of conditional defaults: for each parameter that nothing sets, what the maps under its condition's value hold."""
-    for parameter in schema.parameters:
-        for condition in parameter.conditions if parameter.name not in settings else ():
-            chosen = settings.get(condition.parameter)
-            if chosen is None or as_text(chosen.value) != condition.value:
-                continue
-            for layer in layers:
-                held = layer.values.get(condition.value)
-                if isinstance(held, dict) and held.get(parameter.name) is not None:
-                    origins = {parameter.name: layer.origin(condition.value)}
-                    yield Layer(
-                        name=layer.name,
-                        trusted=layer.trusted,
-                        values={parameter.name: held[parameter.name]},
-                        origins=origins,
-                    )
-
-
-def _kind(schema: StepSchema, name: str) -> str:
+def _type_of(schema: StepSchema, name: str) -> str:
     parameter = schema.find(name)
     return parameter.type if parameter else ""

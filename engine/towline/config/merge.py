@@ -1,88 +1,113 @@
 """Pure.
 
-Layers folded into one setting per key, each knowing where it came from and what it overrode.
+Settings and layers: layers are folded into one setting per key, which knows its origin.
 
-Maps merge deeply; lists, scalars and values of another kind replace; nulls are dropped, nested ones
-and those in lists too (facts 1.4).
+Maps merge deeply; lists, scalars and values of another kind replace. Nulls are dropped, also nested
+ones and those in lists (facts 1.4).
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
-from towline.record import field, frozen, replace
+from towline.record import frozen, replace
 
-DEFAULT = "default"  # the layer of a step's own defaults
-PIPELINE_ENVIRONMENT = "pipeline environment"  # that of what earlier steps have left
-# that of what somebody has left, perhaps no step (towline/pipeline/environment.py)
+# names of layers
+DEFAULT = "default"  # a step's own defaults
+PIPELINE_ENVIRONMENT = "pipeline environment"  # values that steps of this pipeline have written
+# values that perhaps no step has written (towline/pipeline/environment.py)
 UNPROVEN = "unproven pipeline environment"
-# that of what stands there in the place of what a step has written
+# values in the place of those that a step has written
 CHANGED = "changed pipeline environment"
 PIPELINE_LAYERS = (PIPELINE_ENVIRONMENT, UNPROVEN, CHANGED)
 
 
 @frozen
-class Layer:
-    """Values of one source: `name` is the layer for people, `origins` says per key where it stands, `aliases` under which other name if any.
-
-    What an untrusted layer holds, a pull request can change. `records`: hosts that the value's own
-    record there names for it; `bound`: ids of the Jenkins credentials that values come from.
-    """
-
-    name: str
-    trusted: bool
-    values: Mapping[str, object]
-    origins: Mapping[str, str] = field(default_factory=dict)
-    aliases: Mapping[str, str] = field(default_factory=dict)
-    records: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
-    bound: Mapping[str, str] = field(default_factory=dict)
-
-    def origin(self, key: str) -> str:
-        """Where `key` stands: file:line, variable, flag; the layer's name where nothing closer is known."""
-        return self.origins.get(key, self.name)
-
-
-@frozen
 class Setting:
-    """A key's value; `origin`, `layer`, `record` and `bound` are the strongest source's; `trusted` where every source is; `overridden`: weakest first."""
+    """A key's value with its origin: in one layer, or folded from several.
+
+    `origin` is the place: file:line, variable, flag. `layer` is the layer's name for people. A pull
+    request can change a setting that is not `trusted`. `alias` is the name that stands there if it
+    is not the parameter's own. `record` are hosts that the value's own record in Vault names for
+    it, `bound` is the id of the Jenkins credential that the value comes from.
+
+    A folded setting has the origin of its strongest layer, and is trusted if every layer is that is
+    a part of it. `overridden` are the settings of the other layers, weakest first.
+    """
 
     value: object
     origin: str
     layer: str
     trusted: bool
-    overridden: tuple[Setting, ...] = ()
+    alias: str = ""
     record: tuple[str, ...] = ()
     bound: str = ""
+    overridden: tuple[Setting, ...] = ()
+
+
+@frozen
+class Layer:
+    """The settings of one source by key; a pull request can change a layer that is not trusted."""
+
+    name: str
+    trusted: bool
+    settings: Mapping[str, Setting]
+
+    def value(self, key: str) -> object:
+        """The value of `key`; None if the layer does not have it."""
+        setting = self.settings.get(key)
+        return setting.value if setting else None
+
+    def only(self, keys: Collection[str]) -> Layer:
+        """The layer without the settings whose key is not one of `keys`."""
+        settings = {key: setting for key, setting in self.settings.items() if key in keys}
+        return replace(self, settings=settings)
+
+    def distrusted(self) -> Layer:
+        """The layer as one that a pull request can change."""
+        settings = {key: replace(setting, trusted=False) for key, setting in self.settings.items()}
+        return replace(self, trusted=False, settings=settings)
+
+
+def layer_of(
+    name: str,
+    values: Mapping[str, object],
+    *,
+    trusted: bool,
+    origins: Mapping[str, str] | None = None,
+) -> Layer:
+    """A layer of values; a value without an origin has the layer's name as its origin."""
+    settings = {
+        key: Setting(
+            value=value, origin=(origins or {}).get(key, name), layer=name, trusted=trusted
+        )
+        for key, value in values.items()
+    }
+    return Layer(name=name, trusted=trusted, settings=settings)
 
 
 def fold_settings(layers: Iterable[Layer]) -> dict[str, Setting]:
-    """Layers, weakest first, to one setting per key; the inputs stay as they are."""
-    settings: dict[str, Setting] = {}
+    """Layers, weakest first, to one setting per key; the layers stay as they are."""
+    folded: dict[str, Setting] = {}
     for layer in layers:
-        for key, value in layer.values.items():
-            if value is not None:
-                settings[key] = _over(settings.get(key), prune(value), layer, key)
-    return settings
+        for key, setting in layer.settings.items():
+            if setting.value is not None:
+                folded[key] = _override(folded.get(key), setting)
+    return folded
 
 
-def _over(before: Setting | None, value: object, layer: Layer, key: str) -> Setting:
-    above = Setting(
-        value=value,
-        origin=layer.origin(key),
-        layer=layer.name,
-        trusted=layer.trusted,
-        record=layer.records.get(key, ()),
-        bound=layer.bound.get(key, ""),
-    )
-    if before is None:
-        return above
-    merges = isinstance(value, dict) and isinstance(before.value, dict)
+def _override(below: Setting | None, above: Setting) -> Setting:
+    """The setting `above` over `below`, if there is one."""
+    value = prune(above.value)
+    if below is None:
+        return replace(above, value=value)
+    merges = isinstance(value, dict) and isinstance(below.value, dict)
     return replace(
         above,
-        value=merge(before.value, value),
-        trusted=layer.trusted and (before.trusted or not merges),
-        overridden=(*before.overridden, replace(before, overridden=())),
+        value=merge(below.value, value),
+        trusted=above.trusted and (below.trusted or not merges),
+        overridden=(*below.overridden, replace(below, overridden=())),
     )
 
 
@@ -90,12 +115,10 @@ def merge(below: object, above: object) -> object:
     """`above` over `below`: two maps merge key by key, anything else is replaced."""
     if not isinstance(below, dict) or not isinstance(above, dict):
         return above
-    return {
-        **below,
-        **{
-            key: merge(below[key], value) if key in below else value for key, value in above.items()
-        },
-    }
+    merged = dict(below)
+    for key, value in above.items():
+        merged[key] = merge(below[key], value) if key in below else value
+    return merged
 
 
 def prune(value: Any) -> Any:

@@ -66,12 +66,12 @@ def secrets_in_files(schema: StepSchema, inputs: Inputs) -> tuple[str, ...]:
         if not layer.trusted and layer.name not in PIPELINE_LAYERS
     ]
     return tuple(
-        f"{layer.origin(parameter.name)}: {parameter.name} is a secret, and whoever can read this"
+        f"{layer.settings[parameter.name].origin}: {parameter.name} is a secret, and whoever can read this"
         " file has it; replace it, take the new one out of the file, and"
         f" {how_to_set(schema, parameter)}"
         for parameter in secret
         for layer in files
-        if in_clear(parameter.name, layer.values.get(parameter.name) or "")
+        if in_clear(parameter.name, layer.value(parameter.name) or "")
     )
 
 
@@ -137,10 +137,10 @@ def _left(schema: StepSchema, documents: ConfigDocuments) -> Iterator[str]:
 
 def _unheard(schema: StepSchema, inputs: Inputs) -> Iterator[str]:
     """A line on each rule of the platform team that the call of a change request sets."""
-    for layer in () if inputs.called else call_layers(schema, inputs):
+    for layer in () if inputs.trusted_call else call_layers(schema, inputs):
         for name in trusted_only(schema, layer):
             yield (
-                f"{name} of the call does not count ({layer.origin(name)}): a change request is"
+                f"{name} of the call does not count ({layer.settings[name].origin}): a change request is"
                 " built, whose author can change the call; it counts in the platform team's"
                 f" defaults (TOWLINE_DEFAULTS), or as PIPER_{name} on the agent"
             )

@@ -51,7 +51,7 @@ def check_settings(
             fit = fit_setting(
                 parameter,
                 folded[parameter.name],
-                _called(parameter.name, folded[parameter.name], layers),
+                name_with_alias(parameter.name, folded[parameter.name].alias),
             )
             if isinstance(fit, SettingFault):
                 misfits[parameter.name] = fit
@@ -74,8 +74,8 @@ def check_settings(
 def _untrusted(schema: StepSchema, layers: Sequence[Layer]) -> Iterator[SettingFault]:
     for parameter in schema.parameters:
         for layer in layers if parameter.trusted else ():
-            if not layer.trusted and layer.values.get(parameter.name) not in EMPTY:
-                yield untrusted_fault(parameter, layer.origin(parameter.name))
+            if not layer.trusted and layer.value(parameter.name) not in EMPTY:
+                yield untrusted_fault(parameter, layer.settings[parameter.name].origin)
 
 
 def untrusted_fault(parameter: Parameter, where: str) -> SettingFault:
@@ -97,17 +97,6 @@ def untrusted_fault(parameter: Parameter, where: str) -> SettingFault:
 
 
 # ---- one value
-
-
-def _called(name: str, setting: Setting, layers: Sequence[Layer]) -> str:
-    """A parameter as the place of its value calls it: its name, and the alias that stands there."""
-    places = (
-        (layer, layer.aliases.get(name, ""))
-        for layer in reversed(layers)
-        if (layer.name, layer.origin(name)) == (setting.layer, setting.origin)
-    )
-    alias = next((alias for layer, alias in places if name in layer.values), "")
-    return name_with_alias(name, alias)
 
 
 def name_with_alias(name: str, alias: str) -> str:

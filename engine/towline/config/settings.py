@@ -308,11 +308,9 @@ def _deprecated(schema: StepSchema, layers: Sequence[Layer]) -> Iterator[str]:
     for parameter in schema.parameters:
         old = {alias.name for alias in parameter.aliases if alias.deprecated}
         for layer in layers:
-            if layer.aliases.get(parameter.name) in old:
-                yield (
-                    f"{layer.origin(parameter.name)}: {layer.aliases[parameter.name]} is"
-                    f" deprecated, write {parameter.name}"
-                )
+            setting = layer.settings.get(parameter.name)
+            if setting and setting.alias in old:
+                yield (f"{setting.origin}: {setting.alias} is deprecated, write {parameter.name}")
 
 
 def _secrets(
@@ -322,7 +320,7 @@ def _secrets(
     found: dict[bool, set[str]] = {True: set(), False: set()}
     for name in (parameter.name for parameter in schema.parameters if parameter.secret):
         values = [
-            (layer.values.get(name), layer.trusted or layer.name == PIPELINE_ENVIRONMENT)
+            (layer.value(name), layer.trusted or layer.name == PIPELINE_ENVIRONMENT)
             for layer in layers
         ]
         if setting := settings.get(name):

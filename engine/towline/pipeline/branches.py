@@ -58,7 +58,7 @@ class BranchRules:
         """What holds for the whole pipeline, with `trusted` by trusted layers alone; None if nothing says it."""
         layers = (*unfiltered_layers(self.documents, _INIT_STEPS, "Init"), self.agent)
         return fold_settings(
-            _only(layer, key) for layer in layers if layer.trusted or not trusted
+            layer.only([key]) for layer in layers if layer.trusted or not trusted
         ).get(key)
 
 
@@ -79,7 +79,7 @@ def judge_branch(rules: BranchRules, branch: str) -> Verdict:
     and this before the platform team's documents; where nobody names a branch, it is the default
     one. What another branch says of itself does not count.
     """
-    if agents := fold_settings([_only(rules.agent, _BRANCH)]).get(_BRANCH):
+    if agents := fold_settings([rules.agent.only([_BRANCH])]).get(_BRANCH):
         return Verdict(
             productive=_fits(agents, branch), why=f"{_BRANCH} is {agents.value} ({agents.origin})"
         )
@@ -203,7 +203,3 @@ def located_at(setting: Setting | None) -> Iterator[None]:
         raise ConfigError(
             fault.message, where=setting.origin if setting else "", hint=fault.hint
         ) from fault
-
-
-def _only(layer: Layer, key: str) -> Layer:
-    return replace(layer, values={key: layer.values[key]} if key in layer.values else {})

@@ -362,7 +362,7 @@ def test_a_file_takes_the_output_and_is_for_its_owner_only(workspace: Path) -> N
         (["--stepName", "unheardOf"], "unknown step"),
         (["--stepMetadata", "missing.yaml"], "the file is not there"),
         (["--stepName", "imagePushToRegistry", "--output", "xml"], "no output format 'xml'"),
-        (["--stepName", "imagePushToRegistry", "--parametersJSON", "{"], "no JSON object"),
+        (["--stepName", "imagePushToRegistry", "--parametersJSON", "{"], "not a JSON object"),
         (["--unheardOf"], "unknown flag"),
     ],
 )

@@ -264,9 +264,8 @@ def test_the_calls_keys_for_vault_count(server: VaultServer, tmp_path: Path) -> 
     )
     with from_vault(STEP, given, place.call, MAIN) as layer:
         assert layer is not None
-        assert (
-            layer.origin("targetRegistryUser") == "Vault secret/team/mine field targetRegistryUser"
-        )
+        origin = layer.settings["targetRegistryUser"].origin
+        assert origin == "Vault secret/team/mine field targetRegistryUser"
 
 
 @pytest.mark.parametrize("environ", [{}, {TOKEN: "t"}])

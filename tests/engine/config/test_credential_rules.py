@@ -16,7 +16,7 @@ from towline.config.credential_rules import (
 )
 from towline.config.documents import ConfigDocuments, parse_document
 from towline.config.layers import Inputs
-from towline.config.merge import Layer
+from towline.config.merge import Setting, layer_of
 from towline.config.metadata import load_schema
 from towline.config.resolve import resolve
 from towline.config.schema import StepSchema
@@ -118,15 +118,15 @@ def test_the_project_sets_none_of_them(rule: str) -> None:
 )
 def test_the_call_of_a_change_request_sets_none_of_them_and_that_is_told(rule: str) -> None:
     for way in ({"parameters": {rule: ["a"]}}, {"flags": {rule: "a"}}):
-        found = settings("targetRegistryUrl: r", called=False, **way)
+        found = settings("targetRegistryUrl: r", trusted_call=False, **way)
         assert (
             found.texts(rule),
             [rule in note and "does not count" in note for note in found.notes],
         ) == ((), [True])
         assert settings("targetRegistryUrl: r", **way).texts(rule) == ("a",)
-    assert settings("targetRegistryUrl: r", called=False, environ={f"PIPER_{rule}": "a"}).texts(
-        rule
-    ) == ("a",)
+    assert settings(
+        "targetRegistryUrl: r", trusted_call=False, environ={f"PIPER_{rule}": "a"}
+    ).texts(rule) == ("a",)
 
 
 def places(
@@ -173,7 +173,10 @@ TEAM = "steps: {imagePushToRegistry: {targetRegistryUrl: 'https://Registry.examp
         (
             "tagLatest: true",
             "",
-            {"parameters": {"targetRegistryUrl": "https://registry.example"}, "called": False},
+            {
+                "parameters": {"targetRegistryUrl": "https://registry.example"},
+                "trusted_call": False,
+            },
             frozenset(),
         ),
         (
@@ -183,14 +186,14 @@ TEAM = "steps: {imagePushToRegistry: {targetRegistryUrl: 'https://Registry.examp
                 "environ": {
                     "PIPER_parametersJSON": '{"targetRegistryUrl": "https://registry.example"}'
                 },
-                "called": False,
+                "trusted_call": False,
             },
             frozenset(),
         ),
         (
             "tagLatest: true",
             "",
-            {"flags": {"targetRegistryUrl": "https://registry.example"}, "called": False},
+            {"flags": {"targetRegistryUrl": "https://registry.example"}, "trusted_call": False},
             frozenset(),
         ),
     ],
@@ -313,21 +316,18 @@ def test_a_credential_is_called_by_the_id_that_was_bound_and_not_by_one_that_is_
     assert names(settings(named)) == ("bot", *plain)  # it is to be bound
     bound = {"PIPER_targetRegistryPassword": "other", "PIPER_targetRegistryUser": "other"}
     assert names(settings(named, environ=own, bound=bound)) == ("other", *plain)
-    vault = Layer(
-        name="Vault",
-        trusted=True,
-        values={"targetRegistryPassword": "x", "targetRegistryUser": "y"},
+    vault = layer_of(
+        "Vault", {"targetRegistryPassword": "x", "targetRegistryUser": "y"}, trusted=True
     )
     assert names(settings(named, environ=own, bound=bound, vault=vault)) == plain
 
 
 def test_a_record_of_vault_travels_with_its_secret() -> None:
-    vault = Layer(
-        name="Vault",
-        trusted=True,
-        values={"targetRegistryPassword": "hidden"},
-        records={"targetRegistryPassword": ("registry.example",)},
+    name, vault = "targetRegistryPassword", layer_of("Vault", {}, trusted=True)
+    secret = Setting(
+        value="hidden", origin="Vault", layer="Vault", trusted=True, record=("registry.example",)
     )
+    vault = replace(vault, settings={name: secret})
     found = settings(
         "targetRegistryUrl: r", vault=vault, environ={"PIPER_targetRegistryUser": "ann"}
     )

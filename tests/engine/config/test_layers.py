@@ -13,7 +13,7 @@ from towline.config.layers import (
     step_layers,
     unfiltered_layers,
 )
-from towline.config.merge import Layer, fold_settings
+from towline.config.merge import Layer, fold_settings, layer_of
 from towline.config.metadata import load_schema
 from towline.config.schema import StepSchema, parse_schema
 from towline.errors import ConfigError
@@ -122,9 +122,7 @@ SOURCES = {
     "flag": lambda given: replace(given, flags={"colour": "flag"}),
     "vault": lambda given: replace(
         given,
-        vault=Layer(
-            name="Vault", trusted=True, values={"colour": "vault"}, origins={"colour": "kv/paint"}
-        ),
+        vault=layer_of("Vault", {"colour": "vault"}, trusted=True, origins={"colour": "kv/paint"}),
     ),
 }
 SECTIONS = {
@@ -353,10 +351,13 @@ def test_a_deep_alias_counts_in_what_the_call_passes_too(name: str) -> None:
         else replace(inputs(), environ={"PIPER_parametersJSON": json.dumps(deep)})
     )
     setting = fold_settings(step_layers(SCHEMA, given))["colour"]
-    assert (
-        setting.value,
-        [layer.aliases for layer in step_layers(SCHEMA, given) if layer.aliases],
-    ) == ("deep", [{"colour": "old/deep/hue"}])
+    aliases = [
+        (key, held.alias)
+        for layer in step_layers(SCHEMA, given)
+        for key, held in layer.settings.items()
+        if held.alias
+    ]
+    assert (setting.value, aliases) == ("deep", [("colour", "old/deep/hue")])
 
 
 def test_a_deep_alias_says_the_line_of_its_last_key() -> None:
@@ -548,7 +549,7 @@ def test_the_call_may_bring_a_conditional_default() -> None:
 
 
 def test_vault_is_weaker_than_nothing_but_conditional_defaults_do_not_touch_it() -> None:
-    vault = Layer(name="Vault", trusted=True, values={"width": 8})
+    vault = layer_of("Vault", {"width": 8}, trusted=True)
     assert (
         effective_settings(TOOLS, replace(inputs("steps: {s: {brush: {width: 9}}}"), vault=vault))[
             "width"

@@ -7,7 +7,7 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from towline.config.merge import Layer, fold_settings, merge, prune
+from towline.config.merge import Layer, fold_settings, layer_of, merge, prune
 
 scalars = st.none() | st.booleans() | st.integers() | st.text(max_size=3)
 keys = st.sampled_from("abc")
@@ -26,7 +26,7 @@ def layer(
     trusted: bool = True,
     origins: Mapping[str, str] | None = None,
 ) -> Layer:
-    return Layer(name=name, trusted=trusted, values=values, origins=origins or {})
+    return layer_of(name, values, trusted=trusted, origins=origins)
 
 
 def plain(*values: Mapping[str, object]) -> dict[str, object]:
@@ -153,7 +153,7 @@ def test_a_setting_remembers_every_layer_that_set_it_in_order(
 ) -> None:
     numbered = [layer(values, f"{number}") for number, values in enumerate(layers)]
     setting = fold_settings(numbered).get(key)
-    setters = [each.name for each in numbered if each.values.get(key) is not None]
+    setters = [each.name for each in numbered if each.value(key) is not None]
     seen = [before.layer for before in setting.overridden] + [setting.layer] if setting else []
     assert seen == setters
 

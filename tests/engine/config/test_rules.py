@@ -6,7 +6,7 @@ import pytest
 
 from towline import deadline, dispatch
 from towline.config.lint.findings import RULES
-from towline.config.merge import Layer, fold_settings
+from towline.config.merge import Layer, Setting, fold_settings, layer_of
 from towline.config.metadata import load_schema
 from towline.config.rules import SettingFault, check_settings, how_to_set
 from towline.config.schema import StepSchema, parse_schema
@@ -26,10 +26,10 @@ def step(*parameters: dict[str, Any], **others: Any) -> StepSchema:
 
 def faults(schema: StepSchema, **values: object) -> list[SettingFault]:
     layers = [
-        Layer(
-            name="step s",
+        layer_of(
+            "step s",
+            values,
             trusted=False,
-            values=values,
             origins={name: f"config.yml:{number}" for number, name in enumerate(values, start=1)},
         )
     ]
@@ -111,7 +111,7 @@ def test_a_number_below_its_minimum_says_what_counts_without_it(
 def test_an_empty_text_among_a_few_possible_ones_stands_for_the_default(
     others: dict[str, Any], value: str
 ) -> None:
-    layer = Layer(name="general", trusted=False, values={"p": ""}, origins={"p": "config.yml:3"})
+    layer = layer_of("general", {"p": ""}, trusted=False, origins={"p": "config.yml:3"})
     assert (
         check_settings(step(parameter("p", **others)), [layer], fold_settings([layer]))[0][
             "p"
@@ -126,11 +126,13 @@ def test_a_value_that_does_not_fit_is_called_as_it_is_written() -> None:
         Layer(
             name="general",
             trusted=False,
-            values={"p": []},
-            origins={"p": "config.yml:3"},
-            aliases={"p": "old/p"},
+            settings={
+                "p": Setting(
+                    value=[], origin="config.yml:3", layer="general", trusted=False, alias="old/p"
+                )
+            },
         ),
-        Layer(name="step s", trusted=False, values={"p": [1]}, origins={"p": "config.yml:7"}),
+        layer_of("step s", {"p": [1]}, trusted=False, origins={"p": "config.yml:7"}),
     ]
     for used, called in ((layers[:1], "p (written as old/p)"), (layers, "p")):
         fault = check_settings(schema, used, fold_settings(used))[1][0]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from towline.config.merge import DEFAULT, Layer
+from towline.config.merge import DEFAULT, Layer, layer_of
 from towline.config.schema import parse_schema
 from towline.config.settings import checked_settings
 from towline.errors import ConfigError, CredentialError
@@ -56,9 +56,8 @@ OTHER = parse_schema(
 
 
 def layer(name: str = "project", *, trusted: bool = False, **values: object) -> Layer:
-    return Layer(
-        name=name, trusted=trusted, values=values, origins={key: f"{name}:{key}" for key in values}
-    )
+    origins = {key: f"{name}:{key}" for key in values}
+    return layer_of(name, values, trusted=trusted, origins=origins)
 
 
 def test_each_accessor_gives_its_type_and_what_is_unset_is_empty() -> None:
