@@ -109,32 +109,16 @@ def execute(arguments: argparse.Namespace, call: Call) -> Outcome:
     faults = [view.mask(str(fault)) for fault in find_faults(schema, inputs)]
     warnings = [view.mask(warning) for warning in secrets_in_files(schema, inputs)]
     if not call.requested and not arguments.json:
-        pages = [
+        title = f"{schema.name} in stage {inputs.stage}" if inputs.stage else schema.name
+        shown = [
             _lines(record) + (_about(parameter) if arguments.key else [])
             for parameter, record in zip(chosen, records, strict=True)
             if record["set"] or not arguments.set
         ]
-        title = f"{schema.name} in stage {inputs.stage}" if inputs.stage else schema.name
-        notes = [
-            line
-            for title, found in (("faults:", faults), ("warnings:", warnings))
-            if found
-            for line in ("", title, *found)
-        ]
-        notes += [hint] if faults and (hint := no_stage(call, inputs.documents)) else []
-        call.out.write(
-            tame_lines(
-                "\n".join(
-                    [
-                        title,
-                        "",
-                        *([line for page in pages for line in page] or ["nothing is set"]),
-                        *notes,
-                        "",
-                    ]
-                )
-            )
-        )
+        notes = [*_notes("faults:", faults), *_notes("warnings:", warnings)]
+        if faults and (hint := no_stage(call, inputs.documents)):
+            notes.append(hint)
+        call.out.write(_page(title, shown, notes))
     summary = (
         f"{sum(bool(record['set']) for record in records)} of {len(records)} parameters are set"
     )
@@ -143,6 +127,17 @@ def execute(arguments: argparse.Namespace, call: Call) -> Outcome:
         summary=summary,
         outputs={"parameters": records, "faults": faults, "warnings": warnings},
     )
+
+
+def _page(title: str, parameters: Sequence[Sequence[str]], notes: Sequence[str]) -> str:
+    """Return the text for people: a title, the lines of each parameter, then notes."""
+    lines = [line for parameter in parameters for line in parameter] or ["nothing is set"]
+    return tame_lines("\n".join([title, "", *lines, *notes, ""]))
+
+
+def _notes(title: str, texts: Sequence[str]) -> list[str]:
+    """Return `texts` below a title and an empty line; nothing if there are none."""
+    return ["", title, *texts] if texts else []
 
 
 def _chosen(schema: StepSchema, key: str) -> tuple[Parameter, ...]:
