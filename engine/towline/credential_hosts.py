@@ -35,7 +35,7 @@ _WARNED = "without `enforcement: warn` this will be refused"
 
 
 @frozen
-class Standing:
+class BuildTrust:
     """What is built: whether the project's configuration names hosts there, and the build in words; `request`: it is a change request's."""
 
     project: bool
@@ -58,7 +58,7 @@ class CredentialRules:
     warn: bool = False
     where: str = HOSTS
     each_where: str = EACH
-    standing: Callable[[], Standing]
+    standing: Callable[[], BuildTrust]
 
 
 @frozen
@@ -95,7 +95,7 @@ class HostAddress:
 
 
 @frozen
-class Named:
+class HostSource:
     """Who names a place: `origin` for people, the places that trusted layers name there, and those of the credential's own record.
 
     `alone`: a trusted layer names one, and no other beside it is the project's to name. `call` is
@@ -111,7 +111,7 @@ class Named:
     call: str = ""
 
 
-class Refused(Refusal):
+class CredentialRefused(Refusal):
     """A credential that may not go where it should: `why`, and by which entry of which rule the platform team allows it, for which host if any."""
 
     def __init__(
@@ -121,12 +121,12 @@ class Refused(Refusal):
         self.why, self.allow = why, allow
 
 
-class Tampered(Refused):
+class AddressTampered(CredentialRefused):
     """The same, since somebody has changed in the pipeline environment where it is to go: nothing that a build passes over."""
 
 
 @frozen
-class Word:
+class Permission:
     """By whose word a credential goes to a place; `line` is what an auditor looks for, `warning` what will be a fault one day, unless `allow` is there."""
 
     by: str
@@ -135,23 +135,25 @@ class Word:
     allow: tuple[str, str, str] | None = None
 
 
-def word(rules: CredentialRules, credential: Credential, place: HostAddress, named: Named) -> Word:
+def permit(
+    rules: CredentialRules, credential: Credential, place: HostAddress, named: HostSource
+) -> Permission:
     """By whose word the credential goes to the place; raises CredentialError where by nobody's."""
-    own = hosts_of(rules, credential)
+    own = hosts_by_name(rules, credential)
     if name := next(
-        (name for name in credential.names if names(rules.each.get(name, ()), place)), ""
+        (name for name in credential.names if lists_host(rules.each.get(name, ()), place)), ""
     ):
-        return Word(by=f"{EACH} of a trusted layer has it for {name}")
+        return Permission(by=f"{EACH} of a trusted layer has it for {name}")
     if (
         rules.hosts
-        and not names(rules.hosts, place)
+        and not lists_host(rules.hosts, place)
         and not (named.alone and place.plain in named.trusted)
     ):
         raise _outside(rules, credential, place)
-    if names(rules.hosts, place):
-        return Word(by=f"{HOSTS} ({rules.where})")
-    if names(credential.record, place) or place.plain in named.record:
-        return Word(
+    if lists_host(rules.hosts, place):
+        return Permission(by=f"{HOSTS} ({rules.where})")
+    if lists_host(credential.record, place) or place.plain in named.record:
+        return Permission(
             by=(
                 f"its own record ({named.origin})"
                 if place.plain in named.record
@@ -159,7 +161,7 @@ def word(rules: CredentialRules, credential: Credential, place: HostAddress, nam
             )
         )
     if place.plain in named.trusted:
-        return Word(by=f"a trusted layer ({named.origin})")
+        return Permission(by=f"a trusted layer ({named.origin})")
     others = (
         "a trusted layer names another server"
         if named.alone
@@ -178,31 +180,31 @@ def word(rules: CredentialRules, credential: Credential, place: HostAddress, nam
     )
 
 
-def hosts_of(rules: CredentialRules, credential: Credential) -> tuple[str, ...]:
+def hosts_by_name(rules: CredentialRules, credential: Credential) -> tuple[str, ...]:
     """The hosts that trusted layers name for the credential by its name."""
     return tuple(host for name in credential.names for host in rules.each.get(name, ()))
 
 
-def reach(rules: CredentialRules, credential: Credential) -> tuple[str, ...]:
+def allowed_hosts(rules: CredentialRules, credential: Credential) -> tuple[str, ...]:
     """The only hosts that a server may send the credential on to, a registry to its token service; empty where trusted layers name none."""
-    own = hosts_of(rules, credential)
+    own = hosts_by_name(rules, credential)
     return (*rules.hosts, *own) if rules.hosts or own else ()
 
 
-def names(entries: Iterable[str], place: HostAddress) -> bool:
+def lists_host(entries: Iterable[str], place: HostAddress) -> bool:
     """Whether one of the entries names the place; raises CredentialError for an entry that no host can match."""
     listed = tuple(entries)
     try:
-        return host_patterns.names(listed, place.host, place.scheme)
+        return host_patterns.matches_any(listed, place.host, place.scheme)
     except ValueError as fault:
         raise CredentialError(
             f"no host can be one of {', '.join(listed)}", where=HOSTS, hint=str(fault)
         ) from fault
 
 
-def check_reach(hosts: tuple[str, ...], place: HostAddress) -> None:
+def check_host_allowed(hosts: tuple[str, ...], place: HostAddress) -> None:
     """Pass where `hosts` is empty or names the place; raises CredentialError: a login goes to no other host, whatever a server asks."""
-    if hosts and not names(hosts, place):
+    if hosts and not lists_host(hosts, place):
         raise Refusal(
             f"no credential may be sent to {place.host}",
             where=HOSTS,
@@ -226,12 +228,12 @@ def _host_line(rules: CredentialRules, entry: str, host: str) -> str:
         else {}
     )
     return _line(
-        EACH, f"{{{quoted(entry)}: {_listed(hosts)}}}", json.dumps({**others, entry: hosts})
+        EACH, f"{{{yaml_scalar(entry)}: {_listed(hosts)}}}", json.dumps({**others, entry: hosts})
     )
 
 
 def _listed(entries: Iterable[str]) -> str:
-    return f"[{', '.join(map(quoted, entries))}]"
+    return f"[{', '.join(map(yaml_scalar, entries))}]"
 
 
 def _line(key: str, value: str, variable: str) -> str:
@@ -242,13 +244,18 @@ def _line(key: str, value: str, variable: str) -> str:
 
 
 def _projects(
-    rules: CredentialRules, credential: Credential, place: HostAddress, named: Named, *, others: str
-) -> Word:
+    rules: CredentialRules,
+    credential: Credential,
+    place: HostAddress,
+    named: HostSource,
+    *,
+    others: str,
+) -> Permission:
     """The project's own word, where that counts, which it does not beside `others`; else a warning or CredentialError."""
     standing = rules.standing()
     named = replace(named, call="") if standing.request else named
     if named.changed:
-        raise Tampered(
+        raise AddressTampered(
             f"{credential.what} is not sent to {place.host}: the place is {named.origin}",
             where=named.origin,
             why="",
@@ -261,42 +268,46 @@ def _projects(
         )
     if others:
         raise _refused(rules, credential, place, named, others)
-    if said := project_word(rules, named.origin, f"{credential.what} goes to {place.host}"):
+    if said := project_permission(rules, named.origin, f"{credential.what} goes to {place.host}"):
         return said
-    return or_warn(rules, _refused(rules, credential, place, named, why_unheard(rules)))
+    return warn_or_raise(
+        rules, _refused(rules, credential, place, named, why_project_ignored(rules))
+    )
 
 
-def project_word(rules: CredentialRules, origin: str, said: str = "") -> Word | None:
+def project_permission(rules: CredentialRules, origin: str, said: str = "") -> Permission | None:
     """The word of the project's configuration at `origin`, None where that does not count; `said` is what the line for an auditor begins with."""
     standing = rules.standing()
     if not standing.project or rules.strict:
         return None
     line = f"{said}: named by {origin}, for {standing.build}" if said else ""
-    return Word(by=f"the project ({origin}), for {standing.build}", line=line)
+    return Permission(by=f"the project ({origin}), for {standing.build}", line=line)
 
 
-def why_unheard(rules: CredentialRules) -> str:
+def why_project_ignored(rules: CredentialRules) -> str:
     """Why the project's word does not count."""
     standing = rules.standing()
     return f"{STRICT} is set" if standing.project else standing.build
 
 
-def id_word(rules: CredentialRules, name: str, origin: str, *, trusted: Collection[str]) -> Word:
+def permit_id(
+    rules: CredentialRules, name: str, origin: str, *, trusted: Collection[str]
+) -> Permission:
     """By whose word the Jenkins credential of this id is bound; raises CredentialError where by nobody's.
 
     What the project names on its productive branch is bounded by the folders of Jenkins, unless
     trusted layers have patterns of ids.
     """
     if name in trusted:
-        return Word(by=f"a trusted layer ({origin})")
+        return Permission(by=f"a trusted layer ({origin})")
     if name in rules.each or any(fnmatchcase(name, pattern) for pattern in rules.ids):
-        return Word(by=f"{EACH if name in rules.each else IDS} of a trusted layer")
-    if not rules.ids and (said := project_word(rules, origin)):
+        return Permission(by=f"{EACH if name in rules.each else IDS} of a trusted layer")
+    if not rules.ids and (said := project_permission(rules, origin)):
         return said
-    why = f"{IDS} has {', '.join(rules.ids)}" if rules.ids else why_unheard(rules)
-    return or_warn(
+    why = f"{IDS} has {', '.join(rules.ids)}" if rules.ids else why_project_ignored(rules)
+    return warn_or_raise(
         rules,
-        Refused(
+        CredentialRefused(
             f"the Jenkins credential {name!r} is not bound, which nothing names but {origin}",
             where=origin,
             why=why,
@@ -306,23 +317,23 @@ def id_word(rules: CredentialRules, name: str, origin: str, *, trusted: Collecti
     )
 
 
-def or_warn(rules: CredentialRules, fault: CredentialError) -> Word:
+def warn_or_raise(rules: CredentialRules, fault: CredentialError) -> Permission:
     """The fault as a warning, where a trusted layer wants that for now, and no change request is built; else raises it."""
     if rules.warn and not rules.standing().request:
         where = f" ({fault.where})" if fault.where not in fault.message else ""
-        return Word(
+        return Permission(
             by=f"{ENFORCEMENT}: {WARN}",
             warning=f"{_WARNED}: {fault.message}{where}; {fault.hint}",
-            allow=fault.allow if isinstance(fault, Refused) else None,
+            allow=fault.allow if isinstance(fault, CredentialRefused) else None,
         )
     raise fault
 
 
 def _refused(
-    rules: CredentialRules, credential: Credential, place: HostAddress, named: Named, why: str
-) -> Refused:
+    rules: CredentialRules, credential: Credential, place: HostAddress, named: HostSource, why: str
+) -> CredentialRefused:
     call = f"; or name it by {named.call}" if named.call else ""
-    return Refused(
+    return CredentialRefused(
         f"{credential.what} is not sent to {place.host}, which nothing names but {named.origin}",
         where=named.origin,
         why=why,
@@ -331,8 +342,10 @@ def _refused(
     )
 
 
-def _outside(rules: CredentialRules, credential: Credential, place: HostAddress) -> Refused:
-    return Refused(
+def _outside(
+    rules: CredentialRules, credential: Credential, place: HostAddress
+) -> CredentialRefused:
+    return CredentialRefused(
         f"no credential may be sent to {place.host}",
         where=rules.where,
         why="",
@@ -344,12 +357,12 @@ def _outside(rules: CredentialRules, credential: Credential, place: HostAddress)
     )
 
 
-def quoted(text: str) -> str:
+def yaml_scalar(text: str) -> str:
     """A text as YAML's flow style has it."""
     return text if _PLAIN.fullmatch(text) else "'{}'".format(text.replace("'", "''"))
 
 
-class Addressees:
+class CredentialGate:
     """Asked before each use of a credential: `say` is told once of each that the project names, `warn` of each that will be a fault."""
 
     def __init__(
@@ -359,20 +372,22 @@ class Addressees:
         self._say, self._warn = say, warn
         self._told: set[str] = set()
 
-    def admit(self, credential: Credential, place: HostAddress, named: Named) -> tuple[str, ...]:
+    def admit(
+        self, credential: Credential, place: HostAddress, named: HostSource
+    ) -> tuple[str, ...]:
         """The hosts that the login may be sent to, the place's own among them, empty for wherever its server says.
 
         Raises CredentialError where it may not go to the place at all.
         """
-        self.tell(word(self.rules, credential, place, named))
-        hosts = reach(self.rules, credential)
+        self.tell(permit(self.rules, credential, place, named))
+        hosts = allowed_hosts(self.rules, credential)
         return tuple(dict.fromkeys((*hosts, place.entry))) if hosts else ()
 
     def admit_id(self, name: str, origin: str, *, trusted: Collection[str]) -> None:
         """Pass where the Jenkins credential of this id may be bound, which trusted layers have among the ids `trusted`; raises CredentialError."""
-        self.tell(id_word(self.rules, name, origin, trusted=trusted))
+        self.tell(permit_id(self.rules, name, origin, trusted=trusted))
 
-    def tell(self, found: Word) -> None:
+    def tell(self, found: Permission) -> None:
         """Say, or warn of, what there is to say of a word; once."""
         for text, tell in ((found.line, self._say), (found.warning, self._warn)):
             if text and text not in self._told:

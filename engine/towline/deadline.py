@@ -15,7 +15,7 @@ from contextlib import contextmanager
 from towline.errors import TowlineError
 from towline.record import compact
 
-LONGEST = 24 * 3600  # seconds that a project may give a step, by as many parts as it likes
+LONGEST_STEP = 24 * 3600  # seconds that a project may give a step, by as many parts as it likes
 GRACE = 1.0  # seconds in which a part's own deadline may be told first
 _AGAIN = 5.0  # seconds after which it is told again, where something went on all the same
 _Late = Callable[[], TowlineError]

@@ -60,7 +60,7 @@ def parse(text: str) -> HostPattern:
     return HostPattern(name=name, below=bool(found["below"]), port=port)
 
 
-def names(entries: Iterable[str], host: str, scheme: str) -> bool:
+def matches_any(entries: Iterable[str], host: str, scheme: str) -> bool:
     """Whether an entry names `host[:port]`, spoken to by `scheme`; raises ValueError for an entry that no host can match."""
     try:
         there = parse(host)

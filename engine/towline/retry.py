@@ -42,7 +42,7 @@ class Deadline:
         return max(0.0, self.end - self.clock.now())
 
 
-class Turns:
+class TurnClock:
     """The seconds of one of several that work in turns: they pass only while it is its turn."""
 
     def __init__(self, now: Callable[[], float] = time.monotonic) -> None:
@@ -64,12 +64,12 @@ class Turns:
             self._spent, self._began = self.now(), None
 
 
-def pause(attempt: int, clock: Clock) -> float:
+def backoff(attempt: int, clock: Clock) -> float:
     """Seconds to wait after failed attempt number `attempt` (from 0): full jitter below 0.2 x 2^attempt, at most 5."""
     return clock.uniform(0.0, min(5.0, 0.2 * 2.0 ** min(attempt, 30)))
 
 
-def moments(
+def poll_attempts(
     clock: Clock, *, seconds: float = 10.0, sleep: Callable[[float], None] | None = None
 ) -> Iterator[None]:
     """Now, and again after growing pauses, for `seconds` in all: to ask for what may need a moment to be seen.

@@ -7,28 +7,28 @@ import yaml
 
 from tests.trust import BRANCH, PRODUCTIVE, REQUEST
 from towline.credential_hosts import (
-    Addressees,
+    AddressTampered,
+    BuildTrust,
     Credential,
+    CredentialGate,
     CredentialRules,
     HostAddress,
-    Named,
-    Standing,
-    Tampered,
-    check_reach,
-    id_word,
-    quoted,
-    reach,
-    word,
+    HostSource,
+    allowed_hosts,
+    check_host_allowed,
+    permit,
+    permit_id,
+    yaml_scalar,
 )
 from towline.errors import CredentialError
 
 BOT = Credential(what="the password of user 'bot' (PIPER_password)", names=("git-bot", "password"))
 GIT = HostAddress(scheme="https", host="git.example")
-PROJECT = Named(origin=".pipeline/config.yml:7", call="--serverUrl")
+PROJECT = HostSource(origin=".pipeline/config.yml:7", call="--serverUrl")
 OURS = frozenset([("https", "git.example")])
 
 
-def rules(standing: Standing = BRANCH, **more: Any) -> CredentialRules:
+def rules(standing: BuildTrust = BRANCH, **more: Any) -> CredentialRules:
     return CredentialRules(standing=lambda: standing, **more)
 
 
@@ -36,10 +36,10 @@ def refusal(
     known: CredentialRules,
     credential: Credential = BOT,
     place: HostAddress = GIT,
-    named: Named = PROJECT,
+    named: HostSource = PROJECT,
 ) -> CredentialError:
     with pytest.raises(CredentialError) as caught:
-        word(known, credential, place, named)
+        permit(known, credential, place, named)
     return caught.value
 
 
@@ -66,31 +66,35 @@ def refusal(
             PROJECT,
             "credentials of a trusted layer has it for password",
         ),
-        (rules(), Named(origin="--serverUrl", trusted=OURS), "a trusted layer (--serverUrl)"),
+        (rules(), HostSource(origin="--serverUrl", trusted=OURS), "a trusted layer (--serverUrl)"),
         (
             rules(),
-            Named(origin="container/registryUrl", record=OURS),
+            HostSource(origin="container/registryUrl", record=OURS),
             "its own record (container/registryUrl)",
         ),
     ],
 )
 @pytest.mark.parametrize("standing", [BRANCH, REQUEST])
 def test_a_trusted_word_lets_a_credential_go_whatever_is_built(
-    known: CredentialRules, named: Named, by: str, standing: Standing
+    known: CredentialRules, named: HostSource, by: str, standing: BuildTrust
 ) -> None:
-    found = word(CredentialRules(**{**vars(known), "standing": lambda: standing}), BOT, GIT, named)
+    found = permit(
+        CredentialRules(**{**vars(known), "standing": lambda: standing}), BOT, GIT, named
+    )
     assert (found.by, found.line, found.warning) == (by, "", "")
 
 
 def test_a_record_of_the_credential_itself_lets_it_go() -> None:
     assert (
-        word(rules(), Credential(what="x", names=("y",), record=("git.example",)), GIT, PROJECT).by
+        permit(
+            rules(), Credential(what="x", names=("y",), record=("git.example",)), GIT, PROJECT
+        ).by
         == "its own record"
     )
 
 
 def test_the_project_s_word_counts_on_the_productive_branch_and_an_auditor_finds_it() -> None:
-    found = word(rules(PRODUCTIVE), BOT, GIT, PROJECT)
+    found = permit(rules(PRODUCTIVE), BOT, GIT, PROJECT)
     assert (
         found.line == "the password of user 'bot' (PIPER_password) goes to git.example: named by"
         " .pipeline/config.yml:7, for the productive branch main"
@@ -116,7 +120,7 @@ def test_the_project_s_word_counts_on_the_productive_branch_and_an_auditor_finds
         (
             rules(PRODUCTIVE),
             BOT,
-            Named(origin="c", alone=True),
+            HostSource(origin="c", alone=True),
             "a trusted layer names another server",
         ),
         (rules(BRANCH), BOT, PROJECT, BRANCH.build),
@@ -124,7 +128,7 @@ def test_the_project_s_word_counts_on_the_productive_branch_and_an_auditor_finds
     ],
 )
 def test_it_does_not_count_where_trusted_layers_say_otherwise_nor_elsewhere(
-    known: CredentialRules, credential: Credential, named: Named, why: str
+    known: CredentialRules, credential: Credential, named: HostSource, why: str
 ) -> None:
     assert (
         refusal(known, credential, named=named).message
@@ -158,12 +162,12 @@ def test_a_refusal_has_the_lines_to_add() -> None:
 
 def test_a_line_to_add_keeps_what_is_there() -> None:
     each = {"git-bot": ("a.example",), "password": ("b.example",)}
-    hint = refusal(rules(each=each), named=Named(origin="c.yml:1")).hint
+    hint = refusal(rules(each=each), named=HostSource(origin="c.yml:1")).hint
     assert "{credentials: {git-bot: [a.example, git.example]}}" in hint
     # over the documents, which keep the rest
     assert """PIPER_credentials='{"git-bot": ["a.example", "git.example"]}'""" in hint
     hint = refusal(
-        rules(each=each, each_where="PIPER_credentials"), named=Named(origin="c.yml:1")
+        rules(each=each, each_where="PIPER_credentials"), named=HostSource(origin="c.yml:1")
     ).hint
     assert (
         """PIPER_credentials='{"git-bot": ["a.example", "git.example"], "password": ["b.example"]}'"""
@@ -192,7 +196,7 @@ def test_a_line_to_add_keeps_what_is_there() -> None:
     ],
 )
 def test_a_line_to_add_is_read_as_it_is_meant(text: str) -> None:
-    assert yaml.safe_load(f"{{{quoted(text)}: [{quoted(text)}]}}") == {text: [text]}
+    assert yaml.safe_load(f"{{{yaml_scalar(text)}: [{yaml_scalar(text)}]}}") == {text: [text]}
 
 
 @pytest.mark.parametrize(
@@ -205,10 +209,10 @@ def test_a_line_to_add_is_read_as_it_is_meant(text: str) -> None:
     ],
 )
 @pytest.mark.parametrize(
-    "named", [PROJECT, Named(origin="c", trusted=OURS), Named(origin="c", record=OURS)]
+    "named", [PROJECT, HostSource(origin="c", trusted=OURS), HostSource(origin="c", record=OURS)]
 )
 def test_a_word_for_one_place_is_none_for_another_this_machine_s_included(
-    place: HostAddress, named: Named
+    place: HostAddress, named: HostSource
 ) -> None:
     for known in (rules(), rules(each={"password": ("git.example:443",)})):
         assert refusal(known, place=place, named=named).exit_code == 4
@@ -217,28 +221,35 @@ def test_a_word_for_one_place_is_none_for_another_this_machine_s_included(
 @pytest.mark.parametrize("host", ["git.example", "GIT.example", "git.example:443", "git.example."])
 def test_one_place_is_known_in_every_spelling(host: str) -> None:
     place = HostAddress(scheme="https", host=host)
-    assert word(rules(), BOT, place, Named(origin="c", trusted=OURS)).by == "a trusted layer (c)"
-    assert word(rules(hosts=("git.example",)), BOT, place, PROJECT).by.startswith("credentialHosts")
+    assert (
+        permit(rules(), BOT, place, HostSource(origin="c", trusted=OURS)).by
+        == "a trusted layer (c)"
+    )
+    assert permit(rules(hosts=("git.example",)), BOT, place, PROJECT).by.startswith(
+        "credentialHosts"
+    )
 
 
 @pytest.mark.parametrize(
-    "named", [PROJECT, Named(origin="c", trusted=OURS), Named(origin="c", record=OURS)]
+    "named", [PROJECT, HostSource(origin="c", trusted=OURS), HostSource(origin="c", record=OURS)]
 )
-def test_credential_hosts_bound_every_word_but_that_for_the_one_credential(named: Named) -> None:
+def test_credential_hosts_bound_every_word_but_that_for_the_one_credential(
+    named: HostSource,
+) -> None:
     fault = refusal(rules(PRODUCTIVE, hosts=("other.example",), where="team.yml:3"), named=named)
     assert (fault.message, fault.where) == (
         "no credential may be sent to git.example",
         "team.yml:3",
     )
     assert "the platform team allows: other.example" in fault.hint
-    alone = Named(origin="c", trusted=OURS, alone=True)  # Vault's server
-    assert word(rules(hosts=("other.example",)), BOT, GIT, alone).by == "a trusted layer (c)"
+    alone = HostSource(origin="c", trusted=OURS, alone=True)  # Vault's server
+    assert permit(rules(hosts=("other.example",)), BOT, GIT, alone).by == "a trusted layer (c)"
 
 
 def test_what_is_refused_newly_is_a_warning_under_enforcement_warn_but_not_for_a_change_request() -> (
     None
 ):
-    found = word(rules(warn=True), BOT, GIT, PROJECT)
+    found = permit(rules(warn=True), BOT, GIT, PROJECT)
     assert (found.by, found.line) == ("enforcement: warn", "")
     assert found.warning.startswith(
         f"without `enforcement: warn` this will be refused: {BOT.what} is not sent to git.example, "
@@ -261,7 +272,7 @@ def test_what_is_refused_newly_is_a_warning_under_enforcement_warn_but_not_for_a
 def test_a_jenkins_credential_is_bound_by_a_word_for_its_id(
     known: CredentialRules, trusted: list[str], by: str
 ) -> None:
-    assert id_word(known, "git-bot", "c.yml:1", trusted=trusted).by == by
+    assert permit_id(known, "git-bot", "c.yml:1", trusted=trusted).by == by
 
 
 @pytest.mark.parametrize(
@@ -277,45 +288,48 @@ def test_one_that_only_the_project_names_is_not_bound_elsewhere(
     known: CredentialRules, why: str
 ) -> None:
     with pytest.raises(CredentialError) as caught:
-        id_word(known, "git-bot", "c.yml:1", trusted=["other"])
+        permit_id(known, "git-bot", "c.yml:1", trusted=["other"])
     assert (
         caught.value.message
         == f"the Jenkins credential 'git-bot' is not bound, which nothing names but c.yml:1: {why}"
     )
     listed = ["team-*", "git", "git-bot"] if known.ids else ["git-bot"]
     assert (
-        f"`general: {{allowedCredentialIds: [{', '.join(map(quoted, listed))}]}}`"
+        f"`general: {{allowedCredentialIds: [{', '.join(map(yaml_scalar, listed))}]}}`"
         in caught.value.hint
     )
     # in the place of what allowed the others
     assert f"PIPER_allowedCredentialIds='{','.join(listed)}'" in caught.value.hint
-    assert (id_word(rules(warn=True), "git-bot", "c.yml:1", trusted=[])).warning
+    assert (permit_id(rules(warn=True), "git-bot", "c.yml:1", trusted=[])).warning
 
 
 def test_a_login_goes_on_to_no_other_host_than_trusted_layers_name() -> None:
-    assert reach(rules(), BOT) == ()
-    assert reach(rules(hosts=("a",), each={"password": ("b",), "other": ("c",)}), BOT) == ("a", "b")
-    check_reach((), GIT)
-    check_reach(("git.example",), GIT)
+    assert allowed_hosts(rules(), BOT) == ()
+    assert allowed_hosts(rules(hosts=("a",), each={"password": ("b",), "other": ("c",)}), BOT) == (
+        "a",
+        "b",
+    )
+    check_host_allowed((), GIT)
+    check_host_allowed(("git.example",), GIT)
     with pytest.raises(
         CredentialError, match=r"no credential may be sent to git\.example"
     ) as caught:
-        check_reach(("other.example",), GIT)
+        check_host_allowed(("other.example",), GIT)
     assert "other.example" in caught.value.hint
 
 
 def test_a_login_may_be_sent_to_the_place_that_it_was_admitted_to() -> None:
-    asked = Addressees(rules(each={"password": ("other.example",)}), say=print, warn=print)
-    hosts = asked.admit(BOT, GIT, Named(origin="PIPER_serverUrl", trusted=OURS))
-    check_reach(hosts, GIT)
+    asked = CredentialGate(rules(each={"password": ("other.example",)}), say=print, warn=print)
+    hosts = asked.admit(BOT, GIT, HostSource(origin="PIPER_serverUrl", trusted=OURS))
+    check_host_allowed(hosts, GIT)
     with pytest.raises(CredentialError):
-        check_reach(hosts, HostAddress(scheme="https", host="evil.example"))
+        check_host_allowed(hosts, HostAddress(scheme="https", host="evil.example"))
 
 
 def test_each_word_is_told_once() -> None:
     told: list[str] = []
     for standing, more in ((PRODUCTIVE, {}), (BRANCH, {"warn": True})):
-        asked = Addressees(rules(standing, **more), say=told.append, warn=told.append)
+        asked = CredentialGate(rules(standing, **more), say=told.append, warn=told.append)
         for _ in range(3):
             assert asked.admit(BOT, GIT, PROJECT) == ()
         asked.admit(BOT, HostAddress(scheme="https", host="other.example"), PROJECT)
@@ -328,9 +342,9 @@ def test_each_word_is_told_once() -> None:
 def test_a_place_that_somebody_has_changed_in_this_build_gets_nothing_by_the_project_s_word(
     more: dict[str, Any],
 ) -> None:
-    named = Named(origin="container/targetRegistryUrl", changed=True)
+    named = HostSource(origin="container/targetRegistryUrl", changed=True)
     fault = refusal(rules(PRODUCTIVE, **more), named=named)
-    assert isinstance(fault, Tampered)
+    assert isinstance(fault, AddressTampered)
     assert (
         fault.message
         == "the password of user 'bot' (PIPER_password) is not sent to git.example: the place is"
@@ -340,6 +354,6 @@ def test_a_place_that_somebody_has_changed_in_this_build_gets_nothing_by_the_pro
         "who has changed it since" in fault.hint
         and "credentials: {git-bot: [git.example]}" in fault.hint
     )
-    assert word(rules(each={"password": ("git.example",)}), BOT, GIT, named).by.startswith(
+    assert permit(rules(each={"password": ("git.example",)}), BOT, GIT, named).by.startswith(
         "credentials of a trusted layer"
     )

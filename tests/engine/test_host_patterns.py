@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from towline.host_patterns import names, parse
+from towline.host_patterns import matches_any, parse
 
 
 @pytest.mark.parametrize(
@@ -26,7 +26,7 @@ from towline.host_patterns import names, parse
     ],
 )
 def test_an_entry_names_its_host(entry: str, host: str, scheme: str) -> None:
-    assert names(["other", entry], host, scheme)
+    assert matches_any(["other", entry], host, scheme)
 
 
 @pytest.mark.parametrize(
@@ -48,7 +48,7 @@ def test_an_entry_names_its_host(entry: str, host: str, scheme: str) -> None:
     ],
 )
 def test_it_names_no_other(entry: str, host: str, scheme: str) -> None:
-    assert not names([entry], host, scheme)
+    assert not matches_any([entry], host, scheme)
 
 
 @pytest.mark.parametrize(
@@ -81,4 +81,4 @@ def test_an_entry_that_no_host_can_match_is_an_error(entry: str, hint: str) -> N
     with pytest.raises(ValueError, match=hint):
         parse(entry)
     with pytest.raises(ValueError, match=hint):
-        names([entry], "a", "https")
+        matches_any([entry], "a", "https")

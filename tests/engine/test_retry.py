@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.fakes.clock import FakeClock
-from towline.retry import Clock, Deadline, Turns, moments, pause, retry_after
+from towline.retry import Clock, Deadline, TurnClock, backoff, poll_attempts, retry_after
 
 
 def test_a_deadline_counts_down_and_ends_at_zero() -> None:
@@ -23,7 +23,7 @@ def test_a_deadline_counts_down_and_ends_at_zero() -> None:
 
 def test_of_several_that_work_in_turns_each_one_s_deadline_counts_its_own_turns() -> None:
     fake = FakeClock()
-    first, second = Turns(fake.clock.now), Turns(fake.clock.now)
+    first, second = TurnClock(fake.clock.now), TurnClock(fake.clock.now)
     deadline = Deadline.after(10.0, Clock(now=first.now))
     with first.turn():
         fake.clock.sleep(4.0)
@@ -40,17 +40,17 @@ def test_of_several_that_work_in_turns_each_one_s_deadline_counts_its_own_turns(
 
 def test_pauses_double_until_the_cap() -> None:
     clock = FakeClock().clock
-    assert [pause(attempt, clock) for attempt in range(7)] == [0.2, 0.4, 0.8, 1.6, 3.2, 5.0, 5.0]
+    assert [backoff(attempt, clock) for attempt in range(7)] == [0.2, 0.4, 0.8, 1.6, 3.2, 5.0, 5.0]
 
 
 def test_the_jitter_draws_from_the_whole_range() -> None:
     lowest, highest = Clock(uniform=lambda low, _: low), Clock(uniform=lambda _, high: high)
-    assert (pause(1, lowest), pause(1, highest)) == (0.0, 0.4)
+    assert (backoff(1, lowest), backoff(1, highest)) == (0.0, 0.4)
 
 
 @given(st.integers(min_value=0, max_value=10**6))
 def test_no_attempt_waits_longer_than_the_cap(attempt: int) -> None:
-    assert 0.0 <= pause(attempt, Clock()) <= 5.0
+    assert 0.0 <= backoff(attempt, Clock()) <= 5.0
 
 
 @pytest.mark.parametrize(
@@ -88,12 +88,12 @@ def test_no_header_breaks_the_reader(value: str) -> None:
 def test_moments_come_at_once_and_after_growing_pauses_until_their_time_is_over() -> None:
     fake = FakeClock()
     begun = fake.time
-    assert len([fake.time for _ in moments(fake.clock, seconds=5.0)]) == len(fake.sleeps) + 1
+    assert len([fake.time for _ in poll_attempts(fake.clock, seconds=5.0)]) == len(fake.sleeps) + 1
     assert fake.sleeps[:5] == [0.2, 0.4, 0.8, 1.0, 1.0]
     assert fake.time - begun == pytest.approx(5.0)
 
 
 def test_without_seconds_there_is_one_moment() -> None:
     fake = FakeClock()
-    assert list(moments(fake.clock, seconds=0.0)) == [None]
+    assert list(poll_attempts(fake.clock, seconds=0.0)) == [None]
     assert fake.sleeps == []

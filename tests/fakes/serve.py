@@ -19,7 +19,7 @@ from types import TracebackType
 from typing import Any, Self
 from urllib.parse import parse_qs, unquote, urlsplit
 
-from towline.http.tls import lost_closed
+from towline.http.tls import lost_sockets_closed
 
 _PIECE, _PATIENCE = 64 * 1024, 30.0
 
@@ -435,7 +435,7 @@ def secured(connection: socket.socket, tls: ssl.SSLContext | None) -> socket.soc
     """The server's side of a connection, over TLS where that is wanted: whoever reads from it
     first shakes hands.
     """
-    with lost_closed():
+    with lost_sockets_closed():
         return (
             tls.wrap_socket(connection, server_side=True, do_handshake_on_connect=False)
             if tls

@@ -247,7 +247,7 @@ KNOWN = [
 @pytest.fixture(params=TARGETS)
 def options(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> dict[str, object]:
     unhurried(monkeypatch)
-    monkeypatch.setattr(chunk_size, "SMALLEST", CHUNK)
+    monkeypatch.setattr(chunk_size, "SMALLEST_CHUNK", CHUNK)
     return TARGETS[request.param]
 
 

@@ -32,7 +32,7 @@ from towline.registry.copy.images import copy_images
 from towline.registry.copy.job import DEMANDED
 from towline.registry.copy.referrers import tag_of
 from towline.registry.copy.verify import verify_images
-from towline.registry.errors import Incomplete
+from towline.registry.errors import ManifestIncomplete
 from towline.secret import Login
 
 SOURCE = Login(
@@ -268,7 +268,7 @@ def test_a_manifest_whose_blobs_the_target_lost_is_refused_in_its_words(
     source, target = start("plain", SOURCE), start("plain", TARGET)
     staged(source, make_image())
     pair = Pair(source, target, transport)
-    with pytest.raises(Incomplete, match="MANIFEST_BLOB_UNKNOWN"):
+    with pytest.raises(ManifestIncomplete, match="MANIFEST_BLOB_UNKNOWN"):
         pair.target.put_manifest("app", "1", pair.source.get_manifest("app", "1"))
 
 

@@ -17,7 +17,7 @@ from towline.config.documents import PROJECT_FILE, ConfigDocument, ConfigDocumen
 from towline.config.layers import agent_layer
 from towline.config.metadata import PIPELINE
 from towline.config.near_names import misspelt
-from towline.credential_hosts import Standing
+from towline.credential_hosts import BuildTrust
 from towline.errors import ConfigError
 from towline.files import misfit
 from towline.git.checkout import default_branch, file_on_branch
@@ -117,16 +117,16 @@ def build_context(
 
 def standing_of(
     known: ConfigDocuments, context: Callable[[], BuildContext], sign: str
-) -> Callable[[], Standing]:
+) -> Callable[[], BuildTrust]:
     """Who asks is told what is built; `sign` says that a change request is.
 
     It is looked at once, and only then. Raises ConfigError.
     """
 
     @cache
-    def found() -> Standing:
+    def found() -> BuildTrust:
         if sign:
-            return Standing(
+            return BuildTrust(
                 project=False,
                 build=f"{sign} says that a change request is built, and its author can change that",
                 request=True,
@@ -137,7 +137,7 @@ def standing_of(
             given.warn(said.warning)
         what = _what(given)
         if said.productive:
-            return Standing(
+            return BuildTrust(
                 project=True,
                 build=(
                     f"the productive {what}"
@@ -146,7 +146,7 @@ def standing_of(
                 ),
             )
         more = f"; {said.unheard}" if said.unheard else ""
-        return Standing(
+        return BuildTrust(
             project=False,
             build=(
                 said.why

@@ -112,7 +112,7 @@ def _pipeline(name: str, call: Call) -> Pipeline:
     if name.partition("://")[0].lower() in ("http", "https"):
         remote = dispatch.source("http")
         return definition.parse_pipeline(
-            remote.fetch(name, for_hosts(call), where="--stageConfig"), remote.shown(name)
+            remote.fetch(name, for_hosts(call), where="--stageConfig"), remote.display_url(name)
         )
     path = call.folder / name
     try:

@@ -16,7 +16,7 @@ from towline.config.schema import Parameter, StepSchema
 from towline.config.settings import Settings, checked_settings
 from towline.config.values import parse_text
 from towline.contract import SUCCESS, UNCHANGED, Outcome
-from towline.credential_hosts import HOSTS, Addressees, CredentialRules, Standing
+from towline.credential_hosts import HOSTS, BuildTrust, CredentialGate, CredentialRules
 from towline.errors import ConfigError, CredentialError, UsageError, placed
 from towline.http.client import Transport
 from towline.pipeline.ci import ALLOW, change_variable
@@ -201,7 +201,7 @@ def _schema() -> StepSchema:
             default=default,
             secret=name.endswith("Password"),
             minimum=1 if name == "copyDeadline" else None,
-            maximum=deadline.LONGEST if name == "copyDeadline" else None,
+            maximum=deadline.LONGEST_STEP if name == "copyDeadline" else None,
             format="host" if name == HOSTS else "",
         )
         for name, (kind, description, default) in PARAMETERS.items()
@@ -258,10 +258,10 @@ def _heard(call: Call, flags: Mapping[str, object]) -> Mapping[str, object]:
     return {name: text for name, text in flags.items() if name not in unheard}
 
 
-def _addressees(settings: Settings, call: Call) -> Addressees:
+def _addressees(settings: Settings, call: Call) -> CredentialGate:
     """What decides where logins go: the arguments name their hosts, but for a change request, whose author can change them."""
     sign = change_variable(call.environ)
-    standing = Standing(
+    standing = BuildTrust(
         project=False,
         build=f"{sign} says that a change request is built, whose author can change that",
         request=bool(sign),
@@ -269,7 +269,7 @@ def _addressees(settings: Settings, call: Call) -> Addressees:
     rules = CredentialRules(
         hosts=settings.texts(HOSTS), where=settings.origin(HOSTS), standing=lambda: standing
     )
-    return Addressees(rules, say=call.console.say_audit, warn=call.console.warn_audit)
+    return CredentialGate(rules, say=call.console.say_audit, warn=call.console.warn_audit)
 
 
 def _layer(name: str, prefix: str, texts: Mapping[str, object], *, stdin: str = "") -> Layer:

@@ -46,16 +46,16 @@ from towline.config.vault_lookup import (
 from towline.console import Console
 from towline.contract import SUCCESS, Outcome
 from towline.credential_hosts import (
+    BuildTrust,
     Credential,
+    CredentialRefused,
     CredentialRules,
     HostAddress,
-    Named,
-    Refused,
-    Standing,
-    Word,
-    id_word,
-    quoted,
-    word,
+    HostSource,
+    Permission,
+    permit,
+    permit_id,
+    yaml_scalar,
 )
 from towline.errors import Refusal, TowlineError, UsageError
 from towline.hosting.jenkins import jenkins_place
@@ -70,7 +70,7 @@ from towline.vault.logins import (
     TOKEN,
     TOKEN_VARIABLE,
     VaultLogin,
-    there,
+    available_sources,
 )
 
 _REGISTRIES = {
@@ -92,7 +92,7 @@ _APP_ROLE = VaultLogin(
 )
 # what `towline exec` runs, outside of any step
 _PROGRAM = StepSchema(name="exec", description="", parameters=())
-_Use = tuple[Credential, HostAddress, Named]
+_Use = tuple[Credential, HostAddress, HostSource]
 
 
 @frozen
@@ -133,7 +133,7 @@ class _Row:
 
 def _why(fault: TowlineError) -> str:
     """Why it is refused, without what stands above it."""
-    if isinstance(fault, Refused) and fault.why:
+    if isinstance(fault, CredentialRefused) and fault.why:
         return f"nothing names it but {fault.where}: {fault.why}"
     return f"{fault.message} ({fault.where or fault.hint})"
 
@@ -202,7 +202,7 @@ def _mask_fault(fault: TowlineError | None, console: Console) -> None:
         )
 
 
-def _text(names: list[str], rows: list[_Row], standing: Standing) -> Iterator[str]:
+def _text(names: list[str], rows: list[_Row], standing: BuildTrust) -> Iterator[str]:
     yield f"what is built: {standing.build}" + (
         ", where the project's configuration may name hosts" if standing.project else ""
     )
@@ -210,7 +210,9 @@ def _text(names: list[str], rows: list[_Row], standing: Standing) -> Iterator[st
         yield name
         own = [line for row in rows if row.step == name for line in row.lines()]
         yield from own or ["  no credential"]
-    wanted = [row.fault.allow if isinstance(row.fault, Refused) else row.allow for row in rows]
+    wanted = [
+        row.fault.allow if isinstance(row.fault, CredentialRefused) else row.allow for row in rows
+    ]
     if lines := [*_allowing([one for one in wanted if one])]:
         what = "all that is refused" + ", and what will be without `enforcement: warn`" * any(
             row.allow for row in rows
@@ -234,18 +236,18 @@ def _allowing(wanted: Sequence[tuple[str, str, str]]) -> Iterator[str]:
         for _, entry, host in (one for one in wanted if one[0] == rule):
             found.setdefault(entry, []).append(host)
         for entry, hosts in found.items():
-            named = ", ".join(quoted(host) for host in dict.fromkeys(hosts) if host)
-            yield f"    {quoted(entry)}: [{named}]" if named else f"    - {quoted(entry)}"
+            named = ", ".join(yaml_scalar(host) for host in dict.fromkeys(hosts) if host)
+            yield f"    {yaml_scalar(entry)}: [{named}]" if named else f"    - {yaml_scalar(entry)}"
 
 
-def _rows(schema: StepSchema, inputs: Inputs, standing: Callable[[], Standing]) -> Iterator[_Row]:
+def _rows(schema: StepSchema, inputs: Inputs, standing: Callable[[], BuildTrust]) -> Iterator[_Row]:
     """The step's credentials, each once, of settings with faults as well."""
     found = {(row.what, row.to): row for row in reversed([*_all_rows(schema, inputs, standing)])}
     yield from reversed(found.values())
 
 
 def _all_rows(
-    schema: StepSchema, inputs: Inputs, standing: Callable[[], Standing]
+    schema: StepSchema, inputs: Inputs, standing: Callable[[], BuildTrust]
 ) -> Iterator[_Row]:
     settings = _settings(schema, inputs)
     rules = rules_of(settings, standing)
@@ -255,7 +257,7 @@ def _all_rows(
         for credential, place, named in _uses(schema.name, one):
             to = f"{place.scheme}://{place.host}"
             yield _row(
-                schema.name, credential.what, to, partial(word, rules, credential, place, named)
+                schema.name, credential.what, to, partial(permit, rules, credential, place, named)
             )
     if settings.has(URL) and settings.given(URL):
         yield from _choice(
@@ -281,7 +283,7 @@ def _settings(schema: StepSchema, inputs: Inputs) -> Settings:
     return Settings(schema, found, layers)
 
 
-def _row(step: str, what: str, to: str, ask: Callable[[], Word]) -> _Row:
+def _row(step: str, what: str, to: str, ask: Callable[[], Permission]) -> _Row:
     try:
         said = ask()
     except TowlineError as fault:
@@ -310,12 +312,12 @@ def _id_row(step: str, settings: Settings, entry: str, rules: CredentialRules) -
         step,
         f"Jenkins credential {name!r} ({origin})",
         "this build",
-        partial(id_word, rules, name, origin, trusted=settings.trusted_texts(entry)),
+        partial(permit_id, rules, name, origin, trusted=settings.trusted_texts(entry)),
     )
 
 
 def _vault(
-    schema: StepSchema, inputs: Inputs, standing: Callable[[], Standing], ask: Ask | None = None
+    schema: StepSchema, inputs: Inputs, standing: Callable[[], BuildTrust], ask: Ask | None = None
 ) -> Iterator[_Row]:
     """The login for Vault, and the paths that the project chooses there."""
     try:
@@ -336,7 +338,7 @@ def _vault(
 
 def _login(step: str, asked: VaultLookup, inputs: Inputs, rules: CredentialRules) -> Iterator[_Row]:
     """The login for Vault, one by a token if nothing says which, and the role that the project chooses for it."""
-    settings, here = asked.settings, there(inputs.environ)
+    settings, here = asked.settings, available_sources(inputs.environ)
     try:
         login = choose_login(settings, here) or _TOKEN
     except TowlineError as fault:
@@ -361,7 +363,7 @@ def _login(step: str, asked: VaultLookup, inputs: Inputs, rules: CredentialRules
         step,
         credential.what,
         asked.server.url,
-        partial(word, rules, credential, server_address(asked.server), asked.named),
+        partial(permit, rules, credential, server_address(asked.server), asked.named),
     )
     yield from _choice(
         step, f"the role {role_of(login)} in Vault", lambda: role_permission(rules, settings, login)
@@ -373,7 +375,7 @@ def _login(step: str, asked: VaultLookup, inputs: Inputs, rules: CredentialRules
     )
 
 
-def _choice(step: str, what: str, ask: Callable[[], Word | None]) -> Iterator[_Row]:
+def _choice(step: str, what: str, ask: Callable[[], Permission | None]) -> Iterator[_Row]:
     """What the project chooses, if it does."""
     try:
         said = ask()

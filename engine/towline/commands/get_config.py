@@ -218,7 +218,10 @@ def _schema(arguments: argparse.Namespace, call: Call) -> StepSchema:
             ) from fault
     if name.partition("://")[0].lower() in ("http", "https"):
         remote = dispatch.source("http")
-        text, name = remote.fetch(name, for_hosts(call), where="--stepMetadata"), remote.shown(name)
+        text, name = (
+            remote.fetch(name, for_hosts(call), where="--stepMetadata"),
+            remote.display_url(name),
+        )
     else:
         text = read_text(call.folder / name, name)
     return piper_metadata.parse(read_yaml(text, name).value, name)

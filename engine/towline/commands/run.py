@@ -43,7 +43,7 @@ from towline.config.resolve import resolve
 from towline.config.schema import StepSchema
 from towline.config.settings import Settings
 from towline.contract import BIND, SKIPPED, Binding, Outcome
-from towline.credential_hosts import Addressees, Standing
+from towline.credential_hosts import BuildTrust, CredentialGate
 from towline.errors import (
     ConfigError,
     CredentialError,
@@ -196,7 +196,7 @@ def execute(arguments: argparse.Namespace, call: Call) -> Outcome:
             schema, replace(inputs, parameters=_own(schema, inputs.parameters), vault=layer)
         )
         hide_settings(call, settings)
-        trust = Addressees(
+        trust = CredentialGate(
             rules_of(settings, standing), say=call.console.say_audit, warn=call.console.warn_audit
         )
         task = _task(call, settings, values, dry_run=arguments.dry_run, addressees=trust)
@@ -279,7 +279,7 @@ def _hints(
 
 
 def _vault(
-    schema: StepSchema, inputs: Inputs, call: Call, standing: Callable[[], Standing]
+    schema: StepSchema, inputs: Inputs, call: Call, standing: Callable[[], BuildTrust]
 ) -> contextlib.AbstractContextManager[Layer | None]:
     """What Vault holds for the step; without a login for it nothing of Vault is loaded."""
     if not _may_log_in(schema, inputs):
@@ -366,7 +366,7 @@ def _task(
     values: Mapping[str, object],
     *,
     dry_run: bool,
-    addressees: Addressees,
+    addressees: CredentialGate,
 ) -> Task:
     request = call.request
     return Task(

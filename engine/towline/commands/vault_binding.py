@@ -12,15 +12,15 @@ from towline.config.metadata import AUTH_METHOD, VAULT_CREDENTIALS, VAULT_LOGIN
 from towline.config.schema import StepSchema
 from towline.config.settings import Settings
 from towline.contract import Binding
-from towline.credential_hosts import Addressees, Standing
-from towline.vault.logins import APP_ROLE, TOKEN, there
+from towline.credential_hosts import BuildTrust, CredentialGate
+from towline.vault.logins import APP_ROLE, TOKEN, available_sources
 
 _TOKEN, *_ROLE = VAULT_LOGIN
 _NAMES = frozenset(VAULT_CREDENTIALS[name] for name in _ROLE)
 
 
 def to_bind(
-    schema: StepSchema, inputs: Inputs, call: Call, standing: Callable[[], Standing]
+    schema: StepSchema, inputs: Inputs, call: Call, standing: Callable[[], BuildTrust]
 ) -> tuple[Binding, ...]:
     """The Jenkins credentials that hold the login; none in a shell, where the login is there, or where Vault has nothing for the step.
 
@@ -30,11 +30,11 @@ def to_bind(
         return ()
     vault = dispatch.part("vault")
     asked = vault.plan_of(schema, inputs)
-    if asked is None or not vault.is_bindable(asked.settings, there(call.environ)):
+    if asked is None or not vault.is_bindable(asked.settings, available_sources(call.environ)):
         return ()
     settings: Settings = asked.settings
     wanted = _wanted(settings, call)
-    trust = Addressees(
+    trust = CredentialGate(
         rules_of(settings, standing), say=call.console.say_audit, warn=call.console.warn_audit
     )
     for name in (VAULT_CREDENTIALS[variable] for variable in wanted):

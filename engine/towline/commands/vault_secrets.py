@@ -28,7 +28,7 @@ from towline.config.vault_lookup import (
     plan_lookup,
     read_answers,
 )
-from towline.credential_hosts import Addressees, Standing
+from towline.credential_hosts import BuildTrust, CredentialGate
 from towline.errors import CredentialError
 from towline.files import write_whole
 from towline.http.connection import Network
@@ -51,22 +51,22 @@ from towline.vault.logins import (
     TOKEN,
     TOKEN_VARIABLE,
     VaultLogin,
-    there,
-    ways,
+    available_sources,
+    describe_sources,
 )
-from towline.vault.tokens import checked, from_file, from_github
+from towline.vault.tokens import checked_jwt, from_file, from_github
 
 
 def login(asked: VaultLookup, call: Call) -> VaultLogin | None:
     """The login with what proves it, None where there is none; raises ConfigError, and from its `proof` CredentialError."""
-    found = choose_login(asked.settings, logins.there(call.environ))
+    found = choose_login(asked.settings, logins.available_sources(call.environ))
     if found is None:
         return None
     audience = asked.settings.text(AUDIENCE) or asked.server.url
     proofs: Mapping[str, Callable[[], str]] = {
         TOKEN_VARIABLE: partial(_variable, call, TOKEN_VARIABLE),
         ROLE_ID: partial(_variable, call, SECRET_ID),
-        JWT_VARIABLE: lambda: checked(_variable(call, JWT_VARIABLE), JWT_VARIABLE),
+        JWT_VARIABLE: lambda: checked_jwt(_variable(call, JWT_VARIABLE), JWT_VARIABLE),
         JWT_FILE: lambda: from_file(
             Path(_variable(call, JWT_FILE)), where=JWT_FILE, folder=call.folder
         ),
@@ -103,7 +103,7 @@ __all__ = ["entered", "from_vault", "is_bindable", "plan_of"]
 
 @contextlib.contextmanager
 def from_vault(
-    schema: StepSchema, inputs: Inputs, call: Call, standing: Callable[[], Standing]
+    schema: StepSchema, inputs: Inputs, call: Call, standing: Callable[[], BuildTrust]
 ) -> Iterator[Layer | None]:
     """The layer of what Vault holds for the step, None where it is off; secrets that are files exist until the block ends.
 
@@ -113,7 +113,7 @@ def from_vault(
     asked = plan_of(schema, inputs)
     entry = _login(asked, call) if asked else None
     if asked is None or entry is None:
-        if asked and (said := missing_login(asked.settings, there(call.environ))):
+        if asked and (said := missing_login(asked.settings, available_sources(call.environ))):
             call.console.note(said)
         yield None
         return
@@ -141,16 +141,16 @@ def plan_of(schema: StepSchema, inputs: Inputs) -> VaultLookup | None:
 
 
 @contextlib.contextmanager
-def entered(asked: VaultLookup, call: Call, standing: Callable[[], Standing]) -> Iterator[Any]:
+def entered(asked: VaultLookup, call: Call, standing: Callable[[], BuildTrust]) -> Iterator[Any]:
     """The server between log-in and log-out, for what is `asked` there; raises as `from_vault` does, and CredentialError without a login."""
     entry = _login(asked, call)
     if entry is None:
-        why = missing_login(asked.settings, there(call.environ))
+        why = missing_login(asked.settings, available_sources(call.environ))
         raise CredentialError(
             f"there is no login for Vault{f': {why}' if why else ''}",
             where=asked.server.origin,
             hint=(
-                f"set {ways(TOKEN)}, or {ways(APP_ROLE)}, or {ways(JWT)} (with vaultAuthRole); or"
+                f"set {describe_sources(TOKEN)}, or {describe_sources(APP_ROLE)}, or {describe_sources(JWT)} (with vaultAuthRole); or"
                 " skipVault: true"
             ),
         )
@@ -167,12 +167,12 @@ def _login(asked: VaultLookup, call: Call) -> VaultLogin | None:
 
 @contextlib.contextmanager
 def _opened(
-    asked: VaultLookup, entry: VaultLogin, call: Call, standing: Callable[[], Standing]
+    asked: VaultLookup, entry: VaultLogin, call: Call, standing: Callable[[], BuildTrust]
 ) -> Iterator[Any]:
     """The server, which may have the login; it is over when the block ends."""
     admit_lookup(
         asked,
-        Addressees(
+        CredentialGate(
             rules_of(asked.settings, standing),
             say=call.console.say_audit,
             warn=call.console.warn_audit,

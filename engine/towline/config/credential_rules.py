@@ -20,15 +20,15 @@ from towline.credential_hosts import (
     IDS,
     STRICT,
     WARN,
+    BuildTrust,
     Credential,
     CredentialRules,
     HostAddress,
-    Named,
-    Standing,
-    Word,
-    or_warn,
-    project_word,
-    why_unheard,
+    HostSource,
+    Permission,
+    project_permission,
+    warn_or_raise,
+    why_project_ignored,
 )
 from towline.errors import Refusal, TowlineError
 from towline.image import parse_registry
@@ -36,7 +36,7 @@ from towline.image import parse_registry
 Parse = Callable[[str], HostAddress]
 
 
-def rules_of(settings: Settings, standing: Callable[[], Standing]) -> CredentialRules:
+def rules_of(settings: Settings, standing: Callable[[], BuildTrust]) -> CredentialRules:
     """What trusted layers say of credentials and their hosts."""
     return CredentialRules(
         hosts=settings.texts(HOSTS),
@@ -80,10 +80,10 @@ def _names(settings: Settings, *parameters: str) -> tuple[str, ...]:
     )
 
 
-def host_source(settings: Settings, name: str, parse: Parse, *, password: str = "") -> Named:
+def host_source(settings: Settings, name: str, parse: Parse, *, password: str = "") -> HostSource:
     """Who names the host in the URL of the parameter `name`; for a `password` of the pipeline environment its own URL there is its record."""
     inside = bool(password) and settings.layer(password) == PIPELINE_ENVIRONMENT
-    return Named(
+    return HostSource(
         origin=settings.origin(name),
         trusted=_places(settings.trusted_texts(name), parse),
         record=(
@@ -138,7 +138,7 @@ def _places(texts: tuple[str, ...], parse: Parse) -> frozenset[tuple[str, str]]:
 URL, DOMAIN = "jenkinsUrl", "jenkinsCredentialDomain"
 
 
-def store_permission(rules: CredentialRules, settings: Settings) -> Word | None:
+def store_permission(rules: CredentialRules, settings: Settings) -> Permission | None:
     """By whose word the project chooses folder or domain of the credential; None where it does not.
 
     Raises CredentialError.
@@ -154,13 +154,15 @@ def store_permission(rules: CredentialRules, settings: Settings) -> Word | None:
     if not chosen:
         return None
     origin, what = settings.origin(chosen), f"{chosen} {settings.text(chosen)}"
-    if said := project_word(rules, origin, f"the new secret id is for the credential at {what}"):
+    if said := project_permission(
+        rules, origin, f"the new secret id is for the credential at {what}"
+    ):
         return said
-    return or_warn(
+    return warn_or_raise(
         rules,
         Refusal(
             f"no secret id is written over the credential at {what}, which nothing names but"
-            f" {origin}: {why_unheard(rules)}",
+            f" {origin}: {why_project_ignored(rules)}",
             where=origin,
             hint=(
                 f"let the platform team name it: `steps: {{vaultRotateSecretId: {{{chosen}:"

@@ -273,7 +273,7 @@ class DocumentReader:
             )
         return self._parsed(
             self._texts[url],
-            remote.shown(url),
+            remote.display_url(url),
             where=where,
             trusted=trusted and url[:6].lower() == "https:",
         )

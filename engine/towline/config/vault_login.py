@@ -16,13 +16,13 @@ from towline.config.metadata import AUTH_METHOD, AUTH_ROLE, VAULT_CREDENTIALS
 from towline.config.settings import Settings
 from towline.credential_hosts import (
     Credential,
+    CredentialRefused,
     CredentialRules,
-    Refused,
-    Word,
+    Permission,
     allow_line,
-    or_warn,
-    project_word,
-    why_unheard,
+    project_permission,
+    warn_or_raise,
+    why_project_ignored,
 )
 from towline.errors import ConfigError, CredentialError, Refusal
 from towline.gitops import change
@@ -37,9 +37,9 @@ from towline.vault.logins import (
     TOKEN,
     VARIABLES,
     VaultLogin,
-    choose,
-    half,
-    ways,
+    app_role_halves,
+    describe_sources,
+    first_login,
 )
 
 NAMESPACE, PATHS, MOUNT, ROLES, AUDIENCE = (
@@ -61,7 +61,7 @@ def choose_login(settings: Settings, there: Collection[str]) -> VaultLogin | Non
     Raises ConfigError for a mount that is none, and for Kubernetes without a role.
     """
     method, role = settings.text(AUTH_METHOD), settings.text(AUTH_ROLE)
-    found = choose(there, method=method, role=role)
+    found = first_login(there, method=method, role=role)
     if found is None:
         return None
     if found.method == KUBERNETES and not role:
@@ -90,11 +90,11 @@ def missing_login(settings: Settings, there: Collection[str]) -> str:
             f"the login for Vault ({AUTH_METHOD}: {method}) is not there",
             where=settings.origin(AUTH_METHOD),
             hint=(
-                f"it takes {ways(method)}{_ids(method)}; or skipVault: true where the step takes"
+                f"it takes {describe_sources(method)}{_ids(method)}; or skipVault: true where the step takes"
                 " its values from elsewhere"
             ),
         )
-    held, others = half(there)
+    held, others = app_role_halves(there)
     return (
         f"Vault is not asked: {', '.join(held)} is set and {', '.join(others)} is not"
         if held
@@ -110,7 +110,7 @@ def _ids(method: str) -> str:
 def is_bindable(settings: Settings, there: Collection[str]) -> bool:
     """Whether Jenkins credentials may hold the login: what is `there` has none that is meant for Vault, and the settings want no other kind."""
     method = settings.text(AUTH_METHOD)
-    return method in ("", TOKEN, APP_ROLE) and choose(there, method=method) is None
+    return method in ("", TOKEN, APP_ROLE) and first_login(there, method=method) is None
 
 
 def credential_of(login: VaultLogin, bound: Mapping[str, str]) -> Credential:
@@ -124,7 +124,9 @@ def credential_of(login: VaultLogin, bound: Mapping[str, str]) -> Credential:
     )
 
 
-def role_permission(rules: CredentialRules, settings: Settings, login: VaultLogin) -> Word | None:
+def role_permission(
+    rules: CredentialRules, settings: Settings, login: VaultLogin
+) -> Permission | None:
     """By whose word the project chooses the role of a login, with mount and namespace; None where it does not.
 
     Raises CredentialError, ConfigError.
@@ -140,12 +142,12 @@ def role_permission(rules: CredentialRules, settings: Settings, login: VaultLogi
         return None
     role, origin, patterns = role_of(login), settings.origin(chosen[0]), settings.texts(ROLES)
     if any(change.match(pattern, [role]) for pattern in patterns):
-        return Word(by=f"{ROLES} of a trusted layer")
+        return Permission(by=f"{ROLES} of a trusted layer")
     named = [f"{name}: {text}" for name in chosen for text in settings.trusted_texts(name)]
     if (
         not patterns
         and not named
-        and (said := project_word(rules, origin, f"Vault is to give the role {role}"))
+        and (said := project_permission(rules, origin, f"Vault is to give the role {role}"))
     ):
         return said
     others = (
@@ -155,10 +157,10 @@ def role_permission(rules: CredentialRules, settings: Settings, login: VaultLogi
         if named
         else ""
     )
-    raise Refused(
+    raise CredentialRefused(
         f"Vault is not asked for the role {role}, which nothing names but {origin}",
         where=origin,
-        why=others or why_unheard(rules),
+        why=others or why_project_ignored(rules),
         hint=f"allow it by {allow_line(ROLES, role, beside=patterns)}, or set skipVault",
         allow=(ROLES, role, ""),
     )
@@ -177,7 +179,7 @@ def _whole(name: str, text: str) -> str:
 
 def namespace_permission(
     rules: CredentialRules, settings: Settings, login: VaultLogin, paths: Sequence[str]
-) -> Word | None:
+) -> Permission | None:
     """By whose word the project chooses the namespace of a token or an AppRole, in which `paths` are read; None where it does not.
 
     The server takes a namespace for the beginning of each path, and a token may be good in those
@@ -195,19 +197,21 @@ def namespace_permission(
             for path in paths
         )
     ):
-        return Word(by=f"{PATHS} of a trusted layer")
-    if not named and (said := project_word(rules, origin, f"Vault is asked in namespace {space}")):
+        return Permission(by=f"{PATHS} of a trusted layer")
+    if not named and (
+        said := project_permission(rules, origin, f"Vault is asked in namespace {space}")
+    ):
         return said
-    why = f"trusted layers have {', '.join(named)}" if named else why_unheard(rules)
+    why = f"trusted layers have {', '.join(named)}" if named else why_project_ignored(rules)
     if not space:
         raise Refusal(
             f"Vault is not asked in its root namespace, which nothing names but {origin}: {why}",
             where=origin,
             hint=f"leave {NAMESPACE} out there, or set skipVault",
         )
-    return or_warn(
+    return warn_or_raise(
         rules,
-        Refused(
+        CredentialRefused(
             f"Vault is not asked in namespace {space}, which nothing names but {origin}",
             where=origin,
             why=why,

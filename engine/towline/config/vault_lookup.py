@@ -28,16 +28,16 @@ from towline.config.vault_login import (
     role_permission,
 )
 from towline.credential_hosts import (
-    Addressees,
+    CredentialGate,
+    CredentialRefused,
     CredentialRules,
     HostAddress,
-    Named,
-    Refused,
-    Word,
+    HostSource,
+    Permission,
     allow_line,
-    or_warn,
-    project_word,
-    why_unheard,
+    project_permission,
+    warn_or_raise,
+    why_project_ignored,
 )
 from towline.errors import ConfigError, CredentialError
 from towline.gitops import change
@@ -96,7 +96,7 @@ class VaultLookup:
     server: VaultServer
     questions: tuple[VaultQuestion, ...]
     settings: Settings
-    named: Named
+    named: HostSource
     chosen: Mapping[str, str]
     bounds: tuple[str, ...]
 
@@ -192,7 +192,7 @@ def _is_below(path: str, bound: str) -> bool:
 
 def admit_lookup(
     lookup: VaultLookup,
-    addressees: Addressees,
+    addressees: CredentialGate,
     login: VaultLogin,
     bound: Mapping[str, str] | None = None,
 ) -> None:
@@ -223,20 +223,20 @@ def server_address(server: VaultServer) -> HostAddress:
 
 def path_permission(
     rules: CredentialRules, path: str, origin: str, *, settings: Settings, bounds: Sequence[str]
-) -> Word:
+) -> Permission:
     """By whose word the project chooses a path in Vault; raises CredentialError where by nobody's, ConfigError for a pattern that is none."""
     patterns, space = settings.texts(PATHS), settings.text(NAMESPACE).strip("/")
     if any(
         change.match(pattern, [path, *([f"{space}/{path}"] if space else [])])
         for pattern in patterns
     ):
-        return Word(by=f"{PATHS} of a trusted layer")
+        return Permission(by=f"{PATHS} of a trusted layer")
     if not patterns and any(_is_below(path, bound) for bound in bounds):
-        return Word(by="it is below a path of a trusted layer")
+        return Permission(by="it is below a path of a trusted layer")
     if (
         not patterns
         and not bounds
-        and (said := project_word(rules, origin, f"Vault is asked for {path}"))
+        and (said := project_permission(rules, origin, f"Vault is asked for {path}"))
     ):
         return said
     others = (
@@ -247,12 +247,12 @@ def path_permission(
         else ""
     )
     beside = patterns or [f"{_PROPERTY.sub('*', bound)}/**" for bound in bounds]
-    return or_warn(
+    return warn_or_raise(
         rules,
-        Refused(
+        CredentialRefused(
             f"Vault is not asked for {path}, which nothing names but {origin}",
             where=origin,
-            why=others or why_unheard(rules),
+            why=others or why_project_ignored(rules),
             hint=f"allow it by {allow_line(PATHS, path, beside=beside)}, or set skipVault",
             allow=(PATHS, path, ""),
         ),
@@ -306,11 +306,11 @@ def vault_server(settings: Settings) -> VaultServer:
     return VaultServer(url=url, namespace=settings.text(NAMESPACE).strip("/"), origin=origin)
 
 
-def server_source(settings: Settings) -> Named:
+def server_source(settings: Settings) -> HostSource:
     """Who names the server: where a trusted layer does, no other one is the project's to name, since it would get the login of every secret."""
     texts = [text.strip().rstrip("/") for text in settings.trusted_texts(URL)]
     same = [_place(text) for text in texts if _whole(text) == _whole(settings.text(URL))]
-    return Named(
+    return HostSource(
         origin=settings.origin(URL),
         trusted=frozenset(same),
         alone=bool(texts),

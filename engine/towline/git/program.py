@@ -20,12 +20,12 @@ from towline.errors import ConfigError, GitError, GitUnreachable, MachineError
 from towline.git import errors
 from towline.git.limits import GitLimits, RepositoryTooLarge
 from towline.git.remote import Remote
-from towline.http.addresses import PORTS, Lasting, Reach, literal
+from towline.http.addresses import PORTS, AddressPolicy, PermanentTransportError, parse_address
 from towline.http.proxy import Proxies
 from towline.limits import ProcessLimits
 from towline.printable import hide, masked
 from towline.process import Completed, Overrun, find, run
-from towline.retry import Deadline, pause
+from towline.retry import Deadline, backoff
 
 _USERNAME, _PASSWORD = "TOWLINE_GIT_USERNAME", "TOWLINE_GIT_PASSWORD"
 _HELPER = f"""!f() {{ if test "$1" = get; then printf 'username=%s\\npassword=%s\\n' "${_USERNAME}" "${_PASSWORD}"; fi; }}; f"""
@@ -150,7 +150,7 @@ class PinnedServer:
             return ""
         try:
             text = self._pinned()
-        except Lasting as fault:
+        except PermanentTransportError as fault:
             hint = "correct the URL: no git server has such an address"
             raise ConfigError(
                 f"{self._remote.host} is not asked: {fault}", where=self._remote.url, hint=hint
@@ -166,13 +166,13 @@ class PinnedServer:
         return ""
 
     def _pinned(self) -> str:
-        where, reach = self._remote.origin, Reach()
+        where, reach = self._remote.origin, AddressPolicy()
         if self._remote.scheme != "ssh" and self._proxies.find(where):
             reach.check_before_proxy(where)
             return ""
         found, parts = reach.addresses(where), urlsplit(where)
         host, port = parts.hostname or "", parts.port or PORTS.get(parts.scheme, 0)
-        if self._remote.scheme == "ssh" or literal(host) is not None:
+        if self._remote.scheme == "ssh" or parse_address(host) is not None:
             return ""
         places = ",".join(f"[{address}]" if ":" in address else address for address in found)
         return f"[http]\n    curloptResolve = {host}:{port}:{places}\n"
@@ -337,7 +337,7 @@ class GitProgram:
 
     def wait(self, attempt: int, over: str) -> None:
         """Pause after failed attempt number `attempt` (from 0); raises GitUnreachable with the text `over` where the deadline leaves no time for it."""
-        seconds = pause(attempt, self.deadline.clock)
+        seconds = backoff(attempt, self.deadline.clock)
         if seconds >= self.deadline.left:
             raise self.unreachable(over)
         self.deadline.clock.sleep(seconds)

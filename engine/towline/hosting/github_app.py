@@ -40,7 +40,7 @@ _TOKEN = re.compile(r"[\x21-\x7e]+")
 
 
 @frozen
-class App:
+class GithubApp:
     """An App by its id and its private key in PEM; `origin` is where they came from."""
 
     id: str
@@ -84,8 +84,8 @@ def app_repository(url: str, api: str = "") -> AppRepository:
 
 
 @contextlib.contextmanager
-def token(
-    app: App,
+def installation_token(
+    app: GithubApp,
     there: AppRepository,
     *,
     transport: Transport,
@@ -127,7 +127,7 @@ def _is_token(given: object) -> TypeGuard[str]:
 class _Api:
     """Questions to the API, one answer each; a redirect is none."""
 
-    def __init__(self, app: App, there: AppRepository, transport: Transport) -> None:
+    def __init__(self, app: GithubApp, there: AppRepository, transport: Transport) -> None:
         self._app, self._there, self._transport = app, there, transport
         self.host = urlsplit(there.api).netloc
 
@@ -232,7 +232,7 @@ def _said(text: object) -> str:
     return f": {words(text, 200)}" if isinstance(text, str) and text.strip() else ""
 
 
-def _jwt(app: App, now: float, environ: Mapping[str, str]) -> str:
+def _jwt(app: GithubApp, now: float, environ: Mapping[str, str]) -> str:
     """The token by which the App asks the API itself; raises CredentialError, MachineError."""
     claims = {"iat": int(now) - _BACK, "exp": int(now) + _AHEAD, "iss": app.id}
     return signed(claims, app.key, origin=app.origin, environ=environ)

@@ -21,7 +21,7 @@ from towline.http.messages import HttpRequest
 from towline.literals import load_json
 from towline.printable import words
 from towline.record import frozen
-from towline.retry import pause
+from towline.retry import backoff
 from towline.secret import Login
 
 _BODY = 1024 * 1024
@@ -39,12 +39,12 @@ class JenkinsUnreachable(CredentialError):
     usual_hint = "check jenkinsUrl and the network, and run the step again"
 
 
-class NotKnown(JenkinsUnreachable):
+class UpdateUnconfirmed(JenkinsUnreachable):
     """Nobody knows whether Jenkins has taken the secret."""
 
 
 @frozen
-class Slot:
+class CredentialAddress:
     """A credential by its id in a domain of Jenkins' own store, or of a folder's where the URL leads to one (`.../job/NAME`)."""
 
     url: str
@@ -85,7 +85,7 @@ def jenkins_place(url: str) -> HostAddress:
 class CredentialStore:
     """The slot in its Jenkins, spoken to as the user of the login; `may_hold`: the secret was sent there, and has not been refused for certain."""
 
-    def __init__(self, slot: Slot, login: Login, transport: Transport) -> None:
+    def __init__(self, slot: CredentialAddress, login: Login, transport: Transport) -> None:
         self.slot = slot
         self.host = urlsplit(slot.url).netloc
         self.may_hold = False
@@ -104,7 +104,7 @@ class CredentialStore:
     def put(self, secret: str) -> None:
         """Give the credential this secret and leave all else of it as it is.
 
-        Raises as `check` does where Jenkins has not taken it for certain, and NotKnown where nobody
+        Raises as `check` does where Jenkins has not taken it for certain, and UpdateUnconfirmed where nobody
         knows.
         """
         data = self._with(self._read(), secret)
@@ -171,7 +171,7 @@ class CredentialStore:
         why = ""
         for attempt in range(_TRIES):
             if attempt:
-                self._transport.clock.sleep(pause(attempt, self._transport.clock))
+                self._transport.clock.sleep(backoff(attempt, self._transport.clock))
             self.may_hold = True
             try:
                 status, _, _ = self._ask(request)
@@ -252,8 +252,8 @@ class CredentialStore:
             ),
         )
 
-    def _not_known(self, why: str) -> NotKnown:
-        return NotKnown(
+    def _not_known(self, why: str) -> UpdateUnconfirmed:
+        return UpdateUnconfirmed(
             f"nobody knows whether Jenkins at {self.host} has taken the new secret:"
             f" {words(why, 300)}",
             where=self.slot.address,

@@ -28,7 +28,7 @@ PUBLIC, PRIVATE, LOOPBACK, LINK_LOCAL, NOWHERE = (
 )
 METADATA = "of a metadata service"
 # whoever names it: what answers there gives away the machine's own identity
-NEVER = frozenset({LINK_LOCAL, METADATA})
+FORBIDDEN_NETWORKS = frozenset({LINK_LOCAL, METADATA})
 
 _NUMBER = re.compile(r"0[xX][0-9a-fA-F]{0,16}|0[0-7]{0,22}|[1-9][0-9]{0,19}")
 _CARRYING = (  # the last 32 bits are an IPv4 address
@@ -51,7 +51,7 @@ _AWS = IPv6Network("fd00:ec2::/32")
 _V4 = 32
 
 
-def literal(name: str) -> Address | None:
+def parse_address(name: str) -> Address | None:
     """The address that a host name spells out, None where it is a name: as usual, or in the decimal, octal, hexadecimal or short forms of inet_aton."""
     try:
         return ip_address(name)
@@ -59,12 +59,12 @@ def literal(name: str) -> Address | None:
         return _short(name.split("."))
 
 
-def kind(name: str) -> str:
+def network_of(name: str) -> str:
     """The network of a literal address, of the address inside it where it carries one, or of `localhost`; empty for any other name."""
     bare = name.lower().rstrip(".")
     if bare == "localhost" or bare.endswith(".localhost"):
         return LOOPBACK
-    address = literal(bare)
+    address = parse_address(bare)
     return "" if address is None else _kind(_inner(address))
 
 
@@ -75,7 +75,7 @@ def may_reach(there: str, own: Collection[str]) -> bool:
     service or anything link-local.
     """
     like = there in own or (there == PRIVATE and LOOPBACK in own)
-    return there == PUBLIC or (like and there not in NEVER)
+    return there == PUBLIC or (like and there not in FORBIDDEN_NETWORKS)
 
 
 def _kind(address: Address) -> str:
@@ -150,11 +150,11 @@ PORTS = {"http": 80, "https": 443}
 _PATIENCE = 3.0
 
 
-class Lasting(TransportError):
+class PermanentTransportError(TransportError):
     """A fault that another try does not change."""
 
 
-class Reach:
+class AddressPolicy:
     """Where the hosts of one piece of work may be; with `outside`, all are named by what a pull request can change, and are public.
 
     Shared by threads.
@@ -169,7 +169,7 @@ class Reach:
     def addresses(self, where: str, named_by: str = "") -> list[str]:
         """The addresses at which the origin `where`, that the other host `named_by` named, may be connected to.
 
-        Raises Lasting, and OSError for an unknown name.
+        Raises PermanentTransportError, and OSError for an unknown name.
         """
         try:
             return self._allowed(where, named_by, _resolved(*_place(where)))
@@ -180,15 +180,15 @@ class Reach:
 
     def met(self, where: str, address: str) -> None:
         """The origin was met at this address: of several networks that its name has, this is its own."""
-        self._met.setdefault(_place(where)[0], set()).add(kind(address))
+        self._met.setdefault(_place(where)[0], set()).add(network_of(address))
 
     def check_before_proxy(self, where: str, named_by: str = "") -> None:
-        """The same for a host that a proxy connects to, as far as its name is known here; raises Lasting."""
+        """The same for a host that a proxy connects to, as far as its name is known here; raises PermanentTransportError."""
         if found := self._known_here(where):
             self._allowed(where, named_by, found)
 
     def _allowed(self, where: str, named_by: str, found: list[str]) -> list[str]:
-        host, networks = _place(where)[0], {address: kind(address) for address in found}
+        host, networks = _place(where)[0], {address: network_of(address) for address in found}
         own = self._own(host, named_by)
         allowed = [address for address, network in networks.items() if _may(network, own)]
         if not allowed:
@@ -209,7 +209,9 @@ class Reach:
             return self._first.get(host)
         namer = _place(named_by)[0]
         met = frozenset(self._met.get(namer, ()))  # other threads add to it
-        own = met or self._first.get(namer) or {kind(one) for one in self._known_here(named_by)}
+        own = (
+            met or self._first.get(namer) or {network_of(one) for one in self._known_here(named_by)}
+        )
         return own if own and PUBLIC not in own else {PUBLIC}
 
     def _known_here(self, where: str) -> list[str]:
@@ -225,29 +227,31 @@ class Reach:
 
     def _refused(
         self, where: str, named_by: str, networks: Collection[str], own: Collection[str] | None
-    ) -> Lasting:
+    ) -> PermanentTransportError:
         there = " and ".join(sorted(set(networks)))
         if self._outside:
             return _unknown(where)
         if named_by:
-            return Lasting(
+            return PermanentTransportError(
                 f"{named_by} names it, and its address is {there}: not asked", where=where
             )
         if own:
             was = " and ".join(sorted(own))
-            return Lasting(
+            return PermanentTransportError(
                 f"its address is {there} now and was {was} before: not asked", where=where
             )
-        return Lasting(f"its address is {there}, where nothing is ever asked", where=where)
+        return PermanentTransportError(
+            f"its address is {there}, where nothing is ever asked", where=where
+        )
 
 
 def _may(network: str, own: Collection[str] | None) -> bool:
-    return network not in NEVER if own is None else may_reach(network, own)
+    return network not in FORBIDDEN_NETWORKS if own is None else may_reach(network, own)
 
 
-def _unknown(where: str) -> Lasting:
+def _unknown(where: str) -> PermanentTransportError:
     """One answer for a name that is not known and for one that is inside: who may not ask there does not learn what is there."""
-    return Lasting("no public host of this name is known", where=where)
+    return PermanentTransportError("no public host of this name is known", where=where)
 
 
 def _place(where: str) -> tuple[str, int]:

@@ -45,12 +45,12 @@ def read_certificates(
     )
 
 
-def plain_links(links: Iterable[str]) -> tuple[str, ...]:
+def plain_http_links(links: Iterable[str]) -> tuple[str, ...]:
     """Those of `links` that come over plain http, where anybody on the way could exchange the certificate; for a warning."""
-    return tuple(download.shown(link) for link in links if link.lower().startswith("http://"))
+    return tuple(download.display_url(link) for link in links if link.lower().startswith("http://"))
 
 
-def bundle(extra: str, environ: Mapping[str, str]) -> bytes:
+def ca_bundle(extra: str, environ: Mapping[str, str]) -> bytes:
     """The machine's certificates and `extra` after them, for a program whose own list is replaced by a file; raises MachineError without any."""
     paths = ssl.get_default_verify_paths()
     named = environ.get(paths.openssl_cafile_env, "")
@@ -63,7 +63,7 @@ def bundle(extra: str, environ: Mapping[str, str]) -> bytes:
     )
 
 
-def outside(path: Path, name: str, *, folder: Path, where: str) -> Path:
+def outside_workspace(path: Path, name: str, *, folder: Path, where: str) -> Path:
     """`path` as it is; raises ConfigError where it lies in the workspace `folder`, whose files a pull request can change, or leads there."""
     if "\0" in name or in_workspace(path, folder):
         raise ConfigError(
@@ -79,7 +79,11 @@ def _content(
 ) -> bytes:
     if "://" in link:
         return download.fetch_bytes(link, environ, where=where)
-    path = outside(folder / link, link, folder=folder, where=where) if guarded else folder / link
+    path = (
+        outside_workspace(folder / link, link, folder=folder, where=where)
+        if guarded
+        else folder / link
+    )
     try:
         with path.open("rb") as file:
             return file.read(_LARGEST + 1)
@@ -94,7 +98,7 @@ def _content(
 
 def _certificates(link: str, content: bytes, where: str) -> str:
     """The certificates in `content`, without what stands between them; raises ConfigError where there is none, or one does not parse."""
-    shown = download.shown(link) if "://" in link else link
+    shown = download.display_url(link) if "://" in link else link
     if len(content) > _LARGEST:
         raise ConfigError(f"{shown} is larger than {_LARGEST} bytes", where=where, hint=_FORMAT)
     found = [

@@ -15,26 +15,26 @@ from urllib.parse import urlsplit
 
 from towline.console import detail, silent
 from towline.errors import TransportError
-from towline.http.addresses import PORTS, Lasting
+from towline.http.addresses import PORTS, PermanentTransportError
 from towline.http.connection import Connection, Network, Route, refused_by
 from towline.http.messages import (
-    FAULTS,
-    Cut,
+    NETWORK_FAULTS,
+    BodySender,
     HttpRequest,
     Response,
-    Sending,
+    TruncatedBody,
+    as_transport_error,
     origin,
     send,
     send_head,
-    translated,
 )
 from towline.http.tls import speaks_tls
 from towline.record import mutable, replace
-from towline.retry import Clock, pause, retry_after
+from towline.retry import Clock, backoff, retry_after
 
 _T = TypeVar("_T")
 ATTEMPTS = 5
-RETRIED = frozenset({408, 429, 500, 502, 503, 504})
+RETRIED_STATUSES = frozenset({408, 429, 500, 502, 503, 504})
 _IDLE = 16
 # bytes per second, at which a host has stored a body at the latest: only then it answers
 _STORED = 8 * 1024 * 1024
@@ -42,7 +42,7 @@ _CREDENTIALS = frozenset({"authorization", "x-vault-token"})
 
 
 @mutable
-class Statistics:
+class RequestCounts:
     """How many requests were sent, and how many of them because an earlier one had failed."""
 
     requests: int = 0
@@ -82,7 +82,7 @@ class Transport:
         self.ending = threading.Event()
         self._resting: dict[str, float] = {}
         self.pressure = 0  # how often a host has asked for a rest
-        self._tallies: dict[int, Statistics] = {}
+        self._tallies: dict[int, RequestCounts] = {}
         self.why = "closed: nothing more is sent"  # once `ending` is set
         self.limit = limit
         self._expired = 0.0
@@ -111,17 +111,17 @@ class Transport:
             wait = None
             try:
                 response = self._told(request, self._once(request, where))
-                if response.status not in RETRIED:
+                if response.status not in RETRIED_STATUSES:
                     return response
                 wait = self.heed(where, response)
                 response.close()
-            except Lasting:
+            except PermanentTransportError:
                 raise
             except TransportError:
                 if self._closed.is_set():
                     raise
             if wait is None:
-                sleep_unless(self.ending, pause(failed, self.clock), self.clock)
+                sleep_unless(self.ending, backoff(failed, self.clock), self.clock)
             failed += not self.bears(wait)
             self.tally.retries += 1
         self._rest(where)
@@ -134,7 +134,7 @@ class Transport:
                 ) from fault
             raise
 
-    def begin(self, request: HttpRequest, size: int | None) -> Sending:
+    def begin(self, request: HttpRequest, size: int | None) -> BodySender:
         """Send the head of a request whose body of `size` bytes (None: chunked) follows piece by piece, once.
 
         Raises TransportError.
@@ -152,7 +152,9 @@ class Transport:
                 request, self._answer(connection, where, whole=whole, more=(size or 0) / _STORED)
             )
 
-        return Sending(connection, size, where, drop=lambda: self._drop(connection), answer=answer)
+        return BodySender(
+            connection, size, where, drop=lambda: self._drop(connection), answer=answer
+        )
 
     def heed(self, url: str, response: Response) -> float | None:
         """The seconds that an answer asks to wait (Retry-After), during which nobody sends anything to that host; None where it asks for none."""
@@ -177,17 +179,17 @@ class Transport:
         sleep_unless(self.ending, seconds, self.clock)
 
     @property
-    def tally(self) -> Statistics:
+    def tally(self) -> RequestCounts:
         """What the calling thread has sent so far."""
         with self._lock:
-            return self._tallies.setdefault(threading.get_ident(), Statistics())
+            return self._tallies.setdefault(threading.get_ident(), RequestCounts())
 
     @property
-    def total(self) -> Statistics:
+    def total(self) -> RequestCounts:
         """What all threads have sent so far."""
         with self._lock:
             tallies = list(self._tallies.values())
-        return Statistics(
+        return RequestCounts(
             requests=sum(tally.requests for tally in tallies),
             retries=sum(tally.retries for tally in tallies),
         )
@@ -346,9 +348,9 @@ class Transport:
         """
         try:
             yield
-        except FAULTS as fault:
+        except NETWORK_FAULTS as fault:
             self._drop(connection)
-            raise translated(fault, where) from fault
+            raise as_transport_error(fault, where) from fault
         except BaseException:
             self._drop(connection)
             raise
@@ -366,9 +368,9 @@ class Transport:
             self._dialled.add(connection)
         try:
             connection.connect()
-        except FAULTS as fault:
+        except NETWORK_FAULTS as fault:
             self._go_on(route.where)
-            raise translated(fault, route.where) from fault
+            raise as_transport_error(fault, route.where) from fault
         finally:
             with self._lock:
                 self._dialled.remove(connection)
@@ -385,7 +387,9 @@ class Transport:
             raise TransportError(self.why, where=where)
 
 
-def whole(ask: Callable[[], Response], take: Callable[[Response], _T], transport: Transport) -> _T:
+def read_with_retries(
+    ask: Callable[[], Response], take: Callable[[Response], _T], transport: Transport
+) -> _T:
     """What `take` reads from the answer to `ask`; asked again, ATTEMPTS times in all, where its body is cut.
 
     Raises what both raise.
@@ -394,8 +398,8 @@ def whole(ask: Callable[[], Response], take: Callable[[Response], _T], transport
         try:
             with ask() as response:
                 return take(response)
-        except Cut:
-            transport.wait(pause(attempt, transport.clock))
+        except TruncatedBody:
+            transport.wait(backoff(attempt, transport.clock))
     with ask() as response:
         return take(response)
 

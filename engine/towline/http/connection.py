@@ -15,9 +15,9 @@ from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from towline.errors import TransportError
-from towline.http.addresses import PORTS, Lasting, Reach
+from towline.http.addresses import PORTS, AddressPolicy, PermanentTransportError
 from towline.http.proxy import Proxies, Proxy
-from towline.http.tls import Tls, lost_closed
+from towline.http.tls import Tls, lost_sockets_closed
 from towline.record import field, frozen
 from towline.retry import Clock, Deadline
 
@@ -35,7 +35,7 @@ class Network:
     proxies: Proxies = field(default_factory=Proxies)
     tls: Tls = field(default_factory=Tls)
     connect: float = 10.0
-    reach: Reach = field(default_factory=Reach)
+    reach: AddressPolicy = field(default_factory=AddressPolicy)
 
     def route(self, where: str, named_by: str = "") -> Route:
         """The way to the origin `where`; raises ConfigError for a proxy that cannot be used."""
@@ -52,7 +52,7 @@ class Route:
     proxy: Proxy | None = None
 
 
-class Limit:
+class ReadDeadline:
     """What bounds all waits for an answer together: none begins after the deadline.
 
     How long one takes is the socket's timeout.
@@ -102,7 +102,7 @@ class Connection(http.client.HTTPConnection):
             parts.hostname or "", parts.port or self.default_port, timeout=network.connect
         )
         self.route = route
-        self.limit = Limit(read, clock)
+        self.limit = ReadDeadline(read, clock)
         self.response_class = partial(_Answer, limit=self.limit)  # type: ignore[assignment]  # made like the class
         self._network = network
         self._read, self._clock = read, clock
@@ -112,7 +112,7 @@ class Connection(http.client.HTTPConnection):
     def connect(self) -> None:
         """Reach the host, through its proxy's tunnel where it speaks TLS.
 
-        Raises OSError, Lasting, TransportError.
+        Raises OSError, PermanentTransportError, TransportError.
         """
         self.sock = raw = self._reach()  # from here on it can be broken off, by who sees it there
         try:
@@ -191,10 +191,10 @@ class Connection(http.client.HTTPConnection):
                 raw,
                 self.route.proxy,
                 f"{f'[{self.host}]' if ':' in self.host else self.host}:{self.port}",
-                Limit(self._network.connect, self._clock),
+                ReadDeadline(self._network.connect, self._clock),
             )
         context = self._network.tls.context(self.route.where.partition("://")[2])
-        with lost_closed():
+        with lost_sockets_closed():
             self.sock = secured = context.wrap_socket(
                 raw, server_hostname=self.host, do_handshake_on_connect=False
             )
@@ -205,7 +205,12 @@ class _Answer(http.client.HTTPResponse):
     """An answer every part of which is waited for under a limit: 1xx answers, head, chunk heads and body."""
 
     def __init__(
-        self, sock: socket.socket, debuglevel: int = 0, method: str | None = None, *, limit: Limit
+        self,
+        sock: socket.socket,
+        debuglevel: int = 0,
+        method: str | None = None,
+        *,
+        limit: ReadDeadline,
     ) -> None:
         super().__init__(_Bounded(sock, limit), debuglevel, method)  # type: ignore[arg-type]  # only its makefile is used
 
@@ -213,7 +218,7 @@ class _Answer(http.client.HTTPResponse):
 class _Bounded(io.RawIOBase):
     """Reads of a socket, each with what the limit leaves of its time."""
 
-    def __init__(self, sock: socket.socket, limit: Limit) -> None:
+    def __init__(self, sock: socket.socket, limit: ReadDeadline) -> None:
         self._limit = limit
         self._receive = sock.recv_into
         # keeps the socket open for a body that outlives its connection
@@ -255,8 +260,8 @@ def _unsent(sock: socket.socket | None) -> int:
         return 0
 
 
-def _tunnel(raw: socket.socket, proxy: Proxy, target: str, limit: Limit) -> None:
-    """Have the proxy connect to `target` (RFC 9110 9.3.6); raises Lasting where it refuses, TransportError where it cannot."""
+def _tunnel(raw: socket.socket, proxy: Proxy, target: str, limit: ReadDeadline) -> None:
+    """Have the proxy connect to `target` (RFC 9110 9.3.6); raises PermanentTransportError where it refuses, TransportError where it cannot."""
     login = f"Proxy-Authorization: {proxy.authorization}\r\n" if proxy.authorization else ""
     raw.sendall(f"CONNECT {target} HTTP/1.1\r\nHost: {target}\r\n{login}\r\n".encode("ascii"))
     answer = _Answer(raw, method="CONNECT", limit=limit)
@@ -270,11 +275,11 @@ def _tunnel(raw: socket.socket, proxy: Proxy, target: str, limit: Limit) -> None
         raise TransportError(f"{proxy} answers {answer.status}", where=f"https://{target}")
 
 
-def refused_by(proxy: Proxy, status: int, target: str) -> Lasting:
+def refused_by(proxy: Proxy, status: int, target: str) -> PermanentTransportError:
     """The fault for a proxy that does not let us through."""
     why = (
         "it wants another user or password"
         if status == http.client.PROXY_AUTHENTICATION_REQUIRED
         else f"if {target} needs no proxy, name it in NO_PROXY"
     )
-    return Lasting(f"{proxy} answers {status}; {why}", where=target)
+    return PermanentTransportError(f"{proxy} answers {status}; {why}", where=target)

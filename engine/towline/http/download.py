@@ -11,7 +11,7 @@ from urllib.parse import urldefrag, urljoin, urlsplit
 
 from towline import host_patterns
 from towline.errors import ConfigError, TransportError
-from towline.http.addresses import Reach
+from towline.http.addresses import AddressPolicy
 from towline.http.client import Transport
 from towline.http.connection import Network
 from towline.http.messages import HttpRequest, origin
@@ -22,7 +22,7 @@ from towline.literals import json_value
 from towline.record import replace
 from towline.retry import Clock, Deadline
 
-VARIABLE = "PIPER_gitHubTokens"
+TOKENS_VARIABLE = "PIPER_gitHubTokens"
 _LARGEST = 8 * 1024 * 1024
 _SECONDS = 60.0
 _REDIRECTS = 5
@@ -47,7 +47,7 @@ def fetch(
         return fetch_bytes(url, environ, where=where, clock=clock, inside=inside).decode("utf-8")
     except UnicodeDecodeError as fault:
         raise ConfigError(
-            f"{shown(url)} is not UTF-8", where=where, hint="give the URL of a YAML file"
+            f"{display_url(url)} is not UTF-8", where=where, hint="give the URL of a YAML file"
         ) from fault
 
 
@@ -67,13 +67,13 @@ def fetch_bytes(
     """
     clock, outside = clock or Clock(), False
     try:
-        token = _token(url, parse_tokens(environ.get(VARIABLE, "")), where)
+        token = _token(url, parse_tokens(environ.get(TOKENS_VARIABLE, "")), where)
         outside = inside is not None and not token and not _named(url, inside)
-        network = Network(proxies=Proxies(environ), reach=Reach(outside=outside))
+        network = Network(proxies=Proxies(environ), reach=AddressPolicy(outside=outside))
         with Transport(
             clock=_until(Deadline.after(_SECONDS, clock)), read=20.0, network=network
         ) as transport:
-            return get(
+            return get_bytes(
                 transport,
                 HttpRequest(method="GET", url=url, headers=_headers(url, token)),
                 where,
@@ -81,7 +81,7 @@ def fetch_bytes(
             )
     except TransportError as fault:
         raise ConfigError(
-            f"{shown(url)} cannot be read: {fault}",
+            f"{display_url(url)} cannot be read: {fault}",
             where=where,
             hint=_INSIDE if outside else _ANSWERS,
         ) from fault
@@ -90,10 +90,10 @@ def fetch_bytes(
 def _named(url: str, hosts: Sequence[str]) -> bool:
     """Whether one of `hosts` is that of the URL; raises TransportError for a URL that is none."""
     scheme, _, host = origin(url).partition("://")
-    return host_patterns.names(hosts, host, scheme)
+    return host_patterns.matches_any(hosts, host, scheme)
 
 
-def shown(url: str) -> str:
+def display_url(url: str) -> str:
     """A URL for people: without user, password, query and fragment, any of which may be secret."""
     try:
         parts = urlsplit(url)
@@ -106,13 +106,17 @@ def parse_tokens(text: str) -> Mapping[str, str]:
     """`["host:token", "host:port:token"]` to tokens by host; raises ConfigError that shows none of them."""
     entries = json_value(text) if text.strip() else []
     if not isinstance(entries, list) or not all(isinstance(entry, str) for entry in entries):
-        raise ConfigError(f"{VARIABLE} is no list of texts", where=VARIABLE, hint=_FORMAT)
+        raise ConfigError(
+            f"{TOKENS_VARIABLE} is no list of texts", where=TOKENS_VARIABLE, hint=_FORMAT
+        )
     found = {}
     for number, entry in enumerate(entries, start=1):
         host, _, token = entry.rpartition(":")
         if not host or not token or "/" in host or not token.isprintable() or " " in token:
             raise ConfigError(
-                f"entry {number} of {VARIABLE} is not host:token", where=VARIABLE, hint=_FORMAT
+                f"entry {number} of {TOKENS_VARIABLE} is not host:token",
+                where=TOKENS_VARIABLE,
+                hint=_FORMAT,
             )
         found[host.lower().removesuffix(":443")] = token
     return found
@@ -129,7 +133,7 @@ def _token(url: str, tokens: Mapping[str, str], where: str) -> str:
     return token
 
 
-def get(transport: Transport, request: HttpRequest, where: str, *, largest: int) -> bytes:
+def get_bytes(transport: Transport, request: HttpRequest, where: str, *, largest: int) -> bytes:
     """What a GET brings, at most `largest` bytes; its headers go to its own host alone, not behind a redirect.
 
     Raises ConfigError and TransportError.
@@ -147,14 +151,16 @@ def get(transport: Transport, request: HttpRequest, where: str, *, largest: int)
                 how = (
                     "correct the URL or its host's token"
                     if known
-                    else f"correct the URL, or give a token for its host in {VARIABLE}"
+                    else f"correct the URL, or give a token for its host in {TOKENS_VARIABLE}"
                 )
-                raise ConfigError(f"{shown(url)} answers {response.status}", where=where, hint=how)
+                raise ConfigError(
+                    f"{display_url(url)} answers {response.status}", where=where, hint=how
+                )
             request = replace(
                 request, url=_onward(url, response.headers.get("Location") or "", where), headers={}
             )
     raise ConfigError(
-        f"{shown(request.url)} redirects more than {_REDIRECTS} times",
+        f"{display_url(request.url)} redirects more than {_REDIRECTS} times",
         where=where,
         hint="give the URL that it ends at",
     )
@@ -180,7 +186,7 @@ def _onward(url: str, location: str, where: str) -> str:
         target = ""
     if not location or not may_follow(target, Registry(scheme=scheme, host=host)):
         raise ConfigError(
-            f"{shown(url)} redirects to where Towline does not follow",
+            f"{display_url(url)} redirects to where Towline does not follow",
             where=where,
             hint="give the URL that it ends at",
         )

@@ -17,14 +17,14 @@ from typing import Self, TypeVar
 from urllib.parse import urlsplit
 
 from towline.errors import TransportError
-from towline.http.addresses import PORTS, Lasting
-from towline.http.connection import Connection, Limit
+from towline.http.addresses import PORTS, PermanentTransportError
+from towline.http.connection import Connection, ReadDeadline
 from towline.record import field, frozen
 
 _T = TypeVar("_T")
-FAULTS = (OSError, http.client.HTTPException, ValueError)
+NETWORK_FAULTS = (OSError, http.client.HTTPException, ValueError)
 # the host listens no more; it may have said why
-UNHEARD = (BrokenPipeError, ConnectionResetError, ssl.SSLEOFError, ssl.SSLZeroReturnError)
+PEER_CLOSED = (BrokenPipeError, ConnectionResetError, ssl.SSLEOFError, ssl.SSLZeroReturnError)
 _DRAIN = 64 * 1024
 _REST = 1.0  # seconds for the rest of a body that nobody reads
 _TRICKLE = 60.0
@@ -62,18 +62,18 @@ class HttpRequest:
         return not self.seconds and (self.repeatable or self.method in _IDEMPOTENT)
 
 
-OWN_AUTHORITY = (
+OWN_AUTHORITY_HINT = (
     "where an authority of your own has signed it, name that in customTlsCertificateLinks: in the"
     " platform team's defaults, as PIPER_customTlsCertificateLinks on the agent, or in the call of"
     " the step"
 )
 
 
-class UntrustedCertificate(Lasting):
+class UntrustedCertificate(PermanentTransportError):
     """A host whose certificate does not verify."""
 
 
-class Cut(TransportError):
+class TruncatedBody(TransportError):
     """An answer whose head came, and not all of its body; asking again may bring it."""
 
 
@@ -87,7 +87,7 @@ class Response:
         self,
         raw: http.client.HTTPResponse,
         where: str,
-        limit: Limit,
+        limit: ReadDeadline,
         finish: Callable[[bool], None],
     ) -> None:
         self.status = raw.status
@@ -152,15 +152,19 @@ class Response:
 
     def _taken(self, got: int) -> int:
         if not got and self._raw.length:
-            raise Cut("the connection was closed in the middle of the answer", where=self.where)
+            raise TruncatedBody(
+                "the connection was closed in the middle of the answer", where=self.where
+            )
         self._whole = self._whole or self._raw.length == 0 or not got
         return got
 
     def _guard(self, read: Callable[[], _T]) -> _T:
         try:
             return read()
-        except FAULTS as fault:
-            raise Cut(str(translated(fault, self.where)), where=self.where) from fault
+        except NETWORK_FAULTS as fault:
+            raise TruncatedBody(
+                str(as_transport_error(fault, self.where)), where=self.where
+            ) from fault
 
     def close(self) -> None:
         """Done with it; what is left of a short body is read, so that the connection can serve again."""
@@ -187,7 +191,7 @@ class Response:
         self.close()
 
 
-class Sending:
+class BodySender:
     """A body on its way to a host, piece by piece; left without `finish` it is broken off, so that half of it never stands for the whole.
 
     Without a `size` it goes in chunks (RFC 9112 7.1), and `finish` says where it ends.
@@ -226,10 +230,10 @@ class Sending:
         try:
             for part in parts if self._heard else ():
                 self._connection.send(part)
-        except UNHEARD:
+        except PEER_CLOSED:
             self._heard = False
-        except FAULTS as fault:
-            raise translated(fault, self._where) from fault
+        except NETWORK_FAULTS as fault:
+            raise as_transport_error(fault, self._where) from fault
         return self._heard
 
     @property
@@ -281,7 +285,7 @@ def send(connection: Connection, request: HttpRequest) -> bool:
     size = len(request.body) if request.body or request.method in ("POST", "PUT", "PATCH") else None
     try:
         send_head(connection, request, size)
-    except UNHEARD:
+    except PEER_CLOSED:
         return False
     return True
 
@@ -298,7 +302,7 @@ def send_head(connection: Connection, request: HttpRequest, size: int | None) ->
     connection.endheaders(request.body or None)
 
 
-def translated(fault: Exception, where: str) -> TransportError:
+def as_transport_error(fault: Exception, where: str) -> TransportError:
     """A fault of the standard library in words that hold no URL and nothing that the host said."""
     if isinstance(fault, ssl.SSLCertVerificationError):
         return UntrustedCertificate(
@@ -308,7 +312,9 @@ def translated(fault: Exception, where: str) -> TransportError:
         return TransportError("its name cannot be resolved", where=where)
     if isinstance(fault, TimeoutError):
         return TransportError("no answer in time", where=where)
-    if isinstance(fault, (http.client.RemoteDisconnected, http.client.IncompleteRead, *UNHEARD)):
+    if isinstance(
+        fault, (http.client.RemoteDisconnected, http.client.IncompleteRead, *PEER_CLOSED)
+    ):
         return TransportError("the connection was closed early", where=where)
     if isinstance(fault, ssl.SSLError):
         if fault.reason in _NO_TLS:

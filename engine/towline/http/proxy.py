@@ -13,7 +13,7 @@ from ipaddress import ip_network
 from urllib.parse import unquote, urlsplit
 
 from towline.errors import ConfigError
-from towline.http.addresses import LOOPBACK, kind, literal
+from towline.http.addresses import LOOPBACK, network_of, parse_address
 from towline.record import field, frozen
 
 _DEFAULT_PORT = 1080  # curl's, for a proxy without one
@@ -59,12 +59,12 @@ class Proxies:
         parts = urlsplit(where)
         variable, url = self._variables[parts.scheme]
         host, port = parts.hostname or "", parts.port or _PORTS[parts.scheme]
-        if not url or kind(host) == LOOPBACK or is_direct(host, port, self._direct):
+        if not url or network_of(host) == LOOPBACK or bypasses_proxy(host, port, self._direct):
             return None
         return _proxy(url, variable)
 
 
-def is_direct(host: str, port: int, no_proxy: str) -> bool:
+def bypasses_proxy(host: str, port: int, no_proxy: str) -> bool:
     """Whether NO_PROXY names `host`: `*`, a name with all below it, an address or a network in CIDR; each but `*` perhaps with a port."""
     return any(
         _names(entry.lower(), host.lower().rstrip("."), port)
@@ -81,9 +81,9 @@ def _names(entry: str, host: str, port: int) -> bool:
     name, wanted = _split(entry)
     if wanted not in ("", str(port)):
         return False
-    address = literal(host)
+    address = parse_address(host)
     if address is not None:
-        return address == literal(name)
+        return address == parse_address(name)
     name = name.removeprefix("*").strip(".")
     return bool(name) and (host == name or host.endswith(f".{name}"))
 
@@ -97,7 +97,7 @@ def _split(entry: str) -> tuple[str, str]:
 
 
 def _within(host: str, network: str) -> bool:
-    address = literal(host)
+    address = parse_address(host)
     try:
         return address is not None and address in ip_network(network, strict=False)
     except ValueError:

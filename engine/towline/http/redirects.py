@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from urllib.parse import urljoin, urlsplit
 
-from towline.http.addresses import PUBLIC, kind, may_reach
+from towline.http.addresses import PUBLIC, may_reach, network_of
 from towline.image import Registry, is_loopback
 
 
@@ -30,7 +30,7 @@ def may_follow(url: str, registry: Registry) -> bool:
         or (parts.scheme == "http" and registry.scheme == "https")
     ):
         return False
-    return name == own or may_reach(kind(name) or PUBLIC, {kind(own) or PUBLIC})
+    return name == own or may_reach(network_of(name) or PUBLIC, {network_of(own) or PUBLIC})
 
 
 def may_log_in(realm: str, registry: Registry) -> bool:
@@ -43,7 +43,7 @@ def may_log_in(realm: str, registry: Registry) -> bool:
     )
 
 
-def absolute(location: str, base: str, registry: Registry) -> str:
+def absolute_url(location: str, base: str, registry: Registry) -> str:
     """The absolute URL of a Location header, resolved against `base`; empty where it is none.
 
     A proxy in front may have lost the registry's scheme and port (distribution#970): for the

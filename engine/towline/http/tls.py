@@ -81,7 +81,7 @@ def speaks_tls(place: tuple[str, int], *, name: str, seconds: float) -> bool:
     try:
         with (
             socket.create_connection(place, seconds) as raw,
-            lost_closed(),
+            lost_sockets_closed(),
             context.wrap_socket(raw, server_hostname=name),
         ):
             return True
@@ -92,7 +92,7 @@ def speaks_tls(place: tuple[str, int], *, name: str, seconds: float) -> bool:
 
 
 @contextmanager
-def lost_closed() -> Iterator[None]:
+def lost_sockets_closed() -> Iterator[None]:
     """Close the sockets that SSLContext.wrap_socket took and did not give back: it closes them itself only if its last step fails."""
     try:
         yield

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from threading import Lock
 
-LARGEST, SMALLEST = 64 * 1024 * 1024, 1024 * 1024
+LARGEST_CHUNK, SMALLEST_CHUNK = 64 * 1024 * 1024, 1024 * 1024
 _STEP = 4
 
 
@@ -19,7 +19,7 @@ class ChunkSize:
         self._lock = Lock()
         self._size = 0  # what was taken, or is the least; 0: any
         self._refused = 0  # the least that was
-        self._least = SMALLEST
+        self._least = SMALLEST_CHUNK
         self._proven = False
         self._trial = 0  # a request with so many is under way, to see whether they are taken
 
@@ -32,7 +32,7 @@ class ChunkSize:
             if (
                 self._trial
                 or not self._proven
-                or larger > min(size, LARGEST)
+                or larger > min(size, LARGEST_CHUNK)
                 or larger >= self._refused
             ):
                 return min(size, self._size)
@@ -45,13 +45,13 @@ class ChunkSize:
 
     def least(self, size: int, wanted: int) -> int:
         """How many of `size` bytes to send where it is to be `wanted`: no fewer than the registry says."""
-        return min(size, wanted if self._least == SMALLEST else self._least)
+        return min(size, wanted if self._least == SMALLEST_CHUNK else self._least)
 
     def at_least(self, said: str | None) -> None:
         """Heed the registry's word on how small a chunk may be (OCI-Chunk-Min-Length); the last one of a blob may be smaller."""
         if said and said.isascii() and said.isdecimal() and len(said) < 12:
             with self._lock:
-                self._least = max(SMALLEST, int(said))
+                self._least = max(SMALLEST_CHUNK, int(said))
                 self._size = max(self._size, self._least) if self._size else 0
 
     def taken(self, sent: int) -> None:

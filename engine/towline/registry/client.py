@@ -15,7 +15,7 @@ from towline.errors import (
     RegistryError,
     TransportError,
 )
-from towline.http.client import Transport, whole
+from towline.http.client import Transport, read_with_retries
 from towline.http.messages import HttpRequest, Response
 from towline.image import Registry, parse_digest
 from towline.literals import json_object
@@ -31,9 +31,9 @@ from towline.registry.manifest import (
     digest_of,
     parse_manifest,
 )
-from towline.registry.session import Allowance, RegistrySession
+from towline.registry.session import ManifestAllowance, RegistrySession
 from towline.registry.uploads import Uploads
-from towline.retry import moments
+from towline.retry import poll_attempts
 from towline.secret import Login
 
 _MISSING = frozenset({"MANIFEST_UNKNOWN", "MANIFEST_BLOB_UNKNOWN", "BLOB_UNKNOWN"})
@@ -49,13 +49,13 @@ _SOON = 5.0  # seconds for a list of tags: some registries make it anew from tho
 class Download:
     """A blob on its way from a registry, its first `skip` bytes left out."""
 
-    def __init__(self, response: Response, party: errors.Party, *, skip: int = 0) -> None:
+    def __init__(self, response: Response, party: errors.Endpoint, *, skip: int = 0) -> None:
         self._response = response
         self._party = party
         self._skip = skip
 
     def readinto(self, buffer: memoryview) -> int:
-        """Fill `buffer` as far as the blob goes, 0 at its end; raises BrokenOff."""
+        """Fill `buffer` as far as the blob goes, 0 at its end; raises TransferInterrupted."""
         try:
             while self._skip and (
                 got := self._response.readinto(memoryview(bytearray(min(self._skip, _SKIP))))
@@ -63,7 +63,7 @@ class Download:
                 self._skip -= got
             return self._response.readinto(buffer)
         except TransportError as fault:
-            raise errors.BrokenOff(errors.unreachable(self._party, fault)) from fault
+            raise errors.TransferInterrupted(errors.unreachable(self._party, fault)) from fault
 
     def __enter__(self) -> Self:
         return self
@@ -85,14 +85,14 @@ class RegistryClient:
     """
 
     def __init__(
-        self, party: errors.Party, *, transport: Transport, allow_plain_http: bool = False
+        self, party: errors.Endpoint, *, transport: Transport, allow_plain_http: bool = False
     ) -> None:
         self.party = party
         self._session = RegistrySession(self.party, transport, allow_plain_http=allow_plain_http)
         self.uploads = Uploads(self._session, self.has_blob)
         self._allow_plain_http = allow_plain_http
         self._logins: dict[str, Login | None] = {}
-        self._allowance = Allowance(str(party), str(party.registry))
+        self._allowance = ManifestAllowance(str(party), str(party.registry))
 
     def __str__(self) -> str:
         return str(self.party)
@@ -209,7 +209,7 @@ class RegistryClient:
     def referrers(self, repository: str, digest: str) -> tuple[Descriptor, ...] | None:
         """What the registry lists as referrers of a manifest, None where it has no such list (404).
 
-        Raises NoList for the other ways to say so, and RegistryError for an endless list.
+        Raises NoReferrersApi for the other ways to say so, and RegistryError for an endless list.
         """
         found: list[Descriptor] = []
         url = self._session.url(repository, f"referrers/{digest}")
@@ -222,7 +222,7 @@ class RegistryClient:
                 return None
             if not page and (status != 200 or headers.get_content_type() != OCI_INDEX):
                 what = "another content" if status == 200 else str(status)
-                raise errors.NoList(
+                raise errors.NoReferrersApi(
                     f"the {self.party} answers {what} when asked for the referrers of {digest}",
                     where=str(self.registry),
                 )
@@ -276,7 +276,7 @@ class RegistryClient:
     def blob_size(self, repository: str, digest: str) -> int | None:
         """The bytes of a blob, -1 where the registry does not say, None where it is not there; a target that forbids the question is taken not to have it."""
         with self._ask("HEAD", repository, f"blobs/{digest}") as response:
-            if response.status != 403 or not errors.elsewhere(self.party, response):
+            if response.status != 403 or not errors.is_from_other_host(self.party, response):
                 return self._size(response, repository, digest)
         # the leave for storage may be for GET alone
         with self._ask("GET", repository, f"blobs/{digest}") as response:
@@ -291,18 +291,18 @@ class RegistryClient:
         forbidden = (
             response.status == 403
             and self.party.role == "target"
-            and not errors.elsewhere(self.party, response)
+            and not errors.is_from_other_host(self.party, response)
         )
         if response.status in (404, 405) or forbidden:
             return None
-        raise errors.unexpected(
+        raise errors.unexpected_response(
             self._session.party_of(repository), response, f"for {repository}, blob {digest}"
         )
 
     def open_blob(self, repository: str, digest: str, *, start: int = 0) -> Download:
         """A blob to read from its byte `start` on; nothing of it is checked yet.
 
-        Raises BrokenOff where it may be asked for again.
+        Raises TransferInterrupted where it may be asked for again.
         """
         headers = {"Range": f"bytes={start}-"} if start else {}
         response = self._ask("GET", repository, f"blobs/{digest}", headers)
@@ -315,18 +315,20 @@ class RegistryClient:
             return Download(response, self.party)
         if response.status != 200:
             # the storage's leave that the registry gave may have ended
-            stale = response.status in (401, 403) and errors.elsewhere(self.party, response)
-            fault = errors.unexpected(
+            stale = response.status in (401, 403) and errors.is_from_other_host(
+                self.party, response
+            )
+            fault = errors.unexpected_response(
                 self._session.party_of(repository), response, f"for {repository}, blob {digest}"
             )
-            raise errors.BrokenOff(fault) if stale else fault
+            raise errors.TransferInterrupted(fault) if stale else fault
         # a registry that knows no ranges sends it all again
         return Download(response, self.party, skip=start)
 
     def put_manifest(self, repository: str, target: str, manifest: Manifest) -> bool:
         """Store a manifest under a tag or its digest; returns whether the registry keeps the list of referrers of its subject (OCI-Subject).
 
-        Raises Incomplete where something that it names is said not to be there, and DigestMismatch
+        Raises ManifestIncomplete where something that it names is said not to be there, and DigestMismatch
         where the registry stored something else, twice. What does not say 201 and the digest may
         come from somebody else on the way: the registry is asked whether it has it.
         """
@@ -354,15 +356,15 @@ class RegistryClient:
             raise DigestMismatch(
                 f"the {self.party} stored {manifest.digest} as {stored}",
                 where=str(self.registry),
-                hint=errors.ON_THE_WAY,
+                hint=errors.DAMAGED_HINT,
             )
-        if response.status != 201 or not errors.names(response, manifest.digest):
+        if response.status != 201 or not errors.names_digest(response, manifest.digest):
             self._confirm(repository, target, manifest, response.status)
         return bool(subject)
 
     def _confirm(self, repository: str, target: str, manifest: Manifest, status: int) -> None:
         """Pass where the registry has the manifest, as soon as it says so; raises RegistryError."""
-        for _ in moments(self.transport.clock, sleep=self.transport.wait):
+        for _ in poll_attempts(self.transport.clock, sleep=self.transport.wait):
             head = self.head_manifest(repository, target)
             if head is not None and head.digest == digest_of(manifest.body, head.digest):
                 return
@@ -374,9 +376,9 @@ class RegistryClient:
 
     def _refused(self, repository: str, target: str, response: Response) -> Exception:
         """What an answer to a manifest means: something it names is missing, there is no such repository, or the registry does not want it."""
-        status, diagnosis = response.status, errors.diagnose(response)
+        status, diagnosis = response.status, errors.read_error(response)
         if status in (400, 404) and _MISSING & set(diagnosis.codes):
-            return errors.Incomplete(
+            return errors.ManifestIncomplete(
                 RegistryError(
                     f"the {self.party} does not take {repository}, manifest {target}:"
                     f" {diagnosis.text}",
@@ -385,13 +387,13 @@ class RegistryClient:
             )
         if status == 404:
             return errors.no_repository(self.party, repository)
-        fault = errors.meaning(
+        fault = errors.error_for_status(
             self._session.party_of(repository),
             status,
             f"to store {repository}, manifest {target}",
             diagnosis.text,
         )
-        return errors.damaged(fault) if diagnosis.damaged else fault
+        return errors.as_digest_mismatch(fault) if diagnosis.damaged else fault
 
     def _ask(
         self, method: str, repository: str, rest: str, headers: Mapping[str, str] | None = None
@@ -432,12 +434,14 @@ class RegistryClient:
             if response.status not in missing and (
                 response.status != 403 or self.party.role != "target"
             ):
-                raise errors.unexpected(self._session.party_of(repository), response, doing)
+                raise errors.unexpected_response(
+                    self._session.party_of(repository), response, doing
+                )
             return response.status, response.headers, b""
 
         request = HttpRequest(method="GET", url=url, headers={"Accept": accept})
         try:
-            answer = whole(
+            answer = read_with_retries(
                 lambda: self._session.send(request, (self._session.scope(repository),)),
                 read,
                 self.transport,

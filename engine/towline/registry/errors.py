@@ -19,7 +19,7 @@ from towline.errors import (
     TowlineError,
     TransportError,
 )
-from towline.http.messages import OWN_AUTHORITY, Response, UntrustedCertificate, origin
+from towline.http.messages import OWN_AUTHORITY_HINT, Response, UntrustedCertificate, origin
 from towline.image import Registry
 from towline.literals import json_value
 from towline.printable import words
@@ -31,7 +31,7 @@ from towline.suggest import nearest
 
 
 @frozen
-class Reason:
+class RefusalReason:
     """What stands behind a refusal, in words, and what to do next; an empty `what` is the login."""
 
     words: str
@@ -39,7 +39,7 @@ class Reason:
     hint: str = ""
 
 
-LOGIN = Reason(
+LOGIN_REFUSED = RefusalReason(
     words=(
         r"authori[sz]|authenticat|permission|privilege|credential|\blog"
         r" ?in\b|password|\btoken\b|scope"
@@ -49,12 +49,12 @@ LOGIN = Reason(
 # the first whose words are there counts: an account that may not do something is often told with
 # the policy that says so
 _REASONS = (
-    Reason(
+    RefusalReason(
         words=r"rate.?limit|too ?many ?requests",
         what="the registry's limit of requests is reached",
         hint="wait until it serves again, or log in with an account that may ask more often",
     ),
-    Reason(
+    RefusalReason(
         words=(
             r"quota|limit is \d|upper limit|limit (?:has been |was )?(?:reached|exceeded)|exceed\w*"
             r" .{0,80}limit|not enough (?:free )?(?:space|storage)"
@@ -65,12 +65,12 @@ _REASONS = (
             "it is not the login: have images deleted there, or the quota raised, then run it again"
         ),
     ),
-    Reason(
+    RefusalReason(
         words=r"read.?only mode|maintenance|archived",
         what="the registry takes nothing at present",
         hint="it is not the login: ask those who run the registry when it does, then run it again",
     ),
-    Reason(
+    RefusalReason(
         words=r"vulnerab|\bscan|\bxray\b|quarantin|malware|\bCVE\b|not signed|unsigned",
         what="a check of the registry holds the image back",
         hint=(
@@ -78,18 +78,18 @@ _REASONS = (
             " corrected or excepted there"
         ),
     ),
-    LOGIN,
-    Reason(
+    LOGIN_REFUSED,
+    RefusalReason(
         words=r"\bIP\b|firewall|network rule|public (?:network )?access",
         what="the registry does not serve this machine's network",
         hint="it is not the login: have the agent's address allowed there",
     ),
-    Reason(
+    RefusalReason(
         words=r"polic(?:y|ies)|immutable|disallowed|blocked",
         what="a rule of the registry forbids it",
         hint="it is not the login: show this message to those who run the registry",
     ),
-    Reason(
+    RefusalReason(
         words=r"(?:not|n't) (?:be )?support|unsupported|MANIFEST_INVALID",
         what="the registry does not support it",
         hint=(
@@ -102,21 +102,21 @@ _REASONS = (
 _DECIDED = frozenset({400, 402, 403, 405, 409, 412, 423, 429, 451})
 
 
-def reason(status: int, text: str) -> Reason | None:
+def refusal_reason(status: int, text: str) -> RefusalReason | None:
     """What stands behind an answer, as far as its words say so; None where it is of another kind, or says nothing."""
     if status == 401:
-        return LOGIN
+        return LOGIN_REFUSED
     found = (
         next((one for one in _REASONS if re.search(one.words, text, re.IGNORECASE)), None)
         if status in _DECIDED and text
         else None
     )
     if status == 403:
-        return found or LOGIN
-    return None if found is LOGIN else found
+        return found or LOGIN_REFUSED
+    return None if found is LOGIN_REFUSED else found
 
 
-BODY = 64 * 1024
+ERROR_BODY_LIMIT = 64 * 1024
 _TEXT = 600
 _STAGING = "a staging registry is short-lived: where it is gone, Build has to run again"
 _LOGIN = (
@@ -127,7 +127,7 @@ _BODIES = (
     "the registry, or a proxy before it, limits the size of a request: have the limit raised (for"
     " nginx client_max_body_size), to 1 MiB at the least"
 )
-ON_THE_WAY = (
+DAMAGED_HINT = (
     "its bytes were right when they were sent, twice: the registry, or something on the way there,"
     " damages them; show this to those who run it"
 )
@@ -140,7 +140,7 @@ _FULL = r'no space left on device|"Err": 28\b'  # ENOSPC in words, and as Go wri
 
 
 @frozen
-class Party:
+class Endpoint:
     """A registry in its role (`source` and `target` of a copy, or of an `image` that is looked for) and who logs in there.
 
     `step`: a build's step asks; else it is a person, by `towline copy`.
@@ -174,7 +174,7 @@ class Party:
 
 
 @frozen
-class Diagnosis:
+class ErrorBody:
     """The registry's own words: the codes of its errors, and a text."""
 
     codes: tuple[str, ...]
@@ -187,14 +187,14 @@ class Diagnosis:
 
 
 # how an upload that broke off goes on: where the registry says, where it was, from the beginning
-ASK, THERE, ANEW = "ask", "there", "anew"
+ASK_OFFSET, SAME_OFFSET, RESTART = "ask", "there", "anew"
 
 
-class BrokenOff(Exception):
+class TransferInterrupted(Exception):
     """A blob's way that broke off and may be begun again; `fault` is what it means if not, `wait` the seconds that the registry asks for.
 
     `taught` says that the next try will be another one, since the registry said what it wants;
-    `then` is one of ASK, THERE, ANEW.
+    `then` is one of ASK_OFFSET, SAME_OFFSET, RESTART.
     """
 
     def __init__(
@@ -203,7 +203,7 @@ class BrokenOff(Exception):
         *,
         wait: float | None = None,
         taught: bool = False,
-        then: str = ASK,
+        then: str = ASK_OFFSET,
     ) -> None:
         super().__init__(fault.message)
         self.fault = fault
@@ -212,11 +212,11 @@ class BrokenOff(Exception):
         self.then = then
 
 
-class NoList(RegistryError):
+class NoReferrersApi(RegistryError):
     """A registry that keeps no lists of referrers, as it says in some way, or a proxy before it for one question."""
 
 
-class Incomplete(Exception):
+class ManifestIncomplete(Exception):
     """A manifest that a registry does not take, since something that it names is not there (yet); `fault` is what it means if that stays so."""
 
     def __init__(self, fault: TowlineError) -> None:
@@ -224,18 +224,21 @@ class Incomplete(Exception):
         self.fault = fault
 
 
-def diagnose(response: Response) -> Diagnosis:
+def read_error(response: Response) -> ErrorBody:
     """What a response's body says (distribution-spec 1.1, error codes), capped; the response is closed."""
     with response:
         try:
             body = decoded(
-                response.read_capped(BODY), response.headers, limit=BODY, where=response.where
+                response.read_capped(ERROR_BODY_LIMIT),
+                response.headers,
+                limit=ERROR_BODY_LIMIT,
+                where=response.where,
             )
         except (TransportError, RegistryError):
             body = b""
     data = json_value(body)
     if data is None:
-        return Diagnosis(
+        return ErrorBody(
             codes=(), text=words(_plain(body, response.headers.get("Content-Type", "")), _TEXT)
         )
     errors = data.get("errors") if isinstance(data, dict) else None
@@ -247,7 +250,7 @@ def diagnose(response: Response) -> Diagnosis:
         f"{entry.get('code', '')}: {entry.get('message', '')}{_detail(entry)}".removeprefix(": ")
         for entry in entries
     )
-    return Diagnosis(codes=codes, text=words(said or _other_words(data), _TEXT))
+    return ErrorBody(codes=codes, text=words(said or _other_words(data), _TEXT))
 
 
 def _other_words(data: object) -> str:
@@ -272,7 +275,7 @@ def _plain(body: bytes, content_type: str) -> str:
     return f"{_PAGE}, {' '.join(title[1].split())!r}" if title else ""
 
 
-def names(response: Response, digest: str) -> bool:
+def names_digest(response: Response, digest: str) -> bool:
     """Whether an answer speaks of this content, as every registry's answer to storing it has to (distribution-spec 1.1: Location)."""
     return digest in unquote(
         response.headers.get("Location", "")
@@ -281,7 +284,7 @@ def names(response: Response, digest: str) -> bool:
     )
 
 
-def unreachable(party: Party, fault: TransportError) -> RegistryUnreachable:
+def unreachable(party: Endpoint, fault: TransportError) -> RegistryUnreachable:
     """A network fault: the registry, or the host it sent us to, did not answer until the retries were used up."""
     elsewhere = f" (at {fault.where})" if fault.where and fault.where != str(party.registry) else ""
     hint = (
@@ -290,13 +293,13 @@ def unreachable(party: Party, fault: TransportError) -> RegistryUnreachable:
         else "check the registry's URL and the network, then run it again"
     )
     if isinstance(fault, UntrustedCertificate):
-        hint = OWN_AUTHORITY
+        hint = OWN_AUTHORITY_HINT
     return RegistryUnreachable(
         f"the {party} cannot be reached{elsewhere}: {fault}", where=str(party.registry), hint=hint
     )
 
 
-def refused(party: Party, doing: str, text: str = "") -> CredentialError:
+def login_refused(party: Endpoint, doing: str, text: str = "") -> CredentialError:
     """401, 403 or a login that the token service turned down."""
     source = (
         party.login.origin
@@ -316,7 +319,7 @@ def refused(party: Party, doing: str, text: str = "") -> CredentialError:
     )
 
 
-def _login(party: Party) -> str:
+def _login(party: Endpoint) -> str:
     """How to log in where nobody does."""
     side = party.role
     return (
@@ -330,28 +333,28 @@ def _login(party: Party) -> str:
     )
 
 
-def unexpected(party: Party, response: Response, doing: str) -> TowlineError:
+def unexpected_response(party: Endpoint, response: Response, doing: str) -> TowlineError:
     """Any other status, with what the registry itself says about it; the response is closed."""
-    status, text = response.status, diagnose(response).text
-    if elsewhere(party, response):
+    status, text = response.status, read_error(response).text
+    if is_from_other_host(party, response):
         return RegistryError(
             f"the {party} keeps it at {response.where}, which answers {status} when asked"
             f" {doing}{_because(text)}",
             where=str(party.registry),
         )
-    return meaning(party, status, doing, text)
+    return error_for_status(party, status, doing, text)
 
 
-def elsewhere(party: Party, response: Response) -> bool:
+def is_from_other_host(party: Endpoint, response: Response) -> bool:
     """Whether the answer comes from another host that the registry named: storage, which knows nothing of its logins."""
     return response.where != origin(party.base)
 
 
-def meaning(party: Party, status: int, doing: str, text: str) -> TowlineError:
+def error_for_status(party: Endpoint, status: int, doing: str, text: str) -> TowlineError:
     """Any other status, with what the registry itself has said about it."""
-    why = reason(status, text)
-    if why is LOGIN:
-        return refused(party, doing, text)
+    why = refusal_reason(status, text)
+    if why is LOGIN_REFUSED:
+        return login_refused(party, doing, text)
     what, hint = (f": {why.what}", why.hint) if why else _otherwise(party, status, text)
     return RegistryError(
         f"the {party} answers {status} when asked {doing}{what}{_because(text)}",
@@ -360,7 +363,7 @@ def meaning(party: Party, status: int, doing: str, text: str) -> TowlineError:
     )
 
 
-def _otherwise(party: Party, status: int, text: str) -> tuple[str, str]:
+def _otherwise(party: Endpoint, status: int, text: str) -> tuple[str, str]:
     """What a status means that is no refusal, and what to do next."""
     if status >= 500 and re.search(_FULL, text):
         return ": its disk is full", "have space made on the registry's disk, then run it again"
@@ -369,13 +372,13 @@ def _otherwise(party: Party, status: int, text: str) -> tuple[str, str]:
     return "", _BODIES if status == 413 else ""
 
 
-def damaged(fault: TowlineError) -> DigestMismatch:
+def as_digest_mismatch(fault: TowlineError) -> DigestMismatch:
     """The same fault of something that did not arrive as it was sent."""
-    return DigestMismatch(fault.message, where=fault.where, hint=ON_THE_WAY)
+    return DigestMismatch(fault.message, where=fault.where, hint=DAMAGED_HINT)
 
 
 def no_image(
-    party: Party, repository: str, target: str, *, tags: Iterable[str] = ()
+    party: Endpoint, repository: str, target: str, *, tags: Iterable[str] = ()
 ) -> RegistryError:
     """404 for a manifest; `tags` are those that the repository has, as far as they are known."""
     hint = (
@@ -397,7 +400,7 @@ def no_image(
     )
 
 
-def no_repository(party: Party, repository: str) -> RegistryError:
+def no_repository(party: Endpoint, repository: str) -> RegistryError:
     """404 where something was to be stored."""
     return RegistryError(
         f"the repository {repository!r} does not exist on the {party}",

@@ -12,24 +12,24 @@ from urllib.parse import urljoin
 
 from towline.errors import RegistryError, TransportError
 from towline.http.client import Transport
-from towline.http.messages import HttpRequest, Response, Sending, origin
-from towline.http.redirects import absolute, may_follow
+from towline.http.messages import BodySender, HttpRequest, Response, origin
+from towline.http.redirects import absolute_url, may_follow
 from towline.limits import MIB, amount
 from towline.record import replace
 from towline.registry import errors
 from towline.registry.auth.policy import is_docker_hub
-from towline.registry.auth.tokens import Authorizer, choose, repository_of
+from towline.registry.auth.tokens import Authorizer, choose_challenge, repository_of
 from towline.secret import Login
 
-MOST = 128 * MIB  # some ten thousand of the usual ones
+MANIFEST_BYTES = 128 * MIB  # some ten thousand of the usual ones
 
 
-class Allowance:
+class ManifestAllowance:
     """What is left for one registry; shared by threads."""
 
     def __init__(self, whose: str, where: str) -> None:
         self._whose, self._where = whose, where
-        self._left = MOST
+        self._left = MANIFEST_BYTES
         self._lock = Lock()
 
     def take(self, body: bytes) -> None:
@@ -39,7 +39,7 @@ class Allowance:
             over = self._left < 0
         if over:
             raise RegistryError(
-                f"the {self._whose} sends more than {amount(MOST)} of manifests and lists of what"
+                f"the {self._whose} sends more than {amount(MANIFEST_BYTES)} of manifests and lists of what"
                 " refers to images",
                 where=self._where,
                 hint=(
@@ -61,7 +61,7 @@ class RegistrySession:
     """The way to one registry in its role; shared by threads."""
 
     def __init__(
-        self, party: errors.Party, transport: Transport, *, allow_plain_http: bool
+        self, party: errors.Endpoint, transport: Transport, *, allow_plain_http: bool
     ) -> None:
         self.party = party
         self.transport = transport
@@ -115,7 +115,7 @@ class RegistrySession:
         for auth, scopes in wanted.items():
             auth.want(scopes)
 
-    def party_of(self, repository: str) -> errors.Party:
+    def party_of(self, repository: str) -> errors.Endpoint:
         """The party as it works in `repository`: with the login for that."""
         return self._auth((self.scope(repository),)).party
 
@@ -151,7 +151,7 @@ class RegistrySession:
             _MOVED | _REREAD if request.method in ("GET", "HEAD") else _MOVED
         ):
             return ""
-        url = absolute(location, request.url, self.party.registry)
+        url = absolute_url(location, request.url, self.party.registry)
         if not self.follows(url):
             response.close()
             raise RegistryError(
@@ -172,7 +172,7 @@ class RegistrySession:
         where = origin(url)
         return "" if where == self._origin else where
 
-    def begin(self, request: HttpRequest, size: int | None, scopes: tuple[str, ...]) -> Sending:
+    def begin(self, request: HttpRequest, size: int | None, scopes: tuple[str, ...]) -> BodySender:
         """Begin to send a body of `size` bytes (None: chunked), once: what comes back is the caller's to judge, 401 too.
 
         Raises RegistryUnreachable, CredentialError.
@@ -209,23 +209,23 @@ class RegistrySession:
         if response.status != 401 and not unasked:
             return response
         headers = response.headers.get_all("WWW-Authenticate") or []
-        if choose(headers) is None:
+        if choose_challenge(headers) is None:
             with ExitStack() as unclosed:
                 unclosed.callback(response.close)
                 headers = self._at_the_door()
                 unclosed.pop_all()
         if unasked and not headers:
             return response
-        diagnosis = errors.diagnose(response)
+        diagnosis = errors.read_error(response)
         if header := auth.brought(headers, scopes, sent):
             response = self.transport.request(_with(request, header))
             if response.status != 401:
                 return response
             headers, sent = response.headers.get_all("WWW-Authenticate") or headers, header
-            diagnosis = errors.diagnose(response)
+            diagnosis = errors.read_error(response)
         header = auth.answer(headers, scopes, sent)
         if header is None:
-            raise errors.refused(auth.party, _doing(request), diagnosis.text)
+            raise errors.login_refused(auth.party, _doing(request), diagnosis.text)
         return self._last_try(_with(request, header), auth.party)
 
     def _at_the_door(self) -> list[str]:
@@ -251,10 +251,10 @@ class RegistrySession:
         """Whether a credential may go with it: not to another host that the registry named, nor back here by the word of one."""
         return not request.named_by and origin(request.url) == self._origin
 
-    def _last_try(self, request: HttpRequest, party: errors.Party) -> Response:
+    def _last_try(self, request: HttpRequest, party: errors.Endpoint) -> Response:
         response = self.transport.request(request)
         if response.status == 401:
-            raise errors.refused(party, _doing(request), errors.diagnose(response).text)
+            raise errors.login_refused(party, _doing(request), errors.read_error(response).text)
         return response
 
     def _followed(

@@ -14,18 +14,18 @@ from typing import Self
 from urllib.parse import quote
 
 from towline.errors import CredentialError, RegistryError, RegistryUnreachable, TransportError
-from towline.http.client import RETRIED
-from towline.http.messages import HttpRequest, Response, Sending, origin
-from towline.http.redirects import absolute
+from towline.http.client import RETRIED_STATUSES
+from towline.http.messages import BodySender, HttpRequest, Response, origin
+from towline.http.redirects import absolute_url
 from towline.record import frozen, replace
 from towline.registry import errors
-from towline.registry.chunk_size import SMALLEST, ChunkSize
-from towline.registry.errors import ANEW, THERE, BrokenOff
+from towline.registry.chunk_size import SMALLEST_CHUNK, ChunkSize
+from towline.registry.errors import RESTART, SAME_OFFSET, TransferInterrupted
 from towline.registry.session import REDIRECTS, RegistrySession
-from towline.retry import moments
+from towline.retry import poll_attempts
 
 # an upload that the registry forgot, or may take later
-_LOST = frozenset({401, 404, 416}) | RETRIED
+_LOST = frozenset({401, 404, 416}) | RETRIED_STATUSES
 _NO_PARTS = frozenset({400, 404, 405, 416, 501})
 _LATER = frozenset({401, 408, 429})
 _RANGE = re.compile(r"(?:bytes=)?0-(\d{1,18})")
@@ -140,7 +140,7 @@ class Uploads:
         transport = self.session.transport
         return any(
             self._has_blob(repository, digest, size)
-            for _ in moments(transport.clock, sleep=transport.wait)
+            for _ in poll_attempts(transport.clock, sleep=transport.wait)
         )
 
     def send(self, upload: UploadSession, digest: str, size: int) -> BlobUpload:
@@ -151,7 +151,7 @@ class Uploads:
         """Where an upload goes on: its Location changes with every step on some registries, and is left out on others."""
         registry, location = self.session.party.registry, response.headers.get("Location", "")
         base = response.url or upload.url
-        url = absolute(location, base, registry) if location else ""
+        url = absolute_url(location, base, registry) if location else ""
         if not self.session.follows(url):
             url = base
         return UploadSession(
@@ -173,7 +173,7 @@ class Uploads:
         )
         try:
             with self._post(repository, query, scopes) as response:
-                mounted = response.status == 201 and errors.names(response, digest)
+                mounted = response.status == 201 and errors.names_digest(response, digest)
                 return mounted or response.status == 202, (
                     self._begun(repository, response) if response.status == 202 else None
                 )
@@ -195,7 +195,7 @@ class Uploads:
             if response.status == 404:
                 raise errors.no_repository(self.session.party, repository)
             if response.status != 202:
-                raise errors.unexpected(
+                raise errors.unexpected_response(
                     self.session.party_of(repository), response, f"to store a blob in {repository}"
                 )
             return self._begun(repository, response)
@@ -206,7 +206,7 @@ class Uploads:
             response.url or self.session.url(repository, "blobs/uploads/"),
         )
         location = response.headers.get("Location", "")
-        url = absolute(location, asked, registry) if location else ""
+        url = absolute_url(location, asked, registry) if location else ""
         if not self.session.follows(url):
             raise RegistryError(
                 f"the {self.session.party} begins an upload without a location that may be used",
@@ -228,7 +228,7 @@ class BlobUpload:
     """The bytes of one blob on their way into an upload; nothing is stored before `finish`, and nothing at all where that is not reached.
 
     What a host sends elsewhere, or finds too large, goes there or in smaller parts by itself, as
-    long as the piece that holds it is the one at hand. `send` and `finish` raise BrokenOff where
+    long as the piece that holds it is the one at hand. `send` and `finish` raise TransferInterrupted where
     the upload may be gone on with (`Uploads.state`) or begun anew, else the errors of the registry
     family.
     """
@@ -243,8 +243,8 @@ class BlobUpload:
         self._position = self._end = self._start = upload.offset
         self._piece = memoryview(b"")  # from `_start` on
         self._whole = self._in_one()
-        self._sending: Sending | None = None
-        self._line: tuple[int, Sending] | None = None
+        self._sending: BodySender | None = None
+        self._line: tuple[int, BodySender] | None = None
         self._left = False
 
     def send(self, piece: memoryview | bytes) -> None:
@@ -270,11 +270,11 @@ class BlobUpload:
         """All bytes are sent: let the registry store the blob."""
         try:
             response = self._end_of_all()
-        except BrokenOff as fault:
+        except TransferInterrupted as fault:
             self._bring(self._again(fault))
             self.finish()
             return
-        if not errors.names(response, self._digest) and not self._uploads.holds(
+        if not errors.names_digest(response, self._digest) and not self._uploads.holds(
             self.upload.repository, self._digest, self._size
         ):
             party = self._session.party
@@ -305,7 +305,9 @@ class BlobUpload:
     def _in_one(self) -> bool:
         """Whether all of it goes in one PUT."""
         sure = (
-            self.upload.sealed or self._size <= SMALLEST or not self._uploads.moves(self.upload.url)
+            self.upload.sealed
+            or self._size <= SMALLEST_CHUNK
+            or not self._uploads.moves(self.upload.url)
         )
         return sure and not self.upload.offset and self._uploads.chunks.fits(self._size)
 
@@ -320,13 +322,13 @@ class BlobUpload:
                 view = view[len(part) :]
                 if self._position == self._end and not self._whole:
                     self._close_part()
-            except BrokenOff as fault:
+            except TransferInterrupted as fault:
                 view = self._again(fault)
 
-    def _again(self, fault: BrokenOff) -> memoryview:
+    def _again(self, fault: TransferInterrupted) -> memoryview:
         """What a host that has said what it wants has to be sent again of the piece at hand; raises the fault where it said nothing, or needs more."""
         self._uploads.chunks.broken(self._end - self.upload.offset)
-        if fault.then != THERE or self.upload.offset < self._start:
+        if fault.then != SAME_OFFSET or self.upload.offset < self._start:
             raise fault
         self._session.transport.tally.retries += 1
         self._position, self._whole = self.upload.offset, self._whole and self._in_one()
@@ -371,14 +373,14 @@ class BlobUpload:
             )
             self._line = self._position, self._sending
         except RegistryUnreachable as fault:
-            raise BrokenOff(fault) from fault
+            raise TransferInterrupted(fault) from fault
 
     def _guarded(self, part: memoryview) -> None:
         assert self._sending is not None
         try:
             heard = self._sending.send(part)
         except TransportError as fault:
-            raise BrokenOff(errors.unreachable(self._session.party, fault)) from fault
+            raise TransferInterrupted(errors.unreachable(self._session.party, fault)) from fault
         if not heard:
             self._judge(self._answer(), ())
         self._position += len(part)
@@ -394,7 +396,7 @@ class BlobUpload:
         )
         if said and int(said[1]) + 1 != self._position:  # ECR drops chunks silently (facts 3.3)
             party = self._session.party
-            raise BrokenOff(
+            raise TransferInterrupted(
                 RegistryError(
                     f"the {party} has {int(said[1]) + 1} bytes of {self._position} that it was"
                     " sent",
@@ -409,7 +411,7 @@ class BlobUpload:
             try:
                 return sending.finish()
             except TransportError as fault:
-                raise BrokenOff(errors.unreachable(self._session.party, fault)) from fault
+                raise TransferInterrupted(errors.unreachable(self._session.party, fault)) from fault
 
     def _judge(self, response: Response, fine: tuple[int, ...]) -> None:
         """Pass for a status that is `fine`; else raise what it means, with the wait that the registry asks for."""
@@ -425,17 +427,17 @@ class BlobUpload:
                 )
             wait = self._session.transport.heed(self.upload.url, response)
             moved = self._moved(response)
-            diagnosis = errors.diagnose(response)
-        meaning = errors.meaning(
+            diagnosis = errors.read_error(response)
+        meaning = errors.error_for_status(
             party, status, f"to store {self._digest} in {self.upload.repository}", diagnosis.text
         )
         if moved is not None:
             self._go_to(moved)
-            raise BrokenOff(meaning, taught=True, then=THERE)
+            raise TransferInterrupted(meaning, taught=True, then=SAME_OFFSET)
         if diagnosis.damaged:
-            raise errors.damaged(meaning)
+            raise errors.as_digest_mismatch(meaning)
         if status == 413 and self._uploads.chunks.refused(self._end - self.upload.offset):
-            raise BrokenOff(meaning, wait=wait, taught=True, then=THERE)
+            raise TransferInterrupted(meaning, wait=wait, taught=True, then=SAME_OFFSET)
         if (
             status in _NO_PARTS
             and not self._whole
@@ -444,11 +446,11 @@ class BlobUpload:
             and self._uploads.chunks.fits(self._size)
         ):
             self._uploads.in_parts = False
-            raise BrokenOff(meaning, taught=True, then=ANEW)
+            raise TransferInterrupted(meaning, taught=True, then=RESTART)
         if self._resumed and 400 <= status < 500 and status not in _LATER:
             # what it does not take from the middle on, it may take from the beginning
-            raise BrokenOff(meaning, then=ANEW)
-        raise BrokenOff(meaning, wait=wait) if status in _LOST else meaning
+            raise TransferInterrupted(meaning, then=RESTART)
+        raise TransferInterrupted(meaning, wait=wait) if status in _LOST else meaning
 
     @property
     def _redirected(self) -> bool:

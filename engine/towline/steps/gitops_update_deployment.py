@@ -40,7 +40,7 @@ def run(task: Task) -> Outcome:
     past = BranchHistory()
     targets = task.settings.each("targets")
     deadline.begin(
-        min(sum(settings.number("pushDeadline") for settings in targets), deadline.LONGEST)
+        min(sum(settings.number("pushDeadline") for settings in targets), deadline.LONGEST_STEP)
         + _PLANNING,
         _late,
     )

@@ -12,7 +12,7 @@ from towline import dispatch
 from towline.config.credential_rules import password_of
 from towline.config.settings import Settings
 from towline.console import Console
-from towline.credential_hosts import HostAddress, Named
+from towline.credential_hosts import HostAddress, HostSource
 from towline.errors import CredentialError
 from towline.secret import Login
 from towline.steps.task import Task
@@ -41,7 +41,7 @@ def certificates(
     if not links:
         return ""
     part = dispatch.part("certificates")
-    for link in part.plain_links(links):
+    for link in part.plain_http_links(links):
         console.warn(
             f"the certificate at {link} comes over plain http, where it can be exchanged on the way"
             f" ({where})"
@@ -58,13 +58,15 @@ def bundle(task: Task) -> bytes:
     if not extra:
         return b""
     named = task.environ.get("GIT_SSL_CAINFO") or task.environ.get("SSL_CERT_FILE", "")
-    whole: bytes = dispatch.part("certificates").bundle(
+    whole: bytes = dispatch.part("certificates").ca_bundle(
         extra, {**task.environ, "SSL_CERT_FILE": named}
     )
     return whole
 
 
-def login(task: Task, names: tuple[str, str], place: HostAddress, named: Named) -> Login | None:
+def login(
+    task: Task, names: tuple[str, str], place: HostAddress, named: HostSource
+) -> Login | None:
     """The login from the parameters called `names` (user, password) for a place, None where neither is set.
 
     Raises CredentialError for half a login and for a host that this one may not go to.

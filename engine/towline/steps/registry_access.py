@@ -8,7 +8,7 @@ from pathlib import Path
 from towline import deadline, dispatch
 from towline.config.credential_rules import host_source, registry_place
 from towline.config.settings import Settings
-from towline.credential_hosts import Credential, HostAddress, Named, reach
+from towline.credential_hosts import Credential, HostAddress, HostSource, allowed_hosts
 from towline.errors import ConfigError, CredentialError, MachineError, TowlineError
 from towline.files import in_workspace
 from towline.http.client import Transport
@@ -18,9 +18,9 @@ from towline.http.tls import ClientCertificate, Tls
 from towline.image import Registry, parse_registry
 from towline.pipeline import environment
 from towline.record import field, frozen, replace
-from towline.registry.auth.docker_config import Helper, find_logins, keys_for
+from towline.registry.auth.docker_config import CredentialHelper, find_logins, keys_for
 from towline.registry.client import RegistryClient
-from towline.registry.errors import Party
+from towline.registry.errors import Endpoint
 from towline.secret import Login
 from towline.steps.host_access import authorities, login
 from towline.steps.task import Task
@@ -83,7 +83,7 @@ def registry_client(
 
     Without a `role` it is a further target, which the login of the first one is not meant for.
     """
-    party = Party(registry=registry, role=role or "target", login=None, step=task.project)
+    party = Endpoint(registry=registry, role=role or "target", login=None, step=task.project)
     client = RegistryClient(
         party, transport=transport, allow_plain_http=task.settings.flag("allowPlainHttp")
     )
@@ -124,12 +124,12 @@ def registry_logins(
     }
 
 
-def _named(task: Task, role: str, place: HostAddress) -> Named:
+def _named(task: Task, role: str, place: HostAddress) -> HostSource:
     """Who names the registry of a role: a parameter of the step, what was pushed to before, or the arguments of `towline copy`."""
     settings = task.settings
     if not task.project:
         called = not task.addressees.rules.standing().request
-        return Named(
+        return HostSource(
             origin="the arguments", trusted=frozenset([place.plain]) if called else frozenset()
         )
     name = f"{role}RegistryUrl"
@@ -147,7 +147,7 @@ def _named(task: Task, role: str, place: HostAddress) -> Named:
 
 def _reach(task: Task, entry: Login) -> tuple[str, ...]:
     """The only hosts for a login that its own record, a key of a Docker configuration, has for its registry; that registry is seen to when it asks."""
-    return reach(
+    return allowed_hosts(
         task.addressees.rules,
         Credential(what=f"the login of {entry.origin}", names=("dockerConfigJSON",)),
     )
@@ -226,9 +226,9 @@ def _found(
     task: Task, configuration: _Configuration, registry: Registry, paths: Iterable[str]
 ) -> dict[str, Login | None]:
     """The login that a configuration has for each of the images; a program is asked once for one key."""
-    answers: dict[Helper, Login | None] = {}
+    answers: dict[CredentialHelper, Login | None] = {}
 
-    def answer(entry: Login | Helper) -> Login | None:
+    def answer(entry: Login | CredentialHelper) -> Login | None:
         if isinstance(entry, Login):
             task.console.hide(entry.password, real=configuration.trusted)
             return entry
@@ -245,7 +245,7 @@ def _found(
     return {path: first(path) for path in paths}
 
 
-def _asked(task: Task, helper: Helper, *, trusted: bool) -> Login | None:
+def _asked(task: Task, helper: CredentialHelper, *, trusted: bool) -> Login | None:
     if not trusted:
         task.console.warn(
             f"docker-credential-{helper.name} is not asked: a pull request could change"

@@ -8,7 +8,7 @@ from pathlib import Path
 from towline.config.settings import Settings
 from towline.console import Console
 from towline.contract import Build
-from towline.credential_hosts import Addressees
+from towline.credential_hosts import CredentialGate
 from towline.record import frozen
 
 
@@ -30,5 +30,5 @@ class Task:
     environ: Mapping[str, str]
     console: Console
     dry_run: bool
-    addressees: Addressees
+    addressees: CredentialGate
     project: bool = True

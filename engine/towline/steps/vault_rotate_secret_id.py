@@ -15,7 +15,12 @@ from towline.config.vault_login import MOUNT, clean_path, credential_of
 from towline.config.vault_lookup import server_address, server_source, vault_server
 from towline.contract import SUCCESS, UNCHANGED, Outcome
 from towline.errors import ConfigError, CredentialError, MachineError, TowlineError, placed
-from towline.hosting.jenkins import CredentialStore, NotKnown, Slot, jenkins_place
+from towline.hosting.jenkins import (
+    CredentialAddress,
+    CredentialStore,
+    UpdateUnconfirmed,
+    jenkins_place,
+)
 from towline.http.client import Transport
 from towline.http.connection import Network
 from towline.http.proxy import Proxies
@@ -77,7 +82,7 @@ def _late() -> TowlineError:
     )
 
 
-def _look_ahead(task: Task, slot: Slot) -> None:
+def _look_ahead(task: Task, slot: CredentialAddress) -> None:
     """Warn where Jenkins would not take one today: on the day that it is due it may be too late to mend that."""
     try:
         with _transport(task) as transport:
@@ -94,7 +99,7 @@ def _transport(task: Task) -> Transport:
     return Transport(read=30, network=_network(task), hide=task.console.hide)
 
 
-def _store(task: Task, slot: Slot, transport: Transport) -> CredentialStore:
+def _store(task: Task, slot: CredentialAddress, transport: Transport) -> CredentialStore:
     """Jenkins' store, which has the credential and shows it to this user; raises CredentialError and ConfigError."""
     store = CredentialStore(slot, _jenkins_login(task, slot), transport)
     store.check()
@@ -112,7 +117,7 @@ def _renew(
         store.put(fresh.secret)
     except BaseException as fault:
         if store.may_hold:
-            if isinstance(fault, NotKnown):
+            if isinstance(fault, UpdateUnconfirmed):
                 fault.hint = (
                     "both secret ids are good, the old one and the new one: whichever Jenkins has"
                     " logs in; run the step again"
@@ -201,7 +206,9 @@ def _now() -> datetime:
     return datetime.now(UTC)
 
 
-def _outputs(slot: Slot, held: SecretId, *, renewed: bool = False) -> dict[str, object]:
+def _outputs(
+    slot: CredentialAddress, held: SecretId, *, renewed: bool = False
+) -> dict[str, object]:
     return {
         "renewed": renewed,
         "expires": held.ends.astimezone(UTC).isoformat() if held.ends else "",
@@ -242,7 +249,7 @@ def _login(task: Task) -> VaultLogin:
     return login
 
 
-def _slot(settings: Settings) -> Slot:
+def _slot(settings: Settings) -> CredentialAddress:
     """The credential of Jenkins; raises ConfigError."""
     store, url = settings.text("secretStore"), settings.text(URL).strip()
     if store != "jenkins":
@@ -261,10 +268,10 @@ def _slot(settings: Settings) -> Slot:
             raise ConfigError(
                 f"{name} is a name, and no way to another place", where=settings.origin(name)
             )
-    return Slot(url=url, domain=settings.text(DOMAIN), id=settings.text(_ID))
+    return CredentialAddress(url=url, domain=settings.text(DOMAIN), id=settings.text(_ID))
 
 
-def _jenkins_login(task: Task, slot: Slot) -> Login:
+def _jenkins_login(task: Task, slot: CredentialAddress) -> Login:
     """The user of Jenkins, which may go there; raises CredentialError."""
     settings, place = task.settings, jenkins_place(slot.url)
     if (

@@ -21,7 +21,7 @@ from towline.http.connection import Network
 from towline.literals import WrittenFloat, WrittenInteger
 from towline.retry import Clock
 from towline.vault.logins import TOKEN, VaultLogin
-from towline.vault.session import VaultAccess, said
+from towline.vault.session import VaultAccess, vault_message
 
 
 class Vault:
@@ -89,7 +89,7 @@ class Vault:
                     self._refused = True
                     self._warn(
                         f"Vault at {self.host} does not let {self._login.origin} read"
-                        f" {path}{said(fault)}"
+                        f" {path}{vault_message(fault)}"
                     )
                     return None
 
@@ -111,7 +111,7 @@ class Vault:
             except InvalidRequest as fault:
                 refused = fault
         raise VaultUnreachable(
-            f"Vault at {self.host} cannot read {path}{said(refused)}", where=self.host
+            f"Vault at {self.host} cannot read {path}{vault_message(refused)}", where=self.host
         )
 
     def _forgotten(self) -> bool:

@@ -99,14 +99,14 @@ METHODS = {  # in the order in which they are looked for
 
 
 @frozen
-class Chosen:
+class ChosenLogin:
     """A method by its key, and the source of METHODS that is there for it."""
 
     method: str
     source: tuple[str, ...]
 
 
-def choose(there: Collection[str], *, method: str = "", role: str = "") -> Chosen | None:
+def first_login(there: Collection[str], *, method: str = "", role: str = "") -> ChosenLogin | None:
     """The first login of the table that is `there` whole, of `method` alone if one is wanted.
 
     What the machine is anyway (a pod, a workflow's run) logs in only where a method or role is set.
@@ -114,18 +114,18 @@ def choose(there: Collection[str], *, method: str = "", role: str = "") -> Chose
     for name in [method] if method else METHODS:
         for source in METHODS[name].sources:
             if set(source) <= set(there) and (method or role or set(source) <= set(VARIABLES)):
-                return Chosen(method=name, source=source)
+                return ChosenLogin(method=name, source=source)
     return None
 
 
-def half(there: Collection[str]) -> tuple[tuple[str, ...], tuple[str, ...]]:
+def app_role_halves(there: Collection[str]) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """Of an AppRole's variables those that are there and those that are not, if one is missing; else nothing."""
     held = tuple(name for name in (ROLE_ID, SECRET_ID) if name in there)
     lacking = tuple(name for name in (ROLE_ID, SECRET_ID) if name not in there)
     return (held, lacking) if held and lacking else ((), ())
 
 
-def ways(method: str) -> str:
+def describe_sources(method: str) -> str:
     """What a login of this method needs, for hints."""
     return ", or ".join(" and ".join(source) for source in METHODS[method].sources)
 
@@ -133,7 +133,7 @@ def ways(method: str) -> str:
 service_account = Path(SERVICE_ACCOUNT)
 
 
-def there(environ: Mapping[str, str]) -> frozenset[str]:
+def available_sources(environ: Mapping[str, str]) -> frozenset[str]:
     """The variables of logins that are set, the file that a pod of Kubernetes has, and whether one of them names that."""
     found = {
         name

@@ -11,7 +11,7 @@ from typing import Any
 from hvac.exceptions import VaultError
 
 from towline.record import field, frozen
-from towline.vault.session import VaultAccess, said
+from towline.vault.session import VaultAccess, vault_message
 
 _TIME = re.compile(r"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)(?:\.\d+)?(Z|[+-]\d\d:\d\d)")
 
@@ -27,7 +27,7 @@ class SecretId:
 
 
 @frozen
-class Fresh:
+class NewSecretId:
     """A secret id that was made, and the name by which it can be ended without it."""
 
     secret: str = field(repr=False)
@@ -70,7 +70,7 @@ class SecretIds:
             }
         return SecretId(role=role, made=made, ends=ends if ends.year > 1 else None, bonds=bonds)
 
-    def make(self, like: SecretId) -> Fresh:
+    def make(self, like: SecretId) -> NewSecretId:
         """A new one, bound as the other one is."""
         with self._asked(
             "make a new secret id", f"auth/{self._mount}/role/{like.role}/secret-id", "update"
@@ -78,7 +78,7 @@ class SecretIds:
             answer = self._approle.generate_secret_id(
                 like.role, mount_point=self._mount, **like.bonds
             )["data"]
-            return Fresh(
+            return NewSecretId(
                 secret=str(answer["secret_id"]), accessor=str(answer["secret_id_accessor"])
             )
 
@@ -102,7 +102,7 @@ class SecretIds:
                 f' ["{capability}"] }}'
             )
             raise self._access.fault(
-                f"does not let the AppRole {what}{said(fault)}", hint=hint
+                f"does not let the AppRole {what}{vault_message(fault)}", hint=hint
             ) from None
 
 

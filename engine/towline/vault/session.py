@@ -21,11 +21,11 @@ from towline.console import Console
 from towline.errors import CredentialError, TransportError, VaultUnreachable
 from towline.http.client import Transport
 from towline.http.connection import Network
-from towline.http.messages import OWN_AUTHORITY, HttpRequest, UntrustedCertificate
+from towline.http.messages import OWN_AUTHORITY_HINT, HttpRequest, UntrustedCertificate
 from towline.literals import from_json
 from towline.printable import words
 from towline.record import frozen
-from towline.retry import Clock, Deadline, moments
+from towline.retry import Clock, Deadline, poll_attempts
 from towline.vault.logins import APP_ROLE, JWT, KUBERNETES, METHODS, TOKEN, VaultLogin
 
 _BODY = 8 * 1024 * 1024
@@ -116,14 +116,14 @@ class VaultTransport:
             raise VaultUnreachable(
                 f"Vault at {self.host} cannot be reached: {fault}",
                 where=self.host,
-                hint=OWN_AUTHORITY,
+                hint=OWN_AUTHORITY_HINT,
             ) from fault
         except TransportError as fault:
             raise self._unreachable(f"cannot be reached: {fault}") from fault
 
     def moments(self, seconds: float) -> Iterator[None]:
         """Now, and again after pauses, for so many seconds: for what may need a moment."""
-        return moments(self._transport.clock, seconds=seconds, sleep=self._transport.wait)
+        return poll_attempts(self._transport.clock, seconds=seconds, sleep=self._transport.wait)
 
     def rest(self, seconds: float) -> None:
         """Wait so long."""
@@ -308,7 +308,7 @@ class VaultAccess:
                 "check vaultServerUrl, vaultNamespace and vaultAuthMount: the login is for"
                 f" auth/{login.mount}"
             )
-            raise self.fault(f"has no {name} login{said(fault)}", hint=hint) from None
+            raise self.fault(f"has no {name} login{vault_message(fault)}", hint=hint) from None
         except VaultError as fault:
             role = (
                 f" with the role {login.role!r}" if login.role and login.method != APP_ROLE else ""
@@ -322,7 +322,7 @@ class VaultAccess:
                 if login.role or login.method not in (JWT, KUBERNETES)
                 else ", and vaultAuthRole names no role"
             )
-            raise self.fault(f"refuses the {name} login{said(fault)}", hint=hint) from None
+            raise self.fault(f"refuses the {name} login{vault_message(fault)}", hint=hint) from None
 
     def _took(self, auth: dict[str, Any]) -> None:
         if auth.get("mfa_requirement"):
@@ -361,7 +361,7 @@ class VaultAccess:
             self._session.close()
 
 
-def said(fault: Exception) -> str:
+def vault_message(fault: Exception) -> str:
     """Vault's own words, as far as they are fit for a line, behind a colon."""
     text = words(str(fault.args[0] if fault.args else "") or "", 200)
     return f": {text}" if text else ""

@@ -26,7 +26,7 @@ _LARGEST = 1024 * 1024
 _JWT = re.compile(r"[\w-]+\.[\w-]+\.[\w-]+", re.ASCII)
 
 
-def checked(text: str, where: str) -> str:
+def checked_jwt(text: str, where: str) -> str:
     """The token in a text without the space around it; raises CredentialError where it is none."""
     token = text.strip()
     if len(token) > _LARGEST or not _JWT.fullmatch(token):
@@ -49,7 +49,7 @@ def from_file(path: Path, *, where: str, folder: Path) -> str:
             )
         why = misfit(path, _LARGEST)
         if not why:
-            return checked(path.read_text("ascii", "replace"), where)
+            return checked_jwt(path.read_text("ascii", "replace"), where)
     except (OSError, ValueError) as fault:
         why = f"cannot be read: {(getattr(fault, 'strerror', '') or type(fault).__name__).lower()}"
     raise CredentialError(
@@ -78,7 +78,7 @@ def from_github(environ: Mapping[str, str], audience: str, hide: Callable[[str],
         value = None
     if not isinstance(value, str):
         raise _refused(f"gives no id token (HTTP {status})")
-    return checked(value, ID_TOKEN_URL)
+    return checked_jwt(value, ID_TOKEN_URL)
 
 
 def _refused(what: str) -> CredentialError:

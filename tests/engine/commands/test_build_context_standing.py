@@ -6,7 +6,7 @@ import pytest
 
 from towline.commands.build_context import standing_of
 from towline.config.documents import ConfigDocuments, parse_document
-from towline.credential_hosts import Standing
+from towline.credential_hosts import BuildTrust
 from towline.pipeline.branches import DefaultBranch
 from towline.pipeline.stages import BuildContext
 from towline.pipeline.workspace import WorkspaceFiles
@@ -14,7 +14,7 @@ from towline.pipeline.workspace import WorkspaceFiles
 
 def standing(
     folder: Any, project: str = "", team: str = "", sign: str = "", **known: Any
-) -> Standing:
+) -> BuildTrust:
     documents = ConfigDocuments(
         defaults=(parse_document(team, "team.yml", trusted=True),),
         project=parse_document(project, "config.yml", trusted=False),
@@ -37,7 +37,7 @@ def standing(
 def test_the_project_names_hosts_where_what_is_built_is_productive(
     tmp_path: Any, known: dict[str, Any], build: str
 ) -> None:
-    assert standing(tmp_path, **known) == Standing(project=True, build=build)
+    assert standing(tmp_path, **known) == BuildTrust(project=True, build=build)
 
 
 @pytest.mark.parametrize(

@@ -22,7 +22,7 @@ from towline.config.metadata import load_schema
 from towline.config.resolve import resolve
 from towline.console import Console, Output
 from towline.contract import Request
-from towline.credential_hosts import Standing
+from towline.credential_hosts import BuildTrust
 from towline.errors import CredentialError
 from towline.record import replace
 from towline.vault.logins import ROLE_ID as ROLE
@@ -33,7 +33,7 @@ STEP = load_schema("imagePushToRegistry")
 PLANS, CLIENT = "towline.config.vault_lookup", "towline.vault.client"
 
 
-def MAIN() -> Standing:  # noqa: N802 - a constant that is asked for
+def MAIN() -> BuildTrust:  # noqa: N802 - a constant that is asked for
     return PRODUCTIVE
 
 
@@ -143,7 +143,7 @@ def test_hosts_in_a_secret_are_its_own_record(server: VaultServer, tmp_path: Pat
 
 @pytest.mark.parametrize("named", [PRODUCTIVE, BRANCH])
 def test_the_login_goes_to_no_server_that_a_branch_names(
-    server: VaultServer, tmp_path: Path, named: Standing
+    server: VaultServer, tmp_path: Path, named: BuildTrust
 ) -> None:
     place = Place(tmp_path, server, login(server))
     with contextlib.ExitStack() as stack:

@@ -8,7 +8,7 @@ from towline.config.documents import ConfigDocuments, parse_document
 from towline.config.layers import Inputs, fold_layers, step_layers
 from towline.config.metadata import load_schema
 from towline.config.settings import Settings
-from towline.credential_hosts import CredentialRules, Standing, Word
+from towline.credential_hosts import BuildTrust, CredentialRules, Permission
 from towline.errors import CredentialError
 
 TEAMS = "jenkinsUrl: 'https://jenkins.example/job/team/'"
@@ -24,10 +24,10 @@ def said(
     project: str,
     team: str = TEAMS,
     *,
-    standing: Standing = BRANCH,
+    standing: BuildTrust = BRANCH,
     strict: bool = False,
     warn: bool = False,
-) -> Word | None:
+) -> Permission | None:
     defaults = parse_document(
         f"steps: {{vaultRotateSecretId: {{{team}}}}}", "team.yml", trusted=True
     )

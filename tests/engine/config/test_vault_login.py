@@ -17,7 +17,7 @@ from towline.config.vault_login import (
     role_of,
 )
 from towline.config.vault_lookup import VaultLookup, admit_lookup, plan_lookup
-from towline.credential_hosts import Standing
+from towline.credential_hosts import BuildTrust
 from towline.errors import ConfigError, CredentialError
 from towline.record import replace
 from towline.vault.logins import (
@@ -72,7 +72,7 @@ def admitted(
     project: str,
     team: str = SERVER,
     *,
-    standing: Standing = BRANCH,
+    standing: BuildTrust = BRANCH,
     there: tuple[str, ...] = (JWT_VARIABLE,),
 ) -> list[str]:
     """What is said where the login is admitted; raises what `admit` does."""
@@ -188,7 +188,7 @@ def test_jenkins_may_hold_the_login_where_nothing_else_is_meant(
     ],
 )
 def test_a_branch_chooses_no_role_nor_the_mount_or_namespace_that_it_has_it_in(
-    there: tuple[str, ...], standing: Standing, key: str
+    there: tuple[str, ...], standing: BuildTrust, key: str
 ) -> None:
     with pytest.raises(
         CredentialError,
@@ -285,7 +285,7 @@ def test_a_role_that_the_platform_team_has_or_lets_the_project_choose_is_asked_f
 )
 @pytest.mark.parametrize("standing", [BRANCH, PRODUCTIVE])
 def test_another_one_than_the_platform_teams_is_refused_on_the_productive_branch_too(
-    project: str, team: str, why: str, standing: Standing
+    project: str, team: str, why: str, standing: BuildTrust
 ) -> None:
     with pytest.raises(CredentialError, match=why):
         admitted(project, f"{SERVER}, {team}", standing=standing)
@@ -304,7 +304,7 @@ def test_a_mount_of_an_app_role_is_the_projects_to_choose() -> None:
 @pytest.mark.parametrize("there", [(TOKEN_VARIABLE,), (ROLE_ID, SECRET_ID)])
 @pytest.mark.parametrize("standing", [BRANCH, REQUEST])
 def test_a_branch_chooses_no_namespace_for_the_paths_of_the_platform_team(
-    there: tuple[str, ...], standing: Standing
+    there: tuple[str, ...], standing: BuildTrust
 ) -> None:
     with pytest.raises(
         CredentialError,
@@ -337,7 +337,7 @@ def test_on_the_productive_branch_it_does_where_the_platform_team_names_none() -
 @pytest.mark.parametrize("standing", [BRANCH, REQUEST, PRODUCTIVE])
 @pytest.mark.parametrize("empty", ["''", "/"])
 def test_nobody_leaves_the_namespace_of_the_platform_team_by_naming_none(
-    there: tuple[str, ...], standing: Standing, empty: str
+    there: tuple[str, ...], standing: BuildTrust, empty: str
 ) -> None:
     for team in ("vaultNamespace: unit", "vaultNamespace: unit, vaultPaths: ['kv/**']"):
         with pytest.raises(

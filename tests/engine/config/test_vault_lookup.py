@@ -21,7 +21,7 @@ from towline.config.vault_lookup import (
     plan_lookup,
     read_answers,
 )
-from towline.credential_hosts import EACH, ENFORCEMENT, HOSTS, IDS, STRICT, Standing
+from towline.credential_hosts import EACH, ENFORCEMENT, HOSTS, IDS, STRICT, BuildTrust
 from towline.errors import ConfigError, CredentialError
 from towline.record import replace
 from towline.vault.logins import TOKEN, TOKEN_VARIABLE, VaultLogin
@@ -334,7 +334,7 @@ def test_a_path_that_climbs_or_holds_what_no_path_has_is_a_fault_of_its_key(path
 
 
 def admitted(
-    general: str, team: str = "", *, standing: Standing = BRANCH, **others: Any
+    general: str, team: str = "", *, standing: BuildTrust = BRANCH, **others: Any
 ) -> list[str]:
     """What is said where the login goes to the server and its paths are asked; raises what
     `admit` does.
@@ -356,7 +356,7 @@ SERVER = "vaultServerUrl: 'https://vault.example'"
 @pytest.mark.parametrize("standing", [BRANCH, REQUEST])
 @pytest.mark.parametrize("host", ["vault.example", "127.0.0.1:8200"])
 def test_a_server_that_only_the_project_names_does_not_get_the_login(
-    host: str, standing: Standing
+    host: str, standing: BuildTrust
 ) -> None:
     fault = refusal(f"vaultServerUrl: 'https://{host}'", standing=standing)
     assert (

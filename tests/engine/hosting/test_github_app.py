@@ -21,7 +21,7 @@ from towline.errors import (
     MachineError,
     TowlineError,
 )
-from towline.hosting.github_app import App, AppRepository, app_repository, token
+from towline.hosting.github_app import AppRepository, GithubApp, app_repository, installation_token
 from towline.http.client import Transport
 
 
@@ -30,14 +30,14 @@ class Caller:
 
     def __init__(self, server: GithubServer, folder: Path) -> None:
         self.server, self.warnings, self.hidden = server, list[str](), list[str]()
-        self.app = App(id=APP, key=server.key, origin="PIPER_githubAppPrivateKey")
+        self.app = GithubApp(id=APP, key=server.key, origin="PIPER_githubAppPrivateKey")
         self.place = AppRepository(api=server.url, owner="team", name="ops")
         self.environ = {"PATH": os.environ["PATH"], "TMPDIR": str(folder)}
 
     def login(self) -> str:
         with (
             Transport(hide=self.hidden.append) as transport,
-            token(
+            installation_token(
                 self.app,
                 self.place,
                 transport=transport,
@@ -78,7 +78,7 @@ def test_a_token_is_given_back_where_the_work_fails(caller: Caller) -> None:
     with (
         pytest.raises(ZeroDivisionError),
         Transport() as transport,
-        token(
+        installation_token(
             caller.app,
             caller.place,
             transport=transport,
@@ -158,7 +158,7 @@ def test_a_host_that_cannot_answer_is_asked_again_and_then_unreachable(caller: C
     caller.server.fault = on("GET", "installation", Status(code=503), times=2)
     with (
         Transport(clock=clock) as transport,
-        token(
+        installation_token(
             caller.app,
             caller.place,
             transport=transport,
@@ -171,7 +171,7 @@ def test_a_host_that_cannot_answer_is_asked_again_and_then_unreachable(caller: C
     with (
         pytest.raises(GitUnreachable, match="cannot answer"),
         Transport(clock=clock) as transport,
-        token(
+        installation_token(
             caller.app,
             caller.place,
             transport=transport,
@@ -187,7 +187,7 @@ def test_a_host_that_is_not_there_is_unreachable(caller: Caller) -> None:
     with (
         pytest.raises(GitUnreachable, match="cannot be reached"),
         Transport(clock=FakeClock().clock) as transport,
-        token(
+        installation_token(
             caller.app,
             caller.place,
             transport=transport,
@@ -201,7 +201,7 @@ def test_a_host_that_is_not_there_is_unreachable(caller: Caller) -> None:
 def test_a_key_that_signs_nothing_and_a_machine_without_signer_say_so(
     caller: Caller, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    caller.app = App(
+    caller.app = GithubApp(
         id=APP,
         key="-----BEGIN RSA PRIVATE KEY-----\nAAAA\n-----END RSA PRIVATE KEY-----\n",
         origin="PIPER_githubAppPrivateKey",

@@ -11,7 +11,12 @@ from tests.fakes.clock import FakeClock
 from tests.fakes.jenkins_server import LOGIN, Held, JenkinsServer, User
 from tests.fakes.serve import CutAnswer, CutRequest, Status, at, on
 from towline.errors import ConfigError, CredentialError
-from towline.hosting.jenkins import CredentialStore, JenkinsUnreachable, NotKnown, Slot
+from towline.hosting.jenkins import (
+    CredentialAddress,
+    CredentialStore,
+    JenkinsUnreachable,
+    UpdateUnconfirmed,
+)
 from towline.http.client import Transport
 from towline.secret import Login
 
@@ -43,7 +48,9 @@ def put(
     )
     with Transport(clock=FakeClock().clock, read=10) as transport:
         CredentialStore(
-            Slot(url=url or server.url, domain=domain, **{"id": "vault-secret-id", **slot}),
+            CredentialAddress(
+                url=url or server.url, domain=domain, **{"id": "vault-secret-id", **slot}
+            ),
             login,
             transport,
         ).put(NEW)
@@ -92,7 +99,7 @@ def test_a_user_who_may_only_look_is_refused(server: JenkinsServer) -> None:
     server.users["rotator"] = User(password="p", token="t", update=False)
     with pytest.raises(CredentialError, match="does not let 'rotator' change") as caught:
         put(server)
-    assert not isinstance(caught.value, NotKnown)
+    assert not isinstance(caught.value, UpdateUnconfirmed)
     assert "Credentials/Update" in caught.value.hint
     server.users["rotator"] = User(password="p", token="t", view=False)
     with pytest.raises(CredentialError, match="does not let 'rotator' read"):
@@ -159,7 +166,7 @@ def test_where_nobody_knows_whether_it_was_taken_that_is_said(
     server: JenkinsServer, fault: CutAnswer | Status
 ) -> None:
     server.fault = on("POST", CONFIG, fault, times=99)
-    with pytest.raises(NotKnown, match="nobody knows whether Jenkins"):
+    with pytest.raises(UpdateUnconfirmed, match="nobody knows whether Jenkins"):
         put(server)
 
 
@@ -167,7 +174,9 @@ def store_of(server: JenkinsServer, transport: Transport) -> CredentialStore:
     login = Login(
         username="rotator", password=server.users["rotator"].token, origin="PIPER_jenkinsToken"
     )
-    return CredentialStore(Slot(url=server.url, domain="_", id="vault-secret-id"), login, transport)
+    return CredentialStore(
+        CredentialAddress(url=server.url, domain="_", id="vault-secret-id"), login, transport
+    )
 
 
 def test_a_jenkins_that_has_too_much_to_do_is_asked_again_when_it_says(
@@ -192,7 +201,7 @@ def test_where_it_has_too_much_to_do_for_good_it_has_not_taken_it(
         store = store_of(server, transport)
         with pytest.raises(CredentialError) as caught:
             store.put(NEW)
-    assert not isinstance(caught.value, NotKnown)
+    assert not isinstance(caught.value, UpdateUnconfirmed)
     assert f"HTTP {then.code}" in caught.value.message
     assert (store.may_hold, server.secret("vault-secret-id")) == (False, "the old one")
 
@@ -205,7 +214,7 @@ def test_too_much_to_do_behind_a_lost_answer_does_not_say_that_nothing_was_taken
         on("POST", CONFIG, Status(code=429), times=99),
     )
     server.fault = lambda record: lost(record) or busy(record)
-    with pytest.raises(NotKnown):
+    with pytest.raises(UpdateUnconfirmed):
         put(server)
 
 
@@ -227,7 +236,7 @@ def test_a_refusal_behind_a_lost_answer_does_not_say_that_nothing_was_taken(
     server.fault = lambda record: (
         lost(record) or refused(record) or (Status(code=403) if record.number > 3 else None)
     )
-    with pytest.raises(NotKnown):
+    with pytest.raises(UpdateUnconfirmed):
         put(server)
     assert server.secret("vault-secret-id") == NEW
 
@@ -236,7 +245,7 @@ def test_a_credential_that_is_not_there_any_more_when_it_is_read_back_is_not_kno
     server: JenkinsServer,
 ) -> None:
     server.fault = at(3, Status(code=404))
-    with pytest.raises(NotKnown, match="it said so, and now Jenkins"):
+    with pytest.raises(UpdateUnconfirmed, match="it said so, and now Jenkins"):
         put(server)
 
 

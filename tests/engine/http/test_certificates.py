@@ -10,7 +10,7 @@ import pytest
 from tests.fakes.authority import Authority
 from tests.fakes.serve import Answer, LoopbackServer, Request
 from towline.errors import ConfigError, MachineError
-from towline.http.certificates import bundle, plain_links, read_certificates
+from towline.http.certificates import ca_bundle, plain_http_links, read_certificates
 
 WHERE = "PIPER_customTlsCertificateLinks"
 BROKEN = b"-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n"
@@ -173,7 +173,7 @@ def test_a_path_with_a_null_byte_is_refused(workspace: Path) -> None:
 
 
 def test_links_over_plain_http_are_named_without_what_is_secret_in_them() -> None:
-    assert plain_links(["https://a/x", "/etc/x", "HTTP://u:p@b/y?token=t"]) == ("http://b/y",)
+    assert plain_http_links(["https://a/x", "/etc/x", "HTTP://u:p@b/y?token=t"]) == ("http://b/y",)
 
 
 def test_a_bundle_holds_the_machines_own_and_ours(
@@ -181,15 +181,15 @@ def test_a_bundle_holds_the_machines_own_and_ours(
 ) -> None:
     own = tmp_path / "own.pem"
     own.write_bytes(authorities[0].certificate.read_bytes().rstrip())
-    made = bundle(authorities[1].certificate.read_text(), {"SSL_CERT_FILE": str(own)})
+    made = ca_bundle(authorities[1].certificate.read_text(), {"SSL_CERT_FILE": str(own)})
     assert subjects(made.decode()) == ["one authority", "two authority"]
-    assert bundle("", {}) != made
+    assert ca_bundle("", {}) != made
 
 
 def test_a_machine_without_certificates_is_told_so(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Path, "is_file", lambda _: False)
     with pytest.raises(MachineError, match="certificates"):
-        bundle("", {})
+        ca_bundle("", {})
 
 
 def test_a_folder_that_is_no_workspace_may_hold_them(

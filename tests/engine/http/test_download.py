@@ -9,7 +9,7 @@ from tests.fakes.names import OUTSIDE, Names
 from tests.fakes.proxy import ProxyServer
 from tests.fakes.serve import Answer, LoopbackServer, Request, Status, on
 from towline.errors import ConfigError
-from towline.http.download import VARIABLE, fetch, parse_tokens, shown
+from towline.http.download import TOKENS_VARIABLE, display_url, fetch, parse_tokens
 
 TOKEN = "token-of-the-host"
 LINE = ".pipeline/config.yml:3"
@@ -43,7 +43,7 @@ def tokens(server: Shelf) -> str:
 
 def fault(url: str, known: str = "", clock: FakeClock | None = None) -> ConfigError:
     with pytest.raises(ConfigError) as caught:
-        fetch(url, {VARIABLE: known}, where=LINE, clock=clock.clock if clock else None)
+        fetch(url, {TOKENS_VARIABLE: known}, where=LINE, clock=clock.clock if clock else None)
     assert caught.value.hint
     assert TOKEN not in caught.value.message + caught.value.where + caught.value.hint
     return caught.value
@@ -69,7 +69,7 @@ def test_a_document_is_fetched_as_it_is(shelf: Shelf) -> None:
 def test_a_token_goes_to_its_host_the_way_a_code_host_wants_it(
     shelf: Shelf, path: str, accept: str
 ) -> None:
-    fetch(shelf.url + path, {VARIABLE: tokens(shelf)}, where=LINE)
+    fetch(shelf.url + path, {TOKENS_VARIABLE: tokens(shelf)}, where=LINE)
     assert (shelf.headers[0]["authorization"], shelf.headers[0]["accept"]) == (
         f"token {TOKEN}",
         accept,
@@ -79,7 +79,7 @@ def test_a_token_goes_to_its_host_the_way_a_code_host_wants_it(
 def test_a_token_goes_to_no_other_host(shelf: Shelf) -> None:
     fetch(
         f"{shelf.url}/d.yml",
-        {VARIABLE: f'["{shelf.host}1:{TOKEN}", "127.0.0.1:{TOKEN}"]'},
+        {TOKENS_VARIABLE: f'["{shelf.host}1:{TOKEN}", "127.0.0.1:{TOKEN}"]'},
         where=LINE,
     )
     assert "authorization" not in shelf.headers[0]
@@ -88,7 +88,7 @@ def test_a_token_goes_to_no_other_host(shelf: Shelf) -> None:
 @pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
 def test_a_redirect_is_followed_without_the_token(shelf: Shelf, status: int) -> None:
     shelf.moved("/asset", "/storage/asset?signed=1", status)
-    fetch(f"{shelf.url}/asset", {VARIABLE: tokens(shelf)}, where=LINE)
+    fetch(f"{shelf.url}/asset", {TOKENS_VARIABLE: tokens(shelf)}, where=LINE)
     assert [headers.get("authorization", "") for headers in shelf.headers] == [f"token {TOKEN}", ""]
     assert shelf.requests[1].path == "/storage/asset"
 
@@ -215,7 +215,7 @@ def test_tokens_that_cannot_be_read_are_a_fault_that_shows_none(text: str) -> No
     ],
 )
 def test_a_url_is_shown_without_what_may_be_secret(url: str, text: str) -> None:
-    assert shown(url) == text
+    assert display_url(url) == text
 
 
 def test_a_document_comes_through_the_proxy_of_the_environment(shelf: Shelf) -> None:

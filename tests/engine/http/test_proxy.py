@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from towline.errors import ConfigError
-from towline.http.proxy import Proxies, is_direct
+from towline.http.proxy import Proxies, bypasses_proxy
 
 
 def found(where: str, **environ: str) -> str:
@@ -79,7 +79,7 @@ def test_this_machine_is_never_asked_for_through_a_proxy(where: str) -> None:
 def test_no_proxy_names_hosts_by_suffix_address_network_and_port(
     no_proxy: str, host: str, port: int
 ) -> None:
-    assert is_direct(host, port, no_proxy)
+    assert bypasses_proxy(host, port, no_proxy)
 
 
 @pytest.mark.parametrize(
@@ -102,7 +102,7 @@ def test_no_proxy_names_hosts_by_suffix_address_network_and_port(
     ],
 )
 def test_no_proxy_names_no_other_host(no_proxy: str, host: str, port: int) -> None:
-    assert not is_direct(host, port, no_proxy)
+    assert not bypasses_proxy(host, port, no_proxy)
 
 
 def test_no_proxy_is_obeyed_in_both_cases() -> None:
@@ -126,7 +126,7 @@ def test_no_proxy_is_obeyed_in_both_cases() -> None:
 def test_no_list_breaks_the_choice_and_only_a_star_or_a_name_makes_it(
     no_proxy: str, host: str, port: int
 ) -> None:
-    if is_direct(host, port, no_proxy):
+    if bypasses_proxy(host, port, no_proxy):
         assert any(text in no_proxy.lower() for text in ("*", "com", "/", host[-1]))
 
 

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from towline.http.redirects import absolute, may_follow, may_log_in
+from towline.http.redirects import absolute_url, may_follow, may_log_in
 from towline.image import Registry
 
 PUBLIC = Registry(scheme="https", host="registry.example.com:8443")
@@ -119,14 +119,14 @@ def test_a_location_is_resolved_and_never_downgraded(location: str, expected: st
     loses the scheme.
     """
     assert (
-        absolute(location, "https://registry.example.com:8443/v2/a/blobs/uploads/", PUBLIC)
+        absolute_url(location, "https://registry.example.com:8443/v2/a/blobs/uploads/", PUBLIC)
         == expected
     )
 
 
 @given(st.text(max_size=40))
 def test_no_location_breaks_the_rules(text: str) -> None:
-    located = absolute(text, "https://registry.example.com:8443/v2/", PUBLIC)
+    located = absolute_url(text, "https://registry.example.com:8443/v2/", PUBLIC)
     assert not may_follow(located, PUBLIC) or located.startswith("https://")
     with contextlib.suppress(ValueError):
         assert may_follow("https://" + text, PUBLIC) in (True, False)

@@ -12,7 +12,7 @@ from towline.registry.copy.images import copy_images
 from towline.registry.copy.job import COPIED, MOUNTED, SKIPPED, CopyJob, CopyReport
 from towline.registry.copy.progress import Progress
 from towline.registry.copy.survey import Copying
-from towline.registry.errors import Party
+from towline.registry.errors import Endpoint
 from towline.secret import Login
 
 SECRET = "hunter2 %:ä"
@@ -36,7 +36,7 @@ def client(
     server: Server, role: str, transport: Transport, login: Login | None = None
 ) -> RegistryClient:
     return RegistryClient(
-        Party(registry=registry_of(server), role=role, login=login), transport=transport
+        Endpoint(registry=registry_of(server), role=role, login=login), transport=transport
     )
 
 

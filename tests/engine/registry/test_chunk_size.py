@@ -4,7 +4,7 @@ import threading
 
 import pytest
 
-from towline.registry.chunk_size import LARGEST, ChunkSize
+from towline.registry.chunk_size import LARGEST_CHUNK, ChunkSize
 
 MIB = 1024 * 1024
 
@@ -88,7 +88,7 @@ def test_any_number_of_uploads_that_learn_the_same_at_once_learn_it_once() -> No
         thread.start()
     for thread in threads:
         thread.join()
-    assert (taught, chunks.of(LARGEST)) == ([True] * 20, MIB)
+    assert (taught, chunks.of(LARGEST_CHUNK)) == ([True] * 20, MIB)
 
 
 def test_a_limit_that_falls_later_is_learned_again_and_a_late_word_on_the_old_one_changes_nothing() -> (
@@ -97,24 +97,24 @@ def test_a_limit_that_falls_later_is_learned_again_and_a_late_word_on_the_old_on
     chunks = ChunkSize()
     chunks.refused(6 * MIB)
     assert sizes(chunks, limit=5 * MIB, count=2) == [1, 4]
-    assert (chunks.refused(6 * MIB), chunks.of(LARGEST)) == (True, 4 * MIB)
-    assert (chunks.refused(4 * MIB), chunks.of(LARGEST)) == (True, MIB)
-    assert (chunks.refused(6 * MIB), chunks.of(LARGEST)) == (True, MIB)
+    assert (chunks.refused(6 * MIB), chunks.of(LARGEST_CHUNK)) == (True, 4 * MIB)
+    assert (chunks.refused(4 * MIB), chunks.of(LARGEST_CHUNK)) == (True, MIB)
+    assert (chunks.refused(6 * MIB), chunks.of(LARGEST_CHUNK)) == (True, MIB)
     assert sizes(chunks, limit=5 * MIB, count=2) == [1, 1]
 
 
 def test_the_last_chunk_of_a_blob_is_judged_by_its_own_size() -> None:
     chunks = ChunkSize()
     chunks.refused(6 * MIB)
-    assert (chunks.refused(2 * MIB), chunks.of(LARGEST)) == (True, MIB)
-    assert (chunks.refused(1000), chunks.of(LARGEST)) == (False, MIB)
+    assert (chunks.refused(2 * MIB), chunks.of(LARGEST_CHUNK)) == (True, MIB)
+    assert (chunks.refused(1000), chunks.of(LARGEST_CHUNK)) == (False, MIB)
 
 
 def test_the_registry_says_how_small_chunks_may_be() -> None:
     chunks = ChunkSize()
     chunks.refused(6 * MIB)
     chunks.at_least(str(5 * MIB))
-    assert (chunks.of(LARGEST), chunks.refused(5 * MIB), chunks.refused(6 * MIB)) == (
+    assert (chunks.of(LARGEST_CHUNK), chunks.refused(5 * MIB), chunks.refused(6 * MIB)) == (
         5 * MIB,
         False,
         True,
@@ -131,4 +131,4 @@ def test_the_registry_says_how_small_chunks_may_be() -> None:
 def test_what_is_no_length_is_not_heeded(said: str | None) -> None:
     chunks = ChunkSize()
     chunks.at_least(said)
-    assert (chunks.refused(2 * MIB), chunks.of(LARGEST)) == (True, MIB)
+    assert (chunks.refused(2 * MIB), chunks.of(LARGEST_CHUNK)) == (True, MIB)

@@ -31,7 +31,7 @@ from towline.http.client import Transport
 from towline.image import Registry
 from towline.registry import session as allowance
 from towline.registry.client import RegistryClient
-from towline.registry.errors import BrokenOff, Incomplete, Party
+from towline.registry.errors import Endpoint, ManifestIncomplete, TransferInterrupted
 from towline.registry.manifest import Manifest, parse_manifest
 
 BLOB = b"layer" * 1000
@@ -390,7 +390,9 @@ def test_a_manifest_that_never_arrives_as_it_was_sent_is_a_mismatch(
 def test_an_incomplete_manifest_is_refused_in_the_registrys_words(
     target: FakeRegistry, pusher: RegistryClient
 ) -> None:
-    with pytest.raises(Incomplete, match="does not take app, manifest 1: MANIFEST_BLOB_UNKNOWN"):
+    with pytest.raises(
+        ManifestIncomplete, match="does not take app, manifest 1: MANIFEST_BLOB_UNKNOWN"
+    ):
         pusher.put_manifest("app", "1", manifest_of())
 
 
@@ -422,7 +424,7 @@ def test_a_404_for_a_manifest_is_told_apart(
             body=json.dumps({"errors": [{"code": code, "message": "x"}] if code else []}).encode(),
         ),
     )
-    with pytest.raises((RegistryError, Incomplete), match=message):
+    with pytest.raises((RegistryError, ManifestIncomplete), match=message):
         pusher.put_manifest("app", "1", manifest_of())
 
 
@@ -540,7 +542,7 @@ def test_a_blob_that_breaks_off_may_be_begun_again(
 ) -> None:
     source.create("app").blobs[DIGEST] = BLOB
     source.fault = on("GET", "", CutAnswer(after=1000))
-    with pytest.raises(BrokenOff) as caught:
+    with pytest.raises(TransferInterrupted) as caught:
         read_all(puller, DIGEST)
     assert isinstance(caught.value.fault, RegistryUnreachable)
     assert read_all(puller, DIGEST) == BLOB
@@ -570,7 +572,7 @@ def test_a_password_does_not_go_over_plain_http_to_another_machine(transport: Tr
     with Challenger() as server:
         registry = Registry(scheme="http", host=server.host.replace("127.0.0.1", "0"))
         session = RegistryClient(
-            Party(registry=registry, role="target", login=TARGET_LOGIN), transport=transport
+            Endpoint(registry=registry, role="target", login=TARGET_LOGIN), transport=transport
         )
         with pytest.raises(CredentialError, match="over plain http"):
             session.has_blob("app", DIGEST)
@@ -579,7 +581,7 @@ def test_a_password_does_not_go_over_plain_http_to_another_machine(transport: Tr
 
 def test_docker_hubs_own_images_have_a_prefix(transport: Transport) -> None:
     hub = RegistryClient(
-        Party(registry=Registry(scheme="https", host="docker.io"), role="source", login=None),
+        Endpoint(registry=Registry(scheme="https", host="docker.io"), role="source", login=None),
         transport=transport,
     )
     assert (
@@ -623,7 +625,7 @@ def test_a_leave_for_the_storage_that_has_ended_is_asked_for_again(
         storage.fault = on(
             "GET", "", Status(code=403, body=b"<Error><Code>AccessDenied</Code></Error>")
         )
-        with pytest.raises(BrokenOff) as caught:
+        with pytest.raises(TransferInterrupted) as caught:
             puller.open_blob("app", DIGEST)
         assert f"keeps it at {storage.url}, which answers 403" in caught.value.fault.message
         assert read_all(puller, DIGEST) == BLOB
@@ -670,7 +672,7 @@ def test_what_a_registry_sends_is_bounded_in_sum_over_all_its_clients(
 ) -> None:
     parts = make_image()
     put(parts, source, "app", "1")
-    monkeypatch.setattr(allowance, "MOST", 2 * len(parts.manifest))
+    monkeypatch.setattr(allowance, "MANIFEST_BYTES", 2 * len(parts.manifest))
     puller = client(source, "source", transport)
     assert (
         puller.get_manifest("app", "1").digest

@@ -10,12 +10,19 @@ from tests.fakes.registry import FakeRegistry, Status, on
 from towline.errors import CredentialError, RegistryError, TowlineError, TransportError
 from towline.http.client import Transport
 from towline.http.messages import HttpRequest, Response
-from towline.registry.errors import Party, diagnose, no_repository, refused, unexpected, unreachable
+from towline.registry.errors import (
+    Endpoint,
+    login_refused,
+    no_repository,
+    read_error,
+    unexpected_response,
+    unreachable,
+)
 
 
 @pytest.fixture
-def party(target: FakeRegistry) -> Party:
-    return Party(registry=registry_of(target), role="target", login=TARGET_LOGIN)
+def party(target: FakeRegistry) -> Endpoint:
+    return Endpoint(registry=registry_of(target), role="target", login=TARGET_LOGIN)
 
 
 def answer(
@@ -42,7 +49,7 @@ def test_the_registrys_own_words_are_taken_over(target: FakeRegistry, transport:
         {"code": "DENIED", "message": "quota"},
         {"code": "TAG_INVALID", "message": "immutable", "detail": {"tag": "1"}},
     )
-    diagnosis = diagnose(answer(target, transport, 400, body))
+    diagnosis = read_error(answer(target, transport, 400, body))
     assert diagnosis.codes == ("DENIED", "TAG_INVALID")
     assert diagnosis.text == "DENIED: quota; TAG_INVALID: immutable"
 
@@ -61,7 +68,7 @@ def test_beside_an_unknown_error_its_detail_is_taken_over(
     target: FakeRegistry, transport: Transport, detail: object, told: str
 ) -> None:
     body = errors({"code": "UNKNOWN", "message": "unknown error", "detail": detail})
-    assert diagnose(answer(target, transport, 400, body)).text == f"UNKNOWN: unknown error{told}"
+    assert read_error(answer(target, transport, 400, body)).text == f"UNKNOWN: unknown error{told}"
 
 
 @pytest.mark.parametrize(
@@ -79,7 +86,7 @@ def test_beside_an_unknown_error_its_detail_is_taken_over(
 def test_a_body_that_says_nothing_gives_no_words(
     target: FakeRegistry, transport: Transport, body: bytes
 ) -> None:
-    assert diagnose(answer(target, transport, 400, body)).text == ""
+    assert read_error(answer(target, transport, 400, body)).text == ""
 
 
 @pytest.mark.parametrize(
@@ -109,21 +116,23 @@ def test_a_body_that_says_nothing_gives_no_words(
 def test_words_in_other_forms_are_taken_over_too(
     target: FakeRegistry, transport: Transport, body: bytes, kind: str, told: str
 ) -> None:
-    assert diagnose(answer(target, transport, 400, body, Content_Type=kind)).text == told
+    assert read_error(answer(target, transport, 400, body, Content_Type=kind)).text == told
 
 
 def test_words_that_come_packed_are_read(target: FakeRegistry, transport: Transport) -> None:
     body = gzip.compress(errors({"code": "X", "message": "why"}))
-    assert diagnose(answer(target, transport, 400, body, Content_Encoding="gzip")).text == "X: why"
-    assert diagnose(answer(target, transport, 400, body, Content_Encoding="br")).text == ""
+    assert (
+        read_error(answer(target, transport, 400, body, Content_Encoding="gzip")).text == "X: why"
+    )
+    assert read_error(answer(target, transport, 400, body, Content_Encoding="br")).text == ""
 
 
 def test_a_quota_is_no_fault_of_the_login(
-    target: FakeRegistry, transport: Transport, party: Party
+    target: FakeRegistry, transport: Transport, party: Endpoint
 ) -> None:
     said = "adding 10 MiB would exceed the upper limit of 5 MiB"
     body = errors({"code": "DENIED", "message": said})
-    fault = unexpected(party, answer(target, transport, 403, body), "to store it")
+    fault = unexpected_response(party, answer(target, transport, 403, body), "to store it")
     assert type(fault) is RegistryError
     assert fault.message.endswith(
         f"answers 403 when asked to store it: a limit of the registry is reached: DENIED: {said}"
@@ -132,9 +141,9 @@ def test_a_quota_is_no_fault_of_the_login(
 
 
 def test_a_web_page_that_forbids_is_perhaps_a_proxy_s(
-    target: FakeRegistry, transport: Transport, party: Party
+    target: FakeRegistry, transport: Transport, party: Endpoint
 ) -> None:
-    fault = unexpected(
+    fault = unexpected_response(
         party,
         answer(target, transport, 403, b"<title>403 Forbidden</title>", Content_Type="text/html"),
         "for x",
@@ -146,9 +155,9 @@ def test_a_web_page_that_forbids_is_perhaps_a_proxy_s(
 
 @pytest.mark.parametrize("status", [401, 403, 404])
 def test_what_another_host_says_is_not_about_the_login(
-    target: FakeRegistry, source: FakeRegistry, transport: Transport, party: Party, status: int
+    target: FakeRegistry, source: FakeRegistry, transport: Transport, party: Endpoint, status: int
 ) -> None:
-    fault = unexpected(
+    fault = unexpected_response(
         party,
         answer(source, transport, status, b"<Error><Code>AccessDenied</Code></Error>"),
         "for app, blob x",
@@ -157,14 +166,16 @@ def test_what_another_host_says_is_not_about_the_login(
     assert f"keeps it at {source.url}, which answers {status}" in fault.message
 
 
-def test_tls_behind_http_is_named(target: FakeRegistry, transport: Transport, party: Party) -> None:
+def test_tls_behind_http_is_named(
+    target: FakeRegistry, transport: Transport, party: Endpoint
+) -> None:
     for kind, body in (
         ("text/plain", b"Client sent an HTTP request to an HTTPS server."),
         ("text/html", b"<title>400 The plain HTTP request was sent to HTTPS port</title>"),
     ):
         assert (
             "https://"
-            in unexpected(
+            in unexpected_response(
                 party, answer(target, transport, 400, body, Content_Type=kind), "for x"
             ).hint
         )
@@ -173,7 +184,7 @@ def test_tls_behind_http_is_named(target: FakeRegistry, transport: Transport, pa
 def test_words_are_capped_and_cannot_start_a_new_line(
     target: FakeRegistry, transport: Transport
 ) -> None:
-    text = diagnose(
+    text = read_error(
         answer(
             target, transport, 400, errors({"code": "X", "message": "a\r\n\x1b[31mb" + "y" * 5000})
         )
@@ -193,12 +204,16 @@ def test_words_are_capped_and_cannot_start_a_new_line(
     ],
 )
 def test_a_status_becomes_its_error(
-    target: FakeRegistry, transport: Transport, party: Party, status: int, kind: type[TowlineError]
+    target: FakeRegistry,
+    transport: Transport,
+    party: Endpoint,
+    status: int,
+    kind: type[TowlineError],
 ) -> None:
     target.fault = on(
         "POST", "", Status(code=status, body=errors({"code": "DENIED", "message": "why"}))
     )
-    fault = unexpected(
+    fault = unexpected_response(
         party, transport.request(HttpRequest(method="POST", url=target.url)), "to store it"
     )
     assert type(fault) is kind
@@ -208,10 +223,10 @@ def test_a_status_becomes_its_error(
 
 
 def test_a_limit_of_requests_is_told_with_what_to_raise(
-    target: FakeRegistry, transport: Transport, party: Party
+    target: FakeRegistry, transport: Transport, party: Endpoint
 ) -> None:
     target.fault = on("POST", "", Status(code=413))
-    fault = unexpected(
+    fault = unexpected_response(
         party, transport.request(HttpRequest(method="POST", url=target.url)), "to store it"
     )
     assert "client_max_body_size" in fault.hint
@@ -235,7 +250,7 @@ def test_a_limit_of_requests_is_told_with_what_to_raise(
 def test_a_full_disk_is_said_in_words_before_the_registrys_own(
     target: FakeRegistry,
     transport: Transport,
-    party: Party,
+    party: Endpoint,
     status: int,
     detail: object,
     *,
@@ -249,7 +264,7 @@ def test_a_full_disk_is_said_in_words_before_the_registrys_own(
             body=errors({"code": "UNKNOWN", "message": "unknown error", "detail": detail}),
         ),
     )
-    fault = unexpected(
+    fault = unexpected_response(
         party, transport.request(HttpRequest(method="POST", url=target.url)), "to store it"
     )
     told = detail if isinstance(detail, str) else json.dumps(detail)
@@ -260,9 +275,9 @@ def test_a_full_disk_is_said_in_words_before_the_registrys_own(
 
 
 def test_a_refusal_names_registry_user_and_where_the_user_came_from(
-    target: FakeRegistry, party: Party
+    target: FakeRegistry, party: Endpoint
 ) -> None:
-    fault = refused(party, "(GET x)")
+    fault = login_refused(party, "(GET x)")
     assert (
         fault.message == f"the target registry {target.host} refuses user 'pusher' (from"
         " PIPER_targetRegistryPassword) (GET x)"
@@ -272,15 +287,17 @@ def test_a_refusal_names_registry_user_and_where_the_user_came_from(
 
 
 def test_a_refusal_without_a_user_says_what_to_configure(target: FakeRegistry) -> None:
-    fault = refused(Party(registry=registry_of(target), role="source", login=None), "(GET x)")
+    fault = login_refused(
+        Endpoint(registry=registry_of(target), role="source", login=None), "(GET x)"
+    )
     assert "a request without a user" in fault.message
     assert "dockerConfigJSON" in fault.hint
 
 
 def test_an_unreachable_source_hints_at_staging_and_a_target_does_not(
-    target: FakeRegistry, party: Party
+    target: FakeRegistry, party: Endpoint
 ) -> None:
-    source = Party(registry=party.registry, role="source", login=None)
+    source = Endpoint(registry=party.registry, role="source", login=None)
     fault = TransportError("connection refused", where=target.url)
     assert "Build has to run again" in unreachable(source, fault).hint
     assert "Build" not in unreachable(party, fault).hint
@@ -290,13 +307,13 @@ def test_an_unreachable_source_hints_at_staging_and_a_target_does_not(
     )
 
 
-def test_a_fault_at_another_host_names_that_host(party: Party) -> None:
+def test_a_fault_at_another_host_names_that_host(party: Endpoint) -> None:
     fault = unreachable(party, TransportError("no answer in time", where="https://cdn.example.net"))
     assert "(at https://cdn.example.net)" in fault.message
     assert fault.where == str(party.registry)
 
 
-def test_a_missing_repository_is_to_be_created(party: Party) -> None:
+def test_a_missing_repository_is_to_be_created(party: Endpoint) -> None:
     fault = no_repository(party, "team/app")
     assert "'team/app' does not exist on the target registry" in fault.message
     assert fault.hint.startswith("create it there")

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from towline.registry.errors import LOGIN, reason
+from towline.registry.errors import LOGIN_REFUSED, refusal_reason
 
 WORDS = {
     "a limit of the registry is reached": [
@@ -62,7 +62,7 @@ WORDS = {
 )
 @pytest.mark.parametrize("status", [403, 412])
 def test_what_registries_say_is_no_login(what: str, words: str, status: int) -> None:
-    found = reason(status, words)
+    found = refusal_reason(status, words)
     assert found is not None
     assert found.what == what
     assert found.hint
@@ -88,14 +88,14 @@ def test_what_registries_say_is_no_login(what: str, words: str, status: int) -> 
     ],
 )
 def test_everything_else_that_is_forbidden_is_the_login(words: str) -> None:
-    assert reason(403, words) is LOGIN
-    assert reason(412, words) is None
+    assert refusal_reason(403, words) is LOGIN_REFUSED
+    assert refusal_reason(412, words) is None
 
 
 def test_a_login_that_is_asked_for_is_one_whatever_is_said() -> None:
-    assert reason(401, "quota exceeded") is LOGIN
+    assert refusal_reason(401, "quota exceeded") is LOGIN_REFUSED
 
 
 @pytest.mark.parametrize("status", [404, 413, 416, 500, 503])
 def test_an_answer_of_another_kind_is_no_refusal(status: int) -> None:
-    assert reason(status, "quota exceeded") is None
+    assert refusal_reason(status, "quota exceeded") is None

@@ -16,7 +16,7 @@ from towline.http.messages import HttpRequest, Response
 from towline.image import Registry
 from towline.parallel import in_parallel
 from towline.registry.auth.tokens import Authorizer
-from towline.registry.errors import Party
+from towline.registry.errors import Endpoint
 from towline.registry.session import RegistrySession
 from towline.secret import Login
 
@@ -32,7 +32,7 @@ def open_session(
     login = SOURCE_LOGIN if role == "source" else TARGET_LOGIN
     server.username, server.password = login.username, login.password
     return RegistrySession(
-        Party(registry=registry_of(server), role=role, login=login),
+        Endpoint(registry=registry_of(server), role=role, login=login),
         transport,
         allow_plain_http=False,
     )
@@ -145,7 +145,7 @@ def test_a_registry_that_says_nothing_at_its_door_either_refuses(
 
 def test_without_a_login_a_403_is_an_answer(source: FakeRegistry, transport: Transport) -> None:
     session = RegistrySession(
-        Party(registry=registry_of(source), role="source", login=None),
+        Endpoint(registry=registry_of(source), role="source", login=None),
         transport,
         allow_plain_http=False,
     )
@@ -342,7 +342,7 @@ def test_a_redirect_that_leads_inside_is_refused_however_it_is_written(
     )
     source.fault = on("GET", "", Status(code=307, headers={"Location": f"http://{host}/x"}))
     session = RegistrySession(
-        Party(
+        Endpoint(
             registry=Registry(scheme="http", host="registry.example.com"), role="source", login=None
         ),
         transport,
@@ -358,7 +358,7 @@ def test_an_upload_to_a_name_that_leads_inside_is_not_sent(
 ) -> None:
     """Facts section 4, "upload Location pointing inside the network, body exfiltrated"."""
     names = Names(monkeypatch, {"registry.example.com": OUTSIDE, "inside.example.net": "10.0.0.5"})
-    party = Party(
+    party = Endpoint(
         registry=Registry(scheme="https", host="registry.example.com"),
         role="target",
         login=TARGET_LOGIN,
@@ -528,7 +528,7 @@ def test_writes_that_are_sent_round_in_a_circle_come_to_an_end(
 def test_a_write_is_not_sent_down_to_http_nor_inside(
     target: FakeRegistry, transport: Transport, location: str
 ) -> None:
-    party = Party(
+    party = Endpoint(
         registry=Registry(scheme="https", host="registry.example.com"),
         role="target",
         login=TARGET_LOGIN,
@@ -547,7 +547,7 @@ def test_a_redirect_that_a_proxy_places_at_http_stays_with_https_at_the_registry
     """distribution#970: what stands behind TLS knows neither scheme nor port that it is asked
     by.
     """
-    party = Party(
+    party = Endpoint(
         registry=Registry(scheme="https", host="registry.example.com:8443"),
         role="target",
         login=TARGET_LOGIN,
@@ -577,7 +577,7 @@ def test_a_network_fault_is_an_unreachable_registry_with_its_role(
 
 @pytest.mark.parametrize("host", ["docker.io", "index.docker.io", "registry-1.docker.io"])
 def test_docker_hub_has_its_api_elsewhere(transport: Transport, host: str) -> None:
-    party = Party(registry=Registry(scheme="https", host=host), role="source", login=None)
+    party = Endpoint(registry=Registry(scheme="https", host=host), role="source", login=None)
     assert (
         RegistrySession(party, transport, allow_plain_http=False).base
         == "https://registry-1.docker.io"

@@ -6,12 +6,12 @@ import pytest
 
 from towline.errors import RegistryError
 from towline.registry import session
-from towline.registry.session import Allowance
+from towline.registry.session import ManifestAllowance
 
 
 def test_one_byte_more_than_all_of_it_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(session, "MOST", 2048)
-    left = Allowance("source registry a.example", "a.example")
+    monkeypatch.setattr(session, "MANIFEST_BYTES", 2048)
+    left = ManifestAllowance("source registry a.example", "a.example")
     threads = [threading.Thread(target=left.take, args=(bytes(64),)) for _ in range(32)]
     for thread in threads:
         thread.start()

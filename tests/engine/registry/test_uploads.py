@@ -23,7 +23,7 @@ from towline.errors import CredentialError, DigestMismatch, RegistryError
 from towline.http.client import Transport
 from towline.record import replace
 from towline.registry.client import RegistryClient
-from towline.registry.errors import ANEW, THERE, BrokenOff
+from towline.registry.errors import RESTART, SAME_OFFSET, TransferInterrupted
 from towline.registry.session import REDIRECTS
 from towline.registry.uploads import Uploads, UploadSession
 
@@ -56,13 +56,13 @@ def send(uploads: Uploads, upload: UploadSession, body: bytes = BLOB, digest: st
 
 def broken(
     uploads: Uploads, upload: UploadSession, body: bytes = BLOB
-) -> tuple[BrokenOff, UploadSession]:
+) -> tuple[TransferInterrupted, UploadSession]:
     """How sending it breaks off, and where it is then."""
     with uploads.send(upload, digest_of(body), len(body)) as sink:
         try:
             sink.send(body[upload.offset :])
             sink.finish()
-        except BrokenOff as fault:
+        except TransferInterrupted as fault:
             return fault, sink.upload
     raise AssertionError("it did not break off")
 
@@ -219,7 +219,7 @@ def test_a_trial_of_larger_chunks_that_breaks_off_keeps_no_other_from_one(
         target.fault = on("PATCH", "", fault)
         upload = uploads.start("app", digest_of(body), len(body))
         assert upload is not None
-        with contextlib.suppress(BrokenOff, RegistryError):
+        with contextlib.suppress(TransferInterrupted, RegistryError):
             send(uploads, upload, body, digest_of(body))
         assert uploads.chunks.of(len(body)) == 4 * MIB, "the next trial"
         uploads.chunks.broken(4 * MIB)
@@ -239,7 +239,7 @@ def test_an_upload_that_is_lost_may_be_begun_again(
     target: FakeRegistry, pusher: RegistryClient, fault: Status | CutRequest | CutAnswer
 ) -> None:
     target.fault = on("PUT", "", fault)
-    with pytest.raises(BrokenOff):
+    with pytest.raises(TransferInterrupted):
         store(pusher.uploads)
     assert target.count("PUT") == 1
 
@@ -248,7 +248,7 @@ def test_the_wait_that_a_registry_asks_for_is_passed_on(
     target: FakeRegistry, pusher: RegistryClient
 ) -> None:
     target.fault = on("PUT", "", Status(code=429, headers={"Retry-After": "7"}))
-    with pytest.raises(BrokenOff) as caught:
+    with pytest.raises(TransferInterrupted) as caught:
         store(pusher.uploads)
     assert caught.value.wait == 7.0
 
@@ -316,7 +316,7 @@ def cut(target: FakeRegistry, uploads: Uploads, *, after: int) -> UploadSession:
     target.fault = on("PUT", "", CutRequest(after=after))
     upload = uploads.start("app", DIGEST, len(BLOB))
     assert upload is not None
-    with pytest.raises(BrokenOff):
+    with pytest.raises(TransferInterrupted):
         send(uploads, upload)
     return upload
 
@@ -434,9 +434,9 @@ def test_what_was_too_large_is_wanted_again_where_it_is_no_longer_at_hand(
     with uploads.send(upload, digest_of(body), len(body)) as sink:
         sink.send(body[: 1024 * 1024])
         sink.send(body[1024 * 1024 :])
-        with pytest.raises(BrokenOff) as caught:
+        with pytest.raises(TransferInterrupted) as caught:
             sink.finish()
-        assert (caught.value.taught, caught.value.then, sink.upload) == (True, THERE, upload)
+        assert (caught.value.taught, caught.value.then, sink.upload) == (True, SAME_OFFSET, upload)
 
 
 def test_what_fits_into_one_request_is_one_all_the_same(
@@ -467,7 +467,7 @@ def test_a_registry_that_drops_a_chunk_is_noticed(target: FakeRegistry, uploads:
     state = uploads.state(cut(target, uploads, after=3000))
     assert state is not None
     target.fault = on("PATCH", "", Status(code=202, headers={"Range": "0-99"}))
-    with pytest.raises(BrokenOff, match="has 100 bytes of 5000 that it was sent"):
+    with pytest.raises(TransferInterrupted, match="has 100 bytes of 5000 that it was sent"):
         send(uploads, state)
 
 
@@ -484,7 +484,7 @@ def test_an_upload_that_expired_brings_a_new_token(target: FakeRegistry, uploads
     upload = uploads.start("app", DIGEST, len(BLOB))
     assert upload is not None
     target.expire_tokens()
-    with pytest.raises(BrokenOff):
+    with pytest.raises(TransferInterrupted):
         send(uploads, upload)
     store(uploads)
     # nothing is sent with the old one any more
@@ -714,11 +714,11 @@ def test_a_blob_that_is_no_longer_at_hand_goes_in_parts_where_a_host_redirects_i
                     sink.send(body[start : start + 1024 * 1024])
                 sink.finish()
                 break
-            except BrokenOff as fault:
+            except TransferInterrupted as fault:
                 upload, broke = (
                     (
                         sink.upload
-                        if fault.then == THERE
+                        if fault.then == SAME_OFFSET
                         else uploads.start("app", digest_of(body), len(body))
                     ),
                     broke + 1,
@@ -756,7 +756,7 @@ def test_the_rest_of_an_upload_that_is_refused_may_come_with_all_of_it(
     assert state is not None
     for code in (400, 403, 405, 416):
         target.fault = on("PATCH", "", Status(code=code))
-        assert broken(uploads, state)[0].then == ANEW
+        assert broken(uploads, state)[0].then == RESTART
 
 
 def test_what_has_begun_is_handed_over_where_the_question_after_it_fails(

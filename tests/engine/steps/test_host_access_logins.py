@@ -14,7 +14,7 @@ from towline.config.metadata import load_schema
 from towline.config.resolve import resolve
 from towline.console import Console
 from towline.contract import Build
-from towline.credential_hosts import HostAddress, Standing
+from towline.credential_hosts import BuildTrust, HostAddress
 from towline.errors import CredentialError
 from towline.secret import Login
 from towline.steps.host_access import login
@@ -28,7 +28,7 @@ PLACE = HostAddress(scheme="https", host="r.example.com")
 def found(
     folder: Path,
     environ: Mapping[str, str],
-    standing: Standing = PRODUCTIVE,
+    standing: BuildTrust = PRODUCTIVE,
     told: list[str] | None = None,
 ) -> Login | None:
     (folder / ".pipeline").mkdir()

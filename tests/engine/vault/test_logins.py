@@ -27,9 +27,9 @@ from towline.vault.logins import (
     TOKEN_VARIABLE,
     VARIABLES,
     VaultLogin,
-    choose,
-    half,
-    ways,
+    app_role_halves,
+    describe_sources,
+    first_login,
 )
 
 
@@ -96,20 +96,20 @@ def test_a_login_is_shown_without_what_proves_it() -> None:
 def test_the_first_login_that_is_there_whole_is_taken(
     there: tuple[str, ...], method: str, role: str, expected: str | None
 ) -> None:
-    found = choose(there, method=method, role=role)
+    found = first_login(there, method=method, role=role)
     assert (found.method if found else None) == expected
     assert found is None or found.source in METHODS[found.method].sources
 
 
 def test_half_of_an_app_role_is_told_from_none() -> None:
-    assert half([ROLE_ID]) == ((ROLE_ID,), (SECRET_ID,))
-    assert half([SECRET_ID, TOKEN_VARIABLE]) == ((SECRET_ID,), (ROLE_ID,))
-    assert half([]) == half(VARIABLES) == ((), ())
+    assert app_role_halves([ROLE_ID]) == ((ROLE_ID,), (SECRET_ID,))
+    assert app_role_halves([SECRET_ID, TOKEN_VARIABLE]) == ((SECRET_ID,), (ROLE_ID,))
+    assert app_role_halves([]) == app_role_halves(VARIABLES) == ((), ())
 
 
 def test_every_method_says_what_it_needs() -> None:
-    assert ways(APP_ROLE) == f"{ROLE_ID} and {SECRET_ID}"
-    assert ways(KUBERNETES) == f"{JWT_FILE}, or {SERVICE_ACCOUNT}"
+    assert describe_sources(APP_ROLE) == f"{ROLE_ID} and {SECRET_ID}"
+    assert describe_sources(KUBERNETES) == f"{JWT_FILE}, or {SERVICE_ACCOUNT}"
     assert {name for name, method in METHODS.items() if not method.mount} == {TOKEN}
 
 

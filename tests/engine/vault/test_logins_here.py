@@ -12,7 +12,7 @@ from towline.vault.logins import (
     ROLE_ID,
     SECRET_ID,
     SERVICE_ACCOUNT,
-    there,
+    available_sources,
 )
 
 
@@ -20,12 +20,12 @@ def test_what_is_there_is_what_is_set_and_the_file_of_a_pod(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(logins, "service_account", tmp_path / "token")
-    assert there({ROLE_ID: "a", SECRET_ID: " ", ID_TOKEN_URL: "x", "OTHER": "x"}) == {
+    assert available_sources({ROLE_ID: "a", SECRET_ID: " ", ID_TOKEN_URL: "x", "OTHER": "x"}) == {
         ROLE_ID,
         ID_TOKEN_URL,
     }
     (tmp_path / "token").touch()
-    assert there({}) == {SERVICE_ACCOUNT}
+    assert available_sources({}) == {SERVICE_ACCOUNT}
 
 
 def test_a_file_that_is_the_one_of_a_pod_is_known_by_any_path(
@@ -43,9 +43,9 @@ def test_a_file_that_is_the_one_of_a_pod_is_known_by_any_path(
         run / "serviceaccount" / "token",
         pods / "..data" / ".." / "token",
     ):
-        assert there({JWT_FILE: f"{path} "}) == {JWT_FILE, SERVICE_ACCOUNT, PODS_FILE}
+        assert available_sources({JWT_FILE: f"{path} "}) == {JWT_FILE, SERVICE_ACCOUNT, PODS_FILE}
     for name in (str(tmp_path / "other"), str(tmp_path / "none"), "a\0b"):
-        assert there({JWT_FILE: name}) == {JWT_FILE, SERVICE_ACCOUNT}
+        assert available_sources({JWT_FILE: name}) == {JWT_FILE, SERVICE_ACCOUNT}
 
 
 def test_a_folder_that_may_not_be_looked_into_has_none(
@@ -53,4 +53,4 @@ def test_a_folder_that_may_not_be_looked_into_has_none(
 ) -> None:
     # as little as one without rights
     monkeypatch.setattr(logins, "service_account", tmp_path / ("n" * 300))
-    assert there({}) == frozenset()
+    assert available_sources({}) == frozenset()

@@ -11,7 +11,7 @@ from tests.fakes.serve import Answer, LoopbackServer, Request
 from towline.errors import ConfigError, CredentialError
 from towline.files import enter_workspace
 from towline.vault.logins import ID_TOKEN_BEARER, ID_TOKEN_URL
-from towline.vault.tokens import checked, from_file, from_github
+from towline.vault.tokens import checked_jwt, from_file, from_github
 
 TOKEN = "eyJhbGciOiJSUzI1NiJ9.eyJzdWIiOiJ4In0.c2lnbmF0dXJl-_"
 
@@ -20,7 +20,7 @@ TOKEN = "eyJhbGciOiJSUzI1NiJ9.eyJzdWIiOiJ4In0.c2lnbmF0dXJl-_"
 
 
 def test_the_space_around_a_token_is_left_out() -> None:
-    assert checked(f" {TOKEN}\n", "PIPER_vaultJwt") == TOKEN
+    assert checked_jwt(f" {TOKEN}\n", "PIPER_vaultJwt") == TOKEN
 
 
 @pytest.mark.parametrize(
@@ -41,7 +41,7 @@ def test_the_space_around_a_token_is_left_out() -> None:
 )
 def test_what_has_not_the_shape_of_one_is_a_fault_that_does_not_repeat_it(text: str) -> None:
     with pytest.raises(CredentialError) as caught:
-        checked(text, "PIPER_vaultJwt")
+        checked_jwt(text, "PIPER_vaultJwt")
     assert caught.value.where == "PIPER_vaultJwt"
     assert not text or text not in f"{caught.value.message}{caught.value.hint}"
 

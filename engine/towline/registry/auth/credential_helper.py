@@ -15,7 +15,7 @@ from towline.files import in_workspace, own_home
 from towline.limits import ProcessLimits
 from towline.literals import json_object
 from towline.printable import words
-from towline.registry.auth.docker_config import Helper, as_login
+from towline.registry.auth.docker_config import CredentialHelper, as_login
 from towline.secret import Login
 from towline.suggest import list_some
 
@@ -25,7 +25,9 @@ _TEXT = 300
 _OURS = ("PIPER_", "TOWLINE_")
 
 
-def ask(helper: Helper, environ: Mapping[str, str], *, seconds: float = _SECONDS) -> Login | None:
+def ask(
+    helper: CredentialHelper, environ: Mapping[str, str], *, seconds: float = _SECONDS
+) -> Login | None:
     """The login that the helper on the machine's PATH has for its server; None where it has none.
 
     Raises CredentialError, MachineError.
@@ -77,7 +79,7 @@ def _leads_in(value: str) -> bool:
     return value.startswith("/") and in_workspace(Path(value), Path.cwd())
 
 
-def _login(helper: Helper, out: bytes) -> Login | None:
+def _login(helper: CredentialHelper, out: bytes) -> Login | None:
     data = json_object(out) or {}
     username, secret = data.get("Username"), data.get("Secret")
     if not isinstance(username, str) or not isinstance(secret, str):
@@ -89,7 +91,7 @@ def _login(helper: Helper, out: bytes) -> Login | None:
     )
 
 
-def _failed(helper: Helper, what: str, left_out: Sequence[str] = ()) -> CredentialError:
+def _failed(helper: CredentialHelper, what: str, left_out: Sequence[str] = ()) -> CredentialError:
     led = (
         f"; it is not given {list_some(left_out)}, which leads into the workspace: keep such files"
         " outside of it"

@@ -26,7 +26,7 @@ _FORMAT = "expected the format of docker's config.json"
 
 
 @frozen
-class Helper:
+class CredentialHelper:
     """A program `docker-credential-<name>` that is asked for `server`; `origin` is the place that names it."""
 
     name: str
@@ -36,7 +36,7 @@ class Helper:
 
 def find_logins(
     text: str, registry: Registry, *, path: str = "", origin: str
-) -> tuple[Login | Helper, ...]:
+) -> tuple[Login | CredentialHelper, ...]:
     """What the configuration has for images below `path` of `registry`, in the order in which it counts: its own helper, the store, its own login.
 
     Of several keys for the registry the one with the longest path that holds `path` counts. Raises
@@ -122,7 +122,7 @@ def _host(text: str) -> str:
     return "docker.io" if is_docker_hub(text) else text.lower().removesuffix(":443")
 
 
-def _helper(name: object, key: str, origin: str) -> Helper:
+def _helper(name: object, key: str, origin: str) -> CredentialHelper:
     if not isinstance(name, str) or not _HELPER.fullmatch(name):
         raise ConfigError(
             "the docker configuration names a credential helper that cannot be one",
@@ -132,7 +132,7 @@ def _helper(name: object, key: str, origin: str) -> Helper:
                 " digits, dots, hyphens and underscores"
             ),
         )
-    return Helper(name=name, server=_server(key), origin=origin)
+    return CredentialHelper(name=name, server=_server(key), origin=origin)
 
 
 def _server(key: str) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 
-from towline.credential_hosts import HostAddress, check_reach
+from towline.credential_hosts import HostAddress, check_host_allowed
 from towline.errors import CredentialError
 from towline.image import is_loopback
 from towline.secret import Login
@@ -12,14 +12,14 @@ from towline.secret import Login
 _HUB = frozenset({"docker.io", "index.docker.io", "registry-1.docker.io"})
 
 
-def basic(login: Login) -> str:
+def basic_authorization(login: Login) -> str:
     """The value of an Authorization header (RFC 7617, in UTF-8)."""
     return "Basic " + base64.b64encode(f"{login.username}:{login.password}".encode()).decode()
 
 
 def check_sending(login: Login, scheme: str, host: str, *, allow_plain_http: bool) -> None:
     """Raises CredentialError where `login` must not go to `host[:port]`: over `http://` away from this machine, or to none of the hosts it is for."""
-    check_reach(login.hosts, HostAddress(scheme=scheme, host=host))
+    check_host_allowed(login.hosts, HostAddress(scheme=scheme, host=host))
     if scheme != "https" and not is_loopback(host) and not allow_plain_http:
         raise CredentialError(
             f"the password of user {login.username!r} (from {login.origin}) would go over plain"

@@ -19,13 +19,13 @@ from collections.abc import Iterable, Mapping, Sequence
 from urllib.parse import urlencode
 
 from towline.errors import CredentialError, RegistryError, TransportError
-from towline.http.client import Transport, whole
+from towline.http.client import Transport, read_with_retries
 from towline.http.messages import HttpRequest, Response, origin
 from towline.http.redirects import may_follow, may_log_in
 from towline.literals import json_object
 from towline.record import field, frozen
 from towline.registry import errors
-from towline.registry.auth.policy import basic, check_sending
+from towline.registry.auth.policy import basic_authorization, check_sending
 from towline.registry.coding import decoded
 from towline.secret import BEARER, IDENTITY, Login
 
@@ -72,7 +72,7 @@ def parse_challenges(header: str) -> tuple[Challenge, ...]:
     return tuple(Challenge(scheme=scheme, parameters=parameters) for scheme, parameters in found)
 
 
-def choose(headers: Iterable[str]) -> Challenge | None:
+def choose_challenge(headers: Iterable[str]) -> Challenge | None:
     """The challenge to answer among those of all headers: bearer with a realm, else basic; others (Negotiate) are not for us."""
     challenges = [challenge for header in headers for challenge in parse_challenges(header)]
     bearer = (
@@ -104,7 +104,7 @@ def repository_of(scope: str) -> str:
     return scope.partition(":")[2].rpartition(":")[0]
 
 
-def merged(*lists: Iterable[str]) -> tuple[str, ...]:
+def merge_scopes(*lists: Iterable[str]) -> tuple[str, ...]:
     """The scopes of all lists in their order, without those that the ones before them grant; those that push stand first.
 
     Some token services look at the first scope only (facts 3.1).
@@ -148,7 +148,7 @@ class Authorizer:
     """Answers the challenges of one registry; shared by threads, which wait for one another's token where they need the same."""
 
     def __init__(
-        self, party: errors.Party, transport: Transport, *, allow_plain_http: bool
+        self, party: errors.Endpoint, transport: Transport, *, allow_plain_http: bool
     ) -> None:
         self.party = party
         self._transport = transport
@@ -162,7 +162,7 @@ class Authorizer:
     def want(self, scopes: Iterable[str]) -> None:
         """Let the next token cover these too: all that the run will need, told before the first request, costs one token."""
         with self._lock:
-            self._wanted = merged(self._wanted, scopes)
+            self._wanted = merge_scopes(self._wanted, scopes)
 
     def header(self, scopes: Iterable[str]) -> str | None:
         """The Authorization for a request that needs `scopes`; None while the registry has not asked for any.
@@ -188,8 +188,8 @@ class Authorizer:
         demands, and for no others. Raises CredentialError, RegistryError, RegistryUnreachable (the
         token service).
         """
-        challenge = choose(headers)
-        needed = merged(scopes, challenge.scopes if challenge else ())
+        challenge = choose_challenge(headers)
+        needed = merge_scopes(scopes, challenge.scopes if challenge else ())
         with self._lock:
             self._forget(sent)
             held = self._held(grants(needed))
@@ -211,8 +211,8 @@ class Authorizer:
 
         It may have ended meanwhile, too.
         """
-        challenge = choose(headers)
-        needed = merged(scopes, challenge.scopes if challenge else ())
+        challenge = choose_challenge(headers)
+        needed = merge_scopes(scopes, challenge.scopes if challenge else ())
         with self._lock:
             self._forget(sent)
             held = self._held(grants(needed))
@@ -254,14 +254,14 @@ class Authorizer:
     ) -> BearerToken:
         """A token that lives, held or fetched; of those who need the same, one thread fetches."""
         with self._lock:
-            most = merged([*scopes, *(() if narrow else self._wanted)][:_MOST])
+            most = merge_scopes([*scopes, *(() if narrow else self._wanted)][:_MOST])
             flight = self._flights.setdefault(frozenset(most), threading.Lock())
         with flight:
             with self._lock:
                 held = self._held(grants(scopes), margin)
             if held is not None:
                 return held
-            token = self._fetch(challenge, list(dict.fromkeys((most, merged(scopes)))))
+            token = self._fetch(challenge, list(dict.fromkeys((most, merge_scopes(scopes)))))
             with self._lock:
                 self._tokens.insert(0, token)
             return token
@@ -293,7 +293,7 @@ class Authorizer:
         if self.party.login is None:
             return None
         check_sending(self.party.login, scheme, host, allow_plain_http=self._allow_plain_http)
-        return basic(self.party.login)
+        return basic_authorization(self.party.login)
 
     def _fetch(self, challenge: Challenge, choices: Sequence[tuple[str, ...]]) -> BearerToken:
         """A token for the first of `choices` that the service grants, and with an identity token in the first form that it takes."""
@@ -364,7 +364,7 @@ class Authorizer:
                 where=str(self.party.registry),
                 hint="a token service must speak https, or be on the registry's own host",
             )
-        return basic(login)
+        return basic_authorization(login)
 
     def _read(
         self, request: HttpRequest, scopes: tuple[str, ...], *, last: bool
@@ -380,16 +380,18 @@ class Authorizer:
                 return None
             if response.status in _REFUSED:
                 status = response.status if response.status == 403 else 401
-                raise errors.meaning(
-                    self.party, status, "at its token service", errors.diagnose(response).text
+                raise errors.error_for_status(
+                    self.party, status, "at its token service", errors.read_error(response).text
                 )
-            body = response.read_capped(errors.BODY) if response.status == 200 else b""
+            body = response.read_capped(errors.ERROR_BODY_LIMIT) if response.status == 200 else b""
             return response.status, decoded(
-                body, response.headers, limit=errors.BODY, where=response.where
+                body, response.headers, limit=errors.ERROR_BODY_LIMIT, where=response.where
             )
 
         try:
-            answer = whole(lambda: self._transport.request(request), read, self._transport)
+            answer = read_with_retries(
+                lambda: self._transport.request(request), read, self._transport
+            )
         except TransportError as fault:
             raise errors.unreachable(self.party, fault) from fault
         if answer is None:

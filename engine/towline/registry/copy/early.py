@@ -17,7 +17,7 @@ from typing import Self
 
 from towline.errors import CredentialError, RegistryError, TowlineError, TransportError
 from towline.http.client import Transport
-from towline.http.messages import HttpRequest, Sending
+from towline.http.messages import BodySender, HttpRequest
 from towline.image import Registry
 from towline.literals import load_json
 from towline.parallel import GRACE, Stopped, beside, in_parallel
@@ -242,7 +242,7 @@ class _Way:
         self._uploads, self._ending = target.client.uploads, target.client.transport.ending
         self._lock = Lock()
         self._started, self._wanted = False, True
-        self._sending: Sending | None = None
+        self._sending: BodySender | None = None
         self._over = Event()
         self._begun: UploadSession | None = None
         self._whole: UploadSession | None = None

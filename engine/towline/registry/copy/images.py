@@ -13,7 +13,7 @@ from towline.registry.copy.plan import CopyBlob, CopyPlan
 from towline.registry.copy.referrers import AMISS, ReferrerLists, spoils
 from towline.registry.copy.survey import Copying, Holdings, Survey
 from towline.registry.copy.transfer import Transfer
-from towline.registry.errors import Incomplete
+from towline.registry.errors import ManifestIncomplete
 
 _Plans = Sequence[tuple[CopyPlan, ...]]
 
@@ -114,7 +114,7 @@ def _performed(
     try:
         return plans, *_perform(looks, plans, copying, early)
     # a target that has lost what its manifests name: nothing is believed any more
-    except Incomplete:
+    except ManifestIncomplete:
         in_parallel(Survey.doubt, looks, tick=in_time(copying.transport))
         plans = _planned(looks, copying)
         return plans, *_perform(looks, plans, copying, early)

@@ -230,7 +230,7 @@ class Content(Protocol):
     """A blob that is read once, from where it was opened to its end."""
 
     def readinto(self, buffer: memoryview) -> int:
-        """Fill `buffer` as far as the blob goes, 0 at its end; raises BrokenOff where the rest may be asked for again."""
+        """Fill `buffer` as far as the blob goes, 0 at its end; raises TransferInterrupted where the rest may be asked for again."""
 
     def __enter__(self) -> Self:
         """The blob itself."""
@@ -262,5 +262,5 @@ class ImageSource(Protocol):
     def open_blob(self, repository: str, digest: str, *, start: int = 0) -> Content:
         """A blob from its byte `start` on; nothing of it is checked yet.
 
-        Raises BrokenOff and what the place itself raises.
+        Raises TransferInterrupted and what the place itself raises.
         """

@@ -22,9 +22,9 @@ from towline.record import replace
 from towline.registry.client import RegistryClient
 from towline.registry.copy.job import DEMANDED, LEFT, TAKEN, CopyJob
 from towline.registry.copy.plan import ImageSource
-from towline.registry.errors import Incomplete, NoList
+from towline.registry.errors import ManifestIncomplete, NoReferrersApi
 from towline.registry.manifest import OCI_INDEX, Descriptor, Manifest, parse_manifest
-from towline.retry import moments
+from towline.retry import poll_attempts
 
 _SUFFIXES = ("sig", "att", "sbom")
 _DEPTH, _MOST = 3, 1000
@@ -45,7 +45,7 @@ class ListsReferrers(ImageSource, Protocol):
         """The manifest of a tag or digest, checked; None where it is not there."""
 
     def referrers(self, repository: str, digest: str) -> tuple[Descriptor, ...] | None:
-        """What the source itself lists as referrers of a manifest, None where it has no such list; raises NoList where it keeps none."""
+        """What the source itself lists as referrers of a manifest, None where it has no such list; raises NoReferrersApi where it keeps none."""
 
     def tags(self, repository: str) -> frozenset[str] | None:
         """All tags, None where that is not known."""
@@ -96,14 +96,14 @@ class ReferrerLists:
         answers = self._asked(digests)
         self._keeps = self._keeps or any(isinstance(answer, tuple) for answer in answers.values())
         for answer in answers.values():
-            if isinstance(answer, NoList) and self._keeps:
+            if isinstance(answer, NoReferrersApi) and self._keeps:
                 self.miss(
                     "",
                     RegistryError(
                         f"{answer.message}, and lists what refers to others", where=answer.where
                     ),
                 )
-            elif isinstance(answer, TowlineError) and not isinstance(answer, NoList):
+            elif isinstance(answer, TowlineError) and not isinstance(answer, NoReferrersApi):
                 self.miss("", answer)
         lacking = [
             tag
@@ -165,7 +165,7 @@ class ReferrerLists:
     def _own(self, digest: str) -> tuple[Descriptor, ...] | None:
         answer = None if self._keeps is False else self._listed(digest)
         found = answer if isinstance(answer, tuple) else None
-        if isinstance(answer, TowlineError) and not isinstance(answer, NoList):
+        if isinstance(answer, TowlineError) and not isinstance(answer, NoReferrersApi):
             self.miss("", answer)
         self._keeps = self._keeps or found is not None
         return found
@@ -173,7 +173,7 @@ class ReferrerLists:
     def _listed(self, digest: str) -> _Answer:
         try:
             return self._tried(partial(self.source.referrers, self._repository, digest))
-        except NoList as fault:
+        except NoReferrersApi as fault:
             return fault
 
     def _tagged(
@@ -315,11 +315,11 @@ def _index_of(
 
 def _write(client: RegistryClient, repository: str, tag: str, index: Manifest) -> None:
     """Store the list; what it names may need a moment to be seen."""
-    missing: Incomplete | None = None
-    for _ in moments(client.transport.clock, sleep=client.transport.wait):
+    missing: ManifestIncomplete | None = None
+    for _ in poll_attempts(client.transport.clock, sleep=client.transport.wait):
         try:
             client.put_manifest(repository, tag, index)
-        except Incomplete as fault:
+        except ManifestIncomplete as fault:
             missing = fault
         else:
             return
@@ -330,7 +330,7 @@ def _write(client: RegistryClient, repository: str, tag: str, index: Manifest) -
 def _seen(client: RegistryClient, repository: str, tag: str, before: Manifest | None) -> Manifest:
     """What the tag names after it was written, once that is seen, and when those who had read it before have written it too."""
     clock = client.transport.clock
-    for _ in moments(clock, sleep=client.transport.wait):
+    for _ in poll_attempts(clock, sleep=client.transport.wait):
         found = client.find_manifest(repository, tag)
         if found is not None and (before is None or found.digest != before.digest):
             client.transport.wait(clock.uniform(_REST / 2, _REST))

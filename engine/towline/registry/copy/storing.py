@@ -12,9 +12,9 @@ from towline.registry.client import RegistryClient
 from towline.registry.copy.deadline import in_time
 from towline.registry.copy.plan import PutManifest, TargetRepository
 from towline.registry.copy.referrers import list_under_tag
-from towline.registry.errors import Incomplete
+from towline.registry.errors import ManifestIncomplete
 from towline.registry.manifest import Manifest
-from towline.retry import moments
+from towline.retry import poll_attempts
 
 
 class Storing:
@@ -28,7 +28,7 @@ class Storing:
     def put(self, puts: Iterable[PutManifest]) -> None:
         """Store these, which do not name one another.
 
-        Raises the registry family, and Incomplete for a believed one that is not whole.
+        Raises the registry family, and ManifestIncomplete for a believed one that is not whole.
 
         That comes when all of them are done with: the run may go on after it.
         """
@@ -62,13 +62,13 @@ class Storing:
             return fault
         return None
 
-    def store(self, put: PutManifest) -> Incomplete | None:
-        """Store one manifest; raises likewise, and returns Incomplete."""
+    def store(self, put: PutManifest) -> ManifestIncomplete | None:
+        """Store one manifest; raises likewise, and returns ManifestIncomplete."""
         client, missing = self._targets[put.place.registry], None
-        for _ in moments(self._transport.clock, sleep=self._transport.wait):
+        for _ in poll_attempts(self._transport.clock, sleep=self._transport.wait):
             try:
                 listed = client.put_manifest(put.place.repository, put.target, put.manifest)
-            except Incomplete as fault:  # what it names may need a moment to be seen
+            except ManifestIncomplete as fault:  # what it names may need a moment to be seen
                 if put.believed:
                     return fault
                 missing = fault

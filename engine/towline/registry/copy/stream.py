@@ -11,8 +11,8 @@ from towline.errors import DigestMismatch, RegistryError
 from towline.http.client import sleep_unless
 from towline.parallel import Stopped
 from towline.registry.copy.plan import Content, CopyBlob, ImageSource
-from towline.registry.errors import BrokenOff
-from towline.retry import Clock, pause
+from towline.registry.errors import TransferInterrupted
+from towline.retry import Clock, backoff
 
 ATTEMPTS = 5
 _SMALL = 4 * 1024 * 1024
@@ -87,13 +87,13 @@ class BlobStream:
                         yield self._buffer[:got]
                         position, failures = position + got, 0
                     return
-            except BrokenOff as broken:
+            except TransferInterrupted as broken:
                 failures += 1
                 if failures == ATTEMPTS:
                     raise broken.fault from broken
                 sleep_unless(
                     self._stop,
-                    pause(failures - 1, self._clock) if broken.wait is None else broken.wait,
+                    backoff(failures - 1, self._clock) if broken.wait is None else broken.wait,
                     self._clock,
                 )
 

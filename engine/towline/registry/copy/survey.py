@@ -47,7 +47,7 @@ from towline.registry.manifest import (
     choose,
     select,
 )
-from towline.retry import moments
+from towline.retry import poll_attempts
 
 _SEEN = 4.0  # seconds until what a build has pushed is seen in its registry, at the latest
 # seconds for a source that is needed for nothing but the question what refers to an image
@@ -439,7 +439,9 @@ class Survey:
         """What the source has of that name; what a build has pushed just now, and is known by its digest, may need a moment to be seen."""
         source, job = self._copying.source, self._job
         if job.digest and not job.refers and isinstance(source, RegistryClient):
-            for _ in moments(source.transport.clock, seconds=_SEEN, sleep=source.transport.wait):
+            for _ in poll_attempts(
+                source.transport.clock, seconds=_SEEN, sleep=source.transport.wait
+            ):
                 if (found := source.find_manifest(job.repository, self._known)) is not None:
                     return found
         return source.get_manifest(job.repository, self._known or job.target)

@@ -31,9 +31,9 @@ from towline.registry.copy.progress import Progress
 from towline.registry.copy.referrers import AMISS, spoils
 from towline.registry.copy.storing import Storing
 from towline.registry.copy.stream import BlobStream, ahead
-from towline.registry.errors import ASK, THERE, BrokenOff, Incomplete
+from towline.registry.errors import ASK_OFFSET, SAME_OFFSET, ManifestIncomplete, TransferInterrupted
 from towline.registry.uploads import UploadSession
-from towline.retry import pause
+from towline.retry import backoff
 
 ATTEMPTS = 5  # in a row that brought nothing
 _LESSONS = 20  # in all that brought nothing but a lesson
@@ -63,7 +63,7 @@ class Attempts:
         return self.failed < ATTEMPTS and self._lessons <= _LESSONS
 
 
-_Broken = tuple[CopyBlob, UploadSession, BrokenOff]
+_Broken = tuple[CopyBlob, UploadSession, TransferInterrupted]
 
 
 class Transfer:
@@ -98,14 +98,14 @@ class Transfer:
     def perform(self, plans: Sequence[CopyPlan]) -> Mapping[CopyBlob, Moved]:
         """Do all of it.
 
-        Raises the errors of the registry family, DigestMismatch among them, and Incomplete where a
+        Raises the errors of the registry family, DigestMismatch among them, and ManifestIncomplete where a
         believed manifest is not whole.
         """
         patience = SOON
         try:
             moved = self._perform(plans)
             patience = PATIENTLY
-        except Incomplete:  # planned anew, by the same transport
+        except ManifestIncomplete:  # planned anew, by the same transport
             raise
         except BaseException as fault:
             # what is under way or rests breaks off, and only then is given up
@@ -293,7 +293,7 @@ class Transfer:
         self, stream: BlobStream, opened: Sequence[tuple[CopyBlob, UploadSession]]
     ) -> list[_Broken]:
         """Read `stream` once, from where the uploads are, which is the same for all, into all of them; those that broke off come back."""
-        broken: dict[CopyBlob, BrokenOff] = {}
+        broken: dict[CopyBlob, TransferInterrupted] = {}
         start = opened[0][1].offset
         ended = 0 < opened[0][0].size == start  # only an answer was lost: nothing is to be read
         with ExitStack() as stack:
@@ -314,14 +314,14 @@ class Transfer:
                     for blob in sinks.keys() - broken.keys():
                         try:
                             sinks[blob].send(piece)
-                        except BrokenOff as fault:
+                        except TransferInterrupted as fault:
                             broken[blob] = fault
                     if len(broken) == len(sinks):
                         break
                 for blob in sinks.keys() - broken.keys():
                     try:
                         sinks[blob].finish()
-                    except BrokenOff as fault:
+                    except TransferInterrupted as fault:
                         broken[blob] = fault
             finally:
                 for blob, sink in sinks.items():
@@ -342,14 +342,14 @@ class Transfer:
         """
         (blob, upload, fault), clock = broken, self._transport.clock
         if fault.wait is None and not fault.taught:
-            sleep_unless(self._stop, pause(attempts.failed, clock), clock)
+            sleep_unless(self._stop, backoff(attempts.failed, clock), clock)
         self._transport.tally.retries += 1
         try:
             state = (
                 self._targets[blob.place.registry].uploads.state(upload)
-                if fault.then == ASK
+                if fault.then == ASK_OFFSET
                 else upload
-                if fault.then == THERE
+                if fault.then == SAME_OFFSET
                 else None
             )
             state = state if state and state.offset <= stream.hashed else None

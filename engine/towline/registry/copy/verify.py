@@ -16,7 +16,7 @@ from towline.registry.copy.plan import TargetRepository, read_tree
 from towline.registry.copy.referrers import ReferrerLists
 from towline.registry.copy.survey import Copying, repository_of
 from towline.registry.manifest import Descriptor, Manifest
-from towline.retry import moments
+from towline.retry import poll_attempts
 
 _KEPT = (
     "the registry keeps the content that it has, so copying cannot heal it: "
@@ -198,7 +198,7 @@ class _Proof:
             self._check_listed(root, lists)
 
     def _check_listed(self, referrer: Manifest, lists: ReferrerLists) -> None:
-        for _ in moments(
+        for _ in poll_attempts(
             self.client.transport.clock, seconds=self.seconds, sleep=self.client.transport.wait
         ):
             if referrer.digest in {entry.digest for entry in lists.now(referrer.subject)}:
@@ -211,7 +211,7 @@ class _Proof:
 
     def _check_blob(self, blob: Descriptor) -> None:
         size: int | None = None
-        for _ in moments(
+        for _ in poll_attempts(
             self.client.transport.clock, seconds=self.seconds, sleep=self.client.transport.wait
         ):
             size = self.client.blob_size(self.target.image.name, blob.digest)
@@ -222,7 +222,7 @@ class _Proof:
         raise self._wrong(Spoiled, f"has {size} bytes for the blob {blob.digest}, not {blob.size}")
 
     def _manifest(self, target: str, digest: str = "") -> Manifest:
-        for _ in moments(
+        for _ in poll_attempts(
             self.client.transport.clock, seconds=self.seconds, sleep=self.client.transport.wait
         ):
             try:

@@ -8,10 +8,10 @@ from urllib.parse import urlsplit
 
 from towline.config.credential_rules import Parse, host_source, secret_of
 from towline.config.settings import Settings
-from towline.credential_hosts import Credential, HostAddress, Named
+from towline.credential_hosts import Credential, HostAddress, HostSource
 from towline.errors import ConfigError, CredentialError
 from towline.git.remote import Remote, parse_remote, parse_ssh_key
-from towline.hosting.github_app import USER, App, app_repository, token
+from towline.hosting.github_app import USER, GithubApp, app_repository, installation_token
 from towline.hosting.github_app import AppRepository as Repository
 from towline.http.client import Transport
 from towline.http.connection import Network
@@ -46,20 +46,22 @@ def app_login(task: Task, remote: Remote) -> Iterator[Login]:
     network = Network(proxies=Proxies(task.environ), tls=Tls(authorities(task)))
     with (
         Transport(read=20, network=network, hide=console.hide) as transport,
-        token(app, there, transport=transport, environ=task.environ, warn=console.warn) as given,
+        installation_token(
+            app, there, transport=transport, environ=task.environ, warn=console.warn
+        ) as given,
     ):
         console.hide(given)
         yield Login(username=USER, password=given, origin=f"the GitHub App {app.id}", hosts=hosts)
 
 
-def _app(task: Task) -> App:
+def _app(task: Task) -> GithubApp:
     settings = task.settings
     text, origin = settings.text("githubAppPrivateKey"), settings.origin("githubAppPrivateKey")
     real = settings.trusted("githubAppPrivateKey")
     task.console.hide(text, real=real)
     key = parse_ssh_key(text, what="private key of the GitHub App", origin=origin).private
     task.console.hide(key, real=real)
-    return App(
+    return GithubApp(
         id=settings.text("githubAppId"),
         key=key,
         origin=f"{settings.origin('githubAppId')} and {origin}",
@@ -103,7 +105,7 @@ def _place(task: Task, remote: Remote) -> Repository:
     return there
 
 
-def admissions(settings: Settings) -> Iterator[tuple[Credential, HostAddress, Named]]:
+def admissions(settings: Settings) -> Iterator[tuple[Credential, HostAddress, HostSource]]:
     """The App's login, where it is to go and who says so: the API, and the repository's server; raises ConfigError."""
     url, api = parse_remote(settings.text("serverUrl")).url, settings.text(_API)
     yield (
@@ -119,7 +121,7 @@ def credential(settings: Settings) -> Credential:
     return secret_of(settings, "githubAppPrivateKey", "the login of the GitHub App")
 
 
-def named_host(settings: Settings, name: str, parse: Parse) -> Named:
+def named_host(settings: Settings, name: str, parse: Parse) -> HostSource:
     """Who names a host that the App's login is for: the parameter `name`; what trusted layers say of either URL counts."""
     server, api = host_source(settings, "serverUrl", parse), host_source(settings, _API, _api)
     return replace(api if name == _API else server, trusted=server.trusted | api.trusted)

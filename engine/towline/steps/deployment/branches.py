@@ -23,7 +23,7 @@ from towline.gitops.update import (
     push,
 )
 from towline.record import replace
-from towline.retry import Clock, Deadline, Turns
+from towline.retry import Clock, Deadline, TurnClock
 from towline.steps.deployment.commit import commit_text
 from towline.steps.deployment.report import Deployment, Target
 from towline.steps.deployment.repository import opened
@@ -86,7 +86,7 @@ class Branch:
         settings = targets[0].settings
         self.place = settings.text("serverUrl").rstrip("/"), settings.text("branchName")
         self._targets, self._past, self._task = targets, past, replace(task, settings=settings)
-        self._turns = Turns()
+        self._turns = TurnClock()
         self._deadline = Deadline.after(settings.number("pushDeadline"), Clock(now=self._turns.now))
         self._open = ExitStack()
         self._job: UpdateJob | None = None

@@ -20,15 +20,15 @@ from towline.gitops.helm.chart_files import Dependency
 from towline.gitops.helm.packed_chart import exact_version, unpack_chart
 from towline.http.client import Transport
 from towline.http.connection import Network
-from towline.http.download import get, shown
+from towline.http.download import display_url, get_bytes
 from towline.http.messages import HttpRequest, origin
-from towline.http.redirects import absolute, may_follow
+from towline.http.redirects import absolute_url, may_follow
 from towline.image import Registry, is_loopback, parse_registry
-from towline.registry.auth.policy import basic, check_sending
+from towline.registry.auth.policy import basic_authorization, check_sending
 from towline.registry.client import RegistryClient
 from towline.registry.copy.plan import CopyBlob, TargetRepository
 from towline.registry.copy.stream import BlobStream
-from towline.registry.errors import Party
+from towline.registry.errors import Endpoint
 from towline.registry.manifest import Descriptor
 from towline.steps.registry_access import network, registry_login
 from towline.steps.task import Task
@@ -60,7 +60,7 @@ class ChartRepositories:
         key = (wanted.repository, wanted.name, version)
         if key not in self._fetched:
             self._task.console.say(
-                f"  chart {wanted.name} {version} from {shown(wanted.repository)}"
+                f"  chart {wanted.name} {version} from {display_url(wanted.repository)}"
             )
             self._network = self._network or network(self._task)
             with (
@@ -90,7 +90,7 @@ class ChartRepositories:
                 hint="write https:// or oci:// with a host",
             )
         allowed = settings.texts(_WHERE)
-        if not host_patterns.names(allowed, host, scheme):
+        if not host_patterns.matches_any(allowed, host, scheme):
             raise ConfigError(
                 f"{what}, and {host} is not allowed as a source",
                 where=where,
@@ -115,7 +115,7 @@ class ChartRepositories:
         if entry is None:
             large = len(index) > INDEX
             raise ConfigError(
-                f"{shown(repository)} has no chart {name} in version {version}"
+                f"{display_url(repository)} has no chart {name} in version {version}"
                 + ", as far as its index can be read" * large,
                 hint="correct the version, or run `helm dependency update`"
                 + f"; more than {INDEX >> 20} MiB are read only as `helm repo index` writes them"
@@ -124,20 +124,20 @@ class ChartRepositories:
         urls, digest = entry.get("urls"), text_at(entry, "digest").removeprefix("sha256:")
         host = Registry(scheme=urlsplit(base).scheme, host=urlsplit(base).netloc)
         url = (
-            absolute(urls[0], base, host)
+            absolute_url(urls[0], base, host)
             if isinstance(urls, list) and urls and isinstance(urls[0], str)
             else ""
         )
         if not may_follow(url, host):
             raise ConfigError(
-                f"the index of {shown(repository)} has no URL for {name} {version} that could be"
+                f"the index of {display_url(repository)} has no URL for {name} {version} that could be"
                 " asked",
                 hint="name the chart's OCI registry",
             )
         data = self._get(transport, url, base)
         if digest and hashlib.sha256(data).hexdigest() != digest:
             raise DigestMismatch(
-                f"{shown(url)} is not what the index of {shown(repository)} says",
+                f"{display_url(url)} is not what the index of {display_url(repository)} says",
                 hint="the repository or a proxy before it serves wrong content",
             )
         return data
@@ -156,16 +156,16 @@ class ChartRepositories:
                     registry.host,
                     allow_plain_http=self._task.settings.flag("allowPlainHttp"),
                 )
-                headers = {"Authorization": basic(found)}
+                headers = {"Authorization": basic_authorization(found)}
         try:
             request = HttpRequest(method="GET", url=url, headers=headers, named_by=origin(base))
-            return get(transport, request, "", largest=_MOST)
+            return get_bytes(transport, request, "", largest=_MOST)
         except ConfigError as fault:
             hint = "correct the URL, or give its host a login in dockerConfigJSON"
             raise ConfigError(fault.message, where=fault.where, hint=hint) from fault
         except TransportError as fault:
             raise RegistryUnreachable(
-                f"{shown(url)} cannot be reached: {fault}",
+                f"{display_url(url)} cannot be reached: {fault}",
                 where=fault.where,
                 hint="see whether the host answers, or commit charts/",
             ) from fault
@@ -179,7 +179,7 @@ class ChartRepositories:
         registry, path = parse_registry(f"{scheme}://{repository.removeprefix('oci://')}/{name}")
         login = registry_login(self._task, registry, role="", path=path)
         client = RegistryClient(
-            Party(registry=registry, role="chart", login=login),
+            Endpoint(registry=registry, role="chart", login=login),
             transport=transport,
             allow_plain_http=self._task.settings.flag("allowPlainHttp"),
         )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from towline.config.settings import Settings
-from towline.credential_hosts import Refused, Tampered
+from towline.credential_hosts import AddressTampered, CredentialRefused
 from towline.errors import (
     ConfigError,
     CredentialError,
@@ -20,9 +20,9 @@ from towline.pipeline.environment import proven_values
 from towline.registry.client import RegistryClient
 from towline.registry.copy.plan import CopyBlob, TargetRepository
 from towline.registry.copy.stream import read_small
-from towline.registry.errors import Party
+from towline.registry.errors import Endpoint
 from towline.registry.manifest import Manifest, check_platform, select
-from towline.retry import moments
+from towline.retry import poll_attempts
 from towline.steps.deployment.images import DeployedImage
 from towline.steps.registry_access import network, registry_login
 from towline.steps.task import Task
@@ -35,7 +35,7 @@ _SECONDS = 60  # for all images: a deployment does not wait for a registry that 
 def check(task: Task, settings: Settings, images: Sequence[DeployedImage]) -> None:
     """Look for every image; a registry that cannot say is a warning.
 
-    Raises ConfigError (missing, or not for the platform), DigestMismatch and Tampered.
+    Raises ConfigError (missing, or not for the platform), DigestMismatch and AddressTampered.
     """
     with Transport(
         read=20, limit=_SECONDS, network=network(task), hide=task.console.hide
@@ -45,7 +45,7 @@ def check(task: Task, settings: Settings, images: Sequence[DeployedImage]) -> No
                 client = _client(task, settings, image, transport)
                 if client:
                     _check(client, image, settings.text("imagePlatform"))
-            except (DigestMismatch, Tampered):
+            except (DigestMismatch, AddressTampered):
                 raise
             except (RegistryError, CredentialError) as fault:
                 task.console.warn_of(
@@ -75,7 +75,7 @@ def _client(
     )
     if found is None and not settings.flag("checkImage"):
         return None
-    party = Party(registry=registry, role="image", login=found)
+    party = Endpoint(registry=registry, role="image", login=found)
     return RegistryClient(
         party, transport=transport, allow_plain_http=settings.flag("allowPlainHttp")
     )
@@ -83,7 +83,7 @@ def _client(
 
 def _next(fault: TowlineError) -> str:
     """What to do about a login that goes nowhere; of what a registry says, the fault itself tells enough for a warning."""
-    return f"; {fault.hint}" if isinstance(fault, Refused) else ""
+    return f"; {fault.hint}" if isinstance(fault, CredentialRefused) else ""
 
 
 def _at(host: str, url: object) -> Registry | None:
@@ -99,7 +99,7 @@ def _check(client: RegistryClient, image: DeployedImage, platform: str) -> None:
         str(client.registry),
     )
     manifest, found = None, None
-    for _ in moments(
+    for _ in poll_attempts(
         client.transport.clock, seconds=_SEEN if image.digest else 0.0, sleep=client.transport.wait
     ):
         manifest = client.find_manifest(name, target) if platform else None

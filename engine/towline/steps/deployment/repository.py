@@ -12,7 +12,7 @@ from pathlib import Path
 from towline import dispatch
 from towline.config.credential_rules import host_source, secret_of
 from towline.config.settings import Settings
-from towline.credential_hosts import Credential, HostAddress, Named
+from towline.credential_hosts import Credential, HostAddress, HostSource
 from towline.errors import CredentialError, placed
 from towline.git.remote import Remote, SshKey, parse_remote, parse_ssh_key
 from towline.record import replace
@@ -82,8 +82,8 @@ def _remote(task: Task) -> Remote:
 
 
 def key_admission(
-    settings: Settings, place: HostAddress, named: Named
-) -> tuple[Credential, HostAddress, Named]:
+    settings: Settings, place: HostAddress, named: HostSource
+) -> tuple[Credential, HostAddress, HostSource]:
     """The SSH key, where it is to go and who says so; the agent's own keys meet the hosts that its own known_hosts has."""
     if settings.given("gitSshPrivateKey"):
         return secret_of(settings, "gitSshPrivateKey", "the SSH key"), place, named

@@ -10,10 +10,12 @@ import pytest
 from tests.fakes.credential_helper import install
 from towline.errors import CredentialError
 from towline.registry.auth.credential_helper import ask
-from towline.registry.auth.docker_config import Helper
+from towline.registry.auth.docker_config import CredentialHelper
 from towline.secret import IDENTITY, Login
 
-STORE = Helper(name="store", server="registry.example.com", origin="config.json, credsStore")
+STORE = CredentialHelper(
+    name="store", server="registry.example.com", origin="config.json, credsStore"
+)
 
 
 @pytest.fixture(autouse=True)

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from towline.errors import ConfigError
 from towline.image import Registry
-from towline.registry.auth.docker_config import Helper, find_logins, keys_for
+from towline.registry.auth.docker_config import CredentialHelper, find_logins, keys_for
 from towline.secret import BEARER, IDENTITY, Login
 
 HOST = "registry.example.com:5000"
@@ -21,7 +21,7 @@ def encoded(text: str) -> str:
     return base64.b64encode(text.encode()).decode()
 
 
-def found(config: object, host: str = HOST, path: str = "") -> tuple[Login | Helper, ...]:
+def found(config: object, host: str = HOST, path: str = "") -> tuple[Login | CredentialHelper, ...]:
     text = config if isinstance(config, str) else json.dumps(config)
     return find_logins(text, Registry(scheme="https", host=host), path=path, origin="config.json")
 
@@ -186,7 +186,7 @@ def test_an_entry_holds_a_password_or_a_token(
 def test_a_registrys_own_helper_counts_before_the_store_and_that_before_a_login() -> None:
     config = {**keys(HOST), "credHelpers": {HOST: "own", "other": "x"}, "credsStore": "store"}
     assert users(config) == [f"own {HOST}", f"store {HOST}", HOST]
-    assert found(config)[0] == Helper(
+    assert found(config)[0] == CredentialHelper(
         name="own", server=HOST, origin=f"config.json, credHelpers/{HOST}"
     )
 

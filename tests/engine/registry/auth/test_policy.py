@@ -5,7 +5,7 @@ import base64
 import pytest
 
 from towline.errors import CredentialError
-from towline.registry.auth.policy import basic, check_sending, is_docker_hub
+from towline.registry.auth.policy import basic_authorization, check_sending, is_docker_hub
 from towline.secret import Login
 
 LOGIN = Login(username="me", password="hunter2", origin="there")
@@ -28,7 +28,9 @@ def test_docker_hub_has_three_names(host: str, hub: bool) -> None:
 def test_basic_is_user_and_password_in_utf_8() -> None:
     assert (
         base64.b64decode(
-            basic(Login(username="ü", password="p:q", origin="")).removeprefix("Basic ")
+            basic_authorization(Login(username="ü", password="p:q", origin="")).removeprefix(
+                "Basic "
+            )
         ).decode()
         == "ü:p:q"
     )

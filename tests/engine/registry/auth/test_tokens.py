@@ -18,7 +18,7 @@ from towline.errors import CredentialError, RegistryError, RegistryUnreachable, 
 from towline.http.client import Transport
 from towline.image import Registry
 from towline.registry.auth.tokens import Authorizer
-from towline.registry.errors import Party
+from towline.registry.errors import Endpoint
 from towline.secret import BEARER, IDENTITY, Login
 
 PUSH = "repository:app:pull,push"
@@ -71,7 +71,7 @@ def make(
     allow_plain_http: bool = False,
 ) -> Authorizer:
     return Authorizer(
-        Party(registry=registry, role="target", login=login),
+        Endpoint(registry=registry, role="target", login=login),
         transport,
         allow_plain_http=allow_plain_http,
     )

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from towline.registry.auth.tokens import Challenge, choose, parse_challenges
+from towline.registry.auth.tokens import Challenge, choose_challenge, parse_challenges
 
 HUB = (
     "Bearer"
@@ -92,16 +92,16 @@ def test_an_endless_header_is_read_to_a_limit_and_in_linear_time(header: str) ->
 
 
 def test_bearer_comes_before_basic_whatever_their_order() -> None:
-    chosen = choose(["Negotiate", 'Basic realm="x"', HUB])
+    chosen = choose_challenge(["Negotiate", 'Basic realm="x"', HUB])
     assert chosen is not None
     assert chosen.scheme == "bearer"
 
 
 def test_a_bearer_challenge_without_a_realm_leaves_basic() -> None:
-    chosen = choose(['Bearer service="x"', "Basic"])
+    chosen = choose_challenge(['Bearer service="x"', "Basic"])
     assert chosen is not None
     assert chosen.scheme == "basic"
 
 
 def test_schemes_that_are_not_for_us_are_left() -> None:
-    assert choose(["Negotiate", "Digest realm=x", ""]) is None
+    assert choose_challenge(["Negotiate", "Digest realm=x", ""]) is None

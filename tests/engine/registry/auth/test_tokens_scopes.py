@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from towline.registry.auth import tokens
-from towline.registry.auth.tokens import Grants, grants, merged, repository_of
+from towline.registry.auth.tokens import Grants, grants, merge_scopes, repository_of
 
 ACTIONS = st.sampled_from(["pull", "push", "pull,push", "push,pull", "delete"])
 SCOPES = st.lists(st.builds("repository:{}:{}".format, st.sampled_from("abc"), ACTIONS), max_size=6)
@@ -44,14 +44,14 @@ def test_a_scope_is_about_one_repository(name: str) -> None:
 def test_lists_become_one_with_the_push_first_and_nothing_twice(
     lists: list[list[str]], expected: tuple[str, ...]
 ) -> None:
-    assert merged(*lists) == expected
+    assert merge_scopes(*lists) == expected
 
 
 @given(SCOPES, SCOPES)
 def test_one_list_grants_what_all_do(one: list[str], other: list[str]) -> None:
-    both = merged(one, other)
+    both = merge_scopes(one, other)
     assert grants(both) == grants(one + other)
-    assert merged(both) == both
+    assert merge_scopes(both) == both
     pushes = ["push" in scope.rpartition(":")[2] for scope in both]
     assert pushes == sorted(pushes, reverse=True)
 
@@ -68,5 +68,5 @@ def test_each_scope_is_looked_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
 
     monkeypatch.setattr(tokens, "grants", counted)
     many = [f"repository:app-{number}:pull" for number in range(300)]
-    assert merged(many, many) == tuple(many)
+    assert merge_scopes(many, many) == tuple(many)
     assert len(looked) == 600

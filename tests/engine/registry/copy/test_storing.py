@@ -9,7 +9,7 @@ from tests.fakes.registry import FakeRegistry, Status
 from towline.errors import RegistryError
 from towline.registry.copy.plan import PutManifest, TargetRepository
 from towline.registry.copy.storing import Storing
-from towline.registry.errors import Incomplete
+from towline.registry.errors import ManifestIncomplete
 from towline.registry.manifest import parse_manifest
 
 
@@ -50,7 +50,7 @@ def test_a_manifest_whose_parts_stay_away_is_given_up(
     with pytest.raises(RegistryError, match="MANIFEST_BLOB_UNKNOWN"):
         store(pair, put_of(make_image(), pair))
     assert sum(time.sleeps) == pytest.approx(10)
-    with pytest.raises(Incomplete):
+    with pytest.raises(ManifestIncomplete):
         store(pair, put_of(make_image(), pair, believed=True))
 
 

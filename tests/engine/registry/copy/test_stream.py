@@ -12,7 +12,7 @@ from towline.image import Registry
 from towline.parallel import Stopped
 from towline.registry.copy.plan import CopyBlob, TargetRepository
 from towline.registry.copy.stream import ATTEMPTS, BlobStream, read_small
-from towline.registry.errors import BrokenOff
+from towline.registry.errors import TransferInterrupted
 from towline.registry.manifest import Descriptor, Manifest
 
 DATA = bytes(range(256)) * 10_000
@@ -50,7 +50,7 @@ class Answer:
         end = len(self._data) if self._cut is None else min(self._cut, len(self._data))
         piece = self._data[self._position : min(end, self._position + len(buffer))]
         if not piece and self._cut is not None and len(buffer):
-            raise BrokenOff(RegistryError("cut"))
+            raise TransferInterrupted(RegistryError("cut"))
         buffer[: len(piece)] = piece
         self._position += len(piece)
         return len(piece)

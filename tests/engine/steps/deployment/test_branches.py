@@ -14,7 +14,7 @@ import pytest
 from tests.calls import Ending, configure, request
 from tests.fakes.git_server import GitServer
 from towline import deadline
-from towline.retry import Turns
+from towline.retry import TurnClock
 from towline.steps.deployment import branches
 
 PASSWORD = "git-pass-word"
@@ -344,7 +344,7 @@ def test_the_deadline_of_each_counts_its_own_work(
     place: Place, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     passed: list[float] = []
-    monkeypatch.setattr(branches, "Turns", lambda: Turns(lambda: sum(passed)))
+    monkeypatch.setattr(branches, "TurnClock", lambda: TurnClock(lambda: sum(passed)))
     place.server.fault = lambda _method, path: passed.append(20.0) if "service=" in path else None
     ending = place.deploy(pushDeadline=100)
     assert (ending.code, sum(passed)) == (0, 220.0), ending.err
