@@ -19,7 +19,7 @@ from tests.fakes.registry import (
     digest_of,
     on,
 )
-from towline.errors import CredentialError, DigestMismatch, RegistryError
+from towline.errors import CredentialError, DigestMismatch, RegistryError, RegistryUnreachable
 from towline.http.client import Transport
 from towline.record import replace
 from towline.registry.client import RegistryClient
@@ -121,6 +121,15 @@ def test_a_mount_that_is_refused_is_an_upload_by_the_plain_way(
     target.fault = on("POST", "", Status(code=status))
     assert isinstance(pusher.uploads.start("app", DIGEST, len(BLOB), "base"), UploadSession)
     assert [bool(record.query) for record in target.seen("POST")] == [True, False]
+
+
+def test_a_mount_without_any_answer_is_no_refusal_of_it(
+    target: FakeRegistry, pusher: RegistryClient
+) -> None:
+    target.fault = on("POST", "", CutAnswer(after=None), times=99)
+    with pytest.raises(RegistryUnreachable):
+        pusher.uploads.start("app", DIGEST, len(BLOB), "base")
+    assert {record.method for record in target.requests} == {"POST"}
 
 
 def test_a_repository_that_is_not_there_is_named(
