@@ -16,8 +16,9 @@ import pytest
 
 from tests.engine.gitops.updates import update
 from tests.fakes.git_server import GitServer
+from towline.git.objects import Author
 from towline.git.remote import parse_remote
-from towline.git.repository import Author, Repository
+from towline.git.repository import Repository
 from towline.gitops.kubectl import ContainerImage
 from towline.gitops.provenance import Provenance, default_message, parse
 from towline.gitops.update import CommitText, Update

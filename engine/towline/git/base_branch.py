@@ -1,4 +1,4 @@
-"""A branch of its own and its base, the branch of the remote's HEAD: where the one stands to the other, and the tree that has what both have."""
+"""A branch and its base branch (the remote's HEAD): how far they diverge, and their merge."""
 
 from __future__ import annotations
 
@@ -13,116 +13,127 @@ from towline.git.program import GitProgram
 from towline.record import frozen
 from towline.suggest import list_some
 
-_BASE, _OWN = "refs/towline/base", "refs/towline/own"
-_PAST, _WHOLE = 500, 2147483647  # commits of each, at first; as git has a depth without an end
+_BASE, _BRANCH = "refs/towline/base", "refs/towline/own"
+_FIRST_COMMITS = 500  # of each branch, in the first fetch
+_ALL_COMMITS = 2147483647  # git's depth without an end (git fetch --unshallow)
 _TRIES = 3
-_FILES = ("100644", "100755")
+_FILE_MODES = ("100644", "100755")
 
 Read = Callable[[Iterable[str]], Mapping[str, bytes]]
 Write = Callable[[Iterable[bytes]], list[str]]
 
-_Stages = dict[
-    int, tuple[str, str]
-]  # mode and object id of a path in the common commit (1), in the branch (2), in its base (3)
+# Mode and object id of a path by stage: 1 is the merge base, 2 the branch, 3 its base branch.
+_Stages = dict[int, tuple[str, str]]
 
 
 class MergeConflict(ConfigError):
-    """A branch and its base that only a person can put together."""
+    """A branch and its base branch have conflicting changes, which only a person can merge."""
 
 
 @frozen
 class Divergence:
-    """The tips of a branch and of its base, and the last commit that both have, empty where none is known; `whole`: no commit was left out."""
+    """The tips of a branch and of its base branch, and their merge base.
 
-    own: str
+    `merge_base` is empty if it is not known. `complete`: the whole history of both was fetched.
+    """
+
+    branch: str
     base: str
-    common: str
-    whole: bool
+    merge_base: str
+    complete: bool
 
     @property
-    def behind(self) -> bool:
-        """Whether the base has commits that the branch does not have."""
-        return self.common != self.base
+    def is_behind(self) -> bool:
+        """Whether the base branch has commits that the branch does not have."""
+        return self.merge_base != self.base
 
 
 def find_divergence(
-    git: GitProgram, *, url: str, branch: str, tip: str, whole: bool
+    git: GitProgram, *, url: str, branch: str, tip: str, complete: bool
 ) -> Divergence | None:
-    """Where the branch, by its full name, stands to its base, by commits alone, some hundred of each unless `whole`; None where the server does not tell.
+    """Fetch the commits of a branch (by its full name) and of its base branch, and compare them.
 
-    `git` works in a repository that is made anew; `tip` is a commit as the server has them. Raises
-    as `Program.ask`.
+    Without `complete`, some hundred commits of each. None if the server does not give out commits
+    alone. `git` works in a repository that is made anew; `tip` is a commit of the server, whose id
+    tells the object format. Raises as `GitProgram.run_remote`.
     """
-    shutil.rmtree(git.place, ignore_errors=True)
-    make_bare_repository(git.place, len(tip), {})
+    shutil.rmtree(git.repository, ignore_errors=True)
+    make_bare_repository(git.repository, len(tip), {})
     words = (
         "fetch",
         "--quiet",
         "--no-tags",
         "--no-write-fetch-head",
-        f"--depth={_WHOLE if whole else _PAST}",
+        f"--depth={_ALL_COMMITS if complete else _FIRST_COMMITS}",
         "--filter=tree:0",
         "--",
         url,
     )
     for attempt in range(_TRIES):
-        done = git.ask(*words, f"+HEAD:{_BASE}", f"+{branch}:{_OWN}")
+        done = git.run_remote(*words, f"+HEAD:{_BASE}", f"+{branch}:{_BRANCH}")
         if not done.code:
             break
-        if attempt + 1 == _TRIES or errors.is_filter_refusal(git.text(done)):
+        text = git.message(done)
+        if attempt + 1 == _TRIES or errors.is_filter_refusal(text):
             return None
-        git.wait(attempt, git.text(done))
-    own, base = (git.local("rev-parse", name).decode().strip() for name in (_OWN, _BASE))
-    found = git.check("merge-base", own, base)
-    common = "" if found.code else found.out.decode().split()[0]
-    return Divergence(own=own, base=base, common=common, whole=not (git.place / "shallow").exists())
+        git.pause(attempt, text)
+    own, base = (
+        git.output("rev-parse", reference).decode().strip() for reference in (_BRANCH, _BASE)
+    )
+    found = git.run_local("merge-base", own, base)
+    return Divergence(
+        branch=own,
+        base=base,
+        merge_base="" if found.code else found.out.decode().split()[0],
+        complete=not (git.repository / "shallow").exists(),
+    )
 
 
 def merge_trees(
-    git: GitProgram, ends: Divergence, *, folder: Path, read: Read, write: Write
+    git: GitProgram, divergence: Divergence, *, folder: Path, read: Read, write: Write
 ) -> str:
-    """The tree that has what both have changed since their common commit, by its id; raises Apart where they have changed one place.
+    """Merge the trees of a branch and its base branch; return the merged tree's id.
 
-    `git` has the three commits with their folders, and finds files in `folder`; `read` gives
-    contents by id, `write` makes blobs of them. Files that have moved are not followed.
+    Renames are not followed. `git` has the three commits with their trees, and `folder` is for
+    temporary files; `read` gives contents by id, `write` makes blobs of contents. Raises
+    MergeConflict if both have changed the same place.
     """
-    index = {"GIT_INDEX_FILE": str(folder / "index")}
     (folder / "index").unlink(missing_ok=True)
-    git.local(
-        "read-tree", "-i", "-m", "--aggressive", ends.common, ends.own, ends.base, variables=index
-    )
-    open_paths = _unmerged(git.local("ls-files", "--unmerged", "-z", variables=index))
-    contents = read(
-        {oid for stages in open_paths.values() if _are_files(stages) for _, oid in stages.values()}
-    )
-    both = {
-        path: (
-            _both(git, folder, [contents[stages[number][1]] for number in (2, 1, 3)])
-            if _are_files(stages)
-            else None
-        )
-        for path, stages in open_paths.items()
-    }
-    if apart := sorted(path for path, content in both.items() if content is None):
+    index = {"GIT_INDEX_FILE": str(folder / "index")}
+    commits = (divergence.merge_base, divergence.branch, divergence.base)
+    git.output("read-tree", "-i", "-m", "--aggressive", *commits, variables=index)
+    unmerged = _unmerged(git.output("ls-files", "--unmerged", "-z", variables=index))
+    merged = _merge_files(git, unmerged, folder=folder, read=read)
+    conflicts = sorted(path for path in unmerged if path not in merged)
+    if conflicts:
         raise MergeConflict(
-            f"both have changed {list_some(apart)} since their last common commit {ends.common[:12]}"
+            f"both have changed {list_some(conflicts)} since their last common commit"
+            f" {divergence.merge_base[:12]}"
         )
-    found = zip(
-        both, write(content for content in both.values() if content is not None), strict=True
-    )
-    lines = "".join(f"{_mode(open_paths[path])} {oid}\t{path}\0" for path, oid in found)
-    git.local(
-        "update-index",
-        "-z",
-        "--index-info",
-        stdin=lines.encode("utf-8", "surrogateescape"),
-        variables=index,
-    )
-    return git.local("write-tree", "--missing-ok", variables=index).decode().strip()
+    blobs = zip(merged, write(merged.values()), strict=True)
+    lines = "".join(f"{_mode(unmerged[path])} {oid}\t{path}\0" for path, oid in blobs)
+    stdin = lines.encode("utf-8", "surrogateescape")
+    git.output("update-index", "-z", "--index-info", stdin=stdin, variables=index)
+    return git.output("write-tree", "--missing-ok", variables=index).decode().strip()
+
+
+def _merge_files(
+    git: GitProgram, unmerged: Mapping[str, _Stages], *, folder: Path, read: Read
+) -> dict[str, bytes]:
+    """The merged contents of the unmerged paths that are files and have no conflict."""
+    files = {path: stages for path, stages in unmerged.items() if _are_files(stages)}
+    contents = read({oid for stages in files.values() for _, oid in stages.values()})
+    merged = {}
+    for path, stages in files.items():
+        versions = [contents[stages[number][1]] for number in (2, 1, 3)]
+        content = _merge_file(git, folder, versions)
+        if content is not None:
+            merged[path] = content
+    return merged
 
 
 def _unmerged(listing: bytes) -> dict[str, _Stages]:
-    """What `git ls-files --unmerged -z` prints, by path."""
+    """The output of `git ls-files --unmerged -z` as stages by path."""
     found: dict[str, _Stages] = {}
     for line in listing.decode("utf-8", "surrogateescape").split("\0")[:-1]:
         facts, _, path = line.partition("\t")
@@ -132,20 +143,20 @@ def _unmerged(listing: bytes) -> dict[str, _Stages]:
 
 
 def _are_files(stages: _Stages) -> bool:
-    """Whether there is a file in all three of them: what one has deleted or made something else of is not to be told from text."""
-    return len(stages) == 3 and all(mode in _FILES for mode, _ in stages.values())
+    """Whether all three stages are files: a deletion or change of type is not merged as text."""
+    return len(stages) == 3 and all(mode in _FILE_MODES for mode, _ in stages.values())
 
 
 def _mode(stages: _Stages) -> str:
-    """The mode that one of both has given the file, else the one that it had."""
+    """The mode that the branch or its base has given the file, else the mode of the merge base."""
     common, own, base = (stages[number][0] for number in (1, 2, 3))
     return base if own == common else own
 
 
-def _both(git: GitProgram, folder: Path, contents: list[bytes]) -> bytes | None:
-    """What the branch and its base make of a file together, whose contents are theirs, the common one between them; None where they differ in one place."""
-    paths = [folder / f"both-{number}" for number in range(len(contents))]
-    for path, content in zip(paths, contents, strict=True):
+def _merge_file(git: GitProgram, folder: Path, versions: list[bytes]) -> bytes | None:
+    """The merged content of three versions (branch, merge base, base); None if they conflict."""
+    paths = [folder / f"version-{number}" for number in range(len(versions))]
+    for path, content in zip(paths, versions, strict=True):
         path.write_bytes(content)
-    done = git.check("merge-file", "-p", *map(str, paths))
+    done = git.run_local("merge-file", "-p", *map(str, paths))
     return None if done.code else done.out

@@ -13,7 +13,6 @@ import re
 from collections.abc import Mapping
 from email.utils import formataddr
 from pathlib import Path
-from urllib.parse import unquote, urlsplit
 
 from towline.errors import TowlineError
 from towline.limits import ProcessLimits
@@ -188,34 +187,3 @@ def _ask(folder: Path, environ: Mapping[str, str], *words: str) -> str:
     except (TowlineError, Overrun):
         return ""
     return done.out.decode("utf-8", "replace") if done.code == 0 else ""
-
-
-_SCP = re.compile(r"(?:[^@/\s]+@)?([^:/\s]+):(?!//)(.+)")
-_USER_INFO = re.compile(r"(?<=://)[^/\s]*@")
-_SCP_USER_INFO = re.compile(r"(?:[^@/]*@)+(?=[^@/:]+:)")
-
-
-def host_and_path(url: str) -> str:
-    """Host and path of a repository, the same for https, ssh and `user@host:path`; empty where it is none on a host."""
-    url = url.strip()
-    scp = None if "://" in url else _SCP.fullmatch(url)
-    if scp:
-        host, path = scp[1], scp[2]
-    else:
-        try:
-            parts = urlsplit(url)
-            host, path = parts.hostname or "", parts.path
-        except ValueError:
-            return ""
-    path = unquote(path).strip("/").removesuffix(".git").lower()
-    return f"{host.lower()}/{path}" if host and path else ""
-
-
-def public_url(url: str) -> str:
-    """The URL without user and password, also as scp has them, and without a query and a fragment, which may hold a token."""
-    short = _SCP_USER_INFO.match(url) if "://" not in url else None
-    return (
-        (url[short.end() :] if short else _USER_INFO.sub("", url))
-        .partition("?")[0]
-        .partition("#")[0]
-    )

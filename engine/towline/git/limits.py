@@ -41,40 +41,42 @@ class GitLimits:
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
-        self.most = USUAL_LIMITS
+        self.current = USUAL_LIMITS
 
-    def limits(self, seconds: float) -> ProcessLimits:
+    def for_remote(self, seconds: float) -> ProcessLimits:
         """Those of a git that talks to the server: of the disk what the copies have left of it."""
         return replace(
-            self.most,
+            self.current,
             seconds=seconds,
-            file_size=max(MIB, self.most.file_size - _used(self._folder)),
+            file_size=max(MIB, self.current.file_size - _used(self._folder)),
         )
 
-    def local(self, seconds: float) -> ProcessLimits:
+    def for_local(self, seconds: float) -> ProcessLimits:
         """Those of a git that works with what is here."""
-        return replace(self.most, seconds=seconds)
+        return replace(self.current, seconds=seconds)
 
-    def is_over(self, done: Completed, text: str) -> str:
+    def exceeded(self, done: Completed, text: str) -> str:
         """What of its room git has ended for, where it has; `text` is what it said."""
         own = git_lines(text) if done.code else ""
         if done.code == -signal.SIGXFSZ or _DISK.search(own):
-            return f"{amount(self.most.file_size)} on disk"
-        return f"{amount(self.most.memory)} of memory" if done.code and _MEMORY.search(own) else ""
+            return f"{amount(self.current.file_size)} on disk"
+        return (
+            f"{amount(self.current.memory)} of memory" if done.code and _MEMORY.search(own) else ""
+        )
 
     def widen(self, words: Sequence[str], text: str) -> bool:
         """Whether there is more room from now on: a server that knows no partial clones sends what nobody has asked for."""
         filtered = any(word.startswith("--filter=") for word in words) and _UNFILTERED not in text
-        wider = self.most is USUAL_LIMITS and not filtered and not _COPYING.isdisjoint(words)
-        self.most = STEP_LIMITS if wider else self.most
+        wider = self.current is USUAL_LIMITS and not filtered and not _COPYING.isdisjoint(words)
+        self.current = STEP_LIMITS if wider else self.current
         return wider
 
-    def tidy(self) -> None:
+    def remove_partial_packs(self) -> None:
         """Take away what git could not write to its end, and leaves: it would count for the next one."""
         for part in self._folder.glob("*/objects/pack/tmp_*"):
             part.unlink(missing_ok=True)
 
-    def refusal(self, what: str, host: str, where: str) -> ServerSendsTooMuch:
+    def server_fault(self, what: str, host: str, where: str) -> ServerSendsTooMuch:
         """The fault of a server that gives more than that."""
         hint = (
             f"{_FEWER}; where it is large, let its server know partial clones"
@@ -84,7 +86,7 @@ class GitLimits:
             f"{host} sends more than git may take here ({what})", where=where, hint=hint
         )
 
-    def too_large(self, what: str, command: str, where: str) -> RepositoryTooLarge:
+    def repository_fault(self, what: str, command: str, where: str) -> RepositoryTooLarge:
         """The fault of contents that take more than that."""
         return RepositoryTooLarge(
             f"git {command} needs more for this repository than it may take ({what})",

@@ -1,4 +1,7 @@
-"""One writer at a time on this host: a lock that the kernel gives up with its process, and without which nothing is lost but time."""
+"""A lock that lets one process of this user write at a time on this host.
+
+The kernel releases it when its process ends. Without the lock nothing is lost but time.
+"""
 
 from __future__ import annotations
 
@@ -16,59 +19,59 @@ from pathlib import Path
 from towline.retry import Deadline
 
 _UNSAFE = re.compile(r"[^A-Za-z0-9.-]+")
-_LOOK = 0.03  # seconds between two tries
-_SHARE = 0.5  # of the time that is left, at most: the work needs time, too
+_PAUSE = 0.03  # mean seconds between two attempts
+_MOST_WAITING = 0.5  # share of the time left before the deadline: the work needs time, too
 
 
 @contextmanager
 def host_lock(name: str, *, environ: Mapping[str, str], deadline: Deadline) -> Iterator[bool]:
-    """Hold this user's lock called `name` while the block runs; gives False, and runs it all the same, where it cannot be had in time or at all."""
-    path = (
-        _place(environ)
-        / f"towline-{os.geteuid()}-{_UNSAFE.sub('_', name)[-100:]}-{zlib.crc32(name.encode()):08x}.lock"
-    )
-    held = _take(path, deadline)
+    """Hold this user's lock `name` while the block runs; yields whether the lock is held.
+
+    The block also runs if the lock cannot be acquired in time or at all.
+    """
+    readable, checksum = _UNSAFE.sub("_", name)[-100:], zlib.crc32(name.encode())
+    path = _folder(environ) / f"towline-{os.geteuid()}-{readable}-{checksum:08x}.lock"
+    descriptor = _acquire(path, deadline)
     try:
-        yield held is not None
+        yield descriptor is not None
     finally:
-        if held is not None:
+        if descriptor is not None:
             with contextlib.suppress(OSError):
-                # still locked: who waits for this file finds that it is no longer the one in the
-                # folder
+                # The file is unlinked while it is locked: a process that waits for it then sees
+                # that the folder has another file, or none.
                 path.unlink()
-            os.close(held)
+            os.close(descriptor)
 
 
-def _place(environ: Mapping[str, str]) -> Path:
-    """The user's own runtime folder where the machine has one, else the temporary folder, which need not be the user's own."""
+def _folder(environ: Mapping[str, str]) -> Path:
+    """The user's runtime folder if the host has one, else the temporary folder (maybe shared)."""
     runtime = environ.get("XDG_RUNTIME_DIR", "")
-    return Path(
-        runtime
-        if runtime and os.access(runtime, os.W_OK)
-        else environ.get("TMPDIR") or tempfile.gettempdir()
-    )
+    if runtime and os.access(runtime, os.W_OK):
+        return Path(runtime)
+    return Path(environ.get("TMPDIR") or tempfile.gettempdir())
 
 
-def _take(path: Path, deadline: Deadline) -> int | None:
-    """A descriptor that holds the lock, or None."""
-    waited, patience = 0.0, deadline.left * _SHARE
+def _acquire(path: Path, deadline: Deadline) -> int | None:
+    """A file descriptor that holds the lock, or None if it cannot be acquired."""
+    waited, most = 0.0, deadline.left * _MOST_WAITING
     while True:
         try:
             descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o600)
         except OSError:
             return None
-        if _lock(descriptor) and _is_there(path, descriptor):
+        if _try_lock(descriptor) and _is_at(path, descriptor):
             return descriptor
         ours = _is_ours(descriptor)
         os.close(descriptor)
-        if waited >= patience or not ours:
+        if waited >= most or not ours:
             return None
-        seconds = deadline.clock.uniform(0.0, 2 * _LOOK)
+        seconds = deadline.clock.uniform(0.0, 2 * _PAUSE)
         waited += seconds
         deadline.clock.sleep(seconds)
 
 
-def _lock(descriptor: int) -> bool:
+def _try_lock(descriptor: int) -> bool:
+    """Whether the file is this user's and could be locked without waiting."""
     if not _is_ours(descriptor):
         return False
     try:
@@ -79,15 +82,15 @@ def _lock(descriptor: int) -> bool:
 
 
 def _is_ours(descriptor: int) -> bool:
-    """Whether it is a plain file of this user, which nobody else can hold us up with."""
-    facts = os.fstat(descriptor)
-    return (
-        stat.S_ISREG(facts.st_mode) and facts.st_uid == os.geteuid() and not facts.st_mode & 0o077
-    )
+    """Whether this is a regular file of this user that nobody else can lock to hold us up."""
+    status = os.fstat(descriptor)
+    if not stat.S_ISREG(status.st_mode) or status.st_uid != os.geteuid():
+        return False
+    return not status.st_mode & 0o077
 
 
-def _is_there(path: Path, descriptor: int) -> bool:
-    """Whether the locked file is still the one at `path`: its last holder has taken it away."""
+def _is_at(path: Path, descriptor: int) -> bool:
+    """Whether the locked file is still the one at `path`; its last holder may have removed it."""
     try:
         return os.path.samestat(os.fstat(descriptor), path.lstat())
     except OSError:

@@ -57,13 +57,13 @@ class PartialClone:
         self._git, self._remote, self._folder, self._say = git, remote, folder, say
         self._number = 0
         self._partial = self._filtered = True
-        self._past = self._due = ""
+        self._history_of = self._history_due = ""
         self._listed: tuple[str, tuple[TreeEntry, ...]] = "", ()
         self.scope = WHOLE_TREE
         self.plain = git.at(folder / "plain")
 
     @property
-    def place(self) -> Path:
+    def path(self) -> Path:
         """Where the clone lies."""
         return self._folder / f"copy-{self._number}"
 
@@ -73,13 +73,13 @@ class PartialClone:
         Raises Missing, CredentialError, ConfigError, MachineError, GitUnreachable.
         """
         # a part of a commit must never pass for the whole of it
-        self.scope, self._listed, self._due = scope, ("", ()), ""
+        self.scope, self._listed, self._history_due = scope, ("", ()), ""
         filters = [f"--filter={self._filter(scope)}", "--filter=blob:none"] if self._partial else []
         chosen, attempt = [f"--branch={branch}"] if branch else [], 0
         while True:
             self._number += 1
-            self._git = self._git.at(self.place)
-            done = self._git.ask(
+            self._git = self._git.at(self.path)
+            done = self._git.run_remote(
                 "clone",
                 "--quiet",
                 "--bare",
@@ -92,16 +92,16 @@ class PartialClone:
                 *chosen,
                 "--",
                 self._remote.url,
-                str(self.place),
+                str(self.path),
             )
-            text = self._git.text(done)
+            text = self._git.message(done)
             if not done.code:
                 break
-            self.explain(branch)
+            self.check_branch(branch)
             if filters and errors.is_filter_refusal(text):
                 filters = filters[1:] if filters[0] != filters[-1] else []
             else:
-                self._git.again(attempt, text)
+                self._git.pause_or_fail(attempt, text)
                 attempt += 1
         self._filtered = bool(filters) and "filtering not recognized" not in text
         if not self._filtered:
@@ -109,10 +109,10 @@ class PartialClone:
                 f"{self._remote.host} knows no partial clones: the branch was fetched with all its"
                 " files"
             )
-        self._lend()
+        self._share_objects()
         return self.branches()
 
-    def extend(self, more: Scope) -> None:
+    def extend_scope(self, more: Scope) -> None:
         """Have `more` in scope, too: `listing` fetches by name what of it is not here."""
         wider = Scope(
             lists=tuple(sorted({*self.scope.lists, *more.lists})),
@@ -125,21 +125,21 @@ class PartialClone:
         """Fetch a branch once more by its full name, with every commit since, and give its tip; raises as `clone` does."""
         branch = reference.removeprefix("refs/heads/")
         chosen = [f"--filter={self._filter(self.scope)}"] if self._partial else []
-        self._git.insist(
+        self._git.retry_remote(
             "fetch",
             "--no-tags",
             *chosen,
             "origin",
             f"+{reference}:{reference}",
-            explain=lambda: self.explain(branch),
+            explain=lambda: self.check_branch(branch),
         )
-        self._lend()
+        self._share_objects()
         return self.branches()[branch]
 
     def branches(self) -> dict[str, str]:
         """The branches that are here: short name -> commit."""
         lines = (
-            self._git.local("for-each-ref", "--format=%(objectname) %(refname)", "refs/heads/")
+            self._git.output("for-each-ref", "--format=%(objectname) %(refname)", "refs/heads/")
             .decode("utf-8", "surrogateescape")
             .splitlines()
         )
@@ -148,16 +148,16 @@ class PartialClone:
             for commit, name in (line.split(" ", 1) for line in lines)
         }
 
-    def unborn(self) -> str:
+    def unborn_branch(self) -> str:
         """The branch that an empty repository calls its own."""
         return (
-            self._git.local("symbolic-ref", "HEAD")
+            self._git.output("symbolic-ref", "HEAD")
             .decode("utf-8", "surrogateescape")
             .strip()
             .removeprefix("refs/heads/")
         )
 
-    def settle(self) -> None:
+    def adopt_object_format(self) -> None:
         """Give the plain repository ids as long as those of the server's, which has no commit: before git 2.41 the clone of such a one does not tell.
 
         So the server is asked whether it would take one. Raises as `Program.ask`.
@@ -166,17 +166,17 @@ class PartialClone:
             place = self._folder / f"asking-{length}"
             make_bare_repository(place, length, {})
             git = self._git.at(place)
-            tree = git.local("mktree").decode().strip()
-            commit = git.local("commit-tree", tree, variables=_NOBODY).decode().strip()
-            if not git.ask(
+            tree = git.output("mktree").decode().strip()
+            commit = git.output("commit-tree", tree, variables=_NOBODY).decode().strip()
+            if not git.run_remote(
                 "push", "--quiet", "--dry-run", "--", self._remote.url, f"{commit}:refs/heads/none"
             ).code:
                 make_bare_repository(self._folder / "plain", length, {})
                 return  # else the push of the commit itself will say why not
 
-    def explain(self, branch: str) -> None:
+    def check_branch(self, branch: str) -> None:
         """Raise Missing where the remote answers and does not have the branch; a remote that does not answer explains nothing."""
-        done = self._git.ask(*_REFERENCES, self._remote.url, "HEAD", "refs/heads/*")
+        done = self._git.run_remote(*_REFERENCES, self._remote.url, "HEAD", "refs/heads/*")
         found = [
             line.partition("\t")[2] for line in done.out.decode("utf-8", "replace").splitlines()
         ]
@@ -209,7 +209,7 @@ class PartialClone:
         Raises ConfigError, GitUnreachable.
         """
         found = (
-            self._git.insist(*_REFERENCES, self._remote.url, "refs/heads/*")
+            self._git.retry_remote(*_REFERENCES, self._remote.url, "refs/heads/*")
             .out.decode("utf-8", "replace")
             .splitlines()
         )
@@ -228,35 +228,35 @@ class PartialClone:
         """Everything of the commit's tree that is in scope, folders too, sorted by path."""
         if self._listed[0] != commit:
             whole = (
-                parse_listing(self.plain.local("ls-tree", "-r", "-t", "-z", "--full-tree", commit))
+                parse_listing(self.plain.output("ls-tree", "-r", "-t", "-z", "--full-tree", commit))
                 if self.scope.whole
-                else self._cut(commit)
+                else self._scoped_listing(commit)
             )
             self._listed = commit, whole
         return self._listed[1]
 
-    def bring(self, oids: Iterable[str], *, along: str = "blob:none") -> None:
+    def fetch_objects(self, oids: Iterable[str], *, along: str = "blob:none") -> None:
         """Fetch these objects, and what `along` (a filter) leaves of what they name, in one request; what is here already costs none."""
         words = [*_SINGLE, f"--filter={along}", "--stdin", "origin"]
         stdin = "".join(f"{oid}\n" for oid in sorted(set(oids))).encode()
-        done = self._git.ask(*words, stdin=stdin)
-        if done.code and along == _FILES and errors.is_filter_refusal(self._git.text(done)):
+        done = self._git.run_remote(*words, stdin=stdin)
+        if done.code and along == _FILES and errors.is_filter_refusal(self._git.message(done)):
             words[-3] = "--filter=tree:0"
-            done = self._git.ask(*words, stdin=stdin)
-        if done.code and errors.is_object_refusal(self._git.text(done)) and self._partial:
+            done = self._git.run_remote(*words, stdin=stdin)
+        if done.code and errors.is_object_refusal(self._git.message(done)) and self._partial:
             self._partial = False
             raise OutOfScope("the server gives out whole branches only", where=self._remote.url)
         if done.code:
-            self._git.insist(*words, stdin=stdin)
+            self._git.retry_remote(*words, stdin=stdin)
 
-    def fits(self, oids: Iterable[str]) -> bool:
+    def can_fetch(self, oids: Iterable[str]) -> bool:
         """Whether git may take what the server sends for these objects without any others; they do not stay, since they would count for the next.
 
         Raises as `bring`.
         """
         before = set(self._stored())
         try:
-            self.bring(oids)
+            self.fetch_objects(oids)
         except ServerSendsTooMuch:
             return False
         finally:
@@ -265,23 +265,23 @@ class PartialClone:
         return True
 
     def _stored(self) -> list[Path]:
-        return [one for one in (self.place / "objects").glob("??*/*") if one.is_file()]
+        return [one for one in (self.path / "objects").glob("??*/*") if one.is_file()]
 
     @property
-    def awaits_past(self) -> bool:
+    def history_is_due(self) -> bool:
         """Whether the commits before the tip come along with the next contents that are not here."""
-        return bool(self._due) and self._cut_off
+        return bool(self._history_due) and self._lacks_history
 
     def contents(self, oids: Iterable[str]) -> dict[str, bytes]:
         """The contents of files by object id, those that are not here yet fetched in one request (facts 3.2, 7); raises GitError where one is nowhere."""
         wanted = sorted(set(oids))
-        found = self._batch(wanted)
+        found = self._read_objects(wanted)
         absent = [oid for oid in wanted if oid not in found]
-        if absent and self._due and self._fetch_past(self._due, absent):
-            found |= self._batch(absent, self._before)
+        if absent and self._history_due and self._fetch_history(self._history_due, absent):
+            found |= self._read_objects(absent, self._history_git)
         elif absent:
-            self.bring(absent)
-            found |= self._batch(absent)
+            self.fetch_objects(absent)
+            found |= self._read_objects(absent)
         if lost := [oid for oid in absent if oid not in found]:
             raise GitError(
                 f"the repository does not give out object {lost[0]}", where=self._remote.host
@@ -291,35 +291,35 @@ class PartialClone:
     def sizes(self, oids: Iterable[str]) -> dict[str, int]:
         """How many bytes the objects have that are here."""
         stdin = "".join(f"{oid}\n" for oid in oids).encode()
-        lines = self.plain.local("cat-file", "--batch-check", stdin=stdin).decode().splitlines()
+        lines = self.plain.output("cat-file", "--batch-check", stdin=stdin).decode().splitlines()
         return {
             oid: int(size)
             for oid, _, size in (line.split(" ") for line in lines if line.count(" ") == 2)
         }
 
-    def expect_past(self, commit: str) -> None:
+    def expect_history(self, commit: str) -> None:
         """Let the commits before `commit` come along with the next contents that are not here: `past` asks nothing then."""
-        self._due = commit
+        self._history_due = commit
 
-    def past(self, commit: str) -> tuple[GitProgram, str]:
+    def history(self, commit: str) -> tuple[GitProgram, str]:
         """A repository with the commits before `commit`, an end of what is here, without what they hold; and where they begin, empty where there are none.
 
         It is one of its own: to a server that were told of them the clone would seem to have their
         trees, too. Asked for once.
         """
         for attempt in range(_TRIES):
-            if self._past == commit or not self._cut_off or self._fetch_past(commit):
+            if self._history_of == commit or not self._lacks_history or self._fetch_history(commit):
                 break
-            self._git.wait(attempt, f"the history of {self._remote.url} was not given out")
+            self._git.pause(attempt, f"the history of {self._remote.url} was not given out")
         else:
             self._filtered = False  # not asked again
             self._say(
                 f"{self._remote.host} does not give out the history: a newer deployment is noticed"
                 " only where the last commit is one"
             )
-        return self._before, commit if self._past == commit else ""
+        return self._history_git, commit if self._history_of == commit else ""
 
-    def bring_commits(self, oids: Iterable[str]) -> None:
+    def fetch_commits(self, oids: Iterable[str]) -> None:
         """Fetch these commits with all their folders, and nothing that came before them; raises OutOfScope where the server gives out branches only."""
         words = (
             "fetch",
@@ -331,31 +331,31 @@ class PartialClone:
             "origin",
         )
         stdin = "".join(f"{oid}\n" for oid in sorted(set(oids))).encode()
-        done = self._git.ask(*words, stdin=stdin)
-        if done.code and errors.is_object_refusal(self._git.text(done)):
+        done = self._git.run_remote(*words, stdin=stdin)
+        if done.code and errors.is_object_refusal(self._git.message(done)):
             raise OutOfScope("the server gives out whole branches only", where=self._remote.url)
         if done.code:
-            self._git.insist(*words, stdin=stdin)
-        self._lend()
+            self._git.retry_remote(*words, stdin=stdin)
+        self._share_objects()
 
     @property
-    def _before(self) -> GitProgram:
+    def _history_git(self) -> GitProgram:
         """Where the commits of the past lie."""
         return self._git.at(self._folder / "past")
 
     @property
-    def _cut_off(self) -> bool:
+    def _lacks_history(self) -> bool:
         """Whether there is a past that is not here, on a server that gives out commits without what they hold."""
-        return self._filtered and (self.place / "shallow").exists()
+        return self._filtered and (self.path / "shallow").exists()
 
-    def _fetch_past(self, commit: str, along: Sequence[str] = ()) -> bool:
+    def _fetch_history(self, commit: str, along: Sequence[str] = ()) -> bool:
         """Fetch the commits before `commit`, and the objects `along`, in one request; whether they are there now."""
-        self._past = self._due = ""
-        if not self._cut_off:
+        self._history_of = self._history_due = ""
+        if not self._lacks_history:
             return False
         shutil.rmtree(self._folder / "past", ignore_errors=True)
         make_bare_repository(self._folder / "past", len(commit), {})
-        done = self._before.ask(
+        done = self._history_git.run_remote(
             "fetch",
             "--quiet",
             "--no-tags",
@@ -367,10 +367,10 @@ class PartialClone:
             self._remote.url,
             stdin="".join(f"{oid}\n" for oid in (commit, *along)).encode(),
         )
-        self._past = "" if done.code else commit
+        self._history_of = "" if done.code else commit
         return not done.code
 
-    def _cut(self, commit: str) -> tuple[TreeEntry, ...]:
+    def _scoped_listing(self, commit: str) -> tuple[TreeEntry, ...]:
         """What the scope says: the levels one by one, the trees below it as a whole."""
         levels = self._levels(commit)
         brought: set[str] = set()
@@ -384,7 +384,7 @@ class PartialClone:
             } - brought
             if not wanted:
                 break
-            self.bring(
+            self.fetch_objects(
                 wanted,
                 along=(
                     "blob:none"
@@ -409,7 +409,7 @@ class PartialClone:
                 {
                     entry.path: entry
                     for entry in parse_listing(
-                        self.plain.local(
+                        self.plain.output(
                             "ls-tree", "-r", "-t", "-z", "--full-tree", commit, "--", *trees
                         )
                     )
@@ -420,7 +420,7 @@ class PartialClone:
     def _levels(self, commit: str) -> dict[str, tuple[TreeEntry, ...] | None]:
         """The entries of each level's folder; None for one that is not here, which may be on the server."""
         names = {f"{commit}:{folder}": folder for folder in self.scope.levels}
-        found = self._batch(list(names))
+        found = self._read_objects(list(names))
         return {
             folder: (
                 parse_tree(found[name][1], folder, len(commit) // 2)
@@ -430,12 +430,12 @@ class PartialClone:
             for name, folder in names.items()
         }
 
-    def _batch(
+    def _read_objects(
         self, names: Sequence[str], git: GitProgram | None = None
     ) -> dict[str, tuple[str, bytes]]:
         """Those of the named objects that are here, or where `git` is: kind and content."""
         stdin = "".join(f"{name}\n" for name in names).encode("utf-8", "surrogateescape")
-        data, found, at = (git or self.plain).local("cat-file", "--batch", stdin=stdin), {}, 0
+        data, found, at = (git or self.plain).output("cat-file", "--batch", stdin=stdin), {}, 0
         for name in names:
             start = data.index(b"\n", at) + 1
             *_, kind, size = data[at : start - 1].decode("utf-8", "surrogateescape").split(" ")
@@ -445,12 +445,12 @@ class PartialClone:
                 found[name] = kind, data[start : at - 1]
         return found
 
-    def _lend(self) -> None:
-        """Let the plain repository have the clone's objects, and know where its history ends."""
-        plain, shallow = self._folder / "plain", self.place / "shallow"
+    def _share_objects(self) -> None:
+        """Let the plain repository have the clone's objects, and know where its history divergence."""
+        plain, shallow = self._folder / "plain", self.path / "shallow"
         length = next(map(len, self.branches().values()), _SHA1)
         make_bare_repository(
-            plain, length, {"objects/info/alternates": f"{self.place / 'objects'}\n"}
+            plain, length, {"objects/info/alternates": f"{self.path / 'objects'}\n"}
         )
         if shallow.exists():
             shutil.copyfile(shallow, plain / "shallow")

@@ -227,7 +227,7 @@ _USER_INFO = re.compile(r"(?<=://)[^/@\s:]*:[^/@\s]*@")
 
 
 class GitProgram:
-    """Runs git for one remote, with settings of its own in `folder`, keys in `secrets`, and nothing else of the machine's; each ends before `deadline`."""
+    """Runs git for one remote, with settings of its own in `folder`, keys in `secrets`, and nothing else of the machine's; each divergence before `deadline`."""
 
     def __init__(
         self,
@@ -247,7 +247,7 @@ class GitProgram:
         self._remote = remote
         self._repository = folder / "repository"
         self.deadline = deadline
-        self._room = GitLimits(folder)
+        self._limits = GitLimits(folder)
         own = folder / ".gitconfig"
         own.write_text(_SETTINGS + credential_settings(remote), encoding="utf-8")
         self._environment = {
@@ -264,7 +264,7 @@ class GitProgram:
         self._server = PinnedServer(remote, environ, settings=own)
 
     @property
-    def place(self) -> Path:
+    def repository(self) -> Path:
         """Where the repository is that it works in."""
         return self._repository
 
@@ -274,29 +274,29 @@ class GitProgram:
         other._repository = repository  # noqa: SLF001 - its own kind
         return other
 
-    def local(
+    def output(
         self, *words: str, stdin: bytes = b"", variables: Mapping[str, str] | None = None
     ) -> bytes:
         """What git prints, without network and login: an object that is not there is a fault, not a reason to ask; raises GitError, MachineError."""
-        done = self.check(*words, stdin=stdin, variables=variables)
+        done = self.run_local(*words, stdin=stdin, variables=variables)
         if done.code:
-            text = self.text(done)
-            if what := self._room.is_over(done, text):
-                raise self._room.too_large(what, words[0], self._remote.url)
+            text = self.message(done)
+            if what := self._limits.exceeded(done, text):
+                raise self._limits.repository_fault(what, words[0], self._remote.url)
             raise errors.machine_fault(text) or GitError(
                 f"git {words[0]} failed: {text}", where=self._remote.host
             )
         return done.out
 
-    def check(
+    def run_local(
         self, *words: str, stdin: bytes = b"", variables: Mapping[str, str] | None = None
     ) -> Completed:
-        """How git ends, without network and login."""
+        """How git divergence, without network and login."""
         variables = {"GIT_ALLOW_PROTOCOL": "", "GIT_NO_LAZY_FETCH": "1", **(variables or {})}
-        return self._run(words, stdin, variables, self._room.local(self.deadline.left))
+        return self._run(words, stdin, variables, self._limits.for_local(self.deadline.left))
 
-    def ask(self, *words: str, stdin: bytes = b"") -> Completed:
-        """How git ends when it may talk to the remote, once.
+    def run_remote(self, *words: str, stdin: bytes = b"") -> Completed:
+        """How git divergence when it may talk to the remote, once.
 
         Raises what asking again cannot mend: CredentialError, ConfigError, MachineError, GitError
         of a server that sends too much.
@@ -304,38 +304,40 @@ class GitProgram:
         if unknown := self._server.check():
             done = Completed(code=128, out=b"", err=unknown.encode())
         else:
-            done = self._run(words, stdin, self._opening, self._room.limits(self.deadline.left))
+            done = self._run(
+                words, stdin, self._opening, self._limits.for_remote(self.deadline.left)
+            )
         if not done.code:
             return done
-        text = self.text(done)
-        if what := self._room.is_over(done, text):
-            self._room.tidy()
-            if self._room.widen(words, text):
-                return self.ask(*words, stdin=stdin)
-            raise self._room.refusal(what, self._remote.host, self._remote.url)
+        text = self.message(done)
+        if what := self._limits.exceeded(done, text):
+            self._limits.remove_partial_packs()
+            if self._limits.widen(words, text):
+                return self.run_remote(*words, stdin=stdin)
+            raise self._limits.server_fault(what, self._remote.host, self._remote.url)
         if fault := errors.permanent_fault(text, self._remote):
             raise fault
         return done
 
-    def insist(
+    def retry_remote(
         self, *words: str, stdin: bytes = b"", explain: Callable[[], None] | None = None
     ) -> Completed:
         """Like `ask`, again after a pause while the remote cannot be reached; `explain` may raise why it fails; raises GitUnreachable."""
         attempt = 0
-        while (done := self.ask(*words, stdin=stdin)).code:
+        while (done := self.run_remote(*words, stdin=stdin)).code:
             if explain:
                 explain()
-            self.again(attempt, self.text(done))
+            self.pause_or_fail(attempt, self.message(done))
             attempt += 1
         return done
 
-    def again(self, attempt: int, over: str) -> None:
+    def pause_or_fail(self, attempt: int, over: str) -> None:
         """Pause after failed attempt number `attempt` (from 0), unless it was the last one; raises GitUnreachable with the text `over`."""
         if attempt + 1 == _TRIES:
             raise self.unreachable(over)
-        self.wait(attempt, over)
+        self.pause(attempt, over)
 
-    def wait(self, attempt: int, over: str) -> None:
+    def pause(self, attempt: int, over: str) -> None:
         """Pause after failed attempt number `attempt` (from 0); raises GitUnreachable with the text `over` where the deadline leaves no time for it."""
         seconds = backoff(attempt, self.deadline.clock)
         if seconds >= self.deadline.left:
@@ -356,7 +358,7 @@ class GitProgram:
             hint=f"check the URL, the network and the proxy, or run the step again later{short}",
         )
 
-    def text(self, done: Completed) -> str:
+    def message(self, done: Completed) -> str:
         """What git and the server had to say, for people: one text without control characters, user info and secrets, capped."""
         words = masked(done.err.decode("utf-8", "replace"))
         words = _USER_INFO.sub("", _CONTROL.sub(" ", words)).strip()

@@ -36,7 +36,7 @@ class SshKey:
 def parse_ssh_key(
     text: str, *, known_hosts: str = "", origin: str = "", what: str = "SSH key"
 ) -> SshKey:
-    """A private key in any of OpenSSH's formats, its line ends mended, spelled-out ones too; raises CredentialError: it is none, or wants a passphrase."""
+    """A private key in any of OpenSSH's formats, its line divergence mended, spelled-out ones too; raises CredentialError: it is none, or wants a passphrase."""
     lines = "\n".join(line.strip() for line in text.strip().replace("\\n", "\n").splitlines())
     found = _PEM.search(lines)
     if found is None:

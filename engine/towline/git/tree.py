@@ -33,12 +33,12 @@ class TreeEntry:
     path: str
 
     @property
-    def named(self) -> bool:
+    def has_text_name(self) -> bool:
         """Whether this is something with a name that is text, a file or what stands in the place of one, and no folder."""
         return self.kind != "tree" and not _UNDECODED.search(self.path)
 
     @property
-    def link(self) -> bool:
+    def is_link(self) -> bool:
         """Whether this is a symbolic link, whose content is the path that it leads to."""
         return self.mode == _LINK
 

@@ -28,7 +28,7 @@ class FileEdit:
 
 def named_paths(repository: Repository, tip: BranchTip) -> list[str]:
     """The sorted paths of all entries in scope whose name is text."""
-    return sorted(entry.path for entry in repository.listing(tip.commit) if entry.named)
+    return sorted(entry.path for entry in repository.listing(tip.commit) if entry.has_text_name)
 
 
 def edits_or_widen(
@@ -41,9 +41,9 @@ def edits_or_widen(
     try:
         return tip, edits_of(repository, tip, change, within)
     except (ConfigError, RenderError) as fault:
-        if not repository.narrow and not isinstance(fault, OutOfScope):
+        if not repository.is_partial and not isinstance(fault, OutOfScope):
             raise
-    tip = repository.widen()
+    tip = repository.fetch_whole()
     return tip, edits_of(repository, tip, change, within)
 
 
@@ -60,7 +60,7 @@ def edits_of(
     files = _files_for(repository, tip, change, entries=entries, within=within)
     with placed(repository.remote.url):
         changed = change.apply(files)
-    repository.cover(map(check_path, changed))
+    repository.check_scope(map(check_path, changed))
     unread = [path for path in changed if check_path(path) not in files]
     old = files | _read(repository, entries, unread)
     edits = tuple(
@@ -89,12 +89,12 @@ def _files_for(
         except ConfigError:
             _check_obstacles(entries, within)
             raise
-    repository.cover(wanted)
+    repository.check_scope(wanted)
     files = _read(repository, entries, wanted)
     asked: set[str] = set()
     while more := sorted(dependencies_of(change, listing, files) - asked):
         asked |= set(more)
-        repository.cover(more)
+        repository.check_scope(more)
         blobs = [path for path in more if path in entries and entries[path].kind == "blob"]
         files |= _read(repository, entries, blobs)
     return files | _context_files(repository, tip, change, files)
@@ -111,11 +111,11 @@ def _context_files(
     asked: set[str] = set()
     while more := _context_paths(repository, tip, change, {**files, **found}) - asked:
         asked |= more
-        repository.extend(more)
+        repository.extend_scope(more)
         readable = [
             entry
             for entry in repository.listing(tip.commit)
-            if entry.path in more and entry.named and not entry.obstacle
+            if entry.path in more and entry.has_text_name and not entry.obstacle
         ]
         try:
             read = repository.read(readable)
@@ -181,15 +181,15 @@ def _followed(
     """
     found = {entry.path: entry for entry in wanted}
     for _ in range(_MOST_LINKS):
-        links = {name: entry for name, entry in found.items() if entry.link}
+        links = {name: entry for name, entry in found.items() if entry.is_link}
         targets = repository.read(links.values()) if links else {}
         for name, link in links.items():
             with placed(repository.remote.url):
                 path = link_target(link.path, targets[link.path])
-            repository.cover([path])
+            repository.check_scope([path])
             is_file = path in entries and entries[path].kind != "tree"
             if path in entries and not is_file and _is_in_chart(name, found):
-                repository.cover([f"{path}/Chart.yaml"])
+                repository.check_scope([f"{path}/Chart.yaml"])
                 del found[name]
                 found |= _linked_folder(name, path, entries)
                 continue
@@ -200,7 +200,7 @@ def _followed(
                     hint="put the files themselves there",
                 )
             found[name] = entries[path]
-    return [entry if entry.link else replace(entry, path=name) for name, entry in found.items()]
+    return [entry if entry.is_link else replace(entry, path=name) for name, entry in found.items()]
 
 
 def _is_in_chart(name: str, found: Mapping[str, TreeEntry]) -> bool:
@@ -235,7 +235,7 @@ def _links_to_same_edit(
     repository: Repository, entry: TreeEntry | None, changed: Mapping[str, bytes], new: bytes
 ) -> bool:
     """Whether the entry is a link to a file that gets the same content `new`: a glob finds both."""
-    if entry is None or not entry.link:
+    if entry is None or not entry.is_link:
         return False
     target = link_target(entry.path, repository.read([entry])[entry.path])
     return changed.get(target) == new

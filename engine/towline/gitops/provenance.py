@@ -20,7 +20,7 @@ import re
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 
-from towline.git.checkout import host_and_path, public_url
+from towline.git.repository_url import host_and_path, public_url
 from towline.printable import masked
 from towline.record import frozen
 

@@ -12,7 +12,8 @@ from functools import partial
 
 from towline.console import Console
 from towline.errors import ConfigError, GitError, GitUnreachable, RenderError
-from towline.git.repository import Author, BranchTip, PushResult, Repository
+from towline.git.objects import Author
+from towline.git.repository import BranchTip, PushResult, Repository
 from towline.git.sparse import scope_of
 from towline.gitops.change import Change
 from towline.gitops.file_edits import FileEdit, edits_of, edits_or_widen, named_paths
@@ -149,10 +150,10 @@ def check_push(job: UpdateJob, planned: CommitPlan) -> CommitPlan:
     repository, tip = job.repository, planned.tip
     refused = PushResult(done=False, refused=False, text="")
     for attempt in range(_MOST_REFUSALS):
-        refused = repository.push(planned.commit, tip, rehearsed=True)
+        refused = repository.push(planned.commit, tip, dry_run=True)
         if refused.done:
             return planned
-        repository.wait(
+        repository.pause(
             attempt, f"branch {tip.branch} could not be asked for, and the deadline is over"
         )
         now = repository.refetch(tip)
@@ -199,7 +200,7 @@ def _planned(job: UpdateJob, tip: BranchTip, attempts: int) -> CommitPlan:
     done = replace(done, attempts=attempts)
     if newer := _newer(job, tip, edits):
         return CommitPlan(tip=tip, update=replace(done, files=(), newer=newer))
-    if not (edits or tip.there) or options.dry_run:
+    if not (edits or tip.merged_from) or options.dry_run:
         return CommitPlan(
             tip=tip, update=replace(done, diff=_diff(repository, tip, edits) if edits else "")
         )
@@ -268,14 +269,14 @@ def _changes(job: UpdateJob, tip: BranchTip) -> tuple[BranchTip, tuple[FileEdit,
             tip, edits = edits_or_widen(repository, tip, change, options.within)
         except (ConfigError, RenderError) as caught:
             fault = caught
-        on_base = repository.caught_up(tip, author=job.text.author)
+        on_base = repository.merge_base_branch(tip, author=job.text.author)
         if fault and on_base == tip:
             raise fault
-        if on_base.seen == tip.seen:
+        if on_base.server_commit == tip.server_commit:
             break
         tip = on_base
     files, idle = tuple(edit.path for edit in edits), False
-    if on_base.there:
+    if on_base.merged_from:
         on_branch, edits = edits, edits_of(repository, on_base, change, options.within)
         files = (
             files
@@ -289,7 +290,7 @@ def _changes(job: UpdateJob, tip: BranchTip) -> tuple[BranchTip, tuple[FileEdit,
         Update(
             commit="",
             branch=on_base.branch,
-            base=on_base.seen,
+            base=on_base.server_commit,
             files=files,
             attempts=0,
             diff="",
@@ -300,7 +301,7 @@ def _changes(job: UpdateJob, tip: BranchTip) -> tuple[BranchTip, tuple[FileEdit,
 
 def _files_from_base(repository: Repository, tip: BranchTip, change: Change) -> tuple[str, ...]:
     """The files of the change that the branch gets from its base: new ones, and changed ones."""
-    before = {(entry.path, entry.mode, entry.oid) for entry in repository.listing(tip.there)}
+    before = {(entry.path, entry.mode, entry.oid) for entry in repository.listing(tip.merged_from)}
     entries = {entry.path: entry for entry in repository.listing(tip.commit)}
     wanted = [entries[path] for path in change.wants(named_paths(repository, tip))]
     return tuple(one.path for one in wanted if (one.path, one.mode, one.oid) not in before)
@@ -320,14 +321,14 @@ def _push_commit(
         if pushed.done:
             return commit
         refused = pushed
-        repository.wait(
+        repository.pause(
             attempt + refusal - 1,
             f"{attempt} times branch {tip.branch} could not be pushed to, and the deadline is over",
         )
         now = repository.refetch(tip)
         if now.commit == commit:
             return commit
-        for other in repository.since(tip, now):
+        for other in repository.commits_since(tip, now):
             if other.id == commit or (request and parse(other.message).request == request):
                 return other.id
         if _has_moved(tip, now):
@@ -337,7 +338,7 @@ def _push_commit(
 
 def _has_moved(tip: BranchTip, now: BranchTip) -> bool:
     """Whether the branch has another commit now, or somebody else created it meanwhile."""
-    return (now.seen, now.new) != (tip.seen, tip.new)
+    return (now.server_commit, now.new) != (tip.server_commit, tip.new)
 
 
 def _refusal(repository: Repository, tip: BranchTip, pushed: PushResult) -> GitError:

@@ -11,8 +11,9 @@ from pathlib import Path
 import pytest
 
 from tests.fakes.git_server import GitServer
+from towline.git.objects import Author
 from towline.git.remote import parse_remote
-from towline.git.repository import Repository
+from towline.git.repository import BranchTip, Repository
 from towline.retry import Clock, Deadline
 from towline.secret import Login
 
@@ -64,3 +65,31 @@ def opened(server: GitServer, environ: Mapping[str, str], slept: list[float]) ->
     yield open_one
     for repository in repositories:
         repository.__exit__()
+
+
+AUTHOR = Author(name="Ann Example", email="ann@example.com")
+FILES: Mapping[str, bytes | tuple[bytes, int]] = {
+    "README": b"hello\n",
+    "a/run.sh": (b"#!/bin/sh\n", 0o755),
+    "a/deep/one.yaml": b"n: 1\n",
+    "a/deep/two.yaml": b"n: 2\n",
+    "link": (b"a/run.sh", 0o120000),
+    '"caf\\351"': b"latin name\n",
+}
+
+
+@pytest.fixture
+def bare(server: GitServer) -> Path:
+    return server.create("demo", FILES)
+
+
+@pytest.fixture
+def repository(bare: Path, opened: Opened) -> Repository:
+    assert bare.exists()
+    return opened()
+
+
+def pushed(repository: Repository, tip: BranchTip, changes: Mapping[str, bytes]) -> str:
+    commit = repository.commit(tip, changes, message="Change", author=AUTHOR)
+    assert repository.push(commit, tip).done
+    return commit

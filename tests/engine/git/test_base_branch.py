@@ -10,7 +10,8 @@ import pytest
 from tests.engine.git.conftest import Opened
 from tests.fakes.git_server import GitServer
 from towline.git.base_branch import MergeConflict
-from towline.git.repository import Author, BranchTip, Repository
+from towline.git.objects import Author
+from towline.git.repository import BranchTip, Repository
 from towline.git.sparse import scope_of
 
 AUTHOR = Author(name="Ann", email="ann@example.com")
@@ -30,8 +31,8 @@ def bare(server: GitServer, request: pytest.FixtureRequest) -> Path:
     return made
 
 
-def caught_up(repository: Repository) -> BranchTip:
-    return repository.caught_up(
+def merge_base_branch(repository: Repository) -> BranchTip:
+    return repository.merge_base_branch(
         repository.fetch("stage", scope=scope_of(["app.yaml"]), create=True), author=AUTHOR
     )
 
@@ -55,8 +56,8 @@ def test_a_branch_that_has_all_of_its_base_stays_as_it_is(
 ) -> None:
     assert bare.exists()
     own = server.add("demo", {"own": b"1"}, "stage")
-    assert caught_up(opened()) == BranchTip(branch="stage", commit=own)
-    assert opened().caught_up(BranchTip(branch="x", commit="", new=True), author=AUTHOR).new
+    assert merge_base_branch(opened()) == BranchTip(branch="stage", commit=own)
+    assert opened().merge_base_branch(BranchTip(branch="x", commit="", new=True), author=AUTHOR).new
 
 
 def test_a_branch_without_commits_of_its_own_moves_on_to_its_base(
@@ -67,8 +68,8 @@ def test_a_branch_without_commits_of_its_own_moves_on_to_its_base(
         server.add("demo", {"more": b"1"}),
     )
     repository = opened()
-    tip = caught_up(repository)
-    assert tip == BranchTip(branch="stage", commit=base, there=own)
+    tip = merge_base_branch(repository)
+    assert tip == BranchTip(branch="stage", commit=base, merged_from=own)
     commit = pushed(repository, tip)
     assert server.git("rev-parse", f"{commit}~", repository=bare).strip() == base
 
@@ -97,8 +98,8 @@ def test_both_go_into_one_commit_and_nothing_of_either_is_lost(
         },
     )
     repository = opened()
-    tip = caught_up(repository)
-    assert (tip.there, tip.seen, tip.expected) == (own, own, own)
+    tip = merge_base_branch(repository)
+    assert (tip.merged_from, tip.server_commit, tip.expected) == (own, own, own)
     commit = pushed(repository, tip)
     assert server.git("log", "-1", "--format=%P", f"{commit}~", repository=bare).split() == [
         own,
@@ -119,8 +120,8 @@ def test_both_go_into_one_commit_and_nothing_of_either_is_lost(
     }
     assert server.git("ls-tree", "stage", "run.sh", repository=bare).startswith("100755")
     server.git("fsck", "--strict", repository=bare)
-    again = caught_up(opened())
-    assert (again.commit, again.there) == (commit, "")
+    again = merge_base_branch(opened())
+    assert (again.commit, again.merged_from) == (commit, "")
 
 
 @pytest.mark.parametrize(("own", "theirs"), [(0o755, 0o644), (0o644, 0o755), (0o755, 0o755)])
@@ -130,7 +131,7 @@ def test_a_file_that_both_edit_keeps_the_mode_that_one_has_given_it(
     server.add("demo", {"long": (LINES.replace(b"line 1", b"own line"), own)}, "stage")
     server.add("demo", {"long": (LINES.replace(b"line 7", b"their line"), theirs)})
     repository = opened()
-    pushed(repository, caught_up(repository))
+    pushed(repository, merge_base_branch(repository))
     assert server.git("ls-tree", "stage", "long", repository=bare).startswith("100755")
 
 
@@ -156,7 +157,7 @@ def test_what_both_have_changed_is_named_and_nothing_is_pushed(
     before = server.add("demo", own, "stage")
     server.add("demo", theirs)
     with pytest.raises(MergeConflict) as caught:
-        caught_up(opened())
+        merge_base_branch(opened())
     assert caught.value.message.startswith("branch stage does not go together with its base: ")
     assert what in caught.value.message
     assert "by hand" in caught.value.hint
@@ -179,7 +180,7 @@ def test_what_one_has_deleted_and_the_other_changed_is_for_a_person(
     server.git("update-ref", "refs/heads/stage", commit, repository=bare)
     server.add("demo", {"app.yaml": b"image: app:theirs\n"})
     with pytest.raises(MergeConflict, match=r"both have changed app\.yaml"):
-        caught_up(opened())
+        merge_base_branch(opened())
 
 
 def test_branches_without_a_common_commit_are_for_a_person(
@@ -188,7 +189,7 @@ def test_branches_without_a_common_commit_are_for_a_person(
     server.git("update-ref", "-d", "refs/heads/stage", repository=bare)
     server.add("demo", {"alone": b"1"}, "stage")
     with pytest.raises(MergeConflict, match="no commit in common"):
-        caught_up(opened())
+        merge_base_branch(opened())
 
 
 def test_an_old_common_commit_is_found_too(server: GitServer, bare: Path, opened: Opened) -> None:
@@ -201,7 +202,7 @@ def test_an_old_common_commit_is_found_too(server: GitServer, bare: Path, opened
     server.git("fast-import", "--quiet", repository=bare, stdin=stream.encode())
     server.add("demo", {"own": b"1"}, "stage")
     repository = opened()
-    pushed(repository, caught_up(repository))
+    pushed(repository, merge_base_branch(repository))
     assert set(files(server, bare)) == {
         "app.yaml",
         "long",
@@ -220,7 +221,7 @@ def test_a_branch_that_moves_meanwhile_is_read_again(
     tip = repository.fetch("stage", scope=scope_of(["app.yaml"]), create=True)
     server.add("demo", {"theirs": b"1"})
     now = server.add("demo", {"own": b"1"}, "stage")
-    assert repository.caught_up(tip, author=AUTHOR) == BranchTip(branch="stage", commit=now)
+    assert repository.merge_base_branch(tip, author=AUTHOR) == BranchTip(branch="stage", commit=now)
 
 
 def test_the_repositorys_own_branch_has_no_base(
@@ -229,7 +230,7 @@ def test_the_repositorys_own_branch_has_no_base(
     server.add("demo", {"more": b"1"})
     repository = opened()
     tip = repository.fetch("main", create=True)
-    assert repository.caught_up(tip, author=AUTHOR) == tip
+    assert repository.merge_base_branch(tip, author=AUTHOR) == tip
     assert bare.exists()
 
 
@@ -244,8 +245,8 @@ def test_a_server_that_fails_is_asked_again_and_then_the_branch_stays(
     tip = repository.fetch("stage", create=True)
     left = iter([503] * times)
     server.fault = lambda _method, _path: next(left, None)
-    found = repository.caught_up(tip, author=AUTHOR)
-    assert (bool(found.there), len(slept)) == ((True, 1) if times == 1 else (False, 2))
+    found = repository.merge_base_branch(tip, author=AUTHOR)
+    assert (bool(found.merged_from), len(slept)) == ((True, 1) if times == 1 else (False, 2))
     assert base in server.git("rev-parse", "main", repository=bare)
 
 
@@ -259,5 +260,5 @@ def test_a_server_that_leaves_out_nothing_tells_it_as_well_or_the_branch_stays(
     server.add("demo", {"own": b"1"}, "stage")
     server.add("demo", {"theirs": b"1"})
     repository = opened()
-    pushed(repository, caught_up(repository))
+    pushed(repository, merge_base_branch(repository))
     assert ("theirs" in files(server, bare)) == (setting[0] == "uploadpack.allowFilter")

@@ -50,15 +50,15 @@ def test_a_server_that_sends_without_an_end_is_refused_at_once(
 
 def test_what_the_copies_hold_already_counts(tmp_path: Path) -> None:
     mine = limits.GitLimits(tmp_path)
-    assert mine.limits(5.0) == replace(limits.USUAL_LIMITS, seconds=5.0)
+    assert mine.for_remote(5.0) == replace(limits.USUAL_LIMITS, seconds=5.0)
     (tmp_path / "below").mkdir()
     with (tmp_path / "below/pack").open("wb") as stream:
         stream.truncate(100 * MIB)
-    assert mine.limits(5.0).file_size == limits.USUAL_LIMITS.file_size - 100 * MIB
+    assert mine.for_remote(5.0).file_size == limits.USUAL_LIMITS.file_size - 100 * MIB
     with (tmp_path / "other").open("wb") as stream:
         stream.truncate(1000 * MIB)
-    assert mine.limits(5.0).file_size == MIB, "enough for git's own small files"
-    assert mine.local(5.0).file_size == limits.USUAL_LIMITS.file_size
+    assert mine.for_remote(5.0).file_size == MIB, "enough for git's own small files"
+    assert mine.for_local(5.0).file_size == limits.USUAL_LIMITS.file_size
 
 
 def test_a_server_that_knows_no_partial_clones_may_send_more(
@@ -98,15 +98,15 @@ def test_what_is_here_is_worked_with_within_the_same_memory(
         environ=environ,
         deadline=Deadline.after(60, Clock()),
     )
-    make_bare_repository(git.place, 40, {})
-    assert git.local("hash-object", "--stdin", "-w", stdin=b"a" * MIB)
+    make_bare_repository(git.repository, 40, {})
+    assert git.output("hash-object", "--stdin", "-w", stdin=b"a" * MIB)
     with pytest.raises(
         limits.RepositoryTooLarge,
         match=(
             "git hash-object needs more for this repository than it may take \\(48 MiB of memory\\)"
         ),
     ):
-        git.local("hash-object", "--stdin", "-w", stdin=b"a" * 80 * MIB)
+        git.output("hash-object", "--stdin", "-w", stdin=b"a" * 80 * MIB)
 
 
 @pytest.mark.parametrize(
@@ -124,4 +124,4 @@ def test_what_is_here_is_worked_with_within_the_same_memory(
 def test_what_git_ended_for_is_told_from_its_own_words(
     code: int, text: str, said: str, tmp_path: Path
 ) -> None:
-    assert limits.GitLimits(tmp_path).is_over(Completed(code=code, out=b"", err=b""), text) == said
+    assert limits.GitLimits(tmp_path).exceeded(Completed(code=code, out=b"", err=b""), text) == said

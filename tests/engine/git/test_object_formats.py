@@ -9,7 +9,8 @@ import pytest
 
 from tests.engine.git.conftest import Opened
 from tests.fakes.git_server import GitServer
-from towline.git.repository import Author, Repository
+from towline.git.objects import Author
+from towline.git.repository import Repository
 from towline.git.sparse import scope_of
 
 AUTHOR = Author(name="Ann Example", email="ann@example.com")
@@ -96,9 +97,9 @@ def test_a_branch_that_moved_is_read_again_and_its_past_is_known(
     )
     assert not pushed.done
     now = repository.refetch(tip)
-    assert [(commit.id, commit.message.strip()) for commit in repository.since(tip, now)] == [
-        (other, "Third")
-    ]
+    assert [
+        (commit.id, commit.message.strip()) for commit in repository.commits_since(tip, now)
+    ] == [(other, "Third")]
     assert [commit.message.strip() for commit in repository.history(tip)] == ["Second", "Begin"]
     assert repository.push(
         repository.commit(now, {"c1/t2/app/a": b"n: new\n"}, message="Change", author=AUTHOR), now

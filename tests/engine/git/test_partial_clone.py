@@ -144,7 +144,7 @@ def test_a_server_without_filters_at_all_sends_everything_and_it_is_said(
         for entry in copy.listing(copy.branches()["main"])
         if entry.path == "out/stage/app.yaml"
     )
-    copy.bring([entry.oid])
+    copy.fetch_objects([entry.oid])
     assert copy.contents([entry.oid]) == {entry.oid: b"n: 1"}
     assert len(said) == 1
     assert server.requests == []
@@ -156,11 +156,11 @@ def test_an_old_server_that_gives_out_branches_only_is_out_of_scope_until_all_is
     copy.clone("", WHOLE_TREE)
     entry = next(entry for entry in copy.listing(copy.branches()["main"]) if entry.path == "README")
     # what both sides fall back to
-    (copy.place / "config").write_text(
-        (copy.place / "config").read_text() + "[protocol]\n\tversion = 0\n"
+    (copy.path / "config").write_text(
+        (copy.path / "config").read_text() + "[protocol]\n\tversion = 0\n"
     )
     with pytest.raises(OutOfScope, match="whole branches only"):
-        copy.bring([entry.oid])
+        copy.fetch_objects([entry.oid])
     copy.clone("", WHOLE_TREE)
     assert copy.contents([entry.oid]) == {entry.oid: b"hello"}
 
@@ -178,9 +178,9 @@ def test_the_plain_repository_never_asks_for_what_was_left_out(
     copy.clone("", scope_of(["out/stage/app.yaml"]))
     server.requests.clear()
     with pytest.raises(GitError):
-        copy.plain.local("cat-file", "-e", "main:out/prod")
+        copy.plain.output("cat-file", "-e", "main:out/prod")
     commit = copy.branches()["main"]
-    assert copy._batch(
+    assert copy._read_objects(
         [f"{commit}:out/prod", f"{commit}:out", f"{commit}:nowhere at all"]
     ).keys() == {f"{commit}:out"}
     assert server.requests == []
@@ -242,7 +242,7 @@ def test_a_server_that_does_not_look_at_sizes_is_asked_for_the_folder_alone(
 def test_an_object_that_nobody_has_is_a_fault(copy: PartialClone) -> None:
     copy.clone("", WHOLE_TREE)
     with pytest.raises(GitUnreachable):
-        copy.bring(["12" * 20])
+        copy.fetch_objects(["12" * 20])
     with pytest.raises(GitUnreachable):
         copy.contents(["12" * 20])
 
@@ -269,7 +269,7 @@ def test_what_is_not_there_is_told_apart(server: GitServer, copy: PartialClone) 
     server.git("symbolic-ref", "HEAD", "refs/heads/gone", repository=server.folder / "demo.git")
     copy.clone("", WHOLE_TREE)
     with pytest.raises(ConfigError, match="HEAD names no branch"):
-        copy.explain("")
+        copy.check_branch("")
 
 
 def test_a_clone_that_fails_for_another_reason_is_not_put_down_to_the_branch(
@@ -288,4 +288,4 @@ def test_an_empty_repository_names_the_branch_that_it_would_have(
     server.git("update-ref", "-d", "refs/heads/main", repository=server.folder / "demo.git")
     server.git("symbolic-ref", "HEAD", "refs/heads/trunk", repository=server.folder / "demo.git")
     assert copy.clone("", WHOLE_TREE) == {}
-    assert copy.unborn() == "trunk"
+    assert copy.unborn_branch() == "trunk"

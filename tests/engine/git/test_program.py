@@ -156,7 +156,7 @@ def test_nothing_of_the_machine_reaches_git_but_its_path(
         "GIT_ASKPASS": "id",
         **ONWARD,
     }
-    program(temporary, given).local("version")
+    program(temporary, given).output("version")
     variables = recorded(tmp_path)
     assert variables["HOME"] == str(temporary)
     assert variables["GIT_CONFIG_GLOBAL"] == str(temporary / ".gitconfig")
@@ -169,7 +169,7 @@ def test_a_git_that_talks_to_the_remote_gets_proxies_and_authorities_too(
     tmp_path: Path, temporary: Path, environ: Mapping[str, str]
 ) -> None:
     given = {**spy(tmp_path / "spy", environ), "PIPER_password": "x", "GIT_ASKPASS": "id", **ONWARD}
-    program(temporary, given).ask("version")
+    program(temporary, given).run_remote("version")
     variables = recorded(tmp_path)
     assert {name: variables.get(name) for name in ONWARD} == ONWARD
     assert {name for name in variables if name.startswith(("GIT_", "PIPER"))} == CLOSED - {
@@ -203,7 +203,7 @@ def test_the_settings_are_read_by_git_as_they_are_meant(
     temporary: Path, environ: Mapping[str, str]
 ) -> None:
     listed = (
-        program(temporary, environ, login=LOGIN).local("config", "--list").decode().splitlines()
+        program(temporary, environ, login=LOGIN).output("config", "--list").decode().splitlines()
     )
     assert {
         "core.hookspath=/dev/null",
@@ -283,7 +283,9 @@ def test_a_login_is_bound_to_its_host(
         other.create("demo", {"a": b"1"})
         bound_elsewhere = program(temporary, environ, login=LOGIN)
         with pytest.raises(CredentialError):
-            bound_elsewhere.ask("-c", "http.followRedirects=true", "ls-remote", other.url("demo"))
+            bound_elsewhere.run_remote(
+                "-c", "http.followRedirects=true", "ls-remote", other.url("demo")
+            )
         assert not [exchange for exchange in other.requests if exchange.authorized]
 
 
@@ -337,7 +339,7 @@ def test_a_server_that_never_answers_ends_with_the_deadline(
     )
     try:
         with pytest.raises(GitUnreachable) as caught:
-            git.ask("ls-remote", server.url("demo"))
+            git.run_remote("ls-remote", server.url("demo"))
     finally:
         over.set()
     assert "git ls-remote ran into its time limit" in caught.value.message
@@ -348,9 +350,9 @@ def test_no_pause_goes_beyond_the_deadline(
 ) -> None:
     clock = Clock(now=lambda: 100.0, sleep=slept.append, uniform=lambda _low, high: high)
     git = program(temporary, environ, deadline=Deadline(clock=clock, end=100.3))
-    git.wait(0, "too late")
+    git.pause(0, "too late")
     with pytest.raises(GitUnreachable) as caught:
-        git.wait(1, "too late")
+        git.pause(1, "too late")
     assert "too late" in caught.value.message
     assert slept == [0.2]
 
@@ -359,7 +361,7 @@ def test_local_commands_fail_with_what_git_says(
     temporary: Path, environ: Mapping[str, str]
 ) -> None:
     with pytest.raises(GitError) as caught:
-        program(temporary, environ).local("rev-parse", "HEAD")
+        program(temporary, environ).output("rev-parse", "HEAD")
     assert caught.value.message.startswith("git rev-parse failed: fatal: not a git repository")
 
 
@@ -381,7 +383,7 @@ def test_what_a_server_says_is_shown_without_secrets_control_signs_and_end(
         + basic
         + b"\r\n"
     )
-    text = git.text(Completed(code=1, out=b"", err=said + b"x" * 5000))
+    text = git.message(Completed(code=1, out=b"", err=said + b"x" * 5000))
     assert text.startswith("[31mremote: see https://host/x and ****, ****, ****")
     assert text.endswith("x ...")
     assert len(text) < 2010
@@ -396,10 +398,12 @@ def test_a_full_disk_is_the_machines_fault_wherever_git_meets_it(
     server.create("demo", {"noise": os.urandom(3_000_000)})
     git = program(full, environ, url=server.url("demo"))
     with pytest.raises(MachineError, match="No space left on device"):
-        git.ask("clone", "--bare", "--template=", server.url("demo"), str(full / "repository"))
-    git.local("init", "--quiet", "--bare", "--template=", str(full / "repository"))
+        git.run_remote(
+            "clone", "--bare", "--template=", server.url("demo"), str(full / "repository")
+        )
+    git.output("init", "--quiet", "--bare", "--template=", str(full / "repository"))
     with pytest.raises(MachineError, match="No space left on device"):
-        git.local("hash-object", "-w", "--stdin", stdin=os.urandom(3_000_000))
+        git.output("hash-object", "-w", "--stdin", stdin=os.urandom(3_000_000))
 
 
 def test_a_git_that_was_killed_is_the_machines_fault(
@@ -410,7 +414,9 @@ def test_a_git_that_was_killed_is_the_machines_fault(
     (folder / "git").write_text("#!/bin/sh\nkill -9 $$\n")
     (folder / "git").chmod(0o755)
     with pytest.raises(MachineError, match="git died of signal 9"):
-        program(temporary, {**environ, "PATH": f"{folder}:{environ['PATH']}"}).ask("ls-remote", "x")
+        program(temporary, {**environ, "PATH": f"{folder}:{environ['PATH']}"}).run_remote(
+            "ls-remote", "x"
+        )
 
 
 def test_a_bearer_token_opens_a_server_that_takes_nothing_else(
@@ -421,11 +427,11 @@ def test_a_bearer_token_opens_a_server_that_takes_nothing_else(
         server.authorization = "Bearer token-word"
         login = Login(username="ann", password="token-word", origin="")
         with pytest.raises(CredentialError):
-            program(temporary, environ, login=login, url=server.url("demo")).ask(
+            program(temporary, environ, login=login, url=server.url("demo")).run_remote(
                 "ls-remote", server.url("demo")
             )
         git = program(temporary, environ, login=login, url=server.url("demo"), bearer=True)
-        assert b"refs/heads/main" in git.ask("ls-remote", server.url("demo")).out
+        assert b"refs/heads/main" in git.run_remote("ls-remote", server.url("demo")).out
 
 
 def test_a_login_is_sent_at_once_and_not_only_when_it_is_asked_for(
@@ -433,7 +439,7 @@ def test_a_login_is_sent_at_once_and_not_only_when_it_is_asked_for(
 ) -> None:
     with GitServer(guarded, "ann", PASSWORD) as server:
         server.create("demo", {"a": b"1"})
-        program(temporary, environ, login=LOGIN, url=server.url("demo")).ask(
+        program(temporary, environ, login=LOGIN, url=server.url("demo")).run_remote(
             "ls-remote", server.url("demo")
         )
         assert [exchange.status for exchange in server.requests] == [200, 200]
@@ -449,7 +455,7 @@ def test_a_certificate_that_is_not_trusted_is_named_and_one_that_is_configured_d
         server.create("demo", {"a": b"1"})
         login = Login(username="ann", password="word", origin="")
         with pytest.raises(ConfigError) as caught:
-            program(temporary, environ, login=login, url=server.url("demo")).ask(
+            program(temporary, environ, login=login, url=server.url("demo")).run_remote(
                 "ls-remote", server.url("demo")
             )
         assert "customTlsCertificateLinks" in caught.value.hint
@@ -460,7 +466,7 @@ def test_a_certificate_that_is_not_trusted_is_named_and_one_that_is_configured_d
             url=server.url("demo"),
             authorities=authority.certificate.read_bytes(),
         )
-        assert b"refs/heads/main" in trusting.ask("ls-remote", server.url("demo")).out
+        assert b"refs/heads/main" in trusting.run_remote("ls-remote", server.url("demo")).out
 
 
 def test_a_proxy_of_the_environment_is_used_and_its_login_is_not_shown(
@@ -468,7 +474,7 @@ def test_a_proxy_of_the_environment_is_used_and_its_login_is_not_shown(
 ) -> None:
     server.create("demo", {"a": b"1"})
     through = {**environ, "http_proxy": server.origin.replace("//", "//user:proxy-word@")}
-    program(temporary, through, url="http://git.example.com/demo.git").ask(
+    program(temporary, through, url="http://git.example.com/demo.git").run_remote(
         "ls-remote", "http://git.example.com/demo.git"
     )
     assert {exchange.path.partition("/info")[0] for exchange in server.requests} == {
@@ -480,9 +486,9 @@ def test_a_proxy_of_the_environment_is_used_and_its_login_is_not_shown(
         {**environ, "http_proxy": "http://user:proxy-word@127.0.0.1:1"},
         url="http://git.example.com/demo.git",
     )
-    done = away.ask("ls-remote", "http://git.example.com/demo.git")
+    done = away.run_remote("ls-remote", "http://git.example.com/demo.git")
     assert done.code
-    assert "proxy-word" not in away.text(done)
+    assert "proxy-word" not in away.message(done)
 
 
 @pytest.mark.skipif(bool(nameless.missing()), reason=nameless.missing())
@@ -495,5 +501,5 @@ def test_a_user_whom_openssh_does_not_know_is_the_machines_fault_and_asked_once(
     with pytest.raises(
         MachineError, match="a user without a name: No user exists for uid 64321"
     ) as caught:
-        program(temporary, known, url=url).insist("ls-remote", url)
+        program(temporary, known, url=url).retry_remote("ls-remote", url)
     assert "/etc/passwd" in caught.value.hint

@@ -61,7 +61,7 @@ def test_a_metadata_service_is_no_git_server(
 )
 def test_no_spelling_of_it_helps(tmp_path: Path, host: str) -> None:
     with pytest.raises(ConfigError, match="where nothing is ever asked"):
-        program(tmp_path, f"http://{host}/a.git").ask("ls-remote", f"http://{host}/a.git")
+        program(tmp_path, f"http://{host}/a.git").run_remote("ls-remote", f"http://{host}/a.git")
 
 
 def test_git_is_told_the_addresses_that_were_checked(
@@ -86,7 +86,7 @@ def test_git_meets_its_server_there_and_nowhere_else(
         url = hosted.url("a").replace("127.0.0.1", "git.invalid")
         Names(monkeypatch, {"git.invalid": "127.0.0.1"})
         (tmp_path / "git").mkdir()
-        done = program(tmp_path / "git", url).ask("ls-remote", "--", url)
+        done = program(tmp_path / "git", url).run_remote("ls-remote", "--", url)
     finally:
         hosted.stop()
     assert done.code == 0, done.err

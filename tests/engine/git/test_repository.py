@@ -9,45 +9,13 @@ from pathlib import Path
 
 import pytest
 
-from tests.engine.git.conftest import Opened
+from tests.engine.git.conftest import AUTHOR, Opened, pushed
 from tests.fakes.git_server import GitServer
-from towline.errors import ConfigError, GitError, GitUnreachable, MachineError
-from towline.git import limits
+from towline.errors import ConfigError, GitUnreachable, MachineError
 from towline.git.partial_clone import OutOfScope
 from towline.git.remote import parse_remote
-from towline.git.repository import Author, BranchTip, Repository
+from towline.git.repository import BranchTip, Repository
 from towline.git.sparse import scope_of
-from towline.limits import MIB
-from towline.masks import Masks
-from towline.printable import hide, use
-from towline.record import replace
-
-AUTHOR = Author(name="Ann Example", email="ann@example.com")
-FILES: Mapping[str, bytes | tuple[bytes, int]] = {
-    "README": b"hello\n",
-    "a/run.sh": (b"#!/bin/sh\n", 0o755),
-    "a/deep/one.yaml": b"n: 1\n",
-    "a/deep/two.yaml": b"n: 2\n",
-    "link": (b"a/run.sh", 0o120000),
-    '"caf\\351"': b"latin name\n",
-}
-
-
-@pytest.fixture
-def bare(server: GitServer) -> Path:
-    return server.create("demo", FILES)
-
-
-@pytest.fixture
-def repository(bare: Path, opened: Opened) -> Repository:
-    assert bare.exists()
-    return opened()
-
-
-def pushed(repository: Repository, tip: BranchTip, changes: Mapping[str, bytes]) -> str:
-    commit = repository.commit(tip, changes, message="Change", author=AUTHOR)
-    assert repository.push(commit, tip).done
-    return commit
 
 
 def test_without_a_name_the_remotes_head_is_read(server: GitServer, opened: Opened) -> None:
@@ -67,8 +35,8 @@ def test_a_named_branch_is_read_and_nothing_else(
     commit = server.add("demo", {"only-here": b"1"}, "stage")
     repository = opened()
     assert repository.fetch("stage") == BranchTip(branch="stage", commit=commit)
-    assert repository._copy.branches() == {"stage": commit}
-    assert repository._copy.plain.local("rev-list", "--count", commit) == b"1\n"
+    assert repository._clone.branches() == {"stage": commit}
+    assert repository._clone.plain.output("rev-list", "--count", commit) == b"1\n"
 
 
 def test_a_missing_branch_names_the_nearest_that_is_there(
@@ -206,7 +174,7 @@ def test_many_files_come_in_one_request_and_never_twice(
     entries = [
         entry
         for entry in repository.listing(repository.fetch("main").commit)
-        if not entry.obstacle and entry.named
+        if not entry.obstacle and entry.has_text_name
     ]
     server.requests.clear()
     expected = {
@@ -262,60 +230,6 @@ def test_a_commit_changes_what_it_should_and_nothing_else(
     assert server.git("show", "main:a/run.sh", repository=bare) == "#!/bin/bash\r\n"
     assert server.git("rev-parse", "main", "main~", repository=bare).split() == [commit, tip.commit]
     assert server.git("fsck", "--full", "--strict", repository=bare) == ""
-
-
-def test_a_commit_carries_message_and_identity_as_given(
-    server: GitServer, bare: Path, repository: Repository
-) -> None:
-    tip = repository.fetch("main")
-    message = "Update ü\n\n# not a comment\n\nTowline-Request: 1\n"
-    commit = repository.commit(
-        tip, {"README": b"x"}, message=f"\n{message}\n\0", author=Author(name="Ann <x>\nExample")
-    )
-    repository.push(commit, tip)
-    shown = server.git("log", "-1", "--format=%an|%ae|%cn|%ce|%B", "main", repository=bare)
-    assert shown == f"Ann xExample||Ann xExample||{message}\n"
-
-
-def test_a_commit_carries_no_command_of_a_ci_system_and_no_control_character(
-    server: GitServer, bare: Path, repository: Repository
-) -> None:
-    tip = repository.fetch("main")
-    commit = repository.commit(
-        tip,
-        {"README": b"x"},
-        message="Change\x1b[31m\n\n::error::x ##[y]\r\nSigned-off-by: A",
-        author=AUTHOR,
-    )
-    repository.push(commit, tip)
-    assert (
-        server.git("log", "-1", "--format=%B", "main", repository=bare).strip()
-        == "Change\\x1b[31m\n\n: :error::x # #[y]\r\nSigned-off-by: A"
-    )
-
-
-def test_a_secret_of_the_run_is_in_no_part_of_a_commit(
-    server: GitServer, bare: Path, repository: Repository
-) -> None:
-    tip = repository.fetch("main")
-    try:
-        hide("s3cret-word")
-        author = Author(name="bot s3cret-word", email="s3cret-word@example.com")
-        repository.push(
-            repository.commit(tip, {"README": b"x"}, message="By s3cret-word", author=author), tip
-        )
-    finally:
-        use(Masks())
-    shown = server.git("log", "-1", "--format=%an|%ae|%cn|%ce|%B", "main", repository=bare)
-    assert shown.strip() == "bot ****|****@example.com|bot ****|****@example.com|By ****"
-
-
-def test_a_commit_needs_a_name(repository: Repository) -> None:
-    tip = repository.fetch("main")
-    with pytest.raises(ConfigError):
-        repository.commit(tip, {"README": b"x"}, message="m", author=Author(name=" "))
-    with pytest.raises(GitError):
-        repository.commit(tip, {"README": b"x"}, message="m", author=Author(name="<>"))
 
 
 @pytest.mark.parametrize(
@@ -378,13 +292,13 @@ def test_reading_again_brings_every_commit_since_and_little_else(
     server.requests.clear()
     now = repository.refetch(first)
     assert now == BranchTip(branch="main", commit=last)
-    assert [commit.message.rstrip("\n") for commit in repository.since(first, now)] == [
+    assert [commit.message.rstrip("\n") for commit in repository.commits_since(first, now)] == [
         "Third",
         "Second\n\nwith a body",
         "Change",
     ]
-    assert [commit.id for commit in repository.since(first, now)][2] == own
-    assert repository.since(first, first) == ()
+    assert [commit.id for commit in repository.commits_since(first, now)][2] == own
+    assert repository.commits_since(first, first) == ()
     assert sum(exchange.sent for exchange in server.requests) < 5_000
 
 
@@ -500,7 +414,7 @@ def test_a_branch_that_another_one_made_meanwhile_is_not_made_again(
     assert (answer.done, answer.refused) == (False, True)
     now = repository.refetch(tip)
     assert now == BranchTip(branch="stage", commit=theirs)
-    assert [commit.id for commit in repository.since(tip, now)] == [theirs]
+    assert [commit.id for commit in repository.commits_since(tip, now)] == [theirs]
     pushed(repository, now, {"README": b"x"})
     assert server.git("show", "stage:theirs", repository=bare) == "1"
 
@@ -525,7 +439,7 @@ def test_only_what_is_in_scope_is_fetched_and_the_rest_stays_what_it_was(
         "c1/t7/app/a",
         "c1/t7/app/b",
     ]
-    assert repository.narrow
+    assert repository.is_partial
     pushed(repository, tip, {"c1/t7/app/a": b"new", "c1/t7/app/new": b"new"})
     after = server.git("ls-tree", "-r", "main", repository=bare).splitlines()
     assert sorted({line.split("\t")[1] for line in set(before) ^ set(after)}) == [
@@ -540,15 +454,15 @@ def test_what_is_out_of_scope_is_neither_written_nor_taken_for_missing(
     repository: Repository,
 ) -> None:
     tip = repository.fetch("", scope=scope_of(["a/deep/one.yaml"]))
-    repository.cover(["README", "a/run.sh", "a/deep/new"])
+    repository.check_scope(["README", "a/run.sh", "a/deep/new"])
     for path in ("other/x", "a/deep/er/x"):
         with pytest.raises(OutOfScope):
-            repository.cover([path])
+            repository.check_scope([path])
         with pytest.raises(OutOfScope):
             repository.commit(tip, {path: b"x"}, message="m", author=AUTHOR)
-    wide = repository.widen()
+    wide = repository.fetch_whole()
     assert wide == tip
-    assert not repository.narrow
+    assert not repository.is_partial
     repository.commit(wide, {"other/x": b"x"}, message="m", author=AUTHOR)
 
 
@@ -578,9 +492,9 @@ def test_other_writers_of_this_host_wait(
 ) -> None:
     other = opened()
     with (
-        repository.alone("main") as first,
-        other.alone("main") as second,
-        other.alone("stage") as third,
+        repository.lock("main") as first,
+        other.lock("main") as second,
+        other.lock("stage") as third,
     ):
         assert (first, second, third) == (True, False, True)
     assert [path for path in temporary.iterdir() if path.is_file()] == []
@@ -609,7 +523,7 @@ def test_the_diff_is_a_patch_that_makes_what_the_commit_would(
     tip = repository.fetch("main")
     if foreseen:
         repository.expect_history(tip)
-    repository.read([entry for entry in repository.listing(tip.commit) if entry.named])
+    repository.read([entry for entry in repository.listing(tip.commit) if entry.has_text_name])
     changes = {
         "ü/long.yaml": b"".join(b"line %d\n" % (number * 2) for number in range(30_000)),
         "run": b"#!/bin/bash\r\n",
@@ -629,7 +543,7 @@ def test_a_diff_names_what_is_no_text_and_replaces_odd_bytes(
 ) -> None:
     server.add("demo", {"binary": b"\0", "odd": b"\xff\n"})
     tip = repository.fetch("main")
-    repository.read([entry for entry in repository.listing(tip.commit) if entry.named])
+    repository.read([entry for entry in repository.listing(tip.commit) if entry.has_text_name])
     patch = repository.diff(tip, {"binary": b"\0\0", "odd": b"\xfe\n"})
     assert "Binary files a/binary and b/binary differ\n" in patch
     assert patch.endswith("-\ufffd\n+\ufffd\n")
@@ -663,23 +577,6 @@ def test_the_history_comes_when_it_is_asked_for_and_once(
     read = len(server.requests)
     assert messages(repository, again)[:3] == ["Number 3", "Number 2", "Number 1"]
     assert len(server.requests) == read
-
-
-def test_of_messages_that_are_too_long_together_the_last_are_read(
-    server: GitServer, bare: Path, opened: Opened, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Who may push must not keep out everybody else by what he writes there."""
-    assert bare.exists()
-    monkeypatch.setattr(limits, "USUAL_LIMITS", replace(limits.USUAL_LIMITS, output=MIB))
-    for number in range(20):
-        server.add(
-            "demo", {"new": str(number).encode()}, message=f"Number {number}\n\n{'x' * 80_000}"
-        )
-    repository = opened()
-    read = [
-        message.partition("\n")[0] for message in messages(repository, repository.fetch("main"))
-    ]
-    assert read == [f"Number {number}" for number in range(19, 9, -1)]
 
 
 def test_the_history_leaves_what_is_read_as_it_is(
@@ -718,7 +615,7 @@ def test_a_history_that_is_expected_comes_with_the_files_and_costs_nothing_more(
     tip = repository.fetch("main")
     repository.expect_history(tip)
     read = len(server.requests)
-    entries = [entry for entry in repository.listing(tip.commit) if entry.named]
+    entries = [entry for entry in repository.listing(tip.commit) if entry.has_text_name]
     assert repository.read(entries)["new"] == b"1"
     assert messages(repository, tip) == ["Another", "Begin"]
     assert len(server.requests) == read + 2
@@ -735,7 +632,12 @@ def test_a_history_that_did_not_come_once_comes_by_itself(
     answers = [answer]
     server.fault = lambda _method, _path: answers.pop() if answers else None
     assert (
-        len(repository.read(entry for entry in repository.listing(tip.commit) if entry.named)) > 1
+        len(
+            repository.read(
+                entry for entry in repository.listing(tip.commit) if entry.has_text_name
+            )
+        )
+        > 1
     )
     assert not answers
     read = len(server.requests)
@@ -753,110 +655,3 @@ def test_where_no_history_is_given_out_what_is_here_is_all_and_nobody_asks_again
     assert messages(repository, tip) == messages(repository, tip) == ["Another"]
     assert len(server.requests) == read + 3
     assert len(slept) == 3
-
-
-def test_files_that_are_too_large_together_are_named(
-    server: GitServer, environ: Mapping[str, str], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(limits, "USUAL_LIMITS", replace(limits.USUAL_LIMITS, output=1024 * 1024))
-    server.create(
-        "demo",
-        {"small": b"1", **{f"large-{number}": os.urandom(400_000 + number) for number in range(4)}},
-    )
-    with Repository(parse_remote(server.url("demo")), environ=environ) as repository:
-        entries = {
-            entry.path: entry for entry in repository.listing(repository.fetch("main").commit)
-        }
-        with pytest.raises(
-            ConfigError,
-            match=(
-                r"5 files are wanted, and they are too large together \(1.5 MiB\): large-3 \(0.4"
-                r" MiB\), large-2"
-            ),
-        ) as caught:
-            repository.read(entries.values())
-        assert ".helmignore" in caught.value.hint
-        assert repository.read([entries["small"]]) == {"small": b"1"}
-
-
-@pytest.mark.parametrize("past", ["with the past", ""])
-def test_a_file_for_which_there_is_no_room_is_named(
-    past: str, server: GitServer, opened: Opened, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(limits, "USUAL_LIMITS", replace(limits.USUAL_LIMITS, file_size=2 * MIB))
-    server.create(
-        "demo",
-        {
-            "large": os.urandom(4 * MIB),
-            **{f"small-{number}": os.urandom(number) for number in range(9)},
-        },
-    )
-    repository = opened()
-    tip = repository.fetch("main")
-    entries = {entry.path: entry for entry in repository.listing(tip.commit)}
-    if past:
-        repository.expect_history(tip)
-    with pytest.raises(
-        GitError, match=r"sends more than git may take here \(2 MiB on disk\) for the file large\Z"
-    ) as caught:
-        repository.read(entries.values())
-    assert ".helmignore" in caught.value.hint
-    with pytest.raises(GitError, match=r"for the file large\Z"):
-        repository.read([entries["large"]])
-    assert repository.read([entries["small-1"]])
-
-
-@pytest.mark.parametrize("order", [1, -1])
-def test_files_of_which_none_is_too_large_by_itself_are_so_together(
-    order: int, server: GitServer, opened: Opened, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """What was brought to find that out takes no room from the next; the last one would be to
-    blame else.
-    """
-    monkeypatch.setattr(limits, "USUAL_LIMITS", replace(limits.USUAL_LIMITS, file_size=3 * MIB))
-    sizes = [1, MIB, MIB * 3 // 2, MIB * 3 // 2][::order]
-    server.create("demo", {f"file-{number}": os.urandom(size) for number, size in enumerate(sizes)})
-    repository = opened()
-    entries = {one.path: one for one in repository.listing(repository.fetch("main").commit)}
-    with pytest.raises(GitError, match=r"for \d files together: file-") as caught:
-        repository.read(entries.values())
-    assert ".helmignore" in caught.value.hint
-    small = "file-0" if order == 1 else "file-3"
-    assert repository.read([entries[small]])
-
-
-def test_a_file_that_does_not_fit_beside_the_history_is_not_called_too_large(
-    server: GitServer, opened: Opened, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(
-        limits, "USUAL_LIMITS", replace(limits.USUAL_LIMITS, file_size=5 * MIB // 2)
-    )
-    server.create("demo", {"a": b"1"})
-    server.add("demo", {"a": b"2"}, message=os.urandom(3 * MIB // 2).hex())
-    server.add("demo", {"a": os.urandom(3 * MIB // 2)})
-    repository = opened()
-    tip = repository.fetch("main")
-    (entry,) = repository.listing(tip.commit)
-    repository.expect_history(tip)
-    with pytest.raises(GitError, match=r"for the file a; the history came along\Z"):
-        repository.read([entry])
-
-
-def test_where_time_is_over_all_files_are_named_that_may_be_the_one(
-    server: GitServer, opened: Opened, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(limits, "USUAL_LIMITS", replace(limits.USUAL_LIMITS, file_size=2 * MIB))
-    server.create("demo", {"large": os.urandom(4 * MIB), "small": b"1"})
-    repository = opened()
-    entries = repository.listing(repository.fetch("main").commit)
-
-    def late(_: object) -> None:
-        raise GitUnreachable("the deadline is over")
-
-    monkeypatch.setattr(repository._copy, "bring", late)
-    fault = repository._sent(
-        {entry.path: entry.oid for entry in entries},
-        limits.ServerSendsTooMuch("too much"),
-        past=False,
-    )
-    assert fault.message == "too much for one of large, small, or all of them together"

@@ -13,8 +13,9 @@ from tests.fakes.git_server import GitServer
 from tests.fakes.gnupg import GnuPG, agents, wait
 from tests.fakes.ssh_server import make_key
 from towline.errors import CredentialError, MachineError
+from towline.git.objects import Author
 from towline.git.remote import parse_remote
-from towline.git.repository import Author, Repository
+from towline.git.repository import Repository
 from towline.git.signing import GPG, SSH, SigningKey, signing
 
 

@@ -64,7 +64,7 @@ def test_a_listing_is_read_with_any_name_in_it() -> None:
         "one two\n.txt",
     )
     assert [
-        entry.named
+        entry.has_text_name
         for entry in (first, folder, module, odd, *parse_listing(b"120000 blob ee\tlink\0"))
     ] == [True, False, True, False, True]
     assert odd.path.encode("utf-8", "surrogateescape") == b"caf\xe9"

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from towline.git.checkout import public_url
+from towline.git.repository_url import public_url
 from towline.gitops.provenance import Provenance, compose, default_message, is_deployment, parse
 from towline.record import replace
 

@@ -24,8 +24,9 @@ from tests.engine.gitops.updates import (
 from tests.fakes.git_server import GitServer
 from towline.console import Console
 from towline.errors import ConfigError, CredentialError, GitError, GitUnreachable
+from towline.git.objects import Author
 from towline.git.remote import parse_remote
-from towline.git.repository import Author, Repository
+from towline.git.repository import Repository
 from towline.gitops.provenance import Provenance, compose, parse
 from towline.gitops.update import CommitText, Update, UpdateOptions
 from towline.retry import Clock, Deadline
@@ -356,7 +357,7 @@ def test_a_change_that_says_where_it_looks_costs_a_few_trees(
     server.add("demo", {f"more/{number}/x.yaml": b"x" for number in range(50)})
     done = update(repository, branch="main", change=Replace(), text=TEXT, options=NEARBY)
     assert done.commit == git(server, "rev-parse", "main").strip()
-    assert repository.narrow
+    assert repository.is_partial
     assert git(server, "show", "main:more/7/x.yaml") == "x"
     assert len(server.requests) == 9
 
@@ -393,7 +394,7 @@ def test_a_change_that_looks_elsewhere_gets_the_whole_and_loses_nothing(
 ) -> None:
     server.add("demo", {"stages/release.yaml": BEFORE, "stages/other.yaml": b"stays"})
     update(repository, branch="main", change=change, text=TEXT, options=NEARBY)
-    assert not repository.narrow
+    assert not repository.is_partial
     assert git(server, "show", "main:stages/release.yaml").encode() == AFTER
     assert git(server, "show", "main:stages/other.yaml") == "stays"
 

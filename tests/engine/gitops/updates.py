@@ -9,8 +9,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tests.fakes.git_server import GitServer
+from towline.git.objects import Author
 from towline.git.remote import parse_remote
-from towline.git.repository import Author, Repository
+from towline.git.repository import Repository
 from towline.gitops.change import Change
 from towline.gitops.provenance import Provenance
 from towline.gitops.update import CommitText, Update, UpdateJob, UpdateOptions, plan_update, push
@@ -84,5 +85,5 @@ def update(
         text=text,
         options=options or UpdateOptions(),
     )
-    with repository.alone(branch):
+    with repository.lock(branch):
         return push(job, plan_update(job))

@@ -8,8 +8,8 @@ from contextlib import ExitStack, contextmanager
 from towline import deadline
 from towline.config.settings import Settings
 from towline.errors import GitUnreachable, TowlineError
-from towline.git.checkout import host_and_path
 from towline.git.repository import Repository
+from towline.git.repository_url import host_and_path
 from towline.gitops.change import Change, Together
 from towline.gitops.provenance import BranchHistory
 from towline.gitops.update import (
@@ -118,7 +118,7 @@ class Branch:
         """Hold off other writers of this user on this host until `close`, where that can be done; a dry run holds off nobody."""
         if self._job and not self._task.dry_run:
             with self._turn():
-                self._open.enter_context(self._job.repository.alone(self._job.branch))
+                self._open.enter_context(self._job.repository.lock(self._job.branch))
 
     def prepare(self, *, checked: bool) -> None:
         """Plan; with `checked`, ask the server whether it would take what is to be pushed.

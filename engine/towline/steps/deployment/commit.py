@@ -10,9 +10,10 @@ from datetime import UTC, datetime
 
 from towline.config.settings import Settings
 from towline.errors import ConfigError
-from towline.git.checkout import describe_commit, host_and_path, origin_url
+from towline.git.checkout import describe_commit, origin_url
+from towline.git.objects import Author
 from towline.git.remote import parse_ssh_key
-from towline.git.repository import Author
+from towline.git.repository_url import host_and_path
 from towline.git.signing import SSH, SigningKey
 from towline.gitops.provenance import Provenance, default_message, is_plausible_time
 from towline.gitops.render.process import RenderLimits, render_document

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 from towline.config.settings import Settings
 from towline.errors import ConfigError
-from towline.git.checkout import host_and_path
+from towline.git.repository_url import host_and_path
 from towline.gitops import argo_images
 from towline.gitops.change import match
 from towline.gitops.helm import chart_values
