@@ -107,7 +107,7 @@ def test_a_host_that_is_not_known_gets_nothing_and_the_hint_says_what_to_add(pla
         )
     )
     assert ending.code == 3
-    assert "is not known by the key that it shows" in ending.message
+    assert "shows a host key that is not known" in ending.message
     assert f"ssh-keyscan -p {place.ssh.port} 127.0.0.1" in ending.hint
 
 
@@ -160,6 +160,6 @@ def test_a_server_that_speaks_the_old_protocol_only_serves_as_well(
         monkeypatch.chdir(tmp_path / "workspace")
         ending = place.deploy(PIPER_parametersJSON=json.dumps({"filePath": path}))
         assert ending.code == 0, ending.err
-        assert "knows no partial clones" in ending.err
+        assert "does not support partial clones" in ending.err
         assert "app:2" in git.git("show", "main:apps/demo/app.yaml", repository=place.bare)
         assert git.git("show", "main:README", repository=place.bare) == "read me\n"

@@ -1,10 +1,4 @@
-"""The workspace's own checkout, for hints and for what is not to be built again: where it comes from, and its last commits.
-
-Read only.
-
-What the URL of a source repository says: which one it is, and how it is shown without what opens
-it.
-"""
+"""The checkout in the workspace, read only: the URL of its remote, its branches and its commits."""
 
 from __future__ import annotations
 
@@ -37,7 +31,11 @@ class Commit:
 
 @frozen
 class CommitDescription:
-    """What a commit says of itself: id, author (RFC 5322), the author's date and the commit's own time (ISO 8601), subject, body; unknown parts are empty."""
+    """A commit as git describes it; unknown parts are empty.
+
+    `author` is an address (RFC 5322), `date` the author's date and `time` the committer's (ISO
+    8601).
+    """
 
     id: str = ""
     author: str = ""
@@ -48,9 +46,11 @@ class CommitDescription:
 
 
 def origin_url(folder: Path, environ: Mapping[str, str]) -> str:
-    """The URL of the remote `origin` as `folder`'s own git configuration has it; empty where there is no checkout, no git or no such remote.
+    """The URL of the remote `origin` in the git configuration of the checkout in `folder`.
 
-    Only the one file is read: nothing of the machine's settings, and nothing that it includes.
+    Empty without a checkout, without git, or without such a remote.
+
+    Only this one file is read: no settings of the machine, and no file that it includes.
     """
     root = _root(folder)
     settings = root / ".git" / "config" if root else None
@@ -69,7 +69,10 @@ def origin_url(folder: Path, environ: Mapping[str, str]) -> str:
 
 
 def history(folder: Path, environ: Mapping[str, str]) -> tuple[Commit, ...]:
-    """The commit that is checked out in `folder` and its first parents, as far as they are there, newest first; empty where there is no checkout or no git."""
+    """HEAD of the checkout in `folder` and its first parents, newest first, if fetched.
+
+    Empty without a checkout or without git.
+    """
     words = (*_QUIET, "--first-parent", f"--max-count={_HISTORY}", "--format=%H%n%B%x00")
     entries = [
         entry.strip("\n").partition("\n") for entry in _ask(folder, environ, *words).split("\0")
@@ -78,12 +81,12 @@ def history(folder: Path, environ: Mapping[str, str]) -> tuple[Commit, ...]:
 
 
 def head_branch(folder: Path, environ: Mapping[str, str]) -> str:
-    """The branch that HEAD is on in the checkout in `folder`; empty where it is on none, or there is no checkout or no git."""
+    """The branch that HEAD is on in the checkout in `folder`; empty if there is none."""
     return _ask(folder, environ, "symbolic-ref", "--quiet", "--short", "HEAD").strip()
 
 
 def default_branch(folder: Path, environ: Mapping[str, str]) -> str:
-    """The default branch of the remote `origin`, as the clone has kept it; empty where nothing says it, or there is no checkout or no git."""
+    """The default branch of the remote `origin`, as the clone recorded it; else empty."""
     return (
         _ask(folder, environ, "symbolic-ref", "--quiet", f"{_ORIGIN}HEAD")
         .strip()
@@ -92,7 +95,10 @@ def default_branch(folder: Path, environ: Mapping[str, str]) -> str:
 
 
 def file_on_branch(folder: Path, environ: Mapping[str, str], branch: str, path: str) -> str | None:
-    """The text of a file of `folder` as it stands on the tip of a branch of the remote `origin`; None where that is not here, or not fetched."""
+    """The text of a file of `folder` at the tip of a branch of the remote `origin`.
+
+    None if the branch, or the file, was not fetched.
+    """
     if not _BRANCH.fullmatch(branch) or ".." in branch:
         return None
     reference = f"{_ORIGIN}{branch}"
@@ -102,7 +108,10 @@ def file_on_branch(folder: Path, environ: Mapping[str, str], branch: str, path: 
 
 
 def describe_commit(folder: Path, environ: Mapping[str, str], commit: str) -> CommitDescription:
-    """What the commit with that id says, HEAD where none is named; empty where the checkout in `folder` does not have it."""
+    """Describe the commit with this id, or HEAD if it is empty.
+
+    All parts are empty if the checkout in `folder` does not have the commit.
+    """
     if commit and not _ID.fullmatch(commit):
         return CommitDescription()
     form = "--format=%H%x00%an%x00%ae%x00%aI%x00%cI%x00%s%x00%b"
@@ -125,39 +134,45 @@ def describe_commit(folder: Path, environ: Mapping[str, str], commit: str) -> Co
 
 
 def _root(folder: Path) -> Path | None:
-    """The folder with `.git` that `folder` is or lies in: a project may be a part of its repository; None where there is none.
+    """The work tree's root: the nearest folder with `.git` that is `folder` or above it; else None.
 
-    Git itself would take more for one that a commit can bring along: a bare repository among the
-    files, and a submodule, which is its author's.
+    A project may be a part of its repository. Git itself would also accept what a commit can bring
+    along: a bare repository among the files, and a submodule, which belongs to its author.
     """
     absolute = folder.absolute()
-    places = [place for place in (absolute, *absolute.parents) if (place / ".git").exists()]
-    return next((place for place in places if not _is_submodule(place)), None)
+    checkouts = [path for path in (absolute, *absolute.parents) if (path / ".git").exists()]
+    return next((path for path in checkouts if not _is_submodule(path)), None)
 
 
-def _is_submodule(place: Path) -> bool:
-    """Whether what is checked out there is a submodule of a checkout around it, be that a clone or a work tree beside one."""
-    there = _git_folder(place)
-    around = (_git_folder(outer) for outer in place.resolve().parents)
-    return there is not None and any(
-        outer is not None and there.is_relative_to(outer / "modules") for outer in around
-    )
+def _is_submodule(checkout: Path) -> bool:
+    """Whether the checkout is a submodule of a checkout around it.
+
+    The submodule may be a clone, or a work tree beside one.
+    """
+    own = _git_folder(checkout)
+    if own is None:
+        return False
+    outer = [_git_folder(folder) for folder in checkout.resolve().parents]
+    return any(other is not None and own.is_relative_to(other / "modules") for other in outer)
 
 
-def _git_folder(place: Path) -> Path | None:
-    """Where the repository of a checkout is: its `.git`, or what that file leads to; None where there is none."""
-    entry = place.resolve() / ".git"
+def _git_folder(checkout: Path) -> Path | None:
+    """The repository of a checkout: its `.git` folder, or the folder that a `.git` file names.
+
+    None if there is none.
+    """
+    entry = checkout.resolve() / ".git"
     try:
         if entry.is_dir():
             return entry.resolve()
-        leads = entry.read_text(encoding="utf-8").removeprefix("gitdir:").strip()
-        return Path(os.path.realpath(entry.parent / leads))
-    except (OSError, ValueError):  # a null byte, or no text
+        target = entry.read_text(encoding="utf-8").removeprefix("gitdir:").strip()
+        return Path(os.path.realpath(entry.parent / target))
+    except (OSError, ValueError):  # a null byte in the path, or not UTF-8
         return None
 
 
 def _address(name: str, email: str) -> str:
-    """Name and address in one; empty for an address that RFC 5322 does not have."""
+    """Name and email address as one text; empty if RFC 5322 does not allow the address."""
     try:
         return formataddr((name, email)) if email else ""
     except UnicodeEncodeError:
@@ -165,7 +180,7 @@ def _address(name: str, email: str) -> str:
 
 
 def _ask(folder: Path, environ: Mapping[str, str], *words: str) -> str:
-    """What git answers of the checkout; empty where there is none, or no git, or it fails."""
+    """The output of git in the checkout; empty without a checkout or git, and if git fails."""
     program, root = find("git", environ), _root(folder)
     if not program or not root:
         return ""
@@ -173,7 +188,7 @@ def _ask(folder: Path, environ: Mapping[str, str], *words: str) -> str:
         "PATH": environ.get("PATH", os.defpath),
         "GIT_CONFIG_NOSYSTEM": "1",
         "GIT_CONFIG_GLOBAL": os.devnull,
-        # what is not here is not fetched
+        # missing objects are not fetched
         "GIT_ALLOW_PROTOCOL": "",
         "GIT_NO_LAZY_FETCH": "1",
     }

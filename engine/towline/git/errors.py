@@ -1,7 +1,8 @@
 """Pure.
 
-What git's failures mean: its own words to a fault that asking again cannot mend. Git's language is
-fixed; lines of the server do not count.
+Errors of git: its error output to the fault that a retry cannot mend.
+
+The output is in English, since git runs with LC_ALL=C. Lines of the server are not looked at.
 """
 
 from __future__ import annotations
@@ -11,12 +12,12 @@ import re
 from towline.errors import ConfigError, CredentialError, MachineError, TowlineError
 from towline.git.remote import Remote
 
-_MACHINE = re.compile(
+_OUT_OF_RESOURCES = re.compile(
     r"No space left on device|Disk quota exceeded|File too large|Read-only file system|Cannot"
     r" allocate memory|[Oo]ut of memory"
     r"|Too many open files|Resource temporarily unavailable|died of signal"
 )
-_NAMELESS = re.compile(r"No user exists for uid \d+")
+_NO_USER_NAME = re.compile(r"No user exists for uid \d+")
 _REFUSED = re.compile(
     r"Authentication failed|could not read (?:Username|Password)|(?:returned error:|HTTP)"
     r" (?:401|403)\b|Permission denied \([a-z,-]+\)"
@@ -48,22 +49,22 @@ _UNADVERTISED = re.compile(r"does not allow request for unadvertised object")
 
 
 def git_lines(text: str) -> str:
-    """What git itself said, without the lines that it passes on."""
+    """The lines of git's error output that git itself wrote, without those of the server."""
     return "\n".join(line for line in text.splitlines() if not line.startswith("remote:"))
 
 
 def machine_fault(text: str) -> MachineError | None:
-    """The fault where the machine is at its end: a full disk, no memory, a killed child, a user whom OpenSSH does not know."""
+    """The fault of a machine out of disk, memory or file descriptors, or of a user without name."""
     own = git_lines(text)
-    if _NAMELESS.search(own):
+    if _NO_USER_NAME.search(own):
         return MachineError(
             f"OpenSSH does not work for a user without a name: {text}",
             hint=(
                 "give the agent's user an entry in /etc/passwd, as images for OpenShift do "
-                "when they start; https:// URLs and GnuPG do without"
+                "when they start; https:// URLs and GnuPG do not need it"
             ),
         )
-    if not _MACHINE.search(own):
+    if not _OUT_OF_RESOURCES.search(own):
         return None
     return MachineError(
         f"git could not work on this machine: {text}",
@@ -72,13 +73,13 @@ def machine_fault(text: str) -> MachineError | None:
 
 
 def permanent_fault(text: str, remote: Remote) -> TowlineError | None:
-    """The fault that `text`, git's standard error, tells of; None where it may pass, as far as git knows."""
+    """The fault that `text`, git's error output, means; None if a retry may help."""
     own, where = git_lines(text), remote.url
     if machine := machine_fault(text):
         return machine
     if _HOST_KEY.search(own):
         return ConfigError(
-            f"{remote.host} is not known by the key that it shows: {text}",
+            f"{remote.host} shows a host key that is not known: {text}",
             where=where,
             hint=_known_hosts(remote),
         )
@@ -87,13 +88,13 @@ def permanent_fault(text: str, remote: Remote) -> TowlineError | None:
             f"the certificate of {remote.host} is not trusted: {text}",
             where=where,
             hint=(
-                "where its authority is your own, install it on the agent or name it in"
+                "if its CA is your own, install it on the agent or name it in"
                 " customTlsCertificateLinks"
             ),
         )
     if _PROXY.search(own):
         return CredentialError(
-            f"the proxy on the way to {remote.host} wants a login: {text}",
+            f"the proxy on the way to {remote.host} requires authentication: {text}",
             where=where,
             hint="put user and password into https_proxy",
         )
@@ -107,7 +108,7 @@ def permanent_fault(text: str, remote: Remote) -> TowlineError | None:
         )
     if _REDIRECTED.search(own):
         return ConfigError(
-            f"the server redirects, which is not followed: {text}",
+            f"the server redirects, which git does not follow here: {text}",
             where=where,
             hint="configure the address that it redirects to; on GitLab it ends in .git",
         )
@@ -115,12 +116,18 @@ def permanent_fault(text: str, remote: Remote) -> TowlineError | None:
 
 
 def is_filter_refusal(text: str) -> bool:
-    """Whether the server has refused a kind of partial clone; wordings differ, so this only saves time and is never the last word."""
+    """Whether the server has refused the filter of a partial clone.
+
+    Servers word this differently, so a False only costs time and is never relied on.
+    """
     return _FILTER.search(text) is not None
 
 
 def is_object_refusal(text: str) -> bool:
-    """Whether the server gives out nothing but whole branches (protocol 0 without uploadpack.allowAnySHA1InWant)."""
+    """Whether the server gives out whole branches only.
+
+    That is protocol 0 without uploadpack.allowAnySHA1InWant.
+    """
     return _UNADVERTISED.search(text) is not None
 
 
@@ -148,7 +155,7 @@ def _refused(text: str, remote: Remote) -> TowlineError:
         )
     if not login:
         return CredentialError(
-            f"{host} wants a user and a password: {text}", where=where, hint=_LOGIN
+            f"{host} requires a user and a password: {text}", where=where, hint=_LOGIN
         )
     return CredentialError(
         f"{host} refused user {login.username!r}: {text}",

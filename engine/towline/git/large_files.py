@@ -17,7 +17,7 @@ _HINT = (
 
 
 def files_too_large(clone: PartialClone, oids: Mapping[str, str], *, url: str) -> ConfigError:
-    """The fault of fetched files (path -> object id) that are too large together; names the largest."""
+    """The fault of files (path -> object id) that are too large together; names the largest."""
     sizes = clone.sizes(set(oids.values()))
     by_size = sorted(oids, key=lambda path: -sizes.get(oids[path], 0))
     largest = list_some(

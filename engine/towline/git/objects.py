@@ -20,7 +20,7 @@ _MOST_COMMITS = (1000, 100, 10)
 
 @frozen
 class Author:
-    """Author and committer of a commit, and the key that signs it; the email address may be empty."""
+    """Author and committer of a commit, and the key that signs it; `email` may be empty."""
 
     name: str
     email: str = ""

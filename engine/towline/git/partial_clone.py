@@ -1,4 +1,7 @@
-"""The copy of one branch that is read: shallow, without blobs, of a large repository without most trees; what is missing is asked for by name."""
+"""A shallow, partial clone of one branch; missing objects are fetched by their ids.
+
+It has no blobs, and of a large repository only the trees that are needed.
+"""
 
 from __future__ import annotations
 
@@ -24,10 +27,10 @@ _CONFIGS = {  # by the length of an object's id
         " sha256\n"
     ),
 }
-_FILES = "combine:tree:1+blob:limit=16k"  # of a folder: the small files right in it
-_PAST = 500  # commits: about 100 KB without what they hold (facts 5)
+_SMALL_FILES = "combine:tree:1+blob:limit=16k"  # the small files directly in a folder
+_HISTORY_COMMITS = 500  # about 100 KB without their trees (facts 5)
 _TRIES = 3
-_MANY = 100  # folders, from which on one of them holds few of the files
+_MANY_FOLDERS = 100  # one of so many folders has a small part of the files
 _NOBODY = {
     f"GIT_{role}_{part}": "none" for role in ("AUTHOR", "COMMITTER") for part in ("NAME", "EMAIL")
 }
@@ -36,19 +39,19 @@ _SINGLE = ("-c", "fetch.negotiationAlgorithm=noop", "fetch", "--no-tags", "--no-
 
 
 class MissingBranch(ConfigError):
-    """The branch that was asked for, or any branch, is not there."""
+    """The repository does not have the branch that was asked for, or has no branch at all."""
 
 
 class OutOfScope(ConfigError):
-    """What is wanted was not fetched; with the whole of the repository it would be."""
+    """A path or object was not fetched; a clone of the whole repository would have it."""
 
 
 class PartialClone:
-    """A bare clone in `folder`, made anew for each `clone`; `say` is told what makes it slower than it should be.
+    """A bare clone in `folder`, made anew by each `clone`; `say` gets notes on why it is slow.
 
-    `plain` is a second repository that borrows its objects, and in which commits are made and
-    pushed. To git in the clone itself what was left out is there, only not yet: a push would fetch
-    it tree by tree (facts 3.2, 2).
+    `plain` is a second repository that borrows the clone's objects; commits are made in it and
+    pushed from it. In the clone itself git takes objects that were left out for fetchable, so a
+    push would fetch them tree by tree (facts 3.2, 2).
     """
 
     def __init__(
@@ -64,15 +67,16 @@ class PartialClone:
 
     @property
     def path(self) -> Path:
-        """Where the clone lies."""
+        """The folder of the clone."""
         return self._folder / f"copy-{self._number}"
 
     def clone(self, branch: str, scope: Scope) -> dict[str, str]:
-        """Fetch the tip of `branch`, of the remote's HEAD where it is empty, and give the branches that came: one, none where there is no commit.
+        """Fetch the tip of `branch`, or of the remote's HEAD if it is empty; return name -> commit.
 
-        Raises Missing, CredentialError, ConfigError, MachineError, GitUnreachable.
+        The result has one branch, or none if the remote has no commit. Raises MissingBranch,
+        CredentialError, ConfigError, MachineError, GitUnreachable.
         """
-        # a part of a commit must never pass for the whole of it
+        # a listing of another scope must never pass for one of this scope
         self.scope, self._listed, self._history_due = scope, ("", ()), ""
         filters = [f"--filter={self._filter(scope)}", "--filter=blob:none"] if self._partial else []
         chosen, attempt = [f"--branch={branch}"] if branch else [], 0
@@ -106,14 +110,14 @@ class PartialClone:
         self._filtered = bool(filters) and "filtering not recognized" not in text
         if not self._filtered:
             self._say(
-                f"{self._remote.host} knows no partial clones: the branch was fetched with all its"
-                " files"
+                f"{self._remote.host} does not support partial clones: the branch was fetched with all"
+                " its files"
             )
         self._share_objects()
         return self.branches()
 
     def extend_scope(self, more: Scope) -> None:
-        """Have `more` in scope, too: `listing` fetches by name what of it is not here."""
+        """Add `more` to the scope; `listing` fetches what is missing of it."""
         wider = Scope(
             lists=tuple(sorted({*self.scope.lists, *more.lists})),
             trees=tuple(sorted({*self.scope.trees, *more.trees})),
@@ -122,7 +126,10 @@ class PartialClone:
             self.scope, self._listed = wider, ("", ())
 
     def fetch(self, reference: str) -> str:
-        """Fetch a branch once more by its full name, with every commit since, and give its tip; raises as `clone` does."""
+        """Fetch a branch again by its full name, with all commits since, and return its tip.
+
+        Raises as `clone` does.
+        """
         branch = reference.removeprefix("refs/heads/")
         chosen = [f"--filter={self._filter(self.scope)}"] if self._partial else []
         self._git.retry_remote(
@@ -137,7 +144,7 @@ class PartialClone:
         return self.branches()[branch]
 
     def branches(self) -> dict[str, str]:
-        """The branches that are here: short name -> commit."""
+        """The branches of the clone: short name -> commit."""
         lines = (
             self._git.output("for-each-ref", "--format=%(objectname) %(refname)", "refs/heads/")
             .decode("utf-8", "surrogateescape")
@@ -149,7 +156,7 @@ class PartialClone:
         }
 
     def unborn_branch(self) -> str:
-        """The branch that an empty repository calls its own."""
+        """The branch that HEAD of an empty repository names."""
         return (
             self._git.output("symbolic-ref", "HEAD")
             .decode("utf-8", "surrogateescape")
@@ -158,9 +165,10 @@ class PartialClone:
         )
 
     def adopt_object_format(self) -> None:
-        """Give the plain repository ids as long as those of the server's, which has no commit: before git 2.41 the clone of such a one does not tell.
+        """Give the plain repository the object format (SHA-1, SHA-256) of a server without commits.
 
-        So the server is asked whether it would take one. Raises as `Program.ask`.
+        Before git 2.41 the clone of an empty repository does not tell the format, so the server is
+        asked whether it would take a commit of it. Raises as `GitProgram.run_remote`.
         """
         for length in _CONFIGS:
             place = self._folder / f"asking-{length}"
@@ -172,10 +180,13 @@ class PartialClone:
                 "push", "--quiet", "--dry-run", "--", self._remote.url, f"{commit}:refs/heads/none"
             ).code:
                 make_bare_repository(self._folder / "plain", length, {})
-                return  # else the push of the commit itself will say why not
+                return  # if no format is accepted, the push of the commit will say why
 
     def check_branch(self, branch: str) -> None:
-        """Raise Missing where the remote answers and does not have the branch; a remote that does not answer explains nothing."""
+        """Raise MissingBranch if the remote answers and does not have the branch.
+
+        Does nothing if the remote does not answer.
+        """
         done = self._git.run_remote(*_REFERENCES, self._remote.url, "HEAD", "refs/heads/*")
         found = [
             line.partition("\t")[2] for line in done.out.decode("utf-8", "replace").splitlines()
@@ -198,13 +209,13 @@ class PartialClone:
                 hint=f"{nearest(branch, names)}; createBranch: true makes it",
             )
         raise ConfigError(
-            "the repository's HEAD names no branch that is there",
+            "the repository's HEAD names a branch that is not there",
             where=self._remote.url,
             hint=f"configure the branch; {nearest('', names)}",
         )
 
     def check_empty(self) -> None:
-        """Pass where the remote has no branch at all: then nothing is there that a first commit should stand on.
+        """Check that the remote has no branch, so that a first commit has nothing to build on.
 
         Raises ConfigError, GitUnreachable.
         """
@@ -215,8 +226,8 @@ class PartialClone:
         )
         if names := [line.partition("\trefs/heads/")[2] for line in found]:
             raise ConfigError(
-                "the repository's HEAD names no branch that is there, so a new branch has nothing"
-                " to begin at",
+                "the repository's HEAD names a branch that is not there, so a new branch has"
+                " nothing to begin at",
                 where=self._remote.url,
                 hint=(
                     "correct the default branch of the repository, or make the branch by hand;"
@@ -225,22 +236,26 @@ class PartialClone:
             )
 
     def listing(self, commit: str) -> tuple[TreeEntry, ...]:
-        """Everything of the commit's tree that is in scope, folders too, sorted by path."""
+        """All entries of the commit's tree that are in scope, folders too, sorted by path."""
         if self._listed[0] != commit:
-            whole = (
-                parse_listing(self.plain.output("ls-tree", "-r", "-t", "-z", "--full-tree", commit))
-                if self.scope.whole
-                else self._scoped_listing(commit)
-            )
-            self._listed = commit, whole
+            whole = self.scope.whole
+            entries = self._tree_listing(commit) if whole else self._scoped_listing(commit)
+            self._listed = commit, entries
         return self._listed[1]
 
     def fetch_objects(self, oids: Iterable[str], *, along: str = "blob:none") -> None:
-        """Fetch these objects, and what `along` (a filter) leaves of what they name, in one request; what is here already costs none."""
+        """Fetch these objects in one request, and objects they name unless `along` filters them.
+
+        Objects that the clone has already cost no request.
+        """
         words = [*_SINGLE, f"--filter={along}", "--stdin", "origin"]
         stdin = "".join(f"{oid}\n" for oid in sorted(set(oids))).encode()
         done = self._git.run_remote(*words, stdin=stdin)
-        if done.code and along == _FILES and errors.is_filter_refusal(self._git.message(done)):
+        if (
+            done.code
+            and along == _SMALL_FILES
+            and errors.is_filter_refusal(self._git.message(done))
+        ):
             words[-3] = "--filter=tree:0"
             done = self._git.run_remote(*words, stdin=stdin)
         if done.code and errors.is_object_refusal(self._git.message(done)) and self._partial:
@@ -250,9 +265,10 @@ class PartialClone:
             self._git.retry_remote(*words, stdin=stdin)
 
     def can_fetch(self, oids: Iterable[str]) -> bool:
-        """Whether git may take what the server sends for these objects without any others; they do not stay, since they would count for the next.
+        """Whether the server's answer for these objects alone stays within the limits of git.
 
-        Raises as `bring`.
+        The objects are removed again, since they would count for the next question. Raises as
+        `fetch_objects`.
         """
         before = set(self._stored())
         try:
@@ -260,20 +276,23 @@ class PartialClone:
         except ServerSendsTooMuch:
             return False
         finally:
-            for one in set(self._stored()) - before:
-                one.unlink(missing_ok=True)
+            for file in set(self._stored()) - before:
+                file.unlink(missing_ok=True)
         return True
 
     def _stored(self) -> list[Path]:
-        return [one for one in (self.path / "objects").glob("??*/*") if one.is_file()]
+        return [path for path in (self.path / "objects").glob("??*/*") if path.is_file()]
 
     @property
     def history_is_due(self) -> bool:
-        """Whether the commits before the tip come along with the next contents that are not here."""
+        """Whether the history comes along with the next contents that have to be fetched."""
         return bool(self._history_due) and self._lacks_history
 
     def contents(self, oids: Iterable[str]) -> dict[str, bytes]:
-        """The contents of files by object id, those that are not here yet fetched in one request (facts 3.2, 7); raises GitError where one is nowhere."""
+        """The contents of blobs by object id; missing blobs come in one request (facts 3.2, 7).
+
+        Raises GitError if the server does not have one of them.
+        """
         wanted = sorted(set(oids))
         found = self._read_objects(wanted)
         absent = [oid for oid in wanted if oid not in found]
@@ -289,7 +308,7 @@ class PartialClone:
         return {oid: content for oid, (_, content) in found.items()}
 
     def sizes(self, oids: Iterable[str]) -> dict[str, int]:
-        """How many bytes the objects have that are here."""
+        """The sizes in bytes of those of the objects that were fetched."""
         stdin = "".join(f"{oid}\n" for oid in oids).encode()
         lines = self.plain.output("cat-file", "--batch-check", stdin=stdin).decode().splitlines()
         return {
@@ -298,14 +317,16 @@ class PartialClone:
         }
 
     def expect_history(self, commit: str) -> None:
-        """Let the commits before `commit` come along with the next contents that are not here: `past` asks nothing then."""
+        """Fetch the commits before `commit` along with the next contents, for `history`."""
         self._history_due = commit
 
     def history(self, commit: str) -> tuple[GitProgram, str]:
-        """A repository with the commits before `commit`, an end of what is here, without what they hold; and where they begin, empty where there are none.
+        """A repository with the commits before `commit`, and the commit at which they begin.
 
-        It is one of its own: to a server that were told of them the clone would seem to have their
-        trees, too. Asked for once.
+        `commit` is the oldest one of the clone; the second value is empty if the server gives no
+        history. The commits have no trees, so they are in a repository of their own: in
+        negotiations with the server, the clone would seem to have their trees, too. The history is
+        fetched once.
         """
         for attempt in range(_TRIES):
             if self._history_of == commit or not self._lacks_history or self._fetch_history(commit):
@@ -315,12 +336,15 @@ class PartialClone:
             self._filtered = False  # not asked again
             self._say(
                 f"{self._remote.host} does not give out the history: a newer deployment is noticed"
-                " only where the last commit is one"
+                " only if the last commit is one"
             )
         return self._history_git, commit if self._history_of == commit else ""
 
     def fetch_commits(self, oids: Iterable[str]) -> None:
-        """Fetch these commits with all their folders, and nothing that came before them; raises OutOfScope where the server gives out branches only."""
+        """Fetch these commits with all their trees, but without their parents.
+
+        Raises OutOfScope if the server gives out whole branches only.
+        """
         words = (
             "fetch",
             "--no-tags",
@@ -340,16 +364,16 @@ class PartialClone:
 
     @property
     def _history_git(self) -> GitProgram:
-        """Where the commits of the past lie."""
+        """Git for the repository with the history."""
         return self._git.at(self._folder / "past")
 
     @property
     def _lacks_history(self) -> bool:
-        """Whether there is a past that is not here, on a server that gives out commits without what they hold."""
+        """Whether older commits are missing here and the server gives out commits without trees."""
         return self._filtered and (self.path / "shallow").exists()
 
     def _fetch_history(self, commit: str, along: Sequence[str] = ()) -> bool:
-        """Fetch the commits before `commit`, and the objects `along`, in one request; whether they are there now."""
+        """Fetch the commits before `commit` and objects `along` at once; return success."""
         self._history_of = self._history_due = ""
         if not self._lacks_history:
             return False
@@ -360,7 +384,7 @@ class PartialClone:
             "--quiet",
             "--no-tags",
             "--no-write-fetch-head",
-            f"--depth={_PAST}",
+            f"--depth={_HISTORY_COMMITS}",
             "--filter=tree:0",
             "--stdin",
             "--",
@@ -371,32 +395,27 @@ class PartialClone:
         return not done.code
 
     def _scoped_listing(self, commit: str) -> tuple[TreeEntry, ...]:
-        """What the scope says: the levels one by one, the trees below it as a whole."""
+        """The entries in scope: the directories level by level, the trees below them as a whole."""
         levels = self._levels(commit)
-        brought: set[str] = set()
-        while True:  # once, but for folders in folders that are not here either
+        fetched: set[str] = set()
+        while True:  # again only for folders in folders that were missing, too
             missing = [name for name, known in levels.items() if known is None]
             wanted = {
                 entry.oid
                 for known in levels.values()
                 for entry in known or ()
                 if entry.kind == "tree" and entry.path in (*missing, *self.scope.trees)
-            } - brought
+            } - fetched
             if not wanted:
                 break
-            self.fetch_objects(
-                wanted,
-                along=(
-                    "blob:none"
-                    if self.scope.trees
-                    else (
-                        _FILES
-                        if all(_is_one_of_many(name, levels) for name in missing)
-                        else "tree:0"
-                    )
-                ),
-            )
-            brought |= wanted
+            if self.scope.trees:
+                along = "blob:none"
+            elif all(_is_one_of_many(name, levels) for name in missing):
+                along = _SMALL_FILES
+            else:
+                along = "tree:0"
+            self.fetch_objects(wanted, along=along)
+            fetched |= wanted
             levels = self._levels(commit)
         found = {entry.path: entry for known in levels.values() for entry in known or ()}
         trees = [
@@ -405,48 +424,44 @@ class PartialClone:
             if folder in found and found[folder].kind == "tree"
         ]
         if trees:
-            found.update(
-                {
-                    entry.path: entry
-                    for entry in parse_listing(
-                        self.plain.output(
-                            "ls-tree", "-r", "-t", "-z", "--full-tree", commit, "--", *trees
-                        )
-                    )
-                }
-            )
+            found |= {entry.path: entry for entry in self._tree_listing(commit, "--", *trees)}
         return tuple(found[path] for path in sorted(found))
 
+    def _tree_listing(self, commit: str, *words: str) -> tuple[TreeEntry, ...]:
+        """The commit's tree as `git ls-tree` lists it."""
+        command = ("ls-tree", "-r", "-t", "-z", "--full-tree", commit)
+        return parse_listing(self.plain.output(*command, *words))
+
     def _levels(self, commit: str) -> dict[str, tuple[TreeEntry, ...] | None]:
-        """The entries of each level's folder; None for one that is not here, which may be on the server."""
+        """The entries of each level's directory; None for one that is missing here."""
         names = {f"{commit}:{folder}": folder for folder in self.scope.levels}
         found = self._read_objects(list(names))
-        return {
-            folder: (
-                parse_tree(found[name][1], folder, len(commit) // 2)
-                if name in found and found[name][0] == "tree"
-                else None
+        levels: dict[str, tuple[TreeEntry, ...] | None] = {}
+        for name, folder in names.items():
+            kind, content = found.get(name, ("", b""))
+            levels[folder] = (
+                parse_tree(content, folder, len(commit) // 2) if kind == "tree" else None
             )
-            for name, folder in names.items()
-        }
+        return levels
 
     def _read_objects(
         self, names: Sequence[str], git: GitProgram | None = None
     ) -> dict[str, tuple[str, bytes]]:
-        """Those of the named objects that are here, or where `git` is: kind and content."""
+        """Kind and content of those named objects that the repository of `git` (plain) has."""
         stdin = "".join(f"{name}\n" for name in names).encode("utf-8", "surrogateescape")
-        data, found, at = (git or self.plain).output("cat-file", "--batch", stdin=stdin), {}, 0
+        data = (git or self.plain).output("cat-file", "--batch", stdin=stdin)
+        found, index = {}, 0
         for name in names:
-            start = data.index(b"\n", at) + 1
-            *_, kind, size = data[at : start - 1].decode("utf-8", "surrogateescape").split(" ")
-            at = start
+            start = data.index(b"\n", index) + 1
+            *_, kind, size = data[index : start - 1].decode("utf-8", "surrogateescape").split(" ")
+            index = start
             if size.isdigit():
-                at += int(size) + 1
-                found[name] = kind, data[start : at - 1]
+                index += int(size) + 1
+                found[name] = kind, data[start : index - 1]
         return found
 
     def _share_objects(self) -> None:
-        """Let the plain repository have the clone's objects, and know where its history divergence."""
+        """Let the plain repository use the clone's objects, and know where its history ends."""
         plain, shallow = self._folder / "plain", self.path / "shallow"
         length = next(map(len, self.branches().values()), _SHA1)
         make_bare_repository(
@@ -457,24 +472,30 @@ class PartialClone:
 
     @staticmethod
     def _filter(scope: Scope) -> str:
-        """All folders down to the one that is wanted are few; the ones below it, in a large repository, are most of it (facts 3.1)."""
+        """The filter of a clone: all directories on the way to those in scope are few objects.
+
+        The directories below, in a large repository, are most of its objects (facts 3.1).
+        """
         return "blob:none" if scope.whole else f"combine:blob:none+tree:{max(1, scope.depth)}"
 
 
 def make_bare_repository(folder: Path, length: int, more: Mapping[str, str]) -> None:
-    """Make a bare repository at `folder` whose ids have this length, without asking git, and files of these names in it."""
+    """Write a bare repository to `folder`, without git: ids have `length` digits.
+
+    `more` are further files in it: name -> text.
+    """
     for name, text in {**_PLAIN, "config": _CONFIGS[length], **more}.items():
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         (folder / name).write_text(text, encoding="utf-8")
 
 
 def _is_one_of_many(folder: str, levels: Mapping[str, tuple[TreeEntry, ...] | None]) -> bool:
-    """Whether the repository has so many folders like this one that its files may come along unseen: one request less, and few bytes more.
+    """Whether the repository has so many directories like this one that its files may come along.
 
-    The folders on the way to it tell how many there are, as far as those beside them look like
-    them.
+    That saves a request and costs few bytes. The number is an estimate: the product of the numbers
+    of directories beside each one on the way to it.
     """
     count, parts = 1, folder.split("/")
     for depth in range(len(parts)):
         count *= sum(entry.kind == "tree" for entry in levels.get("/".join(parts[:depth])) or ())
-    return count >= _MANY
+    return count >= _MANY_FOLDERS

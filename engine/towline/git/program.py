@@ -1,8 +1,10 @@
-"""The git program: its environment, its settings, its time, and how often it is asked.
+"""The git program: its environment, its settings, its time limits and its attempts.
 
-What opens the remote: settings for every git, and variables and private files for those alone that may talk to it.
+Settings that hold no secret go to every git; credentials, as variables and private files, only to a
+git that talks to the remote.
 
-At which address git meets its server: the one that was checked. git resolves a name by itself, each time anew, and its owner may bind it anew meanwhile.
+git connects to the addresses of its server that were checked: git resolves a name itself, again
+each time, and the owner of the name may change its addresses meanwhile.
 """
 
 from __future__ import annotations
@@ -28,7 +30,10 @@ from towline.process import Completed, Overrun, find, run
 from towline.retry import Deadline, backoff
 
 _USERNAME, _PASSWORD = "TOWLINE_GIT_USERNAME", "TOWLINE_GIT_PASSWORD"
-_HELPER = f"""!f() {{ if test "$1" = get; then printf 'username=%s\\npassword=%s\\n' "${_USERNAME}" "${_PASSWORD}"; fi; }}; f"""
+_CREDENTIAL_HELPER = (
+    """!f() { if test "$1" = get; then printf 'username=%s\\npassword=%s\\n'"""
+    f""" "${_USERNAME}" "${_PASSWORD}"; fi; }}; f"""
+)
 _SSH = (
     "-F",
     "/dev/null",
@@ -44,15 +49,18 @@ _SSH = (
 
 
 def credential_settings(remote: Remote) -> str:
-    """Settings that answer this one origin from two variables of the child that may talk to it; the text holds no secret."""
+    """Settings that answer for this one origin from two variables of git; they hold no secret."""
     if not remote.login or remote.bearer or remote.scheme == "ssh":
         return ""
-    helper = _HELPER.replace("\\", "\\\\").replace('"', '\\"')
+    helper = _CREDENTIAL_HELPER.replace("\\", "\\\\").replace('"', '\\"')
     return f'[credential "{remote.origin}"]\n    helper = "{helper}"\n'
 
 
 def remote_variables(remote: Remote, folder: Path, environ: Mapping[str, str]) -> dict[str, str]:
-    """Variables of a git that may talk to the remote; what has to be a file is put into the private `folder`; raises MachineError."""
+    """Variables for a git that talks to the remote; files for it go to the private `folder`.
+
+    Raises MachineError.
+    """
     allowed = {"GIT_ALLOW_PROTOCOL": remote.scheme}
     if remote.scheme == "ssh":
         return allowed | _ssh(remote, folder, environ)
@@ -64,12 +72,16 @@ def remote_variables(remote: Remote, folder: Path, environ: Mapping[str, str]) -
 
 
 def secret_texts(remote: Remote) -> tuple[str, ...]:
-    """What a server may repeat of the login: its password, and both as git sends them."""
+    """What a server may repeat of the login: the password, and both parts as git sends them."""
     return (remote.login.password, _basic(remote)) if remote.login else ()
 
 
 def _login(remote: Remote) -> dict[str, str]:
-    """The login at once with every request, since asking for it costs one more each; git before 2.31 takes it from the helper when it is asked."""
+    """The login for every request: git without it asks for it first, one more request each.
+
+    Git before 2.31 does not know these variables and takes the login from the helper when it is
+    asked.
+    """
     login = remote.login
     if not login:
         return {}
@@ -90,7 +102,10 @@ def _basic(remote: Remote) -> str:
 
 
 def _ssh(remote: Remote, folder: Path, environ: Mapping[str, str]) -> dict[str, str]:
-    """How git calls ssh: with the configured key and no other, else with what the agent has; never a question, never an unknown host."""
+    """The SSH command for git: it asks no question and accepts no unknown host.
+
+    It uses the configured key and no other, or, if none is configured, the keys of the agent.
+    """
     program = find("ssh", environ)
     if not program:
         raise MachineError(
@@ -105,51 +120,55 @@ def _ssh(remote: Remote, folder: Path, environ: Mapping[str, str]) -> dict[str, 
             "-o",
             "IdentityAgent=none",
             "-i",
-            str(_file(folder / "key", key.private)),
+            str(_write_private(folder / "key", key.private)),
         ]
     if key and key.known_hosts:
+        known_hosts = _write_private(folder / "known_hosts", _clean_lines(key.known_hosts))
         words += [
             "-o",
-            f'UserKnownHostsFile="{_file(folder / "known_hosts", _lines(key.known_hosts))}"',
+            f'UserKnownHostsFile="{known_hosts}"',
             "-o",
             "GlobalKnownHostsFile=/dev/null",
         ]
-    own = key is None or not key.private
+    uses_agent = key is None or not key.private
     agent = (
-        {"SSH_AUTH_SOCK": environ["SSH_AUTH_SOCK"]} if own and "SSH_AUTH_SOCK" in environ else {}
+        {"SSH_AUTH_SOCK": environ["SSH_AUTH_SOCK"]}
+        if uses_agent and "SSH_AUTH_SOCK" in environ
+        else {}
     )
     return {"GIT_SSH_COMMAND": shlex.join(words), "GIT_SSH_VARIANT": "ssh", **agent}
 
 
-def _lines(text: str) -> str:
+def _clean_lines(text: str) -> str:
     return "".join(f"{line.strip()}\n" for line in text.splitlines())
 
 
-def _file(path: Path, text: str) -> Path:
+def _write_private(path: Path, text: str) -> Path:
     path.touch(mode=0o600)
     path.write_text(text, encoding="utf-8")
     return path
 
 
 class PinnedServer:
-    """The server of `remote`, and the file of `settings` that every git reads."""
+    """The server of `remote`; its checked addresses go to the file `settings`, which git reads."""
 
     def __init__(self, remote: Remote, environ: Mapping[str, str], *, settings: Path) -> None:
         self._remote = remote
         self._proxies = Proxies(environ)
         self._settings = settings
-        self._known = False
+        self._checked = False
 
     def check(self) -> str:
-        """Empty once git 2.37 and newer is told the addresses that were checked; what git says of a name that is not known now.
+        """Check the server's addresses and tell them to git (2.37 and newer), once.
 
-        A proxy, and ssh, resolve the name again. Raises ConfigError for a host that nothing is
-        asked of, and for a proxy that cannot be used.
+        Returns an empty text, or what git would say of a name that cannot be resolved now. A proxy,
+        and ssh, resolve the name again. Raises ConfigError for an address that is forbidden, and
+        for a proxy that cannot be used.
         """
-        if self._known:
+        if self._checked:
             return ""
         try:
-            text = self._pinned()
+            text = self._address_settings()
         except PermanentTransportError as fault:
             hint = "correct the URL: no git server has such an address"
             raise ConfigError(
@@ -162,27 +181,27 @@ class PinnedServer:
             )
         with self._settings.open("a", encoding="utf-8") as file:
             file.write(text)
-        self._known = True
+        self._checked = True
         return ""
 
-    def _pinned(self) -> str:
-        where, reach = self._remote.origin, AddressPolicy()
+    def _address_settings(self) -> str:
+        where, policy = self._remote.origin, AddressPolicy()
         if self._remote.scheme != "ssh" and self._proxies.find(where):
-            reach.check_before_proxy(where)
+            policy.check_before_proxy(where)
             return ""
-        found, parts = reach.addresses(where), urlsplit(where)
+        found, parts = policy.addresses(where), urlsplit(where)
         host, port = parts.hostname or "", parts.port or PORTS.get(parts.scheme, 0)
         if self._remote.scheme == "ssh" or parse_address(host) is not None:
             return ""
-        places = ",".join(f"[{address}]" if ":" in address else address for address in found)
-        return f"[http]\n    curloptResolve = {host}:{port}:{places}\n"
+        addresses = ",".join(f"[{address}]" if ":" in address else address for address in found)
+        return f"[http]\n    curloptResolve = {host}:{port}:{addresses}\n"
 
 
 _TRIES = 5
-_TEXT = 2000
-# What a git that talks to the remote needs of the machine's variables, and no other one: a proxy's
-# URL may hold a password.
-_ONWARD = (
+_LONGEST_MESSAGE = 2000
+# The machine's variables that only a git that talks to the remote gets: a proxy's URL may hold a
+# password.
+_REMOTE_VARIABLES = (
     "http_proxy",
     "https_proxy",
     "all_proxy",
@@ -227,7 +246,10 @@ _USER_INFO = re.compile(r"(?<=://)[^/@\s:]*:[^/@\s]*@")
 
 
 class GitProgram:
-    """Runs git for one remote, with settings of its own in `folder`, keys in `secrets`, and nothing else of the machine's; each divergence before `deadline`."""
+    """Runs git for one remote until `deadline`, with its own settings, not the machine's.
+
+    `folder` holds the settings and the repositories, `secrets` the keys.
+    """
 
     def __init__(
         self,
@@ -258,18 +280,18 @@ class GitProgram:
             "GIT_CONFIG_NOSYSTEM": "1",
             "GIT_TERMINAL_PROMPT": "0",
         }
-        self._opening = {
-            name: environ[name] for name in _ONWARD if name in environ
+        self._remote_variables = {
+            name: environ[name] for name in _REMOTE_VARIABLES if name in environ
         } | remote_variables(remote, secrets, environ)
         self._server = PinnedServer(remote, environ, settings=own)
 
     @property
     def repository(self) -> Path:
-        """Where the repository is that it works in."""
+        """The folder of the repository that git works in."""
         return self._repository
 
     def at(self, repository: Path) -> GitProgram:
-        """The same for another repository."""
+        """The same program for another repository."""
         other = copy.copy(self)
         other._repository = repository  # noqa: SLF001 - its own kind
         return other
@@ -277,12 +299,16 @@ class GitProgram:
     def output(
         self, *words: str, stdin: bytes = b"", variables: Mapping[str, str] | None = None
     ) -> bytes:
-        """What git prints, without network and login: an object that is not there is a fault, not a reason to ask; raises GitError, MachineError."""
+        """The output of git without network and login.
+
+        An object that is not in the repository is a fault, it is not fetched. Raises GitError,
+        MachineError.
+        """
         done = self.run_local(*words, stdin=stdin, variables=variables)
         if done.code:
             text = self.message(done)
-            if what := self._limits.exceeded(done, text):
-                raise self._limits.repository_fault(what, words[0], self._remote.url)
+            if limit := self._limits.exceeded(done, text):
+                raise self._limits.repository_fault(limit, words[0], self._remote.url)
             raise errors.machine_fault(text) or GitError(
                 f"git {words[0]} failed: {text}", where=self._remote.host
             )
@@ -291,30 +317,30 @@ class GitProgram:
     def run_local(
         self, *words: str, stdin: bytes = b"", variables: Mapping[str, str] | None = None
     ) -> Completed:
-        """How git divergence, without network and login."""
+        """Run git without network and login; any exit code is a result."""
         variables = {"GIT_ALLOW_PROTOCOL": "", "GIT_NO_LAZY_FETCH": "1", **(variables or {})}
         return self._run(words, stdin, variables, self._limits.for_local(self.deadline.left))
 
     def run_remote(self, *words: str, stdin: bytes = b"") -> Completed:
-        """How git divergence when it may talk to the remote, once.
+        """Run git once with access to the remote; any exit code that may pass is a result.
 
-        Raises what asking again cannot mend: CredentialError, ConfigError, MachineError, GitError
-        of a server that sends too much.
+        Raises faults that a retry cannot mend: CredentialError, ConfigError, MachineError, and
+        GitError if the server sends too much.
         """
-        if unknown := self._server.check():
-            done = Completed(code=128, out=b"", err=unknown.encode())
+        if unresolved := self._server.check():
+            done = Completed(code=128, out=b"", err=unresolved.encode())
         else:
             done = self._run(
-                words, stdin, self._opening, self._limits.for_remote(self.deadline.left)
+                words, stdin, self._remote_variables, self._limits.for_remote(self.deadline.left)
             )
         if not done.code:
             return done
         text = self.message(done)
-        if what := self._limits.exceeded(done, text):
+        if limit := self._limits.exceeded(done, text):
             self._limits.remove_partial_packs()
             if self._limits.widen(words, text):
                 return self.run_remote(*words, stdin=stdin)
-            raise self._limits.server_fault(what, self._remote.host, self._remote.url)
+            raise self._limits.server_fault(limit, self._remote.host, self._remote.url)
         if fault := errors.permanent_fault(text, self._remote):
             raise fault
         return done
@@ -322,7 +348,10 @@ class GitProgram:
     def retry_remote(
         self, *words: str, stdin: bytes = b"", explain: Callable[[], None] | None = None
     ) -> Completed:
-        """Like `ask`, again after a pause while the remote cannot be reached; `explain` may raise why it fails; raises GitUnreachable."""
+        """Like `run_remote`, with retries after pauses while the remote cannot be reached.
+
+        `explain` is called after each failure and may raise its reason. Raises GitUnreachable.
+        """
         attempt = 0
         while (done := self.run_remote(*words, stdin=stdin)).code:
             if explain:
@@ -332,39 +361,49 @@ class GitProgram:
         return done
 
     def pause_or_fail(self, attempt: int, over: str) -> None:
-        """Pause after failed attempt number `attempt` (from 0), unless it was the last one; raises GitUnreachable with the text `over`."""
+        """Pause after failed attempt number `attempt` (from 0), unless it was the last one.
+
+        Raises GitUnreachable with the text `over`.
+        """
         if attempt + 1 == _TRIES:
             raise self.unreachable(over)
         self.pause(attempt, over)
 
     def pause(self, attempt: int, over: str) -> None:
-        """Pause after failed attempt number `attempt` (from 0); raises GitUnreachable with the text `over` where the deadline leaves no time for it."""
+        """Pause after failed attempt number `attempt` (from 0).
+
+        Raises GitUnreachable with the text `over` if the deadline leaves no time for the pause.
+        """
         seconds = backoff(attempt, self.deadline.clock)
         if seconds >= self.deadline.left:
             raise self.unreachable(over)
         self.deadline.clock.sleep(seconds)
 
     def unreachable(self, why: str) -> GitUnreachable:
-        """The fault of a remote that did not do its part in time."""
+        """The fault of a remote that could not be reached, or did not answer in time."""
         url = self._remote.url
-        short = (
+        scp_hint = (
             ""
             if "://" in url
-            else f"; {url} is read as an address of SSH: if it is none, write https:// before it"
+            else f"; {url} is read as an SSH address: if it is not one, write https:// before it"
         )
         return GitUnreachable(
             f"git could not talk to {self._remote.host}: {why}",
             where=url,
-            hint=f"check the URL, the network and the proxy, or run the step again later{short}",
+            hint=f"check the URL, the network and the proxy, or run the step again later{scp_hint}",
         )
 
     def message(self, done: Completed) -> str:
-        """What git and the server had to say, for people: one text without control characters, user info and secrets, capped."""
-        words = masked(done.err.decode("utf-8", "replace"))
-        words = _USER_INFO.sub("", _CONTROL.sub(" ", words)).strip()
+        """The error output of git and the server, for people.
+
+        Control characters, user info and secrets are removed, and the text is cut off after 2,000
+        characters.
+        """
+        text = masked(done.err.decode("utf-8", "replace"))
+        text = _USER_INFO.sub("", _CONTROL.sub(" ", text)).strip()
         if done.code < 0:
-            words = f"git died of signal {-done.code}\n{words}".strip()
-        return words if len(words) <= _TEXT else f"{words[:_TEXT]} ..."
+            text = f"git died of signal {-done.code}\n{text}".strip()
+        return text if len(text) <= _LONGEST_MESSAGE else f"{text[:_LONGEST_MESSAGE]} ..."
 
     def _run(
         self,
@@ -381,7 +420,7 @@ class GitProgram:
         except Overrun as fault:
             if fault.what == "output cap":
                 raise RepositoryTooLarge(
-                    f"git {words[0]} gives more of this repository than can be taken",
+                    f"git {words[0]} has more output for this repository than can be taken",
                     where=self._remote.url,
                     hint="keep what is deployed in a repository of its own",
                 ) from fault

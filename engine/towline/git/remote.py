@@ -1,8 +1,6 @@
 """Pure.
 
-Where a git repository lives and who logs in there, checked at the door.
-
-An SSH key and the hosts it may meet, checked before any server is asked.
+The address of a git repository, its login and its SSH key, checked before any server is asked.
 """
 
 from __future__ import annotations
@@ -26,7 +24,10 @@ _MAGIC = b"openssh-key-v1\0"
 
 @frozen
 class SshKey:
-    """A private key as OpenSSH reads it, and known hosts as its file has them (each empty: the agent's own); `origin` is where the key came from."""
+    """A private key in OpenSSH's format and known hosts in the format of its file.
+
+    If one is empty, the agent's own is used. `origin` is where the key came from.
+    """
 
     private: str = field(default="", repr=False)
     known_hosts: str = ""
@@ -36,12 +37,16 @@ class SshKey:
 def parse_ssh_key(
     text: str, *, known_hosts: str = "", origin: str = "", what: str = "SSH key"
 ) -> SshKey:
-    """A private key in any of OpenSSH's formats, its line divergence mended, spelled-out ones too; raises CredentialError: it is none, or wants a passphrase."""
+    """A private key in any of OpenSSH's formats to a key with its line ends repaired.
+
+    Line ends may also be written as a backslash and an n. Raises CredentialError if the text is not
+    a private key, or if the key needs a passphrase.
+    """
     lines = "\n".join(line.strip() for line in text.strip().replace("\\n", "\n").splitlines())
     found = _PEM.search(lines)
     if found is None:
         raise CredentialError(
-            f"what is configured as {what} is no private key",
+            f"the configured {what} is not a private key",
             where=origin,
             hint=(
                 "expected the whole text of the file, from -----BEGIN to the end of -----END ..."
@@ -54,14 +59,17 @@ def parse_ssh_key(
             where=origin,
             hint=(
                 "use a key of its own for deployments without a passphrase: ssh-keygen -p -N '' -f"
-                " FILE takes it off"
+                " FILE removes it"
             ),
         )
     return SshKey(private=f"{found[0]}\n", known_hosts=known_hosts, origin=origin)
 
 
 def _locked(kind: str, body: str) -> bool:
-    """Whether the key is encrypted: PEM says so in words, OpenSSH's own format by the cipher's name (PROTOCOL.key)."""
+    """Whether the key is encrypted.
+
+    PEM says so in words, OpenSSH's own format by the name of the cipher (PROTOCOL.key).
+    """
     if kind.startswith("ENCRYPTED") or "ENCRYPTED" in body:
         return True
     try:
@@ -78,12 +86,12 @@ def _locked(kind: str, body: str) -> bool:
 _HOST_NAME = r"(?:[a-z0-9](?:[a-z0-9._-]*[a-z0-9])?|\[[0-9a-f:.]+\])"
 _HOST = re.compile(rf"{_HOST_NAME}(?::[0-9]{{1,5}})?")
 _USER = re.compile(r"[A-Za-z0-9_](?:[A-Za-z0-9._-]*)")
-_SHORT = re.compile(
+_SCP = re.compile(
     rf"(?:(?P<user>[^@:/]*)@)?(?P<host>{_HOST_NAME}):(?P<path>.+)", re.IGNORECASE | re.DOTALL
 )
 _NOT_IN_URL = re.compile(r"[\x00-\x20\x7f?#\\]")
-# github.com/team/app
-_BARE = re.compile(r"[a-z0-9][a-z0-9-]*(?:\.[a-z0-9-]+)*\.[a-z]{2,}/[^/]", re.IGNORECASE)
+# A URL without a scheme: github.com/team/app
+_WITHOUT_SCHEME = re.compile(r"[a-z0-9][a-z0-9-]*(?:\.[a-z0-9-]+)*\.[a-z]{2,}/[^/]", re.IGNORECASE)
 _SUPPORTED = (
     "expected https://host/path, ssh://git@host/path or git@host:path; to a server on this machine,"
     " http://127.0.0.1:port/path too"
@@ -92,11 +100,11 @@ _SUPPORTED = (
 
 @frozen
 class Remote:
-    """A repository on a server: its URL without a password, and what opens it.
+    """A repository on a server: its URL without a password, and the credentials for it.
 
-    A login goes to `http` and `https`, as Basic or, with `bearer`, its password as a Bearer token;
-    a key to `ssh`. `authorities` are all certificates to trust as one PEM file, where the machine's
-    own do not do.
+    A login is for `http` and `https`: Basic, or with `bearer` its password as a Bearer token; a key
+    is for `ssh`. `authorities` are all CA certificates to trust as one PEM file; if it is empty,
+    those of the machine are used.
     """
 
     url: str
@@ -112,28 +120,28 @@ class Remote:
 
     @property
     def origin(self) -> str:
-        """Scheme and host with its port: what a login is bound to."""
+        """Scheme, host and port: a login is only sent to this origin."""
         return f"{self.scheme}://{self.host}"
 
     @property
     def host(self) -> str:
-        """The host with its port, for messages and for what a credential is bound to."""
-        short = None if "://" in self.url else _SHORT.fullmatch(self.url)
-        return short["host"] if short else urlsplit(self.url).netloc.rpartition("@")[2]
+        """Host and port, for messages and for the check of where a credential may go."""
+        scp = None if "://" in self.url else _SCP.fullmatch(self.url)
+        return scp["host"] if scp else urlsplit(self.url).netloc.rpartition("@")[2]
 
 
 def parse_remote(
     text: str, *, login: Login | None = None, allow_plain_http: bool = False
 ) -> Remote:
-    """`http[s]://host[:port]/path`, `ssh://[user@]host[:port]/path` or `[user@]host:path` to a remote.
+    """`http[s]://host[:port]/path`, `ssh://[user@]host[:port]/path`, `[user@]host:path`: a remote.
 
-    Raises ConfigError, and CredentialError for a login that must not go there.
+    Raises ConfigError, and CredentialError for a login that must not go to this host.
     """
     text = text.strip()
-    short = None if "://" in text or text.startswith("-") else _SHORT.fullmatch(text)
-    remote = Remote(url=_short(text, short) if short else _long(text), login=login)
+    scp = None if "://" in text or text.startswith("-") else _SCP.fullmatch(text)
+    remote = Remote(url=_scp_address(text, scp) if scp else _checked_url(text), login=login)
     host = remote.host
-    if login and any(sign in login.username + login.password for sign in "\r\n\0"):
+    if login and any(character in login.username + login.password for character in "\r\n\0"):
         raise CredentialError(
             f"the user or the password for {host} holds a line break",
             where=host,
@@ -148,8 +156,11 @@ def parse_remote(
     return remote
 
 
-def _short(text: str, parts: re.Match[str]) -> str:
-    """An address as scp takes it; its path is relative to the user's home, so it stays in this form; raises ConfigError."""
+def _scp_address(text: str, parts: re.Match[str]) -> str:
+    """Check an address in scp's form; raises ConfigError.
+
+    Its path is relative to the user's home, so it is not turned into a URL.
+    """
     user, path = parts["user"], parts["path"]
     if (
         (user is not None and not _USER.fullmatch(user))
@@ -160,16 +171,18 @@ def _short(text: str, parts: re.Match[str]) -> str:
     return f"{user}@{parts['host'].lower()}:{path}" if user else f"{parts['host'].lower()}:{path}"
 
 
-def _long(text: str) -> str:
-    """A URL, checked, with its host in lower case; raises ConfigError."""
-    parts = _split(text)
+def _checked_url(text: str) -> str:
+    """Check a URL and put its host into lower case; raises ConfigError."""
+    parts = _split_url(text)
     user, at, host = parts.netloc.rpartition("@")
     if (
         not _HOST.fullmatch(host.lower())
         or _NOT_IN_URL.search(text)
         or (at and not _USER.fullmatch(user))
     ):
-        raise ConfigError(f"{_shown(text)!r} is not the URL of a git repository", hint=_SUPPORTED)
+        raise ConfigError(
+            f"{_without_query(text)!r} is not the URL of a git repository", hint=_SUPPORTED
+        )
     if not parts.path.strip("/"):
         raise ConfigError(
             f"{text!r} names a host, not a repository",
@@ -178,18 +191,19 @@ def _long(text: str) -> str:
     return f"{parts.scheme}://{user}{at}{host.lower()}{parts.path}"
 
 
-def _split(text: str) -> SplitResult:
-    """The URL's parts; raises ConfigError, which never repeats a password."""
+def _split_url(text: str) -> SplitResult:
+    """The parts of the URL; raises ConfigError, whose message never repeats a password."""
     scheme, separator, rest = text.partition("://")
     user, at, _ = rest.partition("/")[0].rpartition("@")
-    if not separator and _BARE.match(text):
+    if not separator and _WITHOUT_SCHEME.match(text):
         raise ConfigError(
-            f"{_shown(text)!r} does not say how to reach the repository",
-            hint=f"did you mean https://{_shown(text)}? {_SUPPORTED}",
+            f"{_without_query(text)!r} does not say how to reach the repository",
+            hint=f"did you mean https://{_without_query(text)}? {_SUPPORTED}",
         )
     if not separator or scheme.lower() not in ("http", "https", "ssh"):
+        transport = f"git over {scheme.rpartition('@')[2]} is"
         raise ConfigError(
-            f"git over {scheme.rpartition('@')[2] if separator else 'a path'!s} is not supported",
+            f"{transport if separator else 'local repository paths are'} not supported",
             hint=_SUPPORTED,
         )
     if at and (scheme.lower() != "ssh" or ":" in user):
@@ -201,10 +215,10 @@ def _split(text: str) -> SplitResult:
         return urlsplit(text)
     except ValueError as fault:
         raise ConfigError(
-            f"{_shown(text)!r} is not the URL of a git repository: {fault}", hint=_SUPPORTED
+            f"{_without_query(text)!r} is not the URL of a git repository: {fault}", hint=_SUPPORTED
         ) from fault
 
 
-def _shown(text: str) -> str:
-    """A URL for messages, without what may be a token in its query."""
+def _without_query(text: str) -> str:
+    """A URL for messages, without its query, which may hold a token."""
     return text.partition("?")[0] + "?..." * ("?" in text)

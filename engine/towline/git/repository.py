@@ -167,7 +167,7 @@ class Repository:
                 raise
             if _SHADOWS.fullmatch(branch):
                 raise ConfigError(
-                    f"no branch {branch!r} is made: git takes that for something else",
+                    f"no branch {branch!r} is created: git reads that name as something else",
                     where=self.remote.url,
                     hint=_SHORT_NAME,
                 ) from None
@@ -182,7 +182,7 @@ class Repository:
         if len(found) != 1 or (branch and branch not in found):
             self._clone.check_branch(branch)
             raise ConfigError(
-                f"{branch or 'HEAD'} of the repository is no branch",
+                f"{branch or 'HEAD'} of the repository is not a branch",
                 where=self.remote.url,
                 hint="configure the branch by its name",
             )
@@ -285,8 +285,8 @@ class Repository:
             )
             if divergence is None:
                 self._say(
-                    f"{self.remote.host} does not tell where branch {tip.branch} stands to its"
-                    " base, so it stays where it is"
+                    f"{self.remote.host} does not give out the commits of branch {tip.branch} and"
+                    " its base alone, so the branch is not merged with its base"
                 )
             if divergence is None or not divergence.is_behind:
                 return tip
@@ -299,7 +299,7 @@ class Repository:
                         " changes are in the base: the next deployment makes it anew"
                     )
                     raise MergeConflict(
-                        f"branch {tip.branch} does not go together with its base: {fault.message}",
+                        f"branch {tip.branch} cannot be merged with its base: {fault.message}",
                         where=self.remote.url,
                         hint=hint,
                     ) from fault

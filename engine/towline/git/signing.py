@@ -1,4 +1,4 @@
-"""Commits signed by an SSH or a GnuPG key: git's options and variables for it, with the key in a private folder while one commit is made."""
+"""Signing of commits by an SSH or a GnuPG key, which lies in a private folder meanwhile."""
 
 from __future__ import annotations
 
@@ -22,7 +22,10 @@ _SHORT = {"TMPDIR": "/tmp"}  # noqa: S108 - a private folder; the sockets of gpg
 
 @frozen
 class SigningKey:
-    """A private key without a passphrase, as OpenSSH has it or as `gpg --export-secret-keys --armor` writes it; `origin` is where it came from."""
+    """A private key without a passphrase; `origin` is where it came from.
+
+    The format is OpenSSH's, or that of `gpg --export-secret-keys --armor`.
+    """
 
     private: str = field(repr=False)
     format: str
@@ -31,7 +34,7 @@ class SigningKey:
 
 @frozen
 class SigningOptions:
-    """What signs a commit: settings before git's command, options behind it, and variables."""
+    """How git signs a commit: settings before git's command, options after it, and variables."""
 
     settings: tuple[str, ...] = ()
     options: tuple[str, ...] = ()
@@ -40,7 +43,10 @@ class SigningOptions:
 
 @contextlib.contextmanager
 def signing(key: SigningKey | None, environ: Mapping[str, str]) -> Iterator[SigningOptions]:
-    """What signs by `key`, nothing where there is none, while the block runs; raises CredentialError (no key that signs), MachineError."""
+    """Options that sign by `key` while the block runs; none if `key` is None.
+
+    Raises CredentialError (a key that does not sign), MachineError.
+    """
     if key is None:
         yield SigningOptions()
         return
@@ -55,7 +61,7 @@ def signing(key: SigningKey | None, environ: Mapping[str, str]) -> Iterator[Sign
 
 
 def signing_fault(text: str, key: SigningKey) -> TowlineError:
-    """The fault of a commit that was not signed, of which git said `text`."""
+    """The fault of a commit that could not be signed; `text` is git's error output."""
     return machine_fault(text) or CredentialError(
         f"the commit could not be signed: {text}",
         where=key.origin,
@@ -79,7 +85,7 @@ def _by_ssh(key: SigningKey, folder: Path, environ: Mapping[str, str]) -> Signin
 
 @contextlib.contextmanager
 def _by_gpg(key: SigningKey, home: Path, environ: Mapping[str, str]) -> Iterator[SigningOptions]:
-    """A home of its own for gpg; the agent that gpg starts there is stopped in the end."""
+    """Import the key into a home of its own for gpg; at the end, stop the agent of gpg."""
     program = _program("gpg", "GnuPG", environ)
     own = {"GNUPGHOME": str(home), "PATH": environ.get("PATH", ""), "LC_ALL": "C"}
     try:
@@ -96,7 +102,7 @@ def _by_gpg(key: SigningKey, home: Path, environ: Mapping[str, str]) -> Iterator
         found = _IMPORTED.search(done.out)
         if found is None:
             raise CredentialError(
-                "what is configured as signing key is no private key of GnuPG's",
+                "the configured signing key is not a private key of GnuPG",
                 where=key.origin,
                 hint="expected the text that gpg --export-secret-keys --armor writes",
             )
@@ -115,7 +121,7 @@ def _program(name: str, package: str, environ: Mapping[str, str]) -> str:
     program = find(name, environ)
     if not program:
         raise MachineError(
-            f"there is no {name} program on PATH, which signs commits",
+            f"there is no {name} program on PATH, which is needed to sign commits",
             hint=f"install {package} on the agent",
         )
     return program

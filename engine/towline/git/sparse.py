@@ -1,7 +1,6 @@
 """Pure.
 
-What of a repository a change may look at: enough to fetch a few trees of a large repository instead
-of all.
+The part of a repository that a change reads: of a large repository only these trees are fetched.
 """
 
 from __future__ import annotations
@@ -17,24 +16,31 @@ _GLOB = re.compile(r"[*?\[{]")
 
 @frozen
 class Scope:
-    """Folders that are listed by themselves, and folders with all that is below them; the root is empty, and the whole is the root with all."""
+    """Directories of a repository whose entries are needed.
+
+    `lists`: directories whose direct entries are needed. `trees`: directories needed recursively.
+    The root is ''; WHOLE_TREE is the recursive root.
+    """
 
     lists: tuple[str, ...] = ()
     trees: tuple[str, ...] = ("",)
 
     @property
     def whole(self) -> bool:
-        """Whether nothing is left out."""
+        """Whether the whole repository is in scope."""
         return "" in self.trees
 
     @property
     def depth(self) -> int:
-        """How many folders lead to the deepest one."""
+        """The number of directories on the way to the deepest one."""
         return max((len(_parts(folder)) for folder in (*self.lists, *self.trees)), default=0)
 
     @property
     def levels(self) -> tuple[str, ...]:
-        """Every folder whose own entries are known, from the root on; below `trees` there are more."""
+        """The directories whose direct entries are known, from the root on.
+
+        Below `trees` there are more.
+        """
         found = {
             "/".join(_parts(folder)[:depth])
             for folder in (*self.lists, *self.trees)
@@ -43,7 +49,7 @@ class Scope:
         return tuple(sorted(found | {""}))
 
     def covers(self, path: str) -> bool:
-        """Whether a file at `path` would be seen."""
+        """Whether a file at `path` would be listed."""
         parent = path.rpartition("/")[0]
         return (
             self.whole
@@ -56,24 +62,24 @@ WHOLE_TREE = Scope()
 
 
 def scope_of(patterns: Iterable[str]) -> Scope:
-    """The scope of paths and globs: a path needs the folder that it lies in, a glob everything below the folders before its first sign.
+    """The scope of paths and globs.
 
-    What is no path inside a repository has no scope of its own: whoever uses it has to refuse it.
+    A path needs the directory that it is in, a glob everything below the last directory before its
+    first wildcard. A path that leads out of the repository makes the scope the whole repository:
+    the caller has to refuse such a path.
     """
     lists: set[str] = set()
     trees: set[str] = set()
     for pattern in patterns:
         parts = [part for part in pattern.split("/") if part not in ("", ".")]
-        plain = next((at for at, part in enumerate(parts) if _GLOB.search(part)), len(parts))
-        folder = "/".join(parts[: min(plain, len(parts) - 1)])
+        wildcard = next((at for at, part in enumerate(parts) if _GLOB.search(part)), len(parts))
+        folder = "/".join(parts[: min(wildcard, len(parts) - 1)])
         if folder and not is_path(folder):
             return WHOLE_TREE
-        (lists if plain == len(parts) else trees).add(folder)
-    return (
-        Scope(lists=tuple(sorted(lists)), trees=tuple(sorted(trees)))
-        if lists or trees
-        else WHOLE_TREE
-    )
+        (lists if wildcard == len(parts) else trees).add(folder)
+    if not lists and not trees:
+        return WHOLE_TREE
+    return Scope(lists=tuple(sorted(lists)), trees=tuple(sorted(trees)))
 
 
 def _parts(folder: str) -> list[str]:

@@ -1,6 +1,6 @@
 """Pure.
 
-Git's trees as data: the listing of a commit, paths that may be written, and the few trees that a
+Trees of git as data: the listing of a commit, paths that may be written, and the trees that a
 change rewrites.
 """
 
@@ -25,7 +25,10 @@ _LFS = b"version https://git-lfs.github.com/spec/"
 
 @frozen
 class TreeEntry:
-    """One line of `git ls-tree`: mode as six octal digits, kind (blob, tree, commit), object id, path from the root."""
+    """A line of `git ls-tree`: its mode, kind, object id, and path from the root.
+
+    The mode is six octal digits, the kind `blob`, `tree` or `commit`.
+    """
 
     mode: str
     kind: str
@@ -34,17 +37,17 @@ class TreeEntry:
 
     @property
     def has_text_name(self) -> bool:
-        """Whether this is something with a name that is text, a file or what stands in the place of one, and no folder."""
+        """Whether this is not a directory and its path is text (UTF-8)."""
         return self.kind != "tree" and not _UNDECODED.search(self.path)
 
     @property
     def is_link(self) -> bool:
-        """Whether this is a symbolic link, whose content is the path that it leads to."""
+        """Whether this is a symbolic link; its content is the path of its target."""
         return self.mode == _LINK
 
     @property
     def obstacle(self) -> str:
-        """What stands there instead of a file; empty for a file."""
+        """What this is, for messages, if it is not a file; empty for a file."""
         return _OBSTACLES.get(self.mode, "")
 
 
@@ -53,7 +56,10 @@ Folders = dict[str, dict[str, TreeEntry]]
 
 
 def parse_listing(data: bytes) -> tuple[TreeEntry, ...]:
-    """The output of `git ls-tree -r -t -z` to entries in its order; bytes that are not UTF-8 are kept as surrogates."""
+    """The output of `git ls-tree -r -t -z` to entries in its order.
+
+    Bytes that are not UTF-8 become surrogates.
+    """
     entries = []
     for line in data.decode("utf-8", "surrogateescape").split("\0")[:-1]:
         attributes, _, path = line.partition("\t")
@@ -63,7 +69,10 @@ def parse_listing(data: bytes) -> tuple[TreeEntry, ...]:
 
 
 def parse_tree(data: bytes, folder: str, size: int) -> tuple[TreeEntry, ...]:
-    """A tree object as git stores it, of the folder at that path (the root is empty), to its entries; ids are `size` bytes long."""
+    """A tree object to its entries.
+
+    `folder` is the path of the tree (the root is empty); ids are `size` bytes long.
+    """
     entries, at = [], 0
     while at < len(data):
         end = data.index(b"\0", at)
@@ -81,7 +90,10 @@ def parse_tree(data: bytes, folder: str, size: int) -> tuple[TreeEntry, ...]:
 
 
 def check_path(path: str, *, inside: str = "repository") -> str:
-    """`path` where git on every system takes it as a file below the root; raises ConfigError (`..`, `.git` in any spelling, ...)."""
+    """Return `path` if git on every system takes it as a file below the root.
+
+    Raises ConfigError (`..`, `.git` in any spelling, and others).
+    """
     if not is_path(path):
         raise ConfigError(
             f"{path!r} is not a path inside the {inside}",
@@ -91,18 +103,24 @@ def check_path(path: str, *, inside: str = "repository") -> str:
 
 
 def is_path(path: str) -> bool:
-    """Whether `check_path` lets it pass."""
+    """Whether `check_path` accepts the path."""
     return not _CONTROL.search(path) and not any(_reserved(part) for part in path.split("/"))
 
 
 def _reserved(part: str) -> bool:
-    """Whether a file system could take `part` for nothing, a way out, or git's own folder (git's verify_path; NTFS and HFS+ rules)."""
+    """Whether a file system may read `part` as nothing, as a way out, or as git's own folder.
+
+    The rules are those of git's verify_path for NTFS and HFS+.
+    """
     plain = _IGNORED_BY_HFS.sub("", part).lower().partition(":")[0].rstrip(". ")
     return part in ("", ".", "..") or plain in ("", ".git", "git~1")
 
 
 def link_target(link: str, target: bytes) -> str:
-    """The path that a link at the path `link` leads to; raises ConfigError where that is none inside the repository."""
+    """The path inside the repository that the symbolic link at the path `link` leads to.
+
+    `target` is the link's content. Raises ConfigError if it leads out of the repository.
+    """
     text = target.decode("utf-8", "surrogateescape")
     path = posixpath.normpath(posixpath.join(posixpath.dirname(link), text))
     if not text or _UNDECODED.search(text) or not is_path(path):
@@ -114,7 +132,7 @@ def link_target(link: str, target: bytes) -> str:
 
 
 def is_pointer(content: bytes) -> bool:
-    """Whether a blob only points to content in Git LFS (LFS specification, "The Pointer")."""
+    """Whether a blob is a pointer of Git LFS (LFS specification, "The Pointer")."""
     return content.startswith(_LFS)
 
 
@@ -123,10 +141,11 @@ def rewrite_tree(
     blobs: Mapping[str, str],
     make: Callable[[Sequence[Iterable[TreeEntry]]], Sequence[str]],
 ) -> str:
-    """Put `blobs` (path -> object id) into the tree `entries` and give the new root's id; `make` writes folders and gives their ids.
+    """Put `blobs` (path -> object id) into the tree `entries` and return the new root's id.
 
-    Only folders on the way to a changed file are made anew, the deepest first; modes stay. Raises
-    ConfigError (something stands in the way).
+    `make` writes folders and returns their ids. Only folders on the way to a changed file are
+    written, the deepest first; modes stay. Raises ConfigError (a path leads over something that is
+    not a folder, or to something that is not a file).
     """
     folders = _spine(entries, blobs)
     for path, oid in blobs.items():
@@ -153,7 +172,7 @@ def rewrite_tree(
 
 
 def _spine(entries: Iterable[TreeEntry], paths: Iterable[str]) -> Folders:
-    """The folders on the way to `paths` with what is in them."""
+    """The folders on the way to `paths`, with their entries."""
     folders: Folders = {"": {}}
     for path in paths:
         parts = check_path(path).split("/")

@@ -158,7 +158,7 @@ def test_what_both_have_changed_is_named_and_nothing_is_pushed(
     server.add("demo", theirs)
     with pytest.raises(MergeConflict) as caught:
         merge_base_branch(opened())
-    assert caught.value.message.startswith("branch stage does not go together with its base: ")
+    assert caught.value.message.startswith("branch stage cannot be merged with its base: ")
     assert what in caught.value.message
     assert "by hand" in caught.value.hint
     assert server.git("rev-parse", "stage", repository=bare).strip() == before

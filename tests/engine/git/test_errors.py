@@ -138,7 +138,7 @@ def test_without_a_login_one_is_wanted() -> None:
         "fatal: could not read Username for 'https://git.example.com': terminal prompts disabled",
         replace(HTTPS, login=None),
     )
-    assert fault and "wants a user and a password" in fault.message
+    assert fault and "requires a user and a password" in fault.message
     assert "PIPER_username" in fault.hint and "gitHttpsCredentialsId" in fault.hint
 
 

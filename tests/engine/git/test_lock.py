@@ -17,8 +17,8 @@ from towline.retry import Clock, Deadline
 
 KILLED = (
     "import os, sys; from towline.git.lock import host_lock; from towline.retry import Clock,"
-    " Deadline\nwith host_lock('demo main', environ={'TMPDIR': sys.argv[1]}, deadline=Deadline.after(9,"
-    " Clock())) as held: os.kill(os.getpid(), 9 if held else 15)"
+    " Deadline\nwith host_lock('demo main', environ={'TMPDIR': sys.argv[1]},"
+    " deadline=Deadline.after(9, Clock())) as held: os.kill(os.getpid(), 9 if held else 15)"
 )
 
 

@@ -130,7 +130,7 @@ def test_a_server_that_leaves_out_nothing_is_asked_for_all_and_it_is_said(
     assert "out/stage/app.yaml" in paths(copy)
     assert slept == []
     assert len(said) == 1
-    assert "knows no partial clones" in said[0]
+    assert "does not support partial clones" in said[0]
 
 
 def test_a_server_without_filters_at_all_sends_everything_and_it_is_said(
@@ -268,7 +268,7 @@ def test_what_is_not_there_is_told_apart(server: GitServer, copy: PartialClone) 
         copy.clone("stage", WHOLE_TREE)
     server.git("symbolic-ref", "HEAD", "refs/heads/gone", repository=server.folder / "demo.git")
     copy.clone("", WHOLE_TREE)
-    with pytest.raises(ConfigError, match="HEAD names no branch"):
+    with pytest.raises(ConfigError, match="HEAD names a branch that is not there"):
         copy.check_branch("")
 
 

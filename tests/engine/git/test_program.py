@@ -241,7 +241,7 @@ def test_no_login_where_one_is_needed_is_a_missing_credential(
         server.create("demo", {"a": b"1"})
         with pytest.raises(CredentialError) as caught:
             opened(url=server.url("demo")).fetch("")
-    assert "wants a user and a password" in caught.value.message
+    assert "requires a user and a password" in caught.value.message
 
 
 @pytest.mark.parametrize(
@@ -319,7 +319,7 @@ def test_an_address_that_is_read_as_one_of_ssh_is_said_to_be(
 ) -> None:
     fault = program(temporary, environ, url=url).unreachable("refused")
     assert (
-        f"; {url} is read as an address of SSH: if it is none, write https:// before it"
+        f"; {url} is read as an SSH address: if it is not one, write https:// before it"
         in str(fault.hint)
     ) is told
 

@@ -68,18 +68,18 @@ def test_a_url_is_kept_with_its_host_in_lower_case(
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("/srv/a.git", "git over a path is not supported"),
+        ("/srv/a.git", "local repository paths are not supported"),
         ("file:///srv/a.git", "git over file is not supported"),
         ("git://git.example.com/a.git", "git over git is not supported"),
         ("ext::sh -c id://x/a", "git over ext::sh -c id is not supported"),
-        ("--upload-pack=id", "git over a path is not supported"),
+        ("--upload-pack=id", "local repository paths are not supported"),
         ("ssh://-oProxyCommand=id/a.git", "is not the URL of a git repository"),
         ("ssh://-git@git.example.com/a.git", "is not the URL of a git repository"),
-        ("-git@git.example.com:a.git", "git over a path is not supported"),
-        ("git@-oProxyCommand=id:a.git", "git over a path is not supported"),
+        ("-git@git.example.com:a.git", "local repository paths are not supported"),
+        ("git@-oProxyCommand=id:a.git", "local repository paths are not supported"),
         ("git@git.example.com:/", "is not the address of a git repository"),
         ("git@git.example.com:a b", "is not the address of a git repository"),
-        ("-x@git.example.com:a", "git over a path is not supported"),
+        ("-x@git.example.com:a", "local repository paths are not supported"),
         ("https://git.example.com", "names a host, not a repository"),
         ("https://git.example.com/", "names a host, not a repository"),
         ("https:///a.git", "is not the URL of a git repository"),
@@ -90,7 +90,7 @@ def test_a_url_is_kept_with_its_host_in_lower_case(
         ("https://git.example.com/a\nb.git", "is not the URL of a git repository"),
         ("https://git.example.com:port/a.git", "is not the URL of a git repository"),
         ("https://[::1/a.git", "is not the URL of a git repository"),
-        ("", "git over a path is not supported"),
+        ("", "local repository paths are not supported"),
     ],
 )
 def test_what_is_no_http_repository_is_refused(text: str, message: str) -> None:

@@ -65,7 +65,7 @@ def test_line_ends_and_blanks_that_a_form_has_changed_are_mended(shape: object) 
 def test_what_is_no_private_key_is_refused_and_not_shown(text: str) -> None:
     with pytest.raises(CredentialError) as caught:
         parse_ssh_key(text)
-    assert "is no private key" in caught.value.message
+    assert "is not a private key" in caught.value.message
     assert not text or text not in str(caught.value)
 
 

@@ -108,7 +108,7 @@ def test_a_branch_that_git_would_take_for_something_else_is_not_made(
     with pytest.raises(ConfigError) as caught:
         repository.fetch(branch, create=True)
     assert (caught.value.message, "short name" in caught.value.hint) == (
-        f"no branch {branch!r} is made: git takes that for something else",
+        f"no branch {branch!r} is created: git reads that name as something else",
         True,
     )
 

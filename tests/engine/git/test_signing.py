@@ -128,7 +128,7 @@ def test_a_key_that_does_not_sign_says_so(
 def test_a_machine_that_cannot_sign_says_what_it_lacks(temporary: Path, kind: str) -> None:
     key = SigningKey(private="x", format=kind)
     with (
-        pytest.raises(MachineError, match="which signs commits"),
+        pytest.raises(MachineError, match="which is needed to sign commits"),
         signing(key, {"PATH": str(temporary)}),
     ):
         pass

@@ -768,9 +768,7 @@ def test_what_both_have_changed_is_told_before_anything_is_pushed(
     server.add("demo", {"apps/other.yaml": b"image: other:theirs\n"})
     with pytest.raises(
         ConfigError,
-        match=(
-            r"branch stage does not go together with its base: both have changed apps/other\.yaml"
-        ),
+        match=(r"branch stage cannot be merged with its base: both have changed apps/other\.yaml"),
     ):
         update(
             repository,

@@ -365,7 +365,7 @@ def test_a_gnupg_key_signs_as_jenkins_binds_it_a_file_or_a_text(
 
 @pytest.mark.parametrize(
     ("form", "said"),
-    [("gpg", "no private key of GnuPG's"), ("ssh", "signing key is no private key")],
+    [("gpg", "not a private key of GnuPG"), ("ssh", "signing key is not a private key")],
 )
 def test_a_key_of_another_kind_says_so(place: Place, form: str, said: str) -> None:
     ending = place.deploy({"PIPER_signingPrivateKey": "not a key"}, signingFormat=form)
