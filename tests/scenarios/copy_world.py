@@ -176,11 +176,14 @@ class World:
         for server in reversed(self._running):
             server.stop()
 
-    def copy(self) -> TowlineError | None:
-        """Copy once, onto what was there before; the error that it ended with."""
-        self.target.storage.clear()
-        for repository in self.images:
-            put(OLD, self.target, repository, "latest")
+    def copy(self, *, again: bool = False) -> TowlineError | None:
+        """Copy once, onto what was there before, or `again`, onto what the last copy has left; the
+        error that it ended with.
+        """
+        if not again:
+            self.target.storage.clear()
+            for repository in self.images:
+                put(OLD, self.target, repository, "latest")
         source, target = self.proxies["source"], self.proxies["target"]
         with Transport(clock=self.time.clock, limit=_HANGS) as transport:
             pair = Pair(source, target, transport, (SOURCE_LOGIN, TARGET_LOGIN))
