@@ -7,8 +7,9 @@ from typing import Any
 
 from towline.config.documents import ConfigDocument, ConfigDocuments
 from towline.config.lint.findings import sort_findings
+from towline.config.lint.known import KnownConfiguration
 from towline.config.lint.lost_rules import KnownNames, lost_rules
-from towline.config.lint.rules import KnownConfiguration, LintReport, lint
+from towline.config.lint.rules import LintReport, lint
 from towline.config.metadata import PIPELINE, all_schemas, other_steps, schemas_with, vault_schema
 from towline.config.near_names import BOUNDS
 from towline.config.schema import StepSchema

@@ -78,7 +78,7 @@ def _checked(value: object, where: str) -> tuple[str, ...]:
 
 PROJECT_FILE = ".pipeline/config.yml"
 DEFAULTS_FILE = ".pipeline/defaults.yaml"
-_BUILD, _FORMER_BUILD = "Build", "Central Build"
+_FORMER_STAGES = {"Central Build": "Build"}  # former names of stages, and today's
 UNREAD_DOCUMENT = "only the first YAML document of a file is read, and something stands behind it"
 _TABS = "indent with spaces only, and quote a text that begins with a sign such as @, % or `"
 _PATH = "correct the path"
@@ -190,30 +190,39 @@ def parse_document(text: str, name: str, *, trusted: bool) -> ConfigDocument:
         for key, value in inner.items() if section != "general" else ():
             _map(value, document, section, key)
     unread = located.unread.line if located.unread else 0
-    return _build_stage(replace(document, content=content, unread=unread))
+    return _with_current_stages(replace(document, content=content, unread=unread))
 
 
 def stage_name(name: str) -> str:
-    """The name under which a stage's section is found: `Central Build` is what Build was called once."""
-    return _BUILD if name == _FORMER_BUILD else name
+    """Today's name of a stage: `Central Build` was the name of Build."""
+    return _FORMER_STAGES.get(name, name)
 
 
-def _build_stage(document: ConfigDocument) -> ConfigDocument:
-    """`Central Build` read as Build; where a document has both, Build counts and the other does not (facts 1.5 and 3.2)."""
-    stages = document.section("stages")
-    if _FORMER_BUILD not in stages:
-        return document
-    former = stages[_FORMER_BUILD]
-    named = {key: value for key, value in stages.items() if key != _FORMER_BUILD}
-    if named.get(_BUILD) is not None:
-        return replace(document, content={**document.content, "stages": named})
-    moved = {
-        ("stages", _BUILD, *path[2:]): mark
-        for path, mark in document.marks.items()
-        if path[:2] == ("stages", _FORMER_BUILD)
-    }
-    content = {**document.content, "stages": {**named, _BUILD: former}}
-    return replace(document, content=content, marks={**document.marks, **moved})
+def former_stage_names(name: str) -> list[str]:
+    """The former names of the stage `name`."""
+    return [former for former, today in _FORMER_STAGES.items() if today == name]
+
+
+def _with_current_stages(document: ConfigDocument) -> ConfigDocument:
+    """The document with today's names of stages.
+
+    If it has a section of both names, the former one is not read (facts 1.5 and 3.2).
+    """
+    for former, today in _FORMER_STAGES.items():
+        stages = document.section("stages")
+        if former not in stages:
+            continue
+        renamed = {key: value for key, value in stages.items() if key != former}
+        marks = dict(document.marks)
+        if renamed.get(today) is None:
+            renamed[today] = stages[former]
+            marks |= {
+                ("stages", today, *path[2:]): mark
+                for path, mark in document.marks.items()
+                if path[:2] == ("stages", former)
+            }
+        document = replace(document, content={**document.content, "stages": renamed}, marks=marks)
+    return document
 
 
 def _map(value: Any, document: ConfigDocument, *path: str) -> Mapping[str, Any]:

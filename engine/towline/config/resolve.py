@@ -165,7 +165,7 @@ def _unknown(schema: StepSchema, documents: ConfigDocuments) -> Iterator[str]:
         also = (
             hint
             if hint.startswith("did")
-            else f"`towline explain {schema.name}` lists those that it has"
+            else f"`towline explain {schema.name}` lists its parameters"
         )
         yield f"{where}: {schema.name} has no parameter {key!r}, so it does not count ({also})"
     if len(found) > _MOST:

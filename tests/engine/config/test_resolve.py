@@ -553,7 +553,7 @@ def test_what_is_not_deprecated_or_does_not_count_is_not_warned_about(project: s
 PLACE = ".pipeline/config.yml:1"
 NEAR, FAR = (
     "so it does not count (did you mean 'colour'?)",
-    "so it does not count (`towline explain s` lists those that it has)",
+    "so it does not count (`towline explain s` lists its parameters)",
 )
 
 

@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 
 from towline.config.documents import ConfigDocument
 from towline.config.lint.findings import RULES, Finding
-from towline.config.lint.rules import KnownConfiguration, LintReport, lint
+from towline.config.lint.known import KnownConfiguration
+from towline.config.lint.rules import LintReport, lint
 from towline.config.lint.shape import shape_document
 from towline.config.metadata import PIPELINE, all_schemas, other_steps, vault_schema
 from towline.config.schema import SCOPES, parse_schema
@@ -71,7 +72,7 @@ def test_of_very_many_unknown_keys_all_are_told_and_the_first_with_the_nearest_k
     assert (
         fixes
         == ["did you mean 'filePath'?"] * 100
-        + [f"`towline explain {DEPLOY}` lists those that it has"] * 50
+        + [f"`towline explain {DEPLOY}` lists its parameters"] * 50
     )
     targets = ", ".join(f"{{filePat{n}: x}}" for n in range(150))
     fixes = [each.fix for each in report(f"steps: {{{DEPLOY}: {{targets: [{targets}]}}}}").findings]
@@ -324,7 +325,7 @@ TABLE = [
     (
         DEPLOYS % "quux: 1",
         "unknown-key",
-        "(`towline explain gitOpsUpdateDeployment` lists those that it has)",
+        "(`towline explain gitOpsUpdateDeployment` lists its parameters)",
     ),
     (
         "steps: {kanikoExecute: {dokerfilePath: x}}",
@@ -448,12 +449,12 @@ TABLE = [
     (
         "stages: {Build: {runInAllBranches: 'false'}}",
         "wrong-flag",
-        "is the text 'false', which counts as false: Piper does not take it",
+        "is the text 'false', read as false: Piper does not take it",
     ),
     (
         "stages: {Acceptance: {kubernetesDeploy: 'False'}}",
         "wrong-flag",
-        "is the text 'False', which counts as false: Piper's stages take it for true",
+        "is the text 'False', read as false: Piper's stages take it for true",
     ),
     (
         "stages: {Security: {checkmarxOneExecuteScan: true}}",
@@ -488,17 +489,17 @@ TABLE = [
     (
         "steps: {gitOpsUpdateDeployment: {}}\ngeneral: {filePath: a}",
         "wrong-scope",
-        "does not read filePath in general (it counts in",
+        "does not read filePath in general (it is read in",
     ),
     (
         "general: {imagePushToRegistry: true}\nstages: {Build: {targetArchitecture: linux/arm64}}",
         "wrong-scope",
-        "does not read targetArchitecture in stages.Build (it counts in steps.imagePushToRegistry)",
+        "does not read targetArchitecture in stages.Build (it is read in steps.imagePushToRegistry)",
     ),
     (
         "steps: {cnbBuild: {dockerConfigJSON: a}}",
         "wrong-scope",
-        "does not read dockerConfigJSON in steps.cnbBuild (it counts in the call alone)",
+        "does not read dockerConfigJSON in steps.cnbBuild (it is read in the call alone)",
     ),
     (
         DEPLOYS % "chartPath: a, helmChartPath: b",
@@ -538,7 +539,7 @@ TABLE = [
     (
         "steps: {theirs: {apiToken: open sesame}}",
         "possible-secret",
-        "steps.theirs.apiToken is called like a secret and holds a text, ****",
+        "steps.theirs.apiToken has the name of a secret and holds a text, ****",
     ),
 ]
 
