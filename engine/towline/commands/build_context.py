@@ -24,7 +24,7 @@ from towline.git.checkout import default_branch, file_on_branch
 from towline.gitops.provenance import is_deployment
 from towline.literals import load_json
 from towline.pipeline.branches import DefaultBranch
-from towline.pipeline.stages import BuildContext, judge_build
+from towline.pipeline.build import BuildContext, judge_build
 from towline.pipeline.workspace import WorkspaceFiles
 from towline.record import replace
 

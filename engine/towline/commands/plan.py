@@ -16,6 +16,7 @@ from towline.config.metadata import PIPELINE
 from towline.contract import SUCCESS, Outcome
 from towline.errors import UsageError
 from towline.pipeline import stages
+from towline.pipeline.build import allows_change_request
 from towline.pipeline.stages import StagePlan, StepPlan
 from towline.printable import tame_lines
 from towline.suggest import nearest
@@ -36,7 +37,7 @@ def execute(arguments: argparse.Namespace, call: Call) -> Outcome:
     sign = build.change_request(
         call,
         arguments.change_request,
-        deniable=stages.allows_change_request(known, agent_layer(PIPELINE, call.environ)),
+        deniable=allows_change_request(known, agent_layer(PIPELINE, call.environ)),
     )
     given = build_context(
         call, written, branch=arguments.branch, sign=sign, config=arguments.config
@@ -51,7 +52,7 @@ def execute(arguments: argparse.Namespace, call: Call) -> Outcome:
             f"{sign} says that a change request is built, which pushes and deploys nothing; stages"
             " of the productive branch are not active"
         )
-    elif what := stages.unproductive_branch(known, given):
+    elif what := stages.unproductive_source(known, given):
         call.console.say(
             f"what is built is not productive: {what}; stages of the productive branch"
             " (`productiveBranch`) are not active"

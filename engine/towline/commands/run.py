@@ -52,8 +52,9 @@ from towline.errors import (
     UsageError,
 )
 from towline.pipeline import stages
+from towline.pipeline.build import BuildContext, allows_change_request
 from towline.pipeline.ci import ALLOW, names_change
-from towline.pipeline.stages import BuildContext
+from towline.pipeline.step_decisions import CHANGE_REQUEST_PUBLISHES_NOTHING
 from towline.printable import tame_lines
 from towline.private_folder import sweep
 from towline.record import replace
@@ -219,7 +220,7 @@ def _lost(call: Call, known: ConfigDocuments) -> tuple[str, ...]:
 
 def _allows(schema: StepSchema, call: Call, known: ConfigDocuments) -> bool:
     """Whether a trusted layer lets builds of change requests publish by the step."""
-    return stages.allows_change_request(known, agent_layer(PIPELINE, call.environ), schema.names)
+    return allows_change_request(known, agent_layer(PIPELINE, call.environ), schema.names)
 
 
 def _decision(
@@ -242,7 +243,7 @@ def _decision(
         )
         return Decision(
             active="no",
-            why=f"{stages.CHANGE_REQUEST_PUBLISHES_NOTHING}, and {sign} says that this is one{denied}; {_HOW_TO_ALLOW}",
+            why=f"{CHANGE_REQUEST_PUBLISHES_NOTHING}, and {sign} says that this is one{denied}; {_HOW_TO_ALLOW}",
         )
     return Decision(active="yes", why="called directly")
 

@@ -8,7 +8,7 @@ from towline.commands.build_context import standing_of
 from towline.config.documents import ConfigDocuments, parse_document
 from towline.credential_hosts import BuildTrust
 from towline.pipeline.branches import DefaultBranch
-from towline.pipeline.stages import BuildContext
+from towline.pipeline.build import BuildContext
 from towline.pipeline.workspace import WorkspaceFiles
 
 

@@ -9,9 +9,9 @@ import pytest
 from towline.config.conditions import Decision
 from towline.config.documents import ConfigDocuments, parse_document
 from towline.errors import ConfigError, UsageError
+from towline.pipeline.build import BuildContext
 from towline.pipeline.definition import Pipeline, definition, parse_pipeline
 from towline.pipeline.stages import (
-    BuildContext,
     StagePlan,
     check_flags,
     decide_step,
@@ -1059,7 +1059,7 @@ def test_a_commit_that_is_a_deployment_starts_none() -> None:
     [
         (
             "stages: {My Stage: {theirStep: true}}",
-            "no step that is known is switched on in it (.pipeline/config.yml:1)",
+            "none of its known steps is enabled (.pipeline/config.yml:1)",
         ),
         ("stages: {My Stage: {}}", "it has no steps, and the project does not configure it"),
     ],
@@ -1108,7 +1108,7 @@ def test_a_flag_that_switches_nothing_on_is_named_by_its_stage() -> None:
     stage = planned("Security", f"stages: {{Security: {{{flags}}}}}")
     assert (
         stage.why
-        == "detectExecuteScan is active; checkmarxOneExecuteScan is no step of stage Security, and"
-        " its flag switches nothing on (.pipeline/config.yml:1); kanikoBuild is no step of stage"
-        " Security, and its flag switches nothing on (.pipeline/config.yml:1)"
+        == "detectExecuteScan is active; stage Security has no step checkmarxOneExecuteScan, and the"
+        " flag switches nothing on (.pipeline/config.yml:1); stage Security has no step kanikoBuild,"
+        " and the flag switches nothing on (.pipeline/config.yml:1)"
     )

@@ -1,0 +1,161 @@
+"""Decisions on the steps of one stage: by flag and conditions, and by the kind of build."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from towline.config import conditions
+from towline.config.conditions import ConditionContext, Decision
+from towline.config.layers import unfiltered_layers
+from towline.config.merge import fold_settings
+from towline.pipeline.branches import only_warns
+from towline.pipeline.build import PipelineView, allows_change_request
+from towline.pipeline.definition import StageDefinition, StepDefinition
+from towline.record import replace
+
+CHANGE_REQUEST_PUBLISHES_NOTHING = "a change-request build pushes and deploys nothing"
+
+
+def decide_steps(
+    view: PipelineView, stage: StageDefinition, made: Mapping[str, Decision] | None = None
+) -> dict[str, Decision]:
+    """The decision on each step of the stage that this orchestrator runs; some are `made` already.
+
+    There are two rounds, as in Piper: first flags and conditions, then the conditions that switch a
+    step off again, which see the decisions on the other steps.
+    """
+    steps = {step.name: step for step in stage.steps if runs_here(view, step)}
+    decisions: dict[str, Decision] = {}
+    for name, step in steps.items():
+        decisions[name] = (made or {}).get(name) or conditions.decide(
+            step.conditions, _context(view, stage, name, decisions)
+        )
+    for name, step in steps.items():
+        if step.not_active and decisions[name].active != "no":
+            decisions[name] = conditions.apply_not_active(
+                decisions[name], step.not_active, _context(view, stage, name, decisions)
+            )
+    return decisions
+
+
+def decide_alone(view: PipelineView, stage: StageDefinition, step: StepDefinition) -> Decision:
+    """The decision on one step; others are decided only if this one depends on them."""
+    if not runs_here(view, step):
+        return Decision(
+            active="no",
+            why=(
+                f"{step.name} runs on {', '.join(step.orchestrators)} only, and this is"
+                f" {view.build.orchestrator}"
+            ),
+        )
+    depends = any(
+        condition.kind in ("onlyActiveStepInStage", "stepActive")
+        for condition in (*step.conditions, *step.not_active)
+    )
+    if not depends:
+        return decide_steps(view, replace(stage, steps=(step,)))[step.name]
+    return decide_steps(view, stage, refusals(view, stage))[step.name]
+
+
+def refusals(view: PipelineView, stage: StageDefinition) -> dict[str, Decision]:
+    """The decisions on steps of the stage that this kind of build may not run."""
+    steps = [step for step in stage.steps if runs_here(view, step)]
+    found = {step.name: refusal(view, stage, step) for step in steps}
+    return {name: decision for name, decision in found.items() if decision}
+
+
+def refusal(view: PipelineView, stage: StageDefinition, step: StepDefinition) -> Decision | None:
+    """Why this kind of build may not run the step whatever its flags say; None if it may.
+
+    A branch that is not productive cannot have itself published: by a `runInAllBranches` or a stage
+    that only its own configuration has.
+    """
+    build = view.build
+    if view.bare or not step.publishes:
+        return None
+    if build.change_request:
+        if allows_change_request(view.documents, build.agent, spellings(view, step.name)):
+            return None
+        return Decision(active="no", why=CHANGE_REQUEST_PUBLISHES_NOTHING)
+    claim = _own_claim(view, stage)
+    if not claim or (verdict := view.verdict()).productive:
+        return None
+    what = f"{step.name} publishes, and only {claim} of {view.source()} itself has it run"
+    if only_warns(view.rules):
+        build.warn(
+            f"{what}; it does because of `enforcement: warn`, and will not without it:"
+            f" {_how_to_allow(stage)}"
+        )
+        return None
+    more = f"; {verdict.unheard}" if verdict.unheard else ""
+    return Decision(active="no", why=f"{what}: {_how_to_allow(stage)}{more}")
+
+
+def _own_claim(view: PipelineView, stage: StageDefinition) -> str:
+    """The project's own setting that has the stage run on every branch, for people.
+
+    Empty if a trusted layer or the pipeline itself has it run.
+    """
+    setting = view.run_in_all_branches(stage.name)
+    if setting is not None:
+        is_claim = setting.value and not setting.trusted
+        return f"runInAllBranches ({setting.origin})" if is_claim else ""
+    is_trusted = any(
+        document.trusted and stage.name in document.section("stages")
+        for document in view.documents.defaults
+    )
+    return "" if stage in view.pipeline.stages or is_trusted else f"the stage {stage.name}"
+
+
+def _how_to_allow(stage: StageDefinition) -> str:
+    return (
+        f"let the platform team have it run there by `stages: {{{stage.name}: {{runInAllBranches:"
+        " true}}` in its default documents (TOWLINE_DEFAULTS)"
+    )
+
+
+def runs_here(view: PipelineView, step: StepDefinition) -> bool:
+    """Whether the orchestrator of this build runs the step."""
+    return not step.orchestrators or view.build.orchestrator in step.orchestrators
+
+
+def find_step(view: PipelineView, stage: StageDefinition, step: str) -> StepDefinition | None:
+    """The stage's step of that name or spelling; of several the last counts."""
+    name = own_name(view, step)
+    return next((defined for defined in reversed(stage.steps) if defined.name == name), None)
+
+
+def own_name(view: PipelineView, step: str) -> str:
+    """The own name of a step by one of its spellings."""
+    for name, names in view.pipeline.spellings.items():
+        if step in names:
+            return name
+    return step
+
+
+def spellings(view: PipelineView, step: str) -> tuple[str, ...]:
+    """All spellings of a step by its own name."""
+    return view.pipeline.spellings.get(step, (step,))
+
+
+def _context(
+    view: PipelineView, stage: StageDefinition, step: str, decisions: Mapping[str, Decision]
+) -> ConditionContext:
+    project = view.documents.project
+    names = spellings(view, step)
+    return ConditionContext(
+        stage=stage.name,
+        step=step,
+        config=fold_settings(unfiltered_layers(view.documents, names, stage.name)),
+        own={
+            key: project.where("stages", stage.name, key)
+            for key, value in project.section("stages", stage.name).items()
+            if value is not None
+        },
+        configured=any(project.section("steps").get(name) is not None for name in names),
+        pipeline_environment=view.build.pipeline_environment,
+        planning=view.planning,
+        bare=view.bare,
+        workspace=view.build.workspace,
+        others={name: decision.active for name, decision in decisions.items() if name != step},
+    )
