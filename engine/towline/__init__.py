@@ -1,1 +1,1 @@
-"""Towline: takes the image a build made to the registry and the GitOps repositories it belongs in."""
+"""Towline: pushes a build's image to a registry and writes it into GitOps repositories."""

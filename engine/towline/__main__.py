@@ -1,4 +1,7 @@
-"""The door's threshold, for the console script and `python -m towline`: nothing that is slow to load or that the workspace may hold comes before it."""
+"""The entry point of the console script and of `python -m towline`.
+
+It imports nothing that is slow to load, and nothing that the workspace may hold, before `cli`.
+"""
 
 import os
 import signal

@@ -1,4 +1,8 @@
-"""The door: arguments and environment in, one command run, result file and exit code out; the one place that catches."""
+"""The command line: runs one command, writes the result file, returns the exit code.
+
+This is the one module that reads the process's arguments and environment, and the one place that
+catches errors.
+"""
 
 from __future__ import annotations
 
@@ -34,7 +38,10 @@ _EXHAUSTED = (errno.ENOSPC, errno.EDQUOT, errno.ENOMEM, errno.EMFILE, errno.ENFI
 
 
 def entry() -> int:
-    """The console script: the process's own arguments, environment and streams; signals become an ordinary way out."""
+    """Run the console script with the process's own arguments, environment and streams.
+
+    Signals end the run in the ordinary way.
+    """
     # a stream that was closed: its number must not become that of a file or socket
     while (filler := os.open(os.devnull, os.O_RDWR)) < 3:
         pass
@@ -63,7 +70,10 @@ def entry() -> int:
 
 
 def _flushed() -> bool:
-    """Whether all that was written has gone where it should; else the interpreter would complain of it, with an exit code of its own."""
+    """Return whether all output was written.
+
+    If not, the interpreter would choose an exit code of its own.
+    """
     try:
         for stream in (sys.stdout, sys.stderr):
             if stream is not None:
@@ -76,7 +86,10 @@ def _flushed() -> bool:
 def main(
     words: Sequence[str], *, environ: MutableMapping[str, str], out: TextIO, err: TextIO
 ) -> int:
-    """Run the command that `words` name and give its exit code; a result file is written on every way out."""
+    """Run the command that `words` name and return its exit code.
+
+    The result file is written on every way out.
+    """
     words, program = apart(words)
     console, output = Console(err, environ), Output(out)
     use(console.masks)
@@ -123,7 +136,7 @@ def main(
 
 
 def _calm() -> None:
-    """From here on a further signal changes nothing: everything is put away and the result is written first."""
+    """Ignore further signals: what is left is clearing away and writing the result."""
     if (
         threading.current_thread() is threading.main_thread()
         and signal.getsignal(signal.SIGTERM) is _interrupt
@@ -145,7 +158,10 @@ def _interrupt(number: int, _frame: object) -> NoReturn:
 
 
 def _flag(words: Sequence[str], name: str) -> str | None:
-    """The value of a flag before anything is parsed: the result file is owed even where parsing fails."""
+    """Return the value of a flag before parsing.
+
+    The result file is written even if parsing fails.
+    """
     for at, word in enumerate(words):
         if word == name and at + 1 < len(words):
             return words[at + 1]
@@ -162,7 +178,10 @@ def _request(words: Sequence[str]) -> Request:
 def _take(
     environ: MutableMapping[str, str], request: Request, console: Console
 ) -> Mapping[str, str]:
-    """A copy of the environment; what is secret in it is masked, and removed from the process's own, so that no child inherits it."""
+    """Return a copy of the environment; mask its secrets and remove them from the process's own.
+
+    So no child process inherits them.
+    """
     taken, claimed = dict(environ), request.claimed
     for name, value in taken.items():
         if is_secret(name) or name in request.secrets.values():
@@ -172,7 +191,10 @@ def _take(
 
 
 def _hide_early(name: str, value: str, console: Console, *, real: bool) -> None:
-    """Mask a secret before anything is read; a short one, and a path, is masked only once it is known to be what is meant."""
+    """Mask a secret before anything else is read.
+
+    A short text, or a path, is masked later, once it is known to be the secret itself.
+    """
     for text in secret_texts({name: value}):
         if len(text) >= _LONG and not text.startswith("/"):
             console.hide(text, real=real)
@@ -190,7 +212,10 @@ def _here() -> Path:
 def _masked(
     result: Mapping[str, Any], ending: Outcome | TowlineError, console: Console
 ) -> dict[str, object]:
-    """The parts that are written for people, as these get to see them; the others are data, which a short secret would garble."""
+    """Return the parts of the result that people read, masked.
+
+    The others are data, which a short secret would garble.
+    """
     error = None
     if isinstance(ending, TowlineError) and result["error"]:
         error = {key: console.shown_fault(ending, text) for key, text in result["error"].items()}
@@ -219,7 +244,10 @@ def _finish(
     console: Console,
     out: Output,
 ) -> int:
-    """Write and print what came of it and give the exit code: the file first, since a stream may be closed or its disk full."""
+    """Write and print the result and return the exit code.
+
+    The file comes first: a stream may be closed, or its disk full.
+    """
     text = tame_json({**result, **_masked(result, ending, console)}) + "\n"
     code = ending.exit_code if isinstance(ending, TowlineError) else 0
     path = _flag(words, "--result")
@@ -236,7 +264,7 @@ def _finish(
 
 
 def _print(text: str, out: Output, console: Console) -> int:
-    """Print to standard output and give the exit code."""
+    """Print to standard output and return the exit code."""
     try:
         out.write(text)
     except MachineError as fault:

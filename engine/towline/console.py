@@ -1,9 +1,8 @@
-"""Log lines for people, on one stream; every registered secret is masked in all of them.
+"""The log for people, on one stream; every registered secret is masked.
 
-What a project calls a secret may be any word: it is masked too, but not in what an auditor reads
-(`audit`).
-
-What is asked of hosts and programs, for those who want to know all of it (`--verbose`): one sink for the process, which the door sets.
+A project may call any word a secret. Such a word is masked too, but not in lines for an auditor
+(`audit`). With `--verbose` the log has a line for each request to a host and each program; the
+command line sets the one sink for them (`send_to`).
 """
 
 from __future__ import annotations
@@ -27,11 +26,10 @@ _NOTHING: Mapping[str, str] = MappingProxyType({})
 
 
 class Console:
-    """Writes lines to `stream`; what `hide` was given never gets through.
+    """Writes lines to `stream`; a secret that `hide` was given is never written.
 
-    `level` is QUIET, VERBOSE, or empty for the usual.
-
-    Of the variables `environ`, NO_COLOR and TERM say how a terminal is written to.
+    `level` is QUIET, VERBOSE, or empty for the usual. The variables NO_COLOR and TERM in `environ`
+    say how to write to a terminal.
     """
 
     def __init__(self, stream: TextIO, environ: Mapping[str, str] = _NOTHING) -> None:
@@ -49,32 +47,32 @@ class Console:
     def hide(self, secret: str, *, real: bool = True) -> None:
         """Mask `secret` from now on, in every form that it may take.
 
-        Where only something that a pull request can change calls it one, it is not `real`: `audit`
-        leaves it as it is.
+        It is not `real` if only something that a pull request can change calls it a secret: `audit`
+        does not mask it then.
         """
         self.masks.hide(secret)
         if real:
             self._real.hide(secret)
 
     def mask(self, text: str) -> str:
-        """`text` with every registered secret replaced."""
+        """Return `text` with every registered secret masked."""
         return self.masks.mask(text)
 
     def audit(self, text: str) -> str:
-        """`text` of where credentials go, and by whose word, without secrets; the project's word blanks nothing in it."""
+        """Return a text on the hosts of credentials, in which only real secrets are masked."""
         return self._real.mask(text)
 
     def shown(self, text: str) -> str:
-        """`text` as people get to see it: without secrets, and without anything that a terminal or a CI system obeys."""
+        """Return `text` as people see it: masked, without commands of a terminal or CI system."""
         return tame(self.mask(text))
 
     def shown_fault(self, fault: TowlineError, text: str) -> str:
-        """A text of a fault in the same way, by `audit` where it refuses a credential."""
+        """Return a text of an error as people see it; that of a Refusal is masked by `audit`."""
         return tame(self.audit(text) if isinstance(fault, Refusal) else self.mask(text))
 
     @property
     def terminal(self) -> bool:
-        """Whether a person looks on, at a terminal that can write over a line."""
+        """Return whether the stream is a terminal that can overwrite a line."""
         try:
             return self._stream.isatty() and not self._dumb
         except ValueError:  # closed
@@ -82,20 +80,23 @@ class Console:
 
     @property
     def width(self) -> int:
-        """How many characters a line of the terminal has."""
+        """Return the width of the terminal in characters."""
         try:
             return os.get_terminal_size(self._stream.fileno()).columns or _WIDTH
         except (OSError, ValueError):  # no terminal, or one that does not say
             return _WIDTH
 
     def relay(self, text: str) -> None:
-        """What a program of the caller's own has written: without secrets, and else as it is."""
+        """Write the output of a program of the caller's own: masked, otherwise unchanged."""
         with contextlib.suppress(OSError, ValueError), self._guard:
             self._stream.write(self._cleared() + self.mask(text))
             self._stream.flush()
 
     def renew(self, *lines: str) -> None:
-        """Show `lines` instead of those that the last call shows; the next line of the log takes their place."""
+        """Show `lines` in place of those of the last call.
+
+        The next line of the log replaces them.
+        """
         if self.level == QUIET:
             return
         with contextlib.suppress(OSError, ValueError), self._guard:
@@ -104,38 +105,38 @@ class Console:
             self._renewed = len(lines)
 
     def say(self, text: str) -> None:
-        """One line about what happens."""
+        """Write one line on what happens."""
         if self.level != QUIET:
             self._write(self.shown(text))
 
     def say_audit(self, text: str) -> None:
-        """One line about where a credential goes."""
+        """Write one line on where a credential goes."""
         if self.level != QUIET:
             self._write(tame(self.audit(text)))
 
     def detail(self, text: str) -> None:
-        """One line about what is asked of a host or a program, for those who want to know all of it."""
+        """With `--verbose`, write one line on a request to a host or on a program."""
         if self.level == VERBOSE:
             self._write(self.shown(f"  {text}"))
 
     def warn(self, text: str) -> None:
-        """One line about what is probably not meant so, once however often it happens."""
+        """Write a warning, once however often it is given."""
         self._once("warning", text, self.shown(text), _YELLOW)
 
     def warn_audit(self, text: str) -> None:
-        """The same about where a credential goes."""
+        """Write a warning on where a credential goes."""
         self._once("warning", text, tame(self.audit(text)), _YELLOW)
 
     def warn_of(self, fault: TowlineError, text: str) -> None:
-        """A warning that tells of a fault, which ends nothing."""
+        """Write a warning about an error that ends nothing."""
         self._once("warning", text, self.shown_fault(fault, text), _YELLOW)
 
     def note(self, text: str) -> None:
-        """One line, once, about what only the administrator of an agent or host can mend."""
+        """Write one line, once, on something that the administrator of an agent or host can mend."""
         self._once("note", text, self.shown(text), "")
 
     def fail(self, fault: TowlineError) -> None:
-        """What happened, where, and what to do next; of an answer that is no, the answer alone."""
+        """Write what happened, where, and what to do next; for a Negative its answer alone."""
         if isinstance(fault, Negative):
             self.say(fault.message)
             return
@@ -167,7 +168,10 @@ class Console:
             )
 
     def _cleared(self) -> str:
-        """What empties the lines that `renew` has shown and goes to the first of them; nothing where no person looks on."""
+        """Return what erases the lines that `renew` has shown.
+
+        It is empty if the stream is not a terminal.
+        """
         above, self._renewed = max(self._renewed - 1, 0), 0
         return _CLEAR + f"{_UP}{_CLEAR}" * above if self.terminal else ""
 

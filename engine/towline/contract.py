@@ -1,4 +1,7 @@
-"""The JSON contract with the Jenkins library (docs/contract.md): Request and Result; unknown keys are refused."""
+"""The JSON contract with the Jenkins library (docs/contract.md): request and result.
+
+Unknown keys are refused.
+"""
 
 from __future__ import annotations
 
@@ -31,7 +34,7 @@ _BUILD = {
 
 @frozen
 class Build:
-    """The build that calls: what its CI system knows of it; unknown parts are empty."""
+    """The build that calls, as its CI system describes it; unknown parts are empty."""
 
     number: str = ""
     url: str = ""
@@ -55,7 +58,10 @@ class DefaultsDocument:
 
 @frozen
 class Binding:
-    """A Jenkins credential to bind: its id, its kind (`usernamePassword`, `string`) and part -> variable."""
+    """A Jenkins credential to bind.
+
+    It has an id, a kind (`usernamePassword`, `string`), and the variable for each of its parts.
+    """
 
     credentials_id: str
     kind: str
@@ -64,11 +70,12 @@ class Binding:
 
 @frozen
 class Request:
-    """What the bridge asks for; `secrets` maps `parameters/<name>` or `pipelineEnvironment/<key>` to a variable's name.
+    """The bridge's request.
 
-    Those of `encoded` are JSON there, the others texts. `bound`: the Jenkins credentials that it
-    has bound, as earlier runs of this call asked for them. `unproven`: keys of the pipeline
-    environment that are no facts (towline/pipeline/environment.py).
+    `secrets` maps `parameters/<name>` or `pipelineEnvironment/<key>` to the name of a variable. The
+    variables in `encoded` hold JSON, the others text. `bound` holds the Jenkins credentials that
+    earlier runs of this call asked for, and that the bridge has bound. `unproven` holds the keys of
+    the pipeline environment that are not facts (towline/pipeline/environment.py).
     """
 
     protocol: int = PROTOCOL
@@ -86,7 +93,7 @@ class Request:
 
     @property
     def claimed(self) -> frozenset[str]:
-        """The variables that hold what is no fact, and so is called a secret by somebody."""
+        """Return the variables whose values are not facts: a pull request may call them secrets."""
         prefix = "pipelineEnvironment/"
         return frozenset(
             name
@@ -96,13 +103,13 @@ class Request:
 
     @property
     def bound_ids(self) -> Mapping[str, str]:
-        """By the name of each variable that a Jenkins credential is bound to, the credential's id."""
+        """Return the id of the Jenkins credential that each variable is bound to."""
         return {name: one.credentials_id for one in self.bound for name in one.variables.values()}
 
 
 @frozen
 class Outcome:
-    """What a step did: status, changed pipeline environment, outputs, and its one line for people."""
+    """The outcome of a step: status, changed pipeline environment, outputs, one line for people."""
 
     status: str
     summary: str
@@ -114,7 +121,7 @@ class Outcome:
 
 
 def read_request(path: Path) -> Request:
-    """The request in the file at `path`; raises UsageError."""
+    """Return the request in the file at `path`; raises UsageError."""
     try:
         if path.stat().st_size > _SIZE:
             raise UsageError(f"the request is larger than {_SIZE >> 20} MiB", where=str(path))
@@ -131,7 +138,7 @@ def read_request(path: Path) -> Request:
 
 
 def parse_request(data: object) -> Request:
-    """Decoded JSON to a request; raises UsageError."""
+    """Return a request from decoded JSON; raises UsageError."""
     keys = {
         "protocol": int,
         "version": str,
@@ -190,7 +197,7 @@ def _binding(data: object) -> Binding:
 
 
 def _variable(place: object) -> str:
-    """The variable that holds a secret, as text or as `{"json": VARIABLE}`."""
+    """Return the variable that holds a secret, from its name or from `{"json": VARIABLE}`."""
     variable = place.get("json") if isinstance(place, dict) and len(place) == 1 else place
     if not isinstance(variable, str):
         raise UsageError("the request's secrets must map names to names of environment variables")
@@ -211,7 +218,7 @@ def _record(data: object, keys: Mapping[str, type], what: str) -> dict[str, Any]
 def encode_result(
     request: Request, ending: Outcome | TowlineError, *, seconds: float, version: str
 ) -> dict[str, object]:
-    """How a call ended, as the JSON object of docs/contract.md; every key is always there."""
+    """Return the end of a call as the JSON object of docs/contract.md, with every key."""
     error = None
     if isinstance(ending, Outcome):
         outcome = ending

@@ -1,4 +1,7 @@
-"""The one place of laziness: commands and steps by name, loaded when chosen; every other import stands at the top of its module."""
+"""The one table of modules that are loaded by name: commands, steps and parts that few calls need.
+
+Every other import stands at the top of its module.
+"""
 
 from __future__ import annotations
 
@@ -68,12 +71,12 @@ PARTS = {
 
 
 def command(name: str) -> Any:
-    """The module of a command: `configure(parser, words)` and `execute(arguments, call)`."""
+    """Return the module of a command: `configure(parser, words)` and `execute(arguments, call)`."""
     return import_module(COMMANDS[name][0])
 
 
 def check_step(name: str) -> None:
-    """Pass where Towline runs the step of this own name itself; raises UsageError for one that another library runs."""
+    """Raise UsageError unless Towline itself runs the step of this name."""
     if name not in STEPS:
         raise UsageError(
             f"{name} is no step of Towline's own",
@@ -82,23 +85,26 @@ def check_step(name: str) -> None:
 
 
 def step(name: str) -> Any:
-    """The module of a step by its own name: `run(task)`; raises UsageError as `check_step`."""
+    """Return the module of a step by its name: `run(task)`; raises UsageError as `check_step`."""
     check_step(name)
     return import_module(STEPS[name])
 
 
 def source(name: str) -> Any:
-    """The module of a kind of place that documents come from."""
+    """Return the module that reads documents from a kind of source, such as `http`."""
     return import_module(SOURCES[name])
 
 
 def part(name: str) -> Any:
-    """The module of something that few calls need."""
+    """Return a module that only few calls need."""
     return import_module(PARTS[name])
 
 
 def resource_names(folder: str) -> list[str]:
-    """The names of the files in a folder of the shared data, sorted; what looks into a zipapp as well is loaded only for one."""
+    """Return the sorted names of the files in a folder of the shared data.
+
+    The module that looks into a zipapp is loaded only if the engine runs from one.
+    """
     place = resource_folder() / folder
     if place.is_dir():
         return sorted(os.listdir(place))  # noqa: PTH208 - names are all that is wanted
@@ -107,12 +113,12 @@ def resource_names(folder: str) -> list[str]:
 
 
 def most_alike(name: str, known: Sequence[str], *, cutoff: float) -> list[str]:
-    """The known name that is most like `name`, if any is; `difflib` is loaded only then."""
+    """Return the known name that is most like `name`, if there is one; loads `difflib`."""
     found: list[str] = import_module("difflib").get_close_matches(name, known, 1, cutoff)
     return found
 
 
 def trace(fault: BaseException) -> str:
-    """The trace of a bug as Python prints it; the module for it is loaded only then."""
+    """Return the traceback of a bug as Python prints it; loads `traceback`."""
     lines: list[str] = import_module("traceback").format_exception(fault)
     return "".join(lines).rstrip()

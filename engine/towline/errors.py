@@ -1,26 +1,24 @@
 """Every way in which Towline fails.
 
-Exit code, category and status live on the type (docs/contract.md).
+Exit code, category and status are attributes of the type (docs/contract.md).
 
 TowlineError                 1  undefined
   UsageError                 2  config          flags, request, version skew
-  ConfigError                3  config          configuration, or something that it names does not exist
+  ConfigError                3  config          configuration, or something it names is missing
     Negative                 3  config          no fault: the answer to a question is no
   CredentialError            4  config          missing or refused, whichever host
     VaultUnreachable         4  infrastructure
-    Refusal                  4  config          by the rules of where credentials go, which is told as an auditor reads it
-  RegistryError              5  service         the registry answered, but not with what is needed
+    Refusal                  4  config          the rules forbid to send this credential there
+  RegistryError              5  service         the registry answered, but not as needed
     RegistryUnreachable      5  infrastructure
     DigestMismatch           5  service
   GitError                   6  service         the git server answered with a refusal
     GitUnreachable           6  infrastructure
-  RenderError                7  build           rendering, or an edit that cannot be done safely
+  RenderError                7  build           rendering, or an edit that is not safe
   Superseded                 8  custom          a newer deployment is in place; the build goes on
   MachineError               9  infrastructure  disk, memory, a missing program
   Interrupted    129, 130, 143  custom          a signal; the build is aborted
-TransportError                  the network below a host; always turned into one of the above by its caller
-
-
+TransportError                  the network below a host; its caller turns it into one of the above
 """
 
 from __future__ import annotations
@@ -30,10 +28,11 @@ from contextlib import contextmanager
 
 
 class TowlineError(Exception):
-    """What happened (`message`), where (file:line, host without user info, layer) and what to do next (`hint`, else the type's usual one).
+    """An error: what happened (`message`), where, and what to do next (`hint`).
 
-    `outputs` and `pipeline_environment` go into the result: what was found, and what holds, all the
-    same.
+    `where` is file:line, a host without user info, or a layer. Without a hint the type's usual one
+    is shown. `outputs` and `pipeline_environment` go into the result: they hold in spite of the
+    error.
     """
 
     exit_code = 1
@@ -60,7 +59,7 @@ class TowlineError(Exception):
 
 @contextmanager
 def placed(where: str) -> Iterator[None]:
-    """Faults of what is done below get `where`, but for those that name a place themselves."""
+    """Give `where` to each error raised in the block that does not name a place itself."""
     try:
         yield
     except TowlineError as fault:
@@ -69,7 +68,7 @@ def placed(where: str) -> Iterator[None]:
 
 
 class UsageError(TowlineError):
-    """Flags, a request, or two versions that do not fit together."""
+    """Raised for wrong flags, a wrong request, or versions that do not fit together."""
 
     exit_code = 2
     category = "config"
@@ -77,7 +76,7 @@ class UsageError(TowlineError):
 
 
 class ConfigError(TowlineError):
-    """A configuration that is wrong, or names something that does not exist."""
+    """Raised if the configuration is wrong, or names something that does not exist."""
 
     exit_code = 3
     category = "config"
@@ -85,11 +84,14 @@ class ConfigError(TowlineError):
 
 
 class Negative(ConfigError):
-    """An answer that is no, which scripts read off the exit code; told as an answer and not as a fault."""
+    """Raised if the answer to a question is no; scripts read it off the exit code.
+
+    It is shown as an answer, not as an error.
+    """
 
 
 class CredentialError(TowlineError):
-    """A credential that is missing, or that a host refused."""
+    """Raised if a credential is missing, or a host refused it."""
 
     exit_code = 4
     category = "config"
@@ -97,11 +99,14 @@ class CredentialError(TowlineError):
 
 
 class Refusal(CredentialError):
-    """A credential that may not be used so: what a project calls a secret is not masked in it."""
+    """Raised if the rules forbid to use a credential in this way.
+
+    Its text is not masked by what only the project calls a secret.
+    """
 
 
 class VaultUnreachable(CredentialError):
-    """A Vault that could not be reached, or could not answer, until the retries were used up."""
+    """Raised if Vault could not be reached, or did not answer, until all retries were used up."""
 
     category = "infrastructure"
     usual_hint = (
@@ -111,7 +116,7 @@ class VaultUnreachable(CredentialError):
 
 
 class RegistryError(TowlineError):
-    """A registry that answered, but not with what the copy needs."""
+    """Raised if a registry answered, but not with what the copy needs."""
 
     exit_code = 5
     category = "service"
@@ -119,17 +124,17 @@ class RegistryError(TowlineError):
 
 
 class RegistryUnreachable(RegistryError):
-    """A registry that could not be reached, or broke off, until the retries were used up."""
+    """Raised if a registry could not be reached, or broke off, until all retries were used up."""
 
     category = "infrastructure"
 
 
 class DigestMismatch(RegistryError):
-    """Content that does not have the digest it is known by."""
+    """Raised if content does not have the digest that it is known by."""
 
 
 class GitError(TowlineError):
-    """A git server that refused what it was asked for."""
+    """Raised if a git server refused a request."""
 
     exit_code = 6
     category = "service"
@@ -139,13 +144,13 @@ class GitError(TowlineError):
 
 
 class GitUnreachable(GitError):
-    """A git server that could not be reached until the deadline."""
+    """Raised if a git server could not be reached before the deadline."""
 
     category = "infrastructure"
 
 
 class RenderError(TowlineError):
-    """A template that does not render, or an edit that cannot be done safely."""
+    """Raised if a template does not render, or an edit cannot be done safely."""
 
     exit_code = 7
     category = "build"
@@ -153,7 +158,7 @@ class RenderError(TowlineError):
 
 
 class Superseded(TowlineError):
-    """A newer deployment of the same pipeline is in place already."""
+    """Raised if a newer deployment of the same pipeline is in place already."""
 
     exit_code = 8
     category = "custom"
@@ -162,7 +167,7 @@ class Superseded(TowlineError):
 
 
 class MachineError(TowlineError):
-    """The machine lacks something: disk, memory, a program."""
+    """Raised if the machine lacks something: disk space, memory, a program."""
 
     exit_code = 9
     category = "infrastructure"
@@ -170,7 +175,7 @@ class MachineError(TowlineError):
 
 
 class Interrupted(TowlineError):
-    """A signal ended the run; `exit_code` is 128 plus its number."""
+    """Raised if a signal ended the run; `exit_code` is 128 plus its number."""
 
     exit_code = 130
     category = "custom"
@@ -182,7 +187,7 @@ class Interrupted(TowlineError):
 
 
 class TransportError(Exception):
-    """The network below a host failed after all retries; `where` is scheme and host."""
+    """Raised if the network below a host failed after all retries; `where` is scheme and host."""
 
     def __init__(self, message: str, *, where: str) -> None:
         super().__init__(message)

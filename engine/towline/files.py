@@ -1,9 +1,9 @@
-"""Files: the data that engine and library share, and writes that are whole or not at all.
+"""Files: shared data, whole writes, and the one rule by which a path stays inside the workspace.
 
-Files of the workspace by their descriptors: what is looked at is what is opened, whatever else is put in its place meanwhile.
-
-A program of the pull request that is built may write in the workspace while the engine runs, from a
-container that sees nothing else of the agent.
+A program of the pull request that is built may write into the workspace while the engine runs, from
+a container that sees nothing else of the agent. So files of the workspace are opened part by part
+by descriptors: the file that was checked is the file that is opened, whatever else is put in its
+place meanwhile.
 """
 
 from __future__ import annotations
@@ -40,7 +40,10 @@ _workspaces: list[Path] = []  # as they are called, and as they lie on disk
 
 @cache
 def resource_folder() -> Path:
-    """Where the data that engine and library share lies: inside the built package, else beside the engine in a checkout."""
+    """Return the folder of the data that engine and library share.
+
+    It lies inside the built package, in a checkout beside the engine.
+    """
     try:
         _loaded(_PACKAGED / "VERSION")
     except OSError:
@@ -49,7 +52,10 @@ def resource_folder() -> Path:
 
 
 def resource_text(name: str) -> str:
-    """The text of `resources/towline/<name>`, from a checkout, a wheel or a zipapp alike; raises OSError."""
+    """Return the text of `resources/towline/<name>`; raises OSError.
+
+    It works in a checkout, a wheel and a zipapp.
+    """
     return _loaded(resource_folder() / name).decode("utf-8")
 
 
@@ -59,14 +65,15 @@ def _loaded(path: Path) -> bytes:
 
 
 def version() -> str:
-    """The version that library and engine share."""
+    """Return the version that library and engine share."""
     return resource_text("VERSION").strip()
 
 
 def enter_workspace(folder: Path, environ: Mapping[str, str]) -> None:
-    """Let the whole workspace count as one from now on, wherever in it the engine runs: what the CI system calls so, and the checkouts around `folder`.
+    """Register the whole workspace, wherever in it the engine runs.
 
-    Of these there are more than one in a submodule.
+    It is the folder that the CI system calls so, and the checkouts around `folder`: more than one
+    in a submodule.
     """
     named = (Path(environ[name]) for name in _WORKSPACES if environ.get(name, "").startswith("/"))
     around = [one for one in folder.parents if (one / ".git").exists()]
@@ -75,7 +82,10 @@ def enter_workspace(folder: Path, environ: Mapping[str, str]) -> None:
 
 
 def in_workspace(path: Path, folder: Path) -> bool:
-    """Whether `path`, or what it leads to, lies in the workspace, whose files a pull request can change, or in `folder`; nothing does where that is `/`."""
+    """Return whether `path`, or the target of its links, lies in the workspace or in `folder`.
+
+    A pull request can change the files there. `/` does not count as a workspace.
+    """
     homes = {*_workspaces, *(() if folder in _workspaces else _places(folder))} - {Path("/")}
     # `resolve` raises RuntimeError for links that lead to each other, `realpath` does not
     places = (Path(os.path.normpath(path.absolute())), Path(os.path.realpath(path)))
@@ -87,7 +97,7 @@ def _places(*folders: Path) -> list[Path]:
 
 
 def own_home() -> Path | None:
-    """The user's home as the machine knows it; HOME may be the workspace."""
+    """Return the user's home as the machine knows it; the variable HOME may name the workspace."""
     try:
         return Path(pwd.getpwuid(os.getuid()).pw_dir)
     except KeyError:
@@ -95,7 +105,7 @@ def own_home() -> Path | None:
 
 
 def misfit(path: Path, most: int) -> str:
-    """Why what is at `path` is no file that can be read whole, as the end of a sentence; empty if it is one.
+    """Return why `path` is not a file that can be read whole, as the end of a sentence; else "".
 
     Raises OSError and ValueError as `stat` does.
     """
@@ -106,7 +116,7 @@ def misfit(path: Path, most: int) -> str:
 
 
 def unfit(status: os.stat_result, most: int) -> str:
-    """Why something with this status is no file that can be read whole; empty if it is one."""
+    """Return why a file of this status cannot be read whole, as the end of a sentence; else ""."""
     if stat.S_ISDIR(status.st_mode):
         return "is a folder"
     if not stat.S_ISREG(status.st_mode):
@@ -115,14 +125,15 @@ def unfit(status: os.stat_result, most: int) -> str:
 
 
 def too_large(most: int) -> str:
-    """That a file has more than so many bytes, as the end of a sentence."""
+    """Return that a file has more than so many bytes, as the end of a sentence."""
     return f"is larger than {most >> 20} MiB"
 
 
 def write_whole(path: Path, data: bytes, *, mode: int = 0o644, lasting: bool = True) -> None:
     """Write `data` beside `path`, flush it to disk and rename it there; raises MachineError.
 
-    What need not outlast the machine's next start (not `lasting`) is not waited for.
+    Without `lasting` the flush to disk is left out: the file need not survive a restart of the
+    machine.
     """
     # not the process id: in a container every run may have the same
     beside = path.parent / f".{os.urandom(8).hex()}.tmp"
@@ -143,13 +154,13 @@ def write_whole(path: Path, data: bytes, *, mode: int = 0o644, lasting: bool = T
 
 
 def unwritten(path: Path, fault: OSError) -> MachineError:
-    """That a file cannot be written, why, and what to do about it."""
+    """Return the error that says that a file cannot be written, why, and what to do."""
     what, hint = _why(path, fault)
     return MachineError(f"cannot write {path.name or path}: {what}", where=str(path), hint=hint)
 
 
 def _why(path: Path, fault: OSError) -> tuple[str, str]:
-    """Why a file cannot be written, and what to do about it."""
+    """Return why a file cannot be written, and what to do about it."""
     if path.is_dir():
         return "there is a folder of that name", "name a file"
     if isinstance(fault, FileExistsError | NotADirectoryError):
@@ -167,19 +178,22 @@ _PIECE = 1024 * 1024
 
 
 class Outside(Exception):
-    """A path, or what it leads to, lies outside of the folder; whether anything is there nobody has looked."""
+    """Raised if a path, or the target of its links, lies outside of the folder.
+
+    It does not tell whether there is a file.
+    """
 
 
 class Misfit(Exception):
-    """What is there cannot be read whole: why, as the end of a sentence."""
+    """Raised if a file cannot be read whole; the text says why, as the end of a sentence."""
 
 
 def open_inside(folder: Path, name: str) -> int:
-    """A descriptor of the file or folder that the path `name` in `folder` leads to, which lies in `folder`.
+    """Return a descriptor of the file or folder at the path `name`, which lies in `folder`.
 
-    Every part of the way is opened in the one before, and links are followed by hand. `a/../b` is
-    `b`: the way through a folder outside and back in would tell whether that folder is there.
-    Raises Outside, Misfit for a device or a pipe, OSError, and ValueError for no path.
+    Every part of the path is opened in the part before it, and links are followed by hand. `a/../b`
+    is `b`: a way through a folder outside would tell whether that folder exists. Raises Outside,
+    Misfit for a device or a pipe, OSError, and ValueError for a path that cannot be one.
     """
     with _Way(folder) as way:
         way.go(_below(way.homes, os.path.normpath(folder / name)))
@@ -187,7 +201,10 @@ def open_inside(folder: Path, name: str) -> int:
 
 
 def read_inside(folder: Path, name: str, most: int) -> bytes:
-    """The content of a regular file of at most `most` bytes; raises Misfit for another one, and what `open_inside` does."""
+    """Return the content of a regular file of at most `most` bytes.
+
+    Raises Misfit for any other file, and the errors of `open_inside`.
+    """
     descriptor = open_inside(folder, name)
     try:
         if why := unfit(os.fstat(descriptor), most):
@@ -203,9 +220,10 @@ def read_inside(folder: Path, name: str, most: int) -> bytes:
 
 
 def write_named(folder: Path, name: str, data: bytes, *, mode: int = 0o644) -> None:
-    """Write a file that the call names, whole or not at all: one in `folder`, which no link leads out of it, or any other.
+    """Write a file that the call names, whole or not at all.
 
-    Raises ConfigError and MachineError.
+    A path in `folder` must not lead out of it by a link; any other path is written as it is. Raises
+    ConfigError and MachineError.
     """
     path = Path(os.path.normpath(folder / name))
     if not any(home in path.parents for home in (folder.absolute(), folder.resolve())):
@@ -223,9 +241,9 @@ def write_named(folder: Path, name: str, data: bytes, *, mode: int = 0o644) -> N
 
 
 def write_inside(folder: Path, name: str, data: bytes, *, mode: int = 0o644) -> None:
-    """Write a file and the folders above it, whole or not at all; a link in its place is replaced, not followed.
+    """Write a file and the folders above it, whole or not at all; raises as `open_inside`.
 
-    Raises what `open_inside` does.
+    A link in its place is replaced, not followed.
     """
     above, last = os.path.split(os.path.normpath(folder / name))
     with _Way(folder, make=True) as way:
@@ -246,7 +264,7 @@ def write_inside(folder: Path, name: str, data: bytes, *, mode: int = 0o644) -> 
 
 
 def remove_inside(folder: Path, name: str) -> None:
-    """Remove a file, or a link itself, where there is one; raises what `open_inside` does."""
+    """Remove a file, or a link itself, if it exists; raises as `open_inside`."""
     above, last = os.path.split(os.path.normpath(folder / name))
     with _Way(folder) as way, suppress(FileNotFoundError):
         way.go(_below(way.homes, above), folders=True)
@@ -254,7 +272,7 @@ def remove_inside(folder: Path, name: str) -> None:
 
 
 def is_inside(folder: Path, name: str) -> bool:
-    """Whether there is something at the path `name`, and it lies in `folder`."""
+    """Return whether the path `name` exists and lies in `folder`."""
     try:
         _mode(folder, name)
     except Misfit:
@@ -265,14 +283,14 @@ def is_inside(folder: Path, name: str) -> bool:
 
 
 def is_folder(folder: Path, name: str) -> bool:
-    """Whether there is a folder at the path `name`, and it lies in `folder`."""
+    """Return whether the path `name` is a folder that lies in `folder`."""
     with suppress(Outside, Misfit, OSError, ValueError):
         return stat.S_ISDIR(_mode(folder, name))
     return False
 
 
 def leads_out(folder: Path, name: str) -> bool:
-    """Whether the path `name`, or what it leads to, lies outside of `folder`."""
+    """Return whether the path `name`, or the target of its links, lies outside of `folder`."""
     try:
         _mode(folder, name)
     except Outside:
@@ -291,10 +309,10 @@ def _mode(folder: Path, name: str) -> int:
 
 
 class _Way:
-    """The folders from the workspace down to where we are, each open."""
+    """The folders from the workspace down to the current one, each open."""
 
     def __init__(self, folder: Path, *, make: bool = False) -> None:
-        """`make`: a folder that is not there is made."""
+        """Start in `folder`; with `make`, missing folders are made."""
         self._make = make
         self.homes = (str(folder.absolute()), str(folder.resolve()))
         self._opened = [os.open(self.homes[1], _FOLDER)]
@@ -309,15 +327,18 @@ class _Way:
 
     @property
     def here(self) -> int:
-        """The descriptor of where we are."""
+        """Return the descriptor of the current folder."""
         return self._opened[-1]
 
     def leave(self) -> int:
-        """The descriptor of where we are, which is the caller's from now on."""
+        """Return the descriptor of the current folder, which the caller closes."""
         return self._opened.pop()
 
     def go(self, parts: list[str], *, folders: bool = False) -> None:
-        """Take one part after the other, and in the place of a link those of what it leads to; `folders`: the last is one, too."""
+        """Enter one part after the other; the parts of a link's target replace the link.
+
+        `folders`: the last part is a folder too.
+        """
         parts.reverse()
         while parts:
             part = parts.pop()
@@ -332,7 +353,7 @@ class _Way:
         os.close(self._opened.pop())
 
     def _down(self, part: str, *, last: bool) -> list[str]:
-        """Open a part; of a link nothing is opened, and the parts of its target are given back."""
+        """Open a part; a link is not opened, but the parts of its target are returned."""
         here = self._opened[-1]
         try:
             target = os.readlink(part, dir_fd=here)
@@ -363,14 +384,17 @@ class _Way:
 
 
 def _check_kind(part: str, here: int) -> None:
-    """Pass where opening does nothing: a device may begin to work. Raises Misfit."""
+    """Raise Misfit for a device or a pipe, which may begin to work when it is opened."""
     mode = os.stat(part, dir_fd=here, follow_symlinks=False).st_mode
     if not stat.S_ISREG(mode) and not stat.S_ISDIR(mode) and not stat.S_ISLNK(mode):
         raise Misfit("is no regular file")
 
 
 def _below(homes: tuple[str, ...], path: str) -> list[str]:
-    """The parts of an absolute path below one of `homes`, none for one of them; raises Outside."""
+    """Return the parts of an absolute path below one of `homes`; raises Outside.
+
+    There are none for a home itself.
+    """
     for home in homes:
         if path == home or path.startswith(f"{home.rstrip('/')}/"):
             return path[len(home) :].split("/")

@@ -1,9 +1,9 @@
-"""What a child process may take: the numbers, and how the kernel is told them.
+"""Limits of child processes: the numbers, and how the kernel enforces them.
 
-They are set from outside, right after the program has begun (prlimit(2)); what it starts later
-inherits them. A program that starts another one within that moment would have that one unbounded
-but for time and output: it would have to be hostile itself, and programs come from the agent alone.
-What renders charts and templates takes on its limits by itself, before it reads any of them
+They are set from outside, right after the program has begun (prlimit(2)), and its own children
+inherit them. A program that starts another one within that moment would leave that one with limits
+on time and output alone. It would have to be hostile itself, and programs come from the agent
+alone. Renderers of charts and templates set their own limits before they read any input
 (`towline.gitops.render.child`).
 """
 
@@ -23,7 +23,11 @@ ENGINE_LIMITS = 4 * GIB  # of memory, for the engine itself
 
 @frozen
 class ProcessLimits:
-    """What a child may take: `seconds` of time, bytes of `memory` (each process), of `output` (each stream) and of `file_size` (each file)."""
+    """Limits of a child process.
+
+    `seconds` of time, bytes of `memory` (per process), of `output` (per stream) and of `file_size`
+    (per file).
+    """
 
     seconds: float = 600.0
     memory: int = GIB
@@ -32,9 +36,10 @@ class ProcessLimits:
 
 
 def hold_self() -> None:
-    """Bound this process's own memory, at whose end there is an error (MemoryError) instead of the kernel's kill; and let it leave no core.
+    """Limit this process's own memory, and forbid core dumps.
 
-    A core would hold every secret of the run, in the workspace.
+    At the limit Python raises MemoryError; without it the kernel would kill the process. A core
+    dump would write every secret of the run into the workspace.
     """
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     most = resource.getrlimit(resource.RLIMIT_DATA)[1]
@@ -43,7 +48,7 @@ def hold_self() -> None:
 
 @contextlib.contextmanager
 def unheld() -> Iterator[None]:
-    """Without the bound of `hold_self` on memory while the block runs: what is started in it is the caller's own."""
+    """Lift the limit of `hold_self` on memory while the block starts the caller's own program."""
     held, most = resource.getrlimit(resource.RLIMIT_DATA)
     _set_data(most, most)
     try:
@@ -58,9 +63,9 @@ def _set_data(held: int, most: int) -> None:
 
 
 def impose(pid: int, limits: ProcessLimits) -> None:
-    """Have the kernel hold process `pid` to its limits, where it can; never above one that is there.
+    """Let the kernel enforce `limits` on process `pid` if it can; a lower limit stays.
 
-    Time and output are for who reads it.
+    The limits on time and output are enforced by the process that reads the output.
     """
     if not hasattr(resource, "prlimit"):  # Linux alone has it
         return
@@ -85,7 +90,7 @@ def _wanted(limits: ProcessLimits) -> Iterator[tuple[int, int]]:
 
 
 def amount(size: int) -> str:
-    """A number of bytes for people."""
+    """Return a number of bytes as text for people."""
     for unit, name in ((GIB, "GiB"), (MIB, "MiB"), (KIB, "KiB")):
         if size >= unit:
             return f"{size / unit:.4g} {name}"

@@ -1,9 +1,9 @@
 """Pure.
 
-Secrets in a text become a mask, in whatever form they came along.
+Masks: secrets in a text are replaced, in every form in which they may appear.
 
 A form is how hosts, programs and formats write a secret: quoted for URLs, as JSON, HTML, base64 at
-any offset, hexadecimal, in capitals, its blanks and what cannot be printed replaced.
+any offset, hexadecimal, in capitals, or with its blanks and unprintable characters replaced.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ _LOST = r"(?:\s|\?|\ufffd|[^\x21-\x7e]|\\[nrtxuU][0-9a-fA-F]{0,8}|&#x?[0-9a-fA-F
 
 
 class Masks:
-    """The secrets of a run; what `hide` was given, `mask` takes out of every text."""
+    """The secrets of a run: `mask` removes from a text every secret that `hide` was given."""
 
     def __init__(self) -> None:
         self._exact: set[str] = set()
@@ -39,7 +39,7 @@ class Masks:
         self._patterns: dict[str, re.Pattern[str]] = {}
 
     def hide(self, secret: str) -> None:
-        """Mask `secret` from now on, and each line of it that is long enough to be told from other words."""
+        """Mask `secret` from now on, and each of its lines that is too long for an ordinary word."""
         for text in dict.fromkeys((secret, secret.strip())):
             self._hide(text)
         lines = secret.splitlines()
@@ -48,7 +48,7 @@ class Masks:
                 self._hide(line.strip())
 
     def mask(self, text: str) -> str:
-        """`text` with a mask for every part in which there is a secret; one for those that overlap."""
+        """Return `text` with a mask in place of each secret; overlapping secrets share one mask."""
         done, parts = 0, list[str]()
         for start, end in _joined(self._spans(text)):
             parts += (text[done:start], MASK)
@@ -80,7 +80,10 @@ class Masks:
 
 
 def _small(text: str) -> str:
-    """The text in small letters, each sign in its place: some are longer as such."""
+    """Return the text in lower case with each character in its place.
+
+    Some lower-case forms are longer than the character.
+    """
     lower = text.lower()
     return (
         lower
@@ -90,7 +93,7 @@ def _small(text: str) -> str:
 
 
 def _joined(spans: Iterable[tuple[int, int]]) -> Iterator[tuple[int, int]]:
-    """Spans in their order, those that overlap as one."""
+    """Return the spans in order, with overlapping ones joined."""
     begin = end = -1
     for start, stop in sorted(spans):
         if start > end or end < 0:
@@ -121,7 +124,10 @@ def _forms(secret: str) -> Iterator[str]:
 
 
 def _in_base64(data: bytes) -> Iterator[str]:
-    """What of the secret stands in base64 wherever it begins: at the edges a sign belongs to what is beside it, too."""
+    """Return the parts of the secret's base64 text that do not depend on its neighbours.
+
+    The first and last characters also encode the bytes beside the secret.
+    """
     whole = base64.b64encode(data).decode()
     yield from (whole, whole.rstrip("="), base64.urlsafe_b64encode(data).decode().rstrip("="))
     yield from (
@@ -137,14 +143,17 @@ def _in_base64(data: bytes) -> Iterator[str]:
 
 
 def _broken(encoded: str) -> Iterator[str]:
-    """The lines into which programs break a long text in base64; others may mask one line at a time."""
+    """Return the lines into which programs break a long base64 text.
+
+    Others may mask a log line by line.
+    """
     for width in _WIDTHS:
         if len(encoded) > width:
             yield from (encoded[at : at + width] for at in range(0, len(encoded), width))
 
 
 def _loose(secret: str) -> str:
-    """The secret as an expression that lets blanks, and what a host or a terminal cannot print, be anything of that kind."""
+    """Return a pattern for the secret that lets blanks and unprintable characters vary."""
     parts = re.split(r"([^\x21-\x7e]+)", secret)
     return "".join(
         _LOST % (4 * len(part)) if number % 2 else re.escape(part)

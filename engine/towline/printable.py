@@ -1,9 +1,9 @@
-"""The one way out to people: secrets are masked, then a text is cut, then nothing is left in it that a terminal or a CI system obeys.
+"""Text for people: secrets are masked, long texts are cut, control characters are escaped.
 
-Who quotes the words of a host, a program or a file cuts them by `words`, since a secret that is cut first is no longer known. A message quotes names as they
-are: however long one is, `cut` keeps what stands before and behind it. There is one run in a process, so its masks are those of the process.
-
-
+The order matters: a secret that is cut first is no longer recognised. So `words` masks and cuts the
+words of a host, a program or a file. A message quotes names whole; `cut` keeps the start and the
+end of a message whose names are very long. A process does one run, so the masks belong to the
+process. Nothing is left that a terminal or a CI system would take for a command.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ _masks = [Masks()]
 
 
 def use(masks: Masks) -> None:
-    """Mask the secrets of this run from now on."""
+    """Use these masks from now on."""
     _masks[:] = [masks]
 
 
@@ -35,18 +35,24 @@ def hide(secret: str) -> None:
 
 
 def masked(text: str) -> str:
-    """A text of others without the secrets of this run."""
+    """Return a text of somebody else without the secrets of this run."""
     return _masks[0].mask(text)
 
 
 def words(text: str, most: int) -> str:
-    """What others said, fit to be quoted in a line: without secrets, blanks and control characters as one blank each, at most so many characters."""
+    """Return a quotation for one line, of at most `most` characters.
+
+    It is masked, each run of blanks and control characters becomes one blank, then it is cut.
+    """
     said = masked(text)
     return " ".join("".join(sign if sign.isprintable() else " " for sign in said).split())[:most]
 
 
 def cut(message: str) -> str:
-    """A message without secrets as people can read it: of a very long one its beginning, how much is left out, and its end."""
+    """Return a message; of a very long one the start, the omitted length and the end.
+
+    The message holds no secrets.
+    """
     more = len(message) - _FIRST - _LAST
     return (
         message
@@ -56,12 +62,15 @@ def cut(message: str) -> str:
 
 
 def tame(text: str) -> str:
-    """A message as it may be printed: cut, further lines marked as such, and control characters and commands visible, but nothing else."""
+    """Return a message ready to print: cut, with further lines marked, and with escapes.
+
+    Control characters, and commands of a terminal or a CI system, are shown escaped.
+    """
     return _NEXT_LINE.join(map(_line, cut(text).replace("\r\n", "\n").split("\n")))
 
 
 def tame_lines(text: str) -> str:
-    """A text of lines for standard output, a diff for example, whose lines stay as they are otherwise."""
+    """Return a text of lines for standard output, such as a diff, with the same escapes."""
     return "\n".join(
         f"{_line(line.removesuffix(_RETURN))}{_RETURN * line.endswith(_RETURN)}"
         for line in text.split("\n")
@@ -69,7 +78,7 @@ def tame_lines(text: str) -> str:
 
 
 def tame_json(value: object) -> str:
-    """JSON that says the same, with an escape for each sign and command that a terminal or a CI system would obey."""
+    """Return JSON of equal value in which each control character or command is escaped."""
     text = json.dumps(value, indent=2, ensure_ascii=False).encode("utf-8", "replace").decode()
     for command in _COMMANDS:
         text = text.replace(command, f"\\u0023{command[1:]}")

@@ -1,4 +1,7 @@
-"""A private temporary folder that does not stay, not even after `kill -9`: the next run of the same user clears away what a dead one left."""
+"""A private temporary folder that does not outlive the run by long, not even after `kill -9`.
+
+The next run of the same user removes the folders that killed runs have left.
+"""
 
 from __future__ import annotations
 
@@ -25,10 +28,10 @@ _OLD = 24 * 3600.0
 
 
 class PrivateFolder:
-    """A folder of mode 0700 whose lock the kernel gives up when this process is gone; `close` removes it.
+    """A folder of mode 0700 with a lock that the kernel releases when this process ends.
 
-    For small secrets (`secret`) it lies in memory, where the machine has such a place: nothing of
-    them is on a disk then.
+    `close` removes it. With `secret` it lies in memory if the machine has such a place, so that a
+    small secret is never on a disk.
     """
 
     def __init__(self, environ: Mapping[str, str], *, secret: bool = False) -> None:
@@ -51,7 +54,7 @@ class PrivateFolder:
                 break
 
     def close(self) -> None:
-        """Remove the folder with all that is in it; a second time does nothing."""
+        """Remove the folder with all that is in it; a second call does nothing."""
         if self._lock is None:
             return
         # what a killed child's own child writes at this moment comes back once
@@ -64,7 +67,7 @@ class PrivateFolder:
 
 
 def sweep(environ: Mapping[str, str]) -> None:
-    """Clear away what killed runs of this user left, wherever that may be."""
+    """Remove the folders that killed runs of this user have left."""
     for base in {_disk(environ), *_SHARED, *_in_memory(environ)}:
         with contextlib.suppress(OSError):
             _sweep(base)
@@ -75,7 +78,7 @@ def _disk(environ: Mapping[str, str]) -> Path:
 
 
 def _in_memory(environ: Mapping[str, str]) -> list[Path]:
-    """Folders of this machine that are memory, may be written to, and lie out of a workspace's reach."""
+    """Return this machine's folders in memory that are writable and outside every workspace."""
     try:
         mounts = [
             line.split(" ")
@@ -97,7 +100,10 @@ def _in_memory(environ: Mapping[str, str]) -> list[Path]:
 
 
 def _make(base: Path) -> tuple[Path, int | None]:
-    """A new folder and what holds its lock; a sweep may come between making and locking, then another one is made."""
+    """Return a new folder and the descriptor that holds its lock.
+
+    A sweep may remove it between making and locking; then another one is made.
+    """
     for _ in range(_TRIES):
         path = Path(tempfile.mkdtemp(prefix=f"{_PREFIX}{_boot()}-", dir=base))
         with contextlib.suppress(FileNotFoundError):
@@ -109,7 +115,10 @@ def _make(base: Path) -> tuple[Path, int | None]:
 
 
 def _hold(descriptor: int) -> bool:
-    """Whether nobody is sweeping the folder away; a file system without locks has no sweep either."""
+    """Return whether the folder is locked by us.
+
+    A file system without locks has no sweep either.
+    """
     try:
         fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
     except BlockingIOError:
@@ -120,7 +129,10 @@ def _hold(descriptor: int) -> bool:
 
 
 def _sweep(base: Path) -> None:
-    """Remove this user's folders whose process is gone: nobody holds their lock, on this boot of this machine, or they are a day old."""
+    """Remove this user's folders whose process is gone.
+
+    Nobody holds the lock of such a folder on this boot of this machine, or it is a day old.
+    """
     for entry in _candidates(base):
         try:
             descriptor = os.open(entry.path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
@@ -142,7 +154,10 @@ def _sweep(base: Path) -> None:
 
 
 def _just_made(descriptor: int) -> bool:
-    """Whether the folder may be one that is about to be locked, which comes before anything is put into it."""
+    """Return whether the folder is so new that its maker may not have locked it yet.
+
+    It is empty until then.
+    """
     return not os.listdir(descriptor) and time.time() - os.fstat(descriptor).st_mtime < _YOUNG
 
 
@@ -159,7 +174,10 @@ def _candidates(base: Path) -> Iterator[os.DirEntry[str]]:
 
 
 def _boot() -> str:
-    """What tells this boot of this machine from others that may share the folder; locks hold within one only."""
+    """Return an id of this boot of this machine.
+
+    Other machines may share the folder, and locks hold within one.
+    """
     try:
         return _BOOT.read_text(encoding="ascii")[:8]
     except OSError:

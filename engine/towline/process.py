@@ -1,4 +1,8 @@
-"""Every child process: argument list, explicit environment, bytes in, capped bytes out, process group, deadline."""
+"""Child processes: the only module that starts any.
+
+A child gets an argument list, an explicit environment, bytes as input, a cap on its output, a
+process group of its own and a deadline.
+"""
 
 from __future__ import annotations
 
@@ -48,7 +52,7 @@ for group in $left; do kill -9 "-$group"; done
 
 @frozen
 class Completed:
-    """How a child ended: its exit code (negative: the signal) and what it wrote."""
+    """The end of a child process: its exit code (negative: the signal) and its output."""
 
     code: int
     out: bytes
@@ -56,7 +60,10 @@ class Completed:
 
 
 class Overrun(Exception):
-    """The child ran past its deadline or its output cap and was killed with its group; `what` says which."""
+    """Raised if a child exceeded its deadline or its output cap, and was killed with its group.
+
+    `what` says which of the two.
+    """
 
     def __init__(self, what: str) -> None:
         super().__init__(what)
@@ -64,11 +71,11 @@ class Overrun(Exception):
 
 
 class _Guard:
-    """A shell that outlives this process by a moment: it kills the groups that this one leaves running when it is killed itself (SIGKILL).
+    """A shell that kills the children of this process if this process is killed itself (SIGKILL).
 
-    They have logins in their variables, and may wait for a host for as long as that likes. A child
-    that is told to die with its parent (PR_SET_PDEATHSIG) would leave its own children, such as
-    git-remote-https, and to tell it takes code between fork and exec.
+    Children have logins in their variables, and may wait for a host for a long time. With
+    PR_SET_PDEATHSIG a child would leave its own children behind, such as git-remote-https, and
+    setting it takes code between fork and exec.
     """
 
     def __init__(self) -> None:
@@ -76,7 +83,7 @@ class _Guard:
         self._pipe: int | None = None
 
     def begin(self) -> None:
-        """Have it run, once; where there is no shell nothing is guarded."""
+        """Start the shell, once; without a shell on the machine nothing is guarded."""
         with self._lock:
             if self._pipe is not None:
                 return
@@ -99,15 +106,15 @@ class _Guard:
             atexit.register(self._end, shell)
 
     def watch(self, group: int) -> None:
-        """Kill this group, too."""
+        """Kill this process group too."""
         self._tell("+", group)
 
     def leave(self, group: int) -> None:
-        """Kill it no more: it has ended, and its number may soon be another's."""
+        """No longer kill this group: it has ended, and its number may soon be another's."""
         self._tell("-", group)
 
     def _end(self, shell: subprocess.Popen[bytes]) -> None:
-        """Wait for it: a container need not have anybody else who does."""
+        """Wait for the shell: in a container nobody else may do so."""
         with contextlib.suppress(subprocess.TimeoutExpired):
             shell.communicate(timeout=_GRACE)
 
@@ -122,9 +129,10 @@ _guard = _Guard()
 
 
 def find(name: str, environ: Mapping[str, str]) -> str | None:
-    """The program `name` on the PATH of `environ`; None where there is none.
+    """Return the path of program `name` on the PATH of `environ`; None if it is not there.
 
-    Relative entries, and what lies in the workspace, which a pull request can change, are left out.
+    Relative entries are ignored, and so are programs in the workspace, which a pull request can
+    change.
     """
     folders = [
         part
@@ -136,7 +144,7 @@ def find(name: str, environ: Mapping[str, str]) -> str | None:
 
 
 def _without_workspace(environment: Mapping[str, str]) -> Mapping[str, str]:
-    """The same with a PATH on which a child, too, finds no program of the workspace."""
+    """Return the environment with a PATH that leads a child to no program of the workspace."""
     return (
         {**environment, "PATH": _outside(environment["PATH"], Path.cwd())}
         if "PATH" in environment
@@ -162,10 +170,10 @@ def run(
     folder: Path | None = None,
     limits: ProcessLimits = _USUAL,
 ) -> Completed:
-    """Run `command` to its end, or to its limits, with nothing inherited but `environment`, of whose PATH no folder is in the workspace.
+    """Run `command` to its end or its limits; it inherits nothing but `environment`.
 
-    Raises MachineError (no such program, no such folder), ConfigError (a word or value that no
-    program can be given) and Overrun.
+    Folders of the workspace are removed from its PATH. Raises MachineError (no such program or
+    folder), ConfigError (a word or value that cannot be passed to a program) and Overrun.
     """
     _guard.begin()
     child = _start(command, _without_workspace(environment), folder)
@@ -182,12 +190,12 @@ def run(
 def attend(
     command: Sequence[str], *, environment: Mapping[str, str], take: _Take, seconds: float
 ) -> int:
-    """Run a program of the caller's own to its end, with this process's input and no limit but the time; its exit code (negative: the signal).
+    """Run a program of the caller's own with this process's input, and return its exit code.
 
-    What it writes goes to `take` as it comes, with the number of its stream: 1 or 2; by
-    BrokenPipeError that says that nobody reads it any more. What it leaves running stays; if this
-    ends before it, it is asked to end, then killed with its group. Raises MachineError, ConfigError
-    and Overrun.
+    The time is its only limit. Its output goes to `take` as it arrives, with the number of its
+    stream (1 or 2); `take` raises BrokenPipeError if nobody reads it any more. Processes that it
+    leaves running stay. If this process ends first, the program is asked to end, then killed with
+    its group. A negative exit code is a signal. Raises MachineError, ConfigError and Overrun.
     """
     with unheld():
         child = _start(command, environment, None, own=True)
@@ -211,12 +219,11 @@ def _start(
     *,
     own: bool = False,
 ) -> subprocess.Popen[bytes]:
-    """Begin it.
+    """Start the child.
 
-    As this process does, it ignores SIGXFSZ and SIGPIPE: so a write beyond its limits is an error
-    that it can tell.
-
-    `own`: it is the caller's own, without limits, and reads what the caller gives it.
+    Like this process, it ignores SIGXFSZ and SIGPIPE, so that a write beyond its limits is an error
+    that it can report. `own`: it is the caller's own program, without limits, and reads the
+    caller's input.
     """
     try:
         return subprocess.Popen(  # noqa: S603 - the one place; an argument list, no shell
@@ -248,7 +255,7 @@ def _not_started(program: Path, folder: Path | None, fault: OSError | ValueError
 
 
 def _mending(program: Path, fault: OSError) -> str:
-    """What to do about a program that cannot be started."""
+    """Return what to do about a program that cannot be started."""
     if isinstance(fault, PermissionError):
         return f"name a program that this user may run (chmod +x {program.name})"
     if fault.errno == errno.ENOEXEC or (isinstance(fault, FileNotFoundError) and program.is_file()):
@@ -264,7 +271,7 @@ def _mending(program: Path, fault: OSError) -> str:
 def _exchange(
     child: subprocess.Popen[bytes], stdin: bytes, limits: ProcessLimits
 ) -> tuple[bytes, bytes]:
-    """What it writes, held to its cap."""
+    """Return the child's output, held to its cap."""
     taken = {_OUT: bytearray(), _ERR: bytearray()}
 
     def take(stream: int, piece: bytes) -> None:
@@ -277,7 +284,10 @@ def _exchange(
 
 
 def _follow(child: subprocess.Popen[bytes], take: _Take, *, end: float, stdin: bytes = b"") -> None:
-    """Feed and read until the child has ended and nothing more is in its pipes; its own children may hold them open for ever."""
+    """Feed and read until the child has ended and its pipes are empty.
+
+    Its own children may hold the pipes open for ever.
+    """
     waiting = memoryview(stdin)
     with selectors.DefaultSelector() as selector:
         for stream, number in ((child.stdout, _OUT), (child.stderr, _ERR)):
@@ -304,9 +314,9 @@ def _follow(child: subprocess.Popen[bytes], take: _Take, *, end: float, stdin: b
 
 
 def _hand_on(key: selectors.SelectorKey, take: _Take, selector: selectors.BaseSelector) -> None:
-    """Give to `take` what has come.
+    """Give new output to `take`.
 
-    Where it wants no more the pipe is closed, so that the child learns it as without us.
+    If `take` wants no more, the pipe is closed, so that the child notices.
     """
     try:
         if piece := os.read(key.fd, _PIECE):
@@ -331,10 +341,11 @@ def _feed(stream: IO[bytes], waiting: memoryview, selector: selectors.BaseSelect
 
 
 def _has_ended(child: subprocess.Popen[bytes]) -> bool:
-    """Whether it has exited; the exit is not taken: while the leader is a zombie its group's number cannot be given away.
+    """Return whether the child has exited, without taking its exit status.
 
-    Python has no waitid on macOS before 3.13: there the exit is taken, and the number stays the
-    group's for as long as something is left in it to be killed.
+    While the leader is a zombie the number of its group cannot be given away. Python has no waitid
+    on macOS before 3.13: there the status is taken, and the number stays the group's as long as a
+    process of it is left to be killed.
     """
     if not hasattr(os, "waitid"):
         return child.poll() is not None
@@ -349,7 +360,10 @@ def _await_end(child: subprocess.Popen[bytes], end: float) -> None:
 
 
 def _end(child: subprocess.Popen[bytes]) -> None:
-    """Kill what is left of the group, also after a normal end: a child's own children must not outlive the step."""
+    """Kill the rest of the group, also after a normal end.
+
+    No child of a child outlives the step.
+    """
     with contextlib.suppress(ProcessLookupError, PermissionError):
         os.killpg(child.pid, signal.SIGKILL)
     _guard.leave(child.pid)

@@ -20,11 +20,12 @@ PASSWORD, IDENTITY, BEARER = "password", "identity token", "registry token"
 
 @frozen
 class Login:
-    """User and password for one host; `origin` says where they came from, for messages; never shown as a whole.
+    """User and password for one host; its text never shows the password.
 
-    `hosts`, where there are any, are the only ones that it may be sent to, whatever a server asks
-    (addressees.py). `kind` says what the password is: a password (or anything that is used like
-    one), an identity token that a token service exchanges, or a token for the registry itself.
+    `origin` says where they came from, for messages. `hosts`, if there are any, are the only hosts
+    that may get it, whatever a server asks for (credential_hosts.py). `kind` says what the password
+    is: a password (or a token used like one), an identity token that a token service exchanges, or
+    a token for the registry itself.
     """
 
     username: str
@@ -44,29 +45,38 @@ _LOGIN = re.compile(r"://[^/\s?#:]*:([^/\s?#]+)@")  # up to the last @: a passwo
 
 
 def is_secret(key: str) -> bool:
-    """Whether a key such as `container/repositoryPassword` names a secret."""
+    """Return whether a key such as `container/repositoryPassword` names a secret."""
     name = _last(key)
     found = _within().search(name) or name in _listed("=")
     return bool(found) and not name.endswith(_listed("-"))
 
 
 def is_path(key: str, text: str) -> bool:
-    """Whether the text of a key such as `dockerConfigJSON` is the path of the file that it may be instead."""
+    """Return whether the text of a key such as `dockerConfigJSON` is a path to its file instead."""
     return bool(_OF_FILES.search(_last(key)) and _PATH.fullmatch(text))
 
 
 def names_nothing(key: str) -> bool:
-    """Whether a map of this name has keys that are people's own words, and so say nothing: `targetImages`."""
+    """Return whether the keys of a map of this name are free words, such as `targetImages`.
+
+    Such keys do not make their values secret.
+    """
     return _last(key) in _listed("*")
 
 
 def says_nothing(key: str, value: object) -> bool:
-    """Whether such a key is no sign of a secret in this value: a map of people's own words, or a list of ids."""
+    """Return whether such a key does not make this value secret.
+
+    The value is a map of free words, or a list of ids.
+    """
     return names_nothing(key) and (isinstance(value, dict) or _are_ids(value))
 
 
 def secret_texts(values: Mapping[str, object]) -> Iterator[str]:
-    """Every text in `values`, at any depth, that is secret by a name on the way to it, or one in a URL: a password, a part of the query."""
+    """Return every secret text in `values`, at any depth.
+
+    A text is secret by a name on the way to it, or as a part of a URL: a password or a query value.
+    """
     waiting: list[tuple[object, bool, bool]] = [(dict(values), False, True)]
     seen = set[tuple[int, bool, bool]]()  # what aliases of YAML repeat is one
     while waiting:
@@ -82,7 +92,10 @@ def secret_texts(values: Mapping[str, object]) -> Iterator[str]:
 def _inner(
     value: dict[str, object] | Sequence[object], *, named: bool, keyed: bool
 ) -> Iterator[tuple[object, bool, bool]]:
-    """What is in a map or list, each with whether a name has said that it is secret, and whether its own keys count."""
+    """Return the items of a map or list, with two flags each.
+
+    The flags say whether a name has made it secret already, and whether its own keys count.
+    """
     if not isinstance(value, dict):
         yield from ((item, named, True) for item in value)
         return
@@ -113,7 +126,7 @@ def _last(key: str) -> str:
 
 @cache
 def _listed(sign: str) -> tuple[str, ...]:
-    """The words of the list that begin with `sign`, without it; those without a sign where it is empty."""
+    """Return the words of the list that begin with `sign`, without it; those without any for ""."""
     lines = [line.strip() for line in resource_text("secret_names.txt").splitlines()]
     words = [line for line in lines if line and not line.startswith("#")]
     return tuple(

@@ -71,7 +71,7 @@ def _are_swapped(left: str, right: str) -> bool:
 
 
 def _difference(left: str, right: str) -> tuple[str, str]:
-    """What is left of two texts without the start and the end that they have in common."""
+    """Return the rest of two texts without their common start and end."""
     start = _common_length(left, right)
     left, right = left[start:], right[start:]
     end = _common_length(left[::-1], right[::-1])
@@ -79,7 +79,7 @@ def _difference(left: str, right: str) -> tuple[str, str]:
 
 
 def _common_length(left: str, right: str) -> int:
-    """The length of the start that two texts have in common."""
+    """Return the length of the common start of two texts."""
     for length, (one, other) in enumerate(zip(left, right, strict=False)):
         if one != other:
             return length
