@@ -310,6 +310,7 @@ def test_without_the_library_and_a_program_the_error_says_how_to_get_either(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(sys, "path", [path for path in sys.path if "site-packages" not in path])
+    monkeypatch.delitem(sys.modules, "helm_python", raising=False)  # another test has loaded it
     with pytest.raises(MachineError) as caught:
         applied(chart())
     assert "extra `helm`" in caught.value.hint
