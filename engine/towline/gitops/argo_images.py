@@ -1,6 +1,6 @@
 """Pure.
 
-The `kustomize.images` of Argo CD's Applications, held against the kustomization of the same
+The `kustomize.images` of Argo CD Applications, compared with the kustomization of the same
 repository that they are for.
 """
 
@@ -24,7 +24,10 @@ _OTHER_CHANGES = ("patches", "components")
 
 @frozen
 class Override:
-    """One entry: the name of the image that it replaces, and by which `image`; `roots` are the files that may be the kustomization of `folder`."""
+    """An entry of `kustomize.images`: the `name` of the image it replaces, and the new `image`.
+
+    `roots` are the files that may be the kustomization of `folder`.
+    """
 
     name: str
     image: str
@@ -33,7 +36,7 @@ class Override:
 
 
 def overrides(data: bytes, is_ours: Callable[[str], bool]) -> list[Override]:
-    """The entries in a file that are for a repository whose URL `is_ours`."""
+    """The entries in a file that are for this repository; `is_ours` tells by its URL."""
     if b"argoproj.io" not in data or b"kustomize" not in data:
         return []
     return [
@@ -44,13 +47,13 @@ def overrides(data: bytes, is_ours: Callable[[str], bool]) -> list[Override]:
 def override_paths(
     data: bytes, files: Mapping[str, bytes], is_ours: Callable[[str], bool]
 ) -> set[str]:
-    """What the kustomizations read that a file's entries are for, and these themselves."""
+    """The files that may be the kustomizations of a file's entries, and what these read."""
     roots = {root for one in overrides(data, is_ours) for root in one.roots}
     return roots.union(*(referenced_paths(root, files) for root in roots))
 
 
 def images_of_override(override: Override, files: Mapping[str, bytes]) -> set[str] | None:
-    """The names of the images that an entry may be for; None if they cannot be told."""
+    """The names of the images that an entry may be for; None if they are not known."""
     root = next((name for name in override.roots if name in files), "")
     return old_and_new_names(root, files) if root else None
 

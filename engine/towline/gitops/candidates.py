@@ -1,7 +1,6 @@
 """Pure.
 
-Which of several places that fit one name or path an image is for: another image's place is left
-alone.
+Places that may get an image, and the choice between them: the place of another image is left alone.
 """
 
 from __future__ import annotations
@@ -21,10 +20,11 @@ from towline.suggest import list_some, nearest
 
 @frozen
 class Candidate:
-    """A place that fits: in which file, of which resource, and the image that stands there.
+    """A place that may get an image: its file, its resource, and the image that stands there now.
 
-    The resource is `kind/namespace/name`, without a namespace `kind/name`; the image is empty where
-    it is not known. `chart` is the name of the chart that the file lies in; empty for none.
+    The resource is `kind/namespace/name`, or `kind/name` if it has no namespace. The image is empty
+    if it is not known. `chart` is the name of the chart that the file belongs to; it is empty for
+    no chart.
     """
 
     file: str
@@ -43,11 +43,12 @@ def _none_deployed() -> Collection[str]:
 
 @frozen
 class Choice:
-    """By what is chosen: the `resource` that the configuration names, and of several such the images.
+    """Chooses among candidates by the configured `resource`, else by the images there.
 
-    It is `kind/namespace/name`, or `kind/name` in any namespace. `deployed_before` knows those that were last
-    deployed here, and is asked only if nothing else tells; `say` is told what is left alone, and
-    `warn` what is written without being told apart.
+    `resource` is `kind/namespace/name`, or `kind/name` in any namespace. `deployed_before` returns
+    the images of the last deployment, and is called only if nothing else decides. `say` gets the
+    places that are left alone, `warn` those that are written although no image name identifies
+    them.
     """
 
     resource: str = ""
@@ -56,19 +57,21 @@ class Choice:
     warn: Callable[[str], None] = silent
 
     def select(self, what: str, candidates: Sequence[Candidate], wanted: str) -> list[bool]:
-        """Whether each of the places is written; raises ConfigError where the named resource is none of theirs, or none can be told."""
-        named = [self.names_resource(one.resource) for one in candidates]
+        """For each candidate whether it is to be written.
+
+        Raises ConfigError if no candidate belongs to the configured resource, or if different
+        images stand at the candidates and none of them is the wanted one.
+        """
+        named = [self.names_resource(candidate.resource) for candidate in candidates]
         if self.resource and candidates and not any(named):
+            resources = {candidate.resource for candidate in candidates if candidate.resource}
             raise ConfigError(
                 f"{what} is not in {self.resource}",
                 where=candidates[0].file,
-                hint=(
-                    "resource:"
-                    f" {nearest(self.resource, {one.resource for one in candidates if one.resource})}"
-                ),
+                hint=f"resource: {nearest(self.resource, resources)}",
             )
         meant = list(compress(candidates, named))
-        among = self._kept(meant, wanted)
+        among = self._is_ours(meant, wanted)
         if meant and not any(among):
             raise ConfigError(
                 f"{what} stands in {len(meant)} places with different images, and none of them is"
@@ -84,10 +87,10 @@ class Choice:
         return kept
 
     def warn_unidentified(self, what: str, candidates: Sequence[Candidate], wanted: str) -> None:
-        """Warn of places without an image's name, all of which are written, where these seem to be of several services.
+        """Warn if candidates without an image name, all written, may be of several services.
 
-        They do if they stand in one file, belong to several resources or charts, or if some of
-        their files, and not all, are called as the image.
+        They may be if several stand in one file, if they belong to several resources or charts, or
+        if some of their files, but not all, are named like the image.
         """
         owners = {one.resource for one in candidates} - {""}
         charts = {one.chart for one in candidates} - {""}
@@ -106,8 +109,8 @@ class Choice:
                 f"and all are set: {list_some(list(dict.fromkeys(there)))}{more}"
             )
 
-    def _kept(self, candidates: Sequence[Candidate], wanted: str) -> list[bool]:
-        """Whether each place is ours: by its repository, else by its name's last part, else by what was deployed here before."""
+    def _is_ours(self, candidates: Sequence[Candidate], wanted: str) -> list[bool]:
+        """For each candidate whether it is ours: by repository, last name part, or history."""
         held = [repository_of(one.image) for one in candidates]
         called = [last_part_of(one.image) == last_part_of(wanted) for one in candidates]
         if len(set(held) - {""}) < 2 and not any(called):
@@ -127,7 +130,7 @@ class Choice:
         ]
 
     def names_resource(self, resource: str) -> bool:
-        """Whether a resource may be the one that is named; each may if none is."""
+        """Whether `resource` may be the configured one; each may if none is configured."""
         asked, there = self.resource.lower(), resource.lower()
         kind, _, rest = there.partition("/")
         return not asked or asked in (there, f"{kind}/{rest.rpartition('/')[2]}")
@@ -137,7 +140,7 @@ ANY_CHOICE = Choice()
 
 
 def _hint(candidates: Sequence[Candidate]) -> str:
-    """What people can do to tell candidates apart."""
+    """What the user can do to choose one of the candidates."""
     owners = [one.resource for one in candidates]
     if len(set(owners)) == len(owners) and all(owners):
         apart = any(one.count("/") > 1 for one in owners)
@@ -148,7 +151,10 @@ def _hint(candidates: Sequence[Candidate]) -> str:
 
 
 def repository_of(text: str) -> str:
-    """The repository of an image, as a runtime reads it; empty for a placeholder, which has neither a registry nor a tag."""
+    """The repository of an image, `host/name` as a container runtime reads it.
+
+    It is empty for a placeholder, which has neither a registry nor a tag.
+    """
     found = [
         one
         for word in image_words(text)
@@ -158,7 +164,10 @@ def repository_of(text: str) -> str:
 
 
 def _matching_repositories(alike: Collection[str], ours: str) -> set[str]:
-    """Those of repositories with the last part in common that are `ours`, else of its whole name in other registries, else the only one."""
+    """The repositories of `alike`, which share their last part, that may be the wanted `ours`.
+
+    This is `ours` itself; else those with its whole path in other registries; else the only one.
+    """
     if ours in alike:
         return {ours}
     named = {one for one in alike if one.partition("/")[2] == ours.partition("/")[2]}
@@ -170,11 +179,11 @@ def _is_placeholder(text: str) -> bool:
 
 
 def _name_words(text: str) -> set[str]:
-    """The words of a path or a name."""
+    """The words of a path or a name, in lower case."""
     return set(re.split(r"[^a-z0-9]+", text.lower()))
 
 
 def last_part_of(text: str) -> str:
-    """The last part of an image's name, of a placeholder too."""
+    """The last part of an image's name, also of a placeholder's."""
     found = [one for word in image_words(text) if (one := parse_familiar(word))]
     return last_part(found[0].image.name) if found else ""

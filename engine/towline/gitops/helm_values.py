@@ -1,10 +1,10 @@
 """Pure.
 
-Tool `helm-values`, and any place that a path names: texts at dotted paths of YAML files, edited in
+Tool `helm-values`, and `valuesPaths` of each tool: sets texts at dotted paths of YAML files in
 place, for teams whose cluster renders the chart.
 
 A values file's `image.repository`, a chart's `appVersion`, a HelmRelease's `spec.values.image.tag`
-and an Argo CD Application's `valuesObject` are alike here.
+and an Argo CD Application's `valuesObject` are handled alike.
 """
 
 from __future__ import annotations
@@ -64,13 +64,13 @@ _SECRET_KEYS = ("data", "stringData")
 
 @frozen
 class PathValues:
-    """Sets each path of `values` (path -> text) in every file that fits `pattern`, and the digests beside them; a Change.
+    """A Change that sets each path of `values` in each matching file, and digests beside it.
 
-    It notes what stood there. `writers` are the paths whose value becomes part of the text that stands
-    there (`image_text`); else it is the whole text. Of a part of an image the text is the one that
-    fits what stands beside it (`value_images`), and `choice` says which of several places are
-    meant. A path of which more than the last key is missing is refused, but with `create`, and
-    where the chart beside the file has it.
+    The files match `pattern`; `values` has texts by path, and `note` gets what stood there. A path
+    in `writers` gets its value written into the text that stands there (`image_parts`), any other
+    path gets it as the whole text. A part of an image gets the text that fits the keys beside it
+    (`value_targets`), and `choice` selects among several places. A path of which more than the last
+    key is missing is refused, unless `create` is set or the chart of the file has the path.
     """
 
     pattern: str
@@ -82,7 +82,7 @@ class PathValues:
     create: bool = False
 
     def wants(self, listing: Sequence[str]) -> Sequence[str]:
-        """Every file that fits the pattern, and the values of the charts that they lie in; raises ConfigError where none fits."""
+        """Each matching file, and the values of its chart; raises ConfigError if none matches."""
         found = select(self.pattern, listing)
         return tuple(
             dict.fromkeys(
@@ -91,7 +91,7 @@ class PathValues:
         )
 
     def context(self, listing: Sequence[str], files: Mapping[str, bytes]) -> Collection[str]:
-        """The values of charts that the charts depend on, and the templates, where these may put a registry before all images."""
+        """The values of subcharts, and templates that may put a registry before all images."""
         ours = match(self.pattern, sorted(files))
         keys = {str(parse_dotted(text)[0]) for text in self.values}
         below = {one for path in ours for one in subchart_value_paths(path, keys, files, listing)}
@@ -100,7 +100,10 @@ class PathValues:
         }
 
     def apply(self, files: Mapping[str, bytes]) -> Mapping[str, bytes]:
-        """Edit and insert; raises ConfigError (a path leads nowhere sensible) and RenderError."""
+        """Edit and insert the values.
+
+        Raises ConfigError (a path leads to nothing sensible) and RenderError.
+        """
         sources = [read_source(path, files[path]) for path in match(self.pattern, sorted(files))]
         for source in sources:
             if not any(document.root for document in source.documents):
@@ -109,7 +112,7 @@ class PathValues:
                     where=source.name,
                     hint="write {} into it, or the keys that are to be set",
                 )
-        targets = [target for source in sources for target in self._spots(source)]
+        targets = [target for source in sources for target in self._targets(source)]
         bases = {source.name: default_values(source.name, files) for source in sources}
         charts = {source.name: chart_name(source.name, files) for source in sources}
         left = self._left(
@@ -141,7 +144,7 @@ class PathValues:
             )
         return {path: data for path, data in changed.items() if data != files[path]}
 
-    def _spots(self, source: YamlSource) -> Iterator[ValueTarget]:
+    def _targets(self, source: YamlSource) -> Iterator[ValueTarget]:
         for text, wanted in self.values.items():
             yield from (
                 ValueTarget(text=text, file=source, path_match=path_match, wanted=wanted)
@@ -151,12 +154,16 @@ class PathValues:
     def _left(
         self, targets: Sequence[ValueTarget], told: Callable[[Sequence[ValueTarget]], Candidate]
     ) -> set[MapKey]:
-        """The maps in which another image stands, as is `told`, than the one that is written there; raises ConfigError where that cannot be told."""
+        """The maps to leave alone, since another image stands there than the one written.
+
+        `told` makes a candidate of the targets of one map. Raises ConfigError if the right map
+        cannot be told.
+        """
         places: dict[tuple[ImageParts, str], list[list[ValueTarget]]] = {}
         for image, group in group_by_map(targets):
             places.setdefault((image, parent_path(group[0].text)), []).append(group)
         left: set[MapKey] = set()
-        # of which only what stands elsewhere in their document can tell
+        # Only other keys of their document can identify them.
         open_ones: list[tuple[ImageParts, ValueTarget]] = []
         kept_in: dict[tuple[object, ...], bool] = {}
         for (image, _), groups in places.items():
@@ -253,7 +260,7 @@ class PathValues:
         return texts, further
 
     def _put(self, target: ValueTarget, value: str) -> str:
-        """What is to stand at a place; raises RenderError, which does not show what a Secret holds."""
+        """The new text of a target; raises RenderError, which does not show a Secret's text."""
         path_match, node = target.path_match, _meant(target.path_match)
         if (
             path_match.missing
@@ -277,7 +284,7 @@ class PathValues:
         )
 
     def _inserted(self, path_match: PathMatch, entries: Mapping[str, Value]) -> Iterator[ValueEdit]:
-        """New keys, behind the one of ours that stands there already, else behind the last."""
+        """Edits that add keys, behind an existing key that is written too, else behind the last."""
         steps = [parse_dotted(text) for text in self.values]
         depth = len(path_match.path) + sum(len(path) for _, path in path_match.inside)
         ours = {one[-1] for one in steps if len(one) == depth + 1}
@@ -289,7 +296,7 @@ class PathValues:
 def _check_only(
     target: ValueTarget, base: Mapping[str, Any], targets: Sequence[ValueTarget]
 ) -> None:
-    """Pass where a missing key is not one beside those that the image stands under; raises ConfigError."""
+    """Pass if the image does not stand under other keys than a missing one; raises ConfigError."""
     if is_chart_key(target, base):
         return
     where, file = target.path_match.source.where(target.path_match.node.start), target.file.name
@@ -315,7 +322,7 @@ def _check_only(
 
 
 def _hidden(target: ValueTarget) -> bool:
-    """Whether a place may hold what a Secret keeps."""
+    """Whether a target may be in a Secret."""
     kinds = [
         value_without_merge(target.file, one.root, "kind", target.file.targets(one.root))
         for one in target.file.documents
@@ -329,7 +336,7 @@ def _hidden(target: ValueTarget) -> bool:
 
 
 def _old(path_match: PathMatch) -> str:
-    """The text that stands, or is meant, at a place; empty where there is none."""
+    """The text at a path, that of its alias included; empty if there is none."""
     node = _meant(path_match)
     return (
         path_match.source.shown(node)
@@ -345,7 +352,7 @@ def _meant(path_match: PathMatch) -> Node | None:
 
 
 def _keys(path_match: PathMatch) -> list[str]:
-    """The keys of the map at a place, none where it holds no map."""
+    """The keys of the map at a path; none if there is no map."""
     return (
         [key.value for key, _ in path_match.node.pairs if isinstance(key, ScalarNode)]
         if isinstance(path_match.node, marks.MappingNode)

@@ -1,17 +1,16 @@
 """Pure.
 
-An image in the parts that charts have keys for: registry, repository, tag and digest, and how the
-first two are written beside each other.
+An image in parts (registry, repository, tag, digest), as charts have keys for them, and an image
+inside a text.
 
-Which part of a text is the image, where one is written into it: what stands around stays, and a
-text that leaves it open is refused.
+A text may hold more than the image: an override of kustomize (`name=image`), a flag
+(`--image=...`), a scheme (`docker://`, `oci://`), quotes, blanks, a list with commas, JSON. Nothing
+is known of such a text but its characters, so an image among others is recognised by its
+repository. What surrounds the image stays, and a text in which several things may be the image is
+refused.
 
-An override of kustomize (`name=image`), a flag (`--image=...`), a scheme (`docker://`, `oci://`),
-quotes, blanks, a list with commas, and JSON all hold more than the image. Nothing is known of such
-a text but its characters, so that an image among others is recognised by its repository.
-
-An image whose repository and tag stand in keys of their own: read as one if nothing else may be its
-tag, else told by its places.
+A repository and a tag under keys of their own are read as one image if no other text may be its
+tag; else a message names their places.
 """
 
 from __future__ import annotations
@@ -29,7 +28,7 @@ from towline.yaml.plain_data import load_documents
 
 REGISTRY = "registry"
 PARTS = ("image", "repository", REGISTRY, "name", "tag", "digest")
-REPOSITORY_PARTS = ("repository", "image")  # parts that a registry may stand apart from
+REPOSITORY_PARTS = ("repository", "image")  # parts whose registry may have a key of its own
 _TEMPLATE = re.compile(r"\{\{|\$[({A-Z]")
 _DIGEST = re.compile(r"(?:sha\d+:)?[0-9a-f]{64,128}")
 _PARAMETER = re.compile(r"(.*)\[name=([^\]]*)\]\.value")
@@ -47,9 +46,9 @@ _KEY_WORD = re.compile(
 
 @frozen
 class ImageParts:
-    """An image: `host`, `name` in it, `tag`, `digest`; what is not written is empty.
+    """An image in parts: `host`, `name` on this host, `tag`, `digest`; a part not written is empty.
 
-    `whole` is all of it in one.
+    `whole` is the image in one text.
     """
 
     host: str
@@ -64,10 +63,11 @@ class ImageParts:
         return f"{self.host}/{self.name}"
 
     def split_for(self, repository: str, registry: str, common: str = "") -> tuple[str, str]:
-        """What registry and repository become where they hold these texts now, `common` being what a chart puts before all its images.
+        """The new registry and repository beside each other, by the texts that stand there now.
 
-        The registry is empty where it is not to be written: where it has no key of its own, or a
-        chart that joins the two would not have run so far.
+        `common` is the registry that a chart puts before all its images. The new registry is empty
+        if it is not to be written: it has no key of its own, or a chart that joins the two would
+        not have run so far.
         """
         above = registry or common
         if registry and repository.startswith(f"{registry}/"):
@@ -100,23 +100,23 @@ class ImagePart:
 
 
 def parent_path(path: str) -> str:
-    """The map that a dotted path leads into, also by the name of a parameter in a list; empty for the top."""
+    """The map that a dotted path leads into, also by a parameter's name; empty for the top."""
     named = _PARAMETER.fullmatch(path)
     return (f"{named[1]}.{named[2]}" if named else path).rpartition(".")[0]
 
 
 def key_stem(key: str) -> str:
-    """What a key is called without the words that say which part of an image it is: `web` of webImageTag."""
+    """A key without the words for parts of an image: `web` of webImageTag."""
     return _KEY_WORD.sub("", key.lower())
 
 
 def digest_key_stem(key: str) -> str | None:
-    """The same of a key that is called as a digest: sha256, imageDigest; None for any other."""
+    """The stem of a key that is named as a digest (sha256, imageDigest); None for another key."""
     return key_stem(key) if _DIGEST_KEY.search(key.lower()) else None
 
 
 def is_template(text: str) -> bool:
-    """Whether a text is a template, or has a variable that is filled in later."""
+    """Whether a text is a template, or has a variable that gets its value later."""
     return _TEMPLATE.search(text) is not None
 
 
@@ -126,22 +126,26 @@ def is_digest(text: str) -> bool:
 
 
 def global_registry_paths(parent: tuple[str, ...]) -> list[tuple[str, ...]]:
-    """Where the values above a map may name one registry for all images, the nearest first."""
+    """The paths above a map where values may name one registry for all images, nearest first."""
     return [
         (*parent[:depth], "global", "imageRegistry") for depth in range(len(parent) - 1, -1, -1)
     ]
 
 
 def registries_above(values: object) -> tuple[str, ...]:
-    """Registries that a map of values has in keys of charts' own choice, for the images below it."""
+    """The registries that a map of values has, under keys of any name, for the images below it."""
     if plain_data.map_at(values).keys() & {"repository", "tag"}:
-        return ()  # that of one image
+        return ()  # they are the parts of one image
     found = (plain_data.text_at(values, *path) for path in _REGISTRY_PATHS)
     return tuple(dict.fromkeys(text.strip("/") for text in found if text))
 
 
 def registry_before(name: str, registry: str, common: str) -> str:
-    """What a chart puts before a name: `common`, what it has for all images, over the `registry` beside the name; a name with a host needs neither."""
+    """The registry that a chart puts before a name: `common` for all images, else `registry`.
+
+    `registry` stands beside the name. A name with a host needs neither, but `common` wins over a
+    registry beside it.
+    """
     return common if common and (registry or not has_registry(name)) else registry
 
 
@@ -159,7 +163,10 @@ _HINT = "write it alone there, or give the path of a place that holds nothing el
 
 @frozen
 class _Item:
-    """A word of a text from `start` to `end`, with what stands before it by `=` and a scheme; `own` is the rest, an image if it is one."""
+    """A word of a text, from `start` to `end`; `own` is the word without flags, names and scheme.
+
+    It is an image if it can be read as one.
+    """
 
     start: int
     end: int
@@ -179,12 +186,15 @@ class _Item:
 
 
 def replace_text(_text: str, value: str) -> str:
-    """`value`, whatever stood there."""
+    """The new text `value`, whatever stood there."""
     return value
 
 
 def with_image(text: str, image: str) -> str:
-    """`text` with `image` in the place of its own; raises RenderError where it holds several things, and none or more than one could be meant."""
+    """`text` with `image` in the place of its own image.
+
+    Raises RenderError if it holds several things, and none or more than one may be the image.
+    """
     items = _items(text)
     if len(items) < 2:
         return with_value(text, image)
@@ -205,7 +215,10 @@ def with_image(text: str, image: str) -> str:
 
 
 def with_value(text: str, value: str) -> str:
-    """`text`, a single word with what belongs to it, with `value` in its place; raises RenderError where it is more than one."""
+    """`text`, which is one word with its surroundings, with `value` in the place of the word.
+
+    Raises RenderError if it holds more than one word.
+    """
     items = _items(text)
     if len(items) > 1 or _DEFAULT.search(text):
         raise RenderError(f"{_short(text)} holds more than what is written there", hint=_HINT)
@@ -213,12 +226,15 @@ def with_value(text: str, value: str) -> str:
 
 
 def image_writer(path: str) -> TextWriter:
-    """How an image is written at a dotted path."""
+    """The function that writes an image into the text at a dotted path."""
     return _with_override if _OVERRIDE.search(path) else with_image
 
 
 def _with_override(text: str, image: str) -> str:
-    """An entry of an Argo CD Application's `kustomize.images` keeps its name: `web:1.0` becomes `web=host/web:2.0`."""
+    """An entry of `kustomize.images` with a new image; it keeps the name that it replaces.
+
+    In an Argo CD Application `web:1.0` becomes `web=host/web:2.0`.
+    """
     items = _items(text)
     changed = with_image(text, image)
     if (
@@ -232,12 +248,12 @@ def _with_override(text: str, image: str) -> str:
 
 
 def image_words(text: str) -> list[str]:
-    """The words of a text, without flags, names and schemes before them."""
+    """The words of a text, without the flags, names and schemes before them."""
     return [item.own for item in _items(text)]
 
 
 def _items(text: str) -> list[_Item]:
-    """The words of a text in their order; behind a `=` an empty one counts too."""
+    """The words of a text in their order; an empty word behind a `=` counts too."""
     return [
         _Item(start=found.start("own"), end=found.end(), own=found["own"])
         for found in _ITEM.finditer(text)
@@ -253,10 +269,10 @@ _FLAG = re.compile(r"--?([A-Za-z][\w.-]*)=(.*)", re.DOTALL)
 
 
 def images_in_map(texts: Mapping[str, str]) -> Iterator[str]:
-    """The images that the texts of one map make: each repository with its tag, or digest, if there is one.
+    """The images that the texts of one map make: each repository with its tag or digest.
 
-    A tag belongs to it if it is called alike (`APP_IMAGE` and `APP_TAG`), else by no name of its
-    own (`version`), else if no other is there.
+    A tag belongs to a repository if its key is named alike (`APP_IMAGE` and `APP_TAG`), else if it
+    has no name of its own (`version`), else if the map has no other tag.
     """
     for key in filter(lambda one: _repository(texts[one]), texts):
         text = texts[key]
@@ -268,13 +284,13 @@ def images_in_map(texts: Mapping[str, str]) -> Iterator[str]:
 
 
 def flag_values(items: Sequence[Any]) -> dict[str, str]:
-    """The arguments `--name=value` of a list by their names."""
+    """The values of the arguments `--name=value` in a list, by name."""
     found = (_FLAG.fullmatch(item) for item in items if isinstance(item, str))
     return {one[1]: one[2] for one in found if one}
 
 
 def separate_keys(data: bytes, image: Reference) -> str:
-    """Where the repository and the tag of an image stand in a file, each in a place of its own; empty for nowhere."""
+    """Says where a file has the image's repository and tag under separate keys; else empty."""
     name = f"{image.registry.host}/{image.image.name}"
     repositories: dict[str, None] = {}
     tags: dict[str, None] = {}
@@ -289,13 +305,13 @@ def separate_keys(data: bytes, image: Reference) -> str:
 
 
 def _repository(text: str) -> bool:
-    """Whether a text is an image's name with its registry, and no more."""
+    """Whether a text is an image's name with its registry and nothing else."""
     found = parse_familiar(text) if "/" in text else None
     return bool(found and not found.image.tag and not found.image.digest)
 
 
 def _beside(key: str, texts: Mapping[str, str], called: Callable[[str], bool]) -> set[str]:
-    """What stands in the keys that are `called` so, of these in those that belong to a repository's key."""
+    """The texts of the keys that are `called` as wanted and belong to a repository's key."""
     keys = [one for one in texts if texts[one] and one != key and called(one)]
     own = [one for one in keys if key_stem(one) == key_stem(key)]
     plain = [one for one in keys if not key_stem(one)]
@@ -315,7 +331,7 @@ def _whole(digest: str) -> str:
 
 
 def _texts(root: Any) -> Iterator[tuple[str, str]]:
-    """Every text of plain data with its path; what aliases repeat once."""
+    """Each text of loaded documents with its path; what aliases repeat comes once."""
     seen: set[int] = set()
     waiting: list[tuple[str, Any]] = [("", one) for one in reversed(root)]
     while waiting:

@@ -1,11 +1,11 @@
 """Pure.
 
-Tool `kubectl`: the image of a named container in plain manifests, edited in place, nothing else of
-the file touched.
+Tool `kubectl`: sets the image of a named container in plain manifests, and changes nothing else of
+the file.
 
-Kinds are not listed: whatever holds a pod specification counts, so Deployment, CronJob, Pod, Argo
-Rollout and Knative Service do alike (facts/gitops.md section 4.5). A container that is nowhere is
-an error; Piper's `kubectl patch` adds one.
+Kinds are not listed: anything with a pod specification counts, so Deployment, CronJob, Pod, Argo
+Rollout and Knative Service all work (facts/gitops.md section 4.5). It is an error if no file has
+the container; Piper's `kubectl patch` adds one.
 """
 
 from __future__ import annotations
@@ -32,9 +32,9 @@ _CONTAINER_LISTS = ("containers", "initContainers", "ephemeralContainers")
 
 @frozen
 class ContainerImage:
-    """Sets the image of `container` to `image` in every file that fits `pattern`, and notes what stood there; a Change.
+    """A Change that sets the image of `container` to `image` in each file that matches `pattern`.
 
-    Where the name occurs more than once, `choice` says which of them are meant.
+    `note` gets what it replaced. If several containers have the name, `choice` selects among them.
     """
 
     pattern: str
@@ -45,11 +45,14 @@ class ContainerImage:
     choice: Choice = ANY_CHOICE
 
     def wants(self, listing: Sequence[str]) -> Sequence[str]:
-        """Every file that fits the pattern; raises ConfigError where none does."""
+        """Each file that matches the pattern; raises ConfigError if none does."""
         return select(self.pattern, listing)
 
     def apply(self, files: Mapping[str, bytes]) -> Mapping[str, bytes]:
-        """Edit every place where the container stands; raises ConfigError where it stands nowhere, RenderError where an edit is not safe."""
+        """Edit each place that has the container.
+
+        Raises ConfigError if no file has it, RenderError if an edit is not safe.
+        """
         names: set[str] = set()
         found: list[tuple[YamlSource, _Container]] = []
         for path, data in sorted(files.items()):
@@ -73,7 +76,7 @@ class ContainerImage:
         return {path: data for path, data in changed.items() if data != files[path]}
 
     def _edited(self, places: Iterable[tuple[YamlSource, _Container]]) -> tuple[str, bytes]:
-        """A file's name and what it becomes; raises RenderError."""
+        """A file's name and new content; raises RenderError."""
         edits: list[ValueEdit] = []
         for source, one in places:
             image = self._image(source.name, one)
@@ -86,7 +89,10 @@ class ContainerImage:
         return source.name, edit(source, edits, self.sharing)
 
     def _image(self, path: str, container: _Container) -> str:
-        """What the container's image becomes, a template as it is: an edit refuses it; raises RenderError."""
+        """The new image of the container; raises RenderError.
+
+        A template is replaced as a whole: the edit then refuses it.
+        """
         with placed(path):
             return (
                 self.image if "{{" in container.image else with_image(container.image, self.image)
@@ -111,32 +117,38 @@ def _hint(wanted: str, names: set[str]) -> str:
 
 @frozen
 class _ContainerSearch:
-    """One document, and what its aliases stand for."""
+    """Finds the containers of one document; `targets` are the nodes of its aliases."""
 
     source: YamlSource
     targets: Mapping[int, Node]
 
     def value(self, node: Node | None, key: str) -> Node | None:
-        """The value of a mapping's own key, aliases followed; raises RenderError where that can be read in two ways."""
+        """The value of a mapping's own key, aliases followed.
+
+        Raises RenderError if it is ambiguous.
+        """
         return resolve_alias(
             value_without_merge(self.source, resolve_alias(node, self.targets), key, self.targets),
             self.targets,
         )
 
     def name(self, entry: Node) -> str | None:
-        """A container's name: its own, else the first that its merge keys bring in; None where it has none."""
+        """A container's name: its own, else the first that its merge keys bring in, else None."""
         found = value_with_merge(
             self.source, resolve_alias(entry, self.targets), "name", self.targets
         )
         return self.source.shown(found) if isinstance(found, ScalarNode) else None
 
     def image(self, entry: Node) -> str:
-        """A container's own image; empty where it has none."""
+        """The own image of a container; empty if it has none."""
         value = self.value(entry, "image")
         return self.source.shown(value) if isinstance(value, ScalarNode) else ""
 
     def containers(self, node: Node, path: Path) -> Iterator[tuple[Path, str, str]]:
-        """Path, name and image of every container below `node`, as they stand in the text; aliases are not followed downwards."""
+        """Path, name and image of each container below `node` as written.
+
+        Aliases are not followed down.
+        """
         specification = self.value(node, "spec")
         for key in _CONTAINER_LISTS if specification is not None else ():
             listed = self.value(specification, key)
@@ -164,7 +176,7 @@ class _Container:
 
 
 def _containers(source: YamlSource) -> Iterator[_Container]:
-    """Every container of a file."""
+    """The containers of a file."""
     for number, document in enumerate(source.documents):
         if document.root is not None:
             walk = _ContainerSearch(source=source, targets=source.targets(document.root))

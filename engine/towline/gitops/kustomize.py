@@ -1,10 +1,10 @@
 """Pure.
 
-Tool `kustomize`: the entry of an image in a kustomization file's `images`, edited in place; order,
-other entries and comments stay.
+Tool `kustomize`: sets the entry of an image in a kustomization's `images`; order, other entries and
+comments stay.
 
-What `kustomize edit set image` does, without its faults: it sorts the list, moves comments and
-rewrites every known field (facts/gitops.md section 2.3).
+It does what `kustomize edit set image` does, without its faults: that command sorts the list, moves
+comments and rewrites each known field (facts/gitops.md section 2.3).
 """
 
 from __future__ import annotations
@@ -41,10 +41,11 @@ _FLUX = "kustomize.toolkit.fluxcd.io"
 
 @frozen
 class KustomizeImage:
-    """Sets new name and new tag, or digest, of image `name` in every kustomization file that fits `pattern`; a Change.
+    """A Change that sets new name and tag, or digest, of image `name` in kustomizations.
 
-    `warn` is told of an entry for an image that no resource runs; with `strict` it is an error if
-    the entry was there and is to get another image. Neither is looked for without `check_use`.
+    It edits each file that matches `pattern`. If `check_use` is true, `warn` is called for an entry
+    whose image no resource runs; with `strict` that is an error if the entry existed and is to get
+    another image.
     """
 
     pattern: str
@@ -60,11 +61,14 @@ class KustomizeImage:
     strict: bool = False
 
     def wants(self, listing: Sequence[str]) -> Sequence[str]:
-        """Every file that fits the pattern; raises ConfigError where none does."""
+        """Each file that matches the pattern; raises ConfigError if none does."""
         return select(self.pattern, listing)
 
     def context(self, _listing: Sequence[str], files: Mapping[str, bytes]) -> Collection[str]:
-        """What the kustomizations read: it tells whether an entry is run, and which of several files is for the image."""
+        """The files that the kustomizations read.
+
+        They show whether a resource runs the image, and which of several kustomizations is for it.
+        """
         ours = match(self.pattern, sorted(files))
         return (
             {one for path in ours for one in kustomization_paths(path, files)}
@@ -73,25 +77,32 @@ class KustomizeImage:
         )
 
     def apply(self, files: Mapping[str, bytes]) -> Mapping[str, bytes]:
-        """Edit or append the image's entry; raises ConfigError for a file that is no kustomization, RenderError where an edit is not safe."""
+        """Edit or append the image's entry.
+
+        Raises ConfigError for a file that is not a kustomization, RenderError if an edit is not
+        safe.
+        """
         uses: list[ImageUse] = []
         changed = {
-            source.name: self._edited(source, places, files, uses)
-            for source, places in self._chosen(
+            source.name: self._edited(source, lists, files, uses)
+            for source, lists in self._chosen(
                 [read_source(path, files[path]) for path in match(self.pattern, sorted(files))],
                 files,
             )
         }
-        self._judge(uses)
+        self._report_unused(uses)
         return {path: data for path, data in changed.items() if data != files[path]}
 
-    def _judge(self, uses: Sequence[ImageUse]) -> None:
-        """Say which entries nothing runs; raises ConfigError if there is no other, and one was to change."""
-        if self.strict and all(use.none for use in uses):
+    def _report_unused(self, uses: Sequence[ImageUse]) -> None:
+        """Warn of entries whose image no resource runs.
+
+        Raises ConfigError if `strict`, if all entries are such, and if one of them was to change.
+        """
+        if self.strict and all(use.unused for use in uses):
             for use in uses:
-                if use.sure:
+                if use.certain:
                     raise ConfigError(
-                        use.told,
+                        use.warning,
                         where=use.path,
                         hint=(
                             "name in deploymentName or containers the image as the resources have"
@@ -99,40 +110,45 @@ class KustomizeImage:
                         ),
                     )
         for use in uses:
-            if use.told:
-                self.warn(use.told)
+            if use.warning:
+                self.warn(use.warning)
 
     def _edited(
         self,
         source: YamlSource,
-        places: Sequence[_ImageList],
+        lists: Sequence[_ImageList],
         files: Mapping[str, bytes],
         uses: list[ImageUse],
     ) -> bytes:
         edits: list[ValueEdit] = []
-        for place in places:
-            for entry in place.found:
-                self._check_merged(source, place.items[entry], place.targets)
-                edits += self._edits(place, entry)
-            if not place.found:
-                edits.append(self._appended(source, place))
+        for image_list in lists:
+            for entry in image_list.found:
+                self._check_merged(source, image_list.items[entry], image_list.targets)
+                edits += self._edits(image_list, entry)
+            if not image_list.found:
+                edits.append(self._appended(source, image_list))
             if self.check_use:
-                uses.append(self._use(source, files, place))
-            for texts in [
-                _entry_texts(place.items[entry], place.targets) for entry in place.found
-            ] or [{}]:
-                self.note(
-                    Replaced(
-                        file=source.name,
-                        name=self.name,
-                        old=_entry_image(self.name, texts),
-                        new=_entry_image(self.name, self._wanted()),
-                    )
-                )
+                uses.append(self._image_use(source, files, image_list))
+            self._note_entries(source, image_list)
         return edit(source, edits, self.sharing)
 
-    def _place(self, source: YamlSource, number: int, prefix: Path) -> _ImageList:
-        """The images of one document, and which of them have our name."""
+    def _note_entries(self, source: YamlSource, image_list: _ImageList) -> None:
+        """Note the image of each entry, before and after; an added entry had none."""
+        entries = [
+            _entry_texts(image_list.items[entry], image_list.targets) for entry in image_list.found
+        ]
+        for texts in entries or [{}]:
+            self.note(
+                Replaced(
+                    file=source.name,
+                    name=self.name,
+                    old=_entry_image(self.name, texts),
+                    new=_entry_image(self.name, self._wanted()),
+                )
+            )
+
+    def _image_list(self, source: YamlSource, number: int, prefix: Path) -> _ImageList:
+        """The `images` of one document, with the entries of our name."""
         root = source.documents[number].root
         targets = source.targets(root)
         node: Node | None = root
@@ -161,65 +177,73 @@ class KustomizeImage:
     def _chosen(
         self, sources: Sequence[YamlSource], files: Mapping[str, bytes]
     ) -> list[tuple[YamlSource, Sequence[_ImageList]]]:
-        """The kustomizations of each file that are meant, without the entries that are for another image; raises ConfigError."""
+        """The kustomizations of each file that are meant, without entries for another image.
+
+        Raises ConfigError.
+        """
         every: Sequence[tuple[YamlSource, list[_ImageList]]] = [
             (
                 source,
-                [self._place(source, number, prefix) for number, prefix in kustomizations(source)],
+                [
+                    self._image_list(source, number, prefix)
+                    for number, prefix in kustomizations(source)
+                ],
             )
             for source in sources
         ]
-        every = self._named(every) if self.choice.resource else every
-        having = self._having([(source, places) for source, places in every if places], files)
+        every = self._of_resource(every) if self.choice.resource else every
+        having = self._with_image([(source, lists) for source, lists in every if lists], files)
         found = [
-            (source, place, entry)
-            for source, places in having
-            for place in places
-            for entry in place.found
+            (source, image_list, entry)
+            for source, lists in having
+            for image_list in lists
+            for entry in image_list.found
         ]
         candidates = [self._candidate(*one) for one in found]
-        choice = replace(self.choice, resource="")  # by which the places are chosen already
+        choice = replace(self.choice, resource="")  # it has chosen the kustomizations already
         kept = choice.select(
             f"image {self.name!r}", candidates, _entry_image(self.name, self._wanted())
         )
         ours = {
-            (source.name, place.document, entry)
-            for (source, place, entry), keep in zip(found, kept, strict=True)
+            (source.name, image_list.document, entry)
+            for (source, image_list, entry), keep in zip(found, kept, strict=True)
             if keep
         }
-        return [
+        chosen = list[tuple[YamlSource, Sequence[_ImageList]]]()
+        for source, lists in having:
+            left: list[_ImageList] = []
+            for image_list in lists:
+                entries = [
+                    entry
+                    for entry in image_list.found
+                    if (source.name, image_list.document, entry) in ours
+                ]
+                if some_entries := image_list.with_found(entries):
+                    left.append(some_entries)
+            chosen.append((source, left))
+        return chosen
+
+    def _of_resource(
+        self, every: Sequence[tuple[YamlSource, list[_ImageList]]]
+    ) -> Sequence[tuple[YamlSource, list[_ImageList]]]:
+        """The kustomizations of the configured resource, in all files.
+
+        A single kustomization is taken whatever its name; so are those without names. Raises
+        ConfigError.
+        """
+        named = [
             (
                 source,
                 [
-                    left
-                    for place in places
-                    if (
-                        left := place.of(
-                            [
-                                entry
-                                for entry in place.found
-                                if (source.name, place.document, entry) in ours
-                            ]
-                        )
-                    )
+                    image_list
+                    for image_list in lists
+                    if self.choice.names_resource(image_list.resource)
                 ],
             )
-            for source, places in having
+            for source, lists in every
         ]
-
-    def _named(
-        self, every: Sequence[tuple[YamlSource, list[_ImageList]]]
-    ) -> Sequence[tuple[YamlSource, list[_ImageList]]]:
-        """Those of the resource that is chosen, in all files; a single one, or those that have no names, it cannot choose.
-
-        Raises ConfigError.
-        """
-        named = [
-            (source, [place for place in places if self.choice.names_resource(place.resource)])
-            for source, places in every
-        ]
-        known = [place.resource for _, places in every for place in places]
-        if any(places for _, places in named):
+        known = [image_list.resource for _, lists in every for image_list in lists]
+        if any(lists for _, lists in named):
             return named
         if len(known) > 1 and any(known):
             where = every[0][0].name
@@ -230,37 +254,39 @@ class KustomizeImage:
             )
         return every
 
-    def _having(
+    def _with_image(
         self, every: Sequence[tuple[YamlSource, Sequence[_ImageList]]], files: Mapping[str, bytes]
     ) -> list[tuple[YamlSource, Sequence[_ImageList]]]:
-        """The kustomizations with an entry for the image, else those that run it, of each file.
+        """The kustomizations of each file with an entry for the image, else those that run it.
 
-        Files without such are left alone beside others. If all are, it is each file's only
-        kustomization, but for those that are known to run no such image, beside others.
-        Raises ConfigError where a file has several.
+        If there are such, other files are left alone. If there are none, it is the only
+        kustomization of each file, without those that certainly do not run the image if there are
+        others. Raises ConfigError if a file then has several.
         """
         having: list[tuple[YamlSource, Sequence[_ImageList]]] = []
         unknown: list[tuple[YamlSource, Sequence[_ImageList]]] = []
-        several = len(every) > 1 or any(len(places) > 1 for _, places in every)
-        for source, places in every:
-            found = [place for place in places if place.found]
+        several = len(every) > 1 or any(len(lists) > 1 for _, lists in every)
+        for source, lists in every:
+            found = [image_list for image_list in lists if image_list.found]
             uses = (
-                [self._use(source, files, place) for place in places]
+                [self._image_use(source, files, image_list) for image_list in lists]
                 if several and not found
                 else []
             )
-            found = found or [place for place, use in zip(places, uses, strict=False) if use.runs]
+            found = found or [
+                image_list for image_list, use in zip(lists, uses, strict=False) if use.runs
+            ]
             having += [(source, found)] if found else []
-            unknown += [] if uses and all(use.none for use in uses) else [(source, places)]
-        for source, places in [] if having else unknown or every:
-            if len(places) > 1:
+            unknown += [] if uses and all(use.unused for use in uses) else [(source, lists)]
+        for source, lists in [] if having else unknown or every:
+            if len(lists) > 1:
                 raise ConfigError(
                     f"no kustomization of {source.name} has an image called {self.name!r}, and"
-                    f" there are {len(places)}",
+                    f" there are {len(lists)}",
                     where=source.name,
                     hint=(
                         "resource: kind/name chooses one:"
-                        f" {list_some([place.resource for place in places])}"
+                        f" {some([image_list.resource for image_list in lists])}"
                     ),
                 )
         chosen = having or unknown or list(every)
@@ -272,9 +298,12 @@ class KustomizeImage:
             )
         return chosen
 
-    def _candidate(self, source: YamlSource, place: _ImageList, entry: int) -> Candidate:
-        """An entry with the image that it makes; of a bare placeholder as `name` that is not known."""
-        texts = _entry_texts(place.items[entry], place.targets)
+    def _candidate(self, source: YamlSource, image_list: _ImageList, entry: int) -> Candidate:
+        """An entry as a candidate with the image that it makes.
+
+        That image is not known if the entry's `name` is a bare placeholder.
+        """
+        texts = _entry_texts(image_list.items[entry], image_list.targets)
         telling = (
             texts.get("newName")
             or "/" in self.name
@@ -282,32 +311,34 @@ class KustomizeImage:
         )
         return Candidate(
             file=source.name,
-            resource=place.resource,
+            resource=image_list.resource,
             image=_entry_image(self.name, texts) if telling else "",
         )
 
-    def _use(self, source: YamlSource, files: Mapping[str, bytes], place: _ImageList) -> ImageUse:
-        """Whether what the kustomization reads runs the image, as far as that can be read."""
+    def _image_use(
+        self, source: YamlSource, files: Mapping[str, bytes], image_list: _ImageList
+    ) -> ImageUse:
+        """Whether the resources of the kustomization run the image, as far as files can be read."""
         path = source.name
-        documents, own = load_documents(files[path]) or [], place.path == ("images",)
-        shown = documents[place.document] if len(documents) == len(source.documents) else None
+        documents, own = load_documents(files[path]) or [], image_list.path == ("images",)
+        shown = documents[image_list.document] if len(documents) == len(source.documents) else None
         images = image_names(path, files) if own else flux_image_names(shown, files)
         entries = [
-            (name, _entry_texts(item, place.targets))
-            for name, item in zip(place.names, place.items, strict=True)
+            (name, _entry_texts(item, image_list.targets))
+            for name, item in zip(image_list.names, image_list.items, strict=True)
         ]
         before = [
             texts.get("newName", "")
-            for _, texts in entries[: max(place.found, default=len(entries))]
+            for _, texts in entries[: max(image_list.found, default=len(entries))]
         ]
-        # entries work one after the other
+        # Each entry renames the images that the entries before it made.
         known = None if images is None else {*images, *filter(None, before)}
         renamed = [
             name
             for name, texts in entries
             if name != self.name and texts.get("newName") == self.new_name
         ]
-        ours = [entries[number][1] for number in place.found]
+        ours = [entries[number][1] for number in image_list.found]
         return ImageUse(
             path=path,
             name=self.name,
@@ -318,7 +349,9 @@ class KustomizeImage:
                 _entry_image(self.name, texts) != _entry_image(self.name, self._wanted())
                 for texts in ours
             ),
-            near=renamed[0] if renamed else near_image(self.name, {*(images or ()), *place.names}),
+            near_name=renamed[0]
+            if renamed
+            else near_image(self.name, {*(images or ()), *image_list.names}),
         )
 
     def _wanted(self) -> dict[str, str]:
@@ -332,7 +365,10 @@ class KustomizeImage:
     def _check_merged(
         self, source: YamlSource, entry: Node | None, targets: Mapping[int, Node]
     ) -> None:
-        """Refuse a digest or tag that a merge key brings in, and that would stand beside ours."""
+        """Pass if no merge key brings in a digest or tag that would count beside ours.
+
+        Raises RenderError.
+        """
         unwanted = "newTag" if self.digest else "digest"
         if (
             entry is not None
@@ -345,27 +381,28 @@ class KustomizeImage:
                 hint="take it out of what is merged, or write it out in the entry",
             )
 
-    def _edits(self, place: _ImageList, number: int) -> list[ValueEdit]:
-        """Changes of one entry: where a digest takes the place of a tag, or a tag that of a digest, it stands in the same line."""
-        keys = set(_entry_texts(place.items[number], place.targets))
+    def _edits(self, image_list: _ImageList, number: int) -> list[ValueEdit]:
+        """The edits of one entry; a digest that replaces a tag, or the reverse, keeps its line."""
+        keys = set(_entry_texts(image_list.items[number], image_list.targets))
         wanted, unwanted = ("digest", "newTag") if self.digest else ("newTag", "digest")
         after = "newName" if "newName" in keys else "name"
         edits = [
-            place.edit(number, key, value, after=after) for key, value in self._wanted().items()
+            image_list.edit(number, key, value, after=after)
+            for key, value in self._wanted().items()
         ]
         if unwanted not in keys or wanted not in self._wanted():
             return edits
         if wanted in keys:
-            return [*edits, place.edit(number, unwanted, None)]
+            return [*edits, image_list.edit(number, unwanted, None)]
         return [
             *edits[:-1],
-            replace(place.edit(number, unwanted, self._wanted()[wanted]), rename=wanted),
+            replace(image_list.edit(number, unwanted, self._wanted()[wanted]), rename=wanted),
         ]
 
-    def _appended(self, source: YamlSource, place: _ImageList) -> ValueEdit:
-        entry, images = {"name": self.name, **self._wanted()}, place.images
+    def _appended(self, source: YamlSource, image_list: _ImageList) -> ValueEdit:
+        entry, images = {"name": self.name, **self._wanted()}, image_list.images
         old = value_without_merge(
-            source, source.documents[place.document].root, _OLD_IMAGES_KEY, place.targets
+            source, source.documents[image_list.document].root, _OLD_IMAGES_KEY, image_list.targets
         )
         if images is None and old is not None:
             raise RenderError(
@@ -375,14 +412,16 @@ class KustomizeImage:
             )
         if isinstance(images, marks.SequenceNode):
             return ValueEdit(
-                document=place.document, path=(*place.path, len(images.items)), value=entry
+                document=image_list.document,
+                path=(*image_list.path, len(images.items)),
+                value=entry,
             )
         if images is None or (
             isinstance(images, ScalarNode)
             and not images.style
             and resolve_plain(images.value) is None
         ):
-            return ValueEdit(document=place.document, path=place.path, value=(entry,))
+            return ValueEdit(document=image_list.document, path=image_list.path, value=(entry,))
         raise RenderError(
             "images is no list",
             where=source.where(images.start),
@@ -392,7 +431,10 @@ class KustomizeImage:
 
 @frozen
 class _ImageList:
-    """The `images` of a kustomization, at `path` of a document: entries and their names, and the numbers of those that are `found`."""
+    """The `images` of a kustomization at `path` of a document.
+
+    It has the entries, their names, and in `found` the numbers of the entries with our name.
+    """
 
     document: int
     resource: str
@@ -403,8 +445,11 @@ class _ImageList:
     found: tuple[int, ...]
     targets: Mapping[int, Node]
 
-    def of(self, found: Sequence[int]) -> _ImageList | None:
-        """The same for some of the `found` only; None where of several none is left."""
+    def with_found(self, found: Sequence[int]) -> _ImageList | None:
+        """The same with some of the `found` entries only.
+
+        None if there were some and none is left.
+        """
         return replace(self, found=tuple(found)) if found or not self.found else None
 
     def edit(self, number: int, key: str, value: str | None, *, after: str = "") -> ValueEdit:
@@ -415,10 +460,10 @@ class _ImageList:
 
 
 def kustomizations(source: YamlSource) -> list[tuple[int, Path]]:
-    """Where kustomizations are in a file: the number of the document, and the path of what holds `images`; raises ConfigError where there is none.
+    """Document number, and path of the map with `images`, of each kustomization in a file.
 
-    Kustomize's own file is one document; Flux has its Kustomization as a resource, among others
-    too, with the images in its `spec`.
+    Kustomize's own file is one document. Flux has its Kustomization as a resource, perhaps beside
+    others, with the images in its `spec`. Raises ConfigError if the file has none.
     """
     heads = [_head(source, number) for number in range(len(source.documents))]
     flux: list[tuple[int, Path]] = [
@@ -445,7 +490,7 @@ def kustomizations(source: YamlSource) -> list[tuple[int, Path]]:
 
 
 def _head(source: YamlSource, number: int) -> tuple[str | None, str]:
-    """Kind and group of the API of a document; no kind where there is none."""
+    """Kind and API group of a document; the kind is None if it has none."""
     root = source.documents[number].root
     kind = (
         value_without_merge(source, root, "kind", source.targets(root))
@@ -469,7 +514,7 @@ def _entry_texts(entry: Node | None, targets: Mapping[int, Node]) -> dict[str, s
 
 
 def _entry_image(name: str, fields: Mapping[str, str]) -> str:
-    """The image that an entry makes of `name`; empty for no entry."""
+    """The image that an entry makes of `name`; empty if there is no entry."""
     tag, digest = fields.get("newTag", ""), fields.get("digest", "")
     return (
         f"{fields.get('newName') or name}{f':{tag}' if tag else ''}{f'@{digest}' if digest else ''}"

@@ -1,9 +1,7 @@
 """Pure.
 
-Which images the resources of a kustomization run, by the names that an entry of its `images` has to
-have: read as far as files are there.
-
-Whether what a kustomization reads runs the image that an entry of its `images` is for.
+The images that the resources of a kustomization run, by the names that entries of its `images` must
+have, as far as the files can be read; and whether a resource runs the image of an entry.
 """
 
 from __future__ import annotations
@@ -28,12 +26,15 @@ _GENERATORS = (
     "transformers",
     "configurations",
 )
-_MOST_NESTED = 100  # kustomizations, each of which takes in the next
+_MOST_NESTED = 100  # kustomizations, each of which includes the next
 _VERSION = re.compile(r"(?:@.*|:[^/]*)\Z", re.DOTALL)
 
 
 def referenced_paths(path: str, files: Mapping[str, bytes]) -> set[str]:
-    """Files that the kustomization at `path` reads, itself or by way of those in `files`; some may not be there."""
+    """The files that the kustomization at `path` reads, directly or through other kustomizations.
+
+    Some of them may not exist.
+    """
     found: set[str] = set()
     left = [path]
     while left:
@@ -46,9 +47,10 @@ def referenced_paths(path: str, files: Mapping[str, bytes]) -> set[str]:
 
 
 def image_names(path: str, files: Mapping[str, bytes]) -> set[str] | None:
-    """Names of the images that the kustomization at `path` gets from what it reads; None where something of it is not in `files`.
+    """The names of the images of all resources that the kustomization at `path` reads.
 
-    A component is None: it is for the resources of those that take it in.
+    None if one of these files is not in `files`, and for a component: it changes the resources of
+    the kustomizations that include it.
     """
     if (_kustomization(path, files) or {}).get("kind") == "Component":
         return None
@@ -61,7 +63,7 @@ def _names(
     above: frozenset[str],
     known: dict[str, set[str] | None],
 ) -> set[str] | None:
-    """As `image_names` for what those `above` take in; of each path once, it is then `known`."""
+    """As `image_names` below the kustomizations `above`; each result is stored in `known`."""
     if path not in known or path in above:
         known[path] = _read_names(path, files, above, known)
     return known[path]
@@ -81,7 +83,7 @@ def _read_names(
         or any(data.get(key) for key in _GENERATORS)
     ):
         return None
-    if above and data.get("replacements"):  # what they copy may be an image
+    if above and data.get("replacements"):  # they may copy an image
         return None
     patches = [load_documents(text.encode()) for text in _inline_patches(data)]
     if None in patches:
@@ -98,7 +100,7 @@ def _read_names(
                 return None
             read = _kustomization(nested, files) or {}
             found |= _renamed(inner, read)
-            if read.get("kind") == "Component":  # its images are for what is around it, too
+            if read.get("kind") == "Component":  # its images also apply around it
                 found |= _renamed(found, read)
         elif place not in files or (documents := load_documents(files[place])) is None:
             return None
@@ -126,7 +128,7 @@ def _references(data: Mapping[str, Any]) -> list[str]:
 
 
 def _inline_patches(data: Mapping[str, Any]) -> list[str]:
-    """Patches that stand in the kustomization itself."""
+    """The patches that stand in the kustomization itself."""
     listed = [
         item
         for item in list_at(data, "patchesStrategicMerge")
@@ -137,9 +139,9 @@ def _inline_patches(data: Mapping[str, Any]) -> list[str]:
 
 
 def _images(root: Any) -> Iterator[str]:
-    """What stands at a key `image`, or is the `value` of a patch, without tag and digest.
+    """The texts at a key `image` or `value` (of a patch), without tag and digest.
 
-    Each place is read once: aliases repeat places.
+    Each node is visited once, since aliases repeat nodes.
     """
     seen, waiting = set[int](), [root]
     while waiting:
@@ -155,12 +157,12 @@ def _images(root: Any) -> Iterator[str]:
 
 
 def untagged(image: str) -> str:
-    """An image without tag and digest."""
+    """An image without its tag and digest."""
     return _VERSION.sub("", image)
 
 
 def _renamed(names: set[str], data: Mapping[str, Any]) -> set[str]:
-    """The names after the `images` of a kustomization, one entry after the other."""
+    """The names after the `images` of a kustomization were applied, one entry after the other."""
     for item in maps_at(data, "images"):
         if new := text_at(item, "newName"):
             names = {new if name == item.get("name") else name for name in names}
@@ -175,17 +177,18 @@ def _kustomizations_in(place: str) -> tuple[str, ...]:
     return tuple(posixpath.normpath(posixpath.join(place, name)) for name in KUSTOMIZATION_FILES)
 
 
-_PATTERN = re.compile(r"[*+?\[\](){}|^$\\@]|:[^/]*\Z")  # kustomize takes names for patterns
-_FLUX_CHANGES = ("patches", "components")  # by which Flux changes what it has read
+_PATTERN = re.compile(r"[*+?\[\](){}|^$\\@]|:[^/]*\Z")  # kustomize reads names as patterns
+_FLUX_CHANGES = ("patches", "components")  # they change what Flux has read
 
 
 @frozen
 class ImageUse:
-    """What is known of the entry for `name` in file `path`: the images that are there to be run.
+    """Whether resources run the image of the entry for `name` in file `path`.
 
-    `images` is None if not all can be read. The entry is `added`, or `changed`, or neither.
-    With `own` it is kustomize's file itself, else one of Flux, which may mean the files of
-    another repository. `near` is the name that was probably meant.
+    `images` are the names of all images that the kustomization gets, None if some are not known.
+    The entry is `added`, or `changed`, or neither. `own` is true for kustomize's own file, false
+    for a Flux Kustomization, which may be for another repository. `near_name` is the name that was
+    probably meant.
     """
 
     path: str
@@ -194,36 +197,36 @@ class ImageUse:
     own: bool
     added: bool
     changed: bool
-    near: str
+    near_name: str
 
     @property
     def runs(self) -> bool:
-        """Whether it is known that something runs the image."""
+        """Whether a resource certainly runs the image."""
         return self.name in (self.images or ())
 
     @property
-    def none(self) -> bool:
-        """Whether it is known that nothing runs the image."""
+    def unused(self) -> bool:
+        """Whether certainly no resource runs the image."""
         known = self.images is not None and not _PATTERN.search(self.name)
         return known and self.name not in (self.images or ())
 
     @property
-    def sure(self) -> bool:
-        """Whether to deploy to this entry is without effect for certain."""
-        return self.none and self.own and self.changed and bool(self.images)
+    def certain(self) -> bool:
+        """Whether a deployment to this entry certainly has no effect."""
+        return self.unused and self.own and self.changed and bool(self.images)
 
     @property
-    def told(self) -> str:
-        """What people should know of it; empty for nothing."""
-        guess = f"; did you mean {self.near}?" if self.near else ""
+    def warning(self) -> str:
+        """The warning for people; empty if there is none."""
+        guess = f"; did you mean {self.near_name}?" if self.near_name else ""
         verb = "gets" if self.added else "has"
-        if self.none:
+        if self.unused:
             return (
                 f"{self.path} {verb} an entry for an image called {self.name}, which none of its "
                 "resources runs; images that are there: "
                 f"{list_some(sorted(self.images or ())) or 'none'}{guess}"
             )
-        if self.images is None and self.added and self.near:
+        if self.images is None and self.added and self.near_name:
             return f"{self.path} has no entry for an image called {self.name}, and gets one{guess}"
         return ""
 
@@ -234,7 +237,7 @@ def near_image(name: str, known: Collection[str]) -> str:
 
 
 def kustomization_paths(path: str, files: Mapping[str, bytes]) -> set[str]:
-    """What the kustomizations of a file read, itself or by way of those in `files`."""
+    """The files that the kustomizations in a file read, directly or through others."""
     found = referenced_paths(path, files)
     for document in load_documents(files.get(path, b"")) or ():
         for candidate in _flux_roots(document):
@@ -243,17 +246,17 @@ def kustomization_paths(path: str, files: Mapping[str, bytes]) -> set[str]:
 
 
 def flux_image_names(document: Any, files: Mapping[str, bytes]) -> Collection[str] | None:
-    """Names of the images that a Kustomization of Flux gets; None where that is not known."""
+    """The names of the images that a Flux Kustomization gets; None if they are not known."""
     root = next((name for name in _flux_roots(document) if name in files), "")
     if not root or any(value_at(document, "spec", key) for key in _FLUX_CHANGES):
         return None
     used = old_and_new_names(root, files)
-    # Flux fills variables in
+    # Flux replaces variables.
     return None if used is None or any("$" in name for name in used) else used
 
 
 def old_and_new_names(path: str, files: Mapping[str, bytes]) -> set[str] | None:
-    """Names of the images that the kustomization at `path` gets and gives; None if unknown."""
+    """The names of the images that the kustomization at `path` gets and gives; None if unknown."""
     used = image_names(path, files)
     documents = load_documents(files.get(path, b""))
     entries = maps_at(documents[0], "images") if documents else []
@@ -262,7 +265,7 @@ def old_and_new_names(path: str, files: Mapping[str, bytes]) -> set[str] | None:
 
 
 def _flux_roots(document: Any) -> tuple[str, ...]:
-    """Where the kustomization may lie that a Kustomization of Flux is about."""
+    """The paths that the kustomization of a Flux Kustomization may have."""
     path = text_at(document, "spec", "path")
     folder = posixpath.normpath(path.lstrip("/")) if path else ""
     if not folder or folder.startswith(".."):

@@ -1,14 +1,12 @@
 """Pure.
 
-Which images a file names, and whether the wanted ones are among them: what was written or rendered
-is read back, and compared whole.
+Images in manifests and values: which images a file names or runs, and whether the wanted one is
+among them.
 
-A place that is read is the image of a container, and any other text that is an image: alone, behind
-a flag, a name or a scheme, in a list, in YAML inside of a text, or spread over the keys of a map as
-charts and kustomizations have it.
-
-The pod specifications in a file that a cluster reads: which images they run, and whether they can
-pull them from a private registry.
+The image of a container counts, and so does any other text that is an image: alone, behind a flag,
+a name or a scheme, in a list, in YAML inside a text, or spread over the keys of a map as charts and
+kustomizations do. For pod specifications it is also known whether they may pull from a private
+registry.
 """
 
 from __future__ import annotations
@@ -36,7 +34,10 @@ _CONTAINER_LISTS = ("initContainers", "containers", "ephemeralContainers")
 
 @frozen
 class Pod:
-    """One pod specification: kind and name of what it belongs to, its images by container, and whether it names a pull secret or a service account."""
+    """A pod specification: kind and name of its owner, and its images by container.
+
+    `may_pull` is true if it names a pull secret or a service account.
+    """
 
     owner: str
     images: tuple[tuple[str, str], ...]
@@ -44,18 +45,21 @@ class Pod:
 
 
 def pods_in_file(data: bytes) -> tuple[Pod, ...]:
-    """Every pod specification of a YAML file, in its order; none where it cannot be read, a chart's template for example."""
+    """The pod specifications of a YAML file in their order; none if it is not readable YAML.
+
+    A chart's template is an example of such a file.
+    """
     return pods_in_documents(load_documents(data) or ())
 
 
 def pods_in_documents(documents: Iterable[Any]) -> tuple[Pod, ...]:
-    """Every pod specification of documents that were read, in their order."""
+    """The pod specifications of loaded documents in their order."""
     seen = set[int]()
     return tuple(pod for document in documents for pod in _pods_below(document, "", seen))
 
 
 def _pods_below(node: Any, owner: str, seen: set[int]) -> Iterator[Pod]:
-    """Pods of `node` and below, each place once: aliases repeat places."""
+    """The pods of `node` and below it; each node is visited once, since aliases repeat nodes."""
     if not isinstance(node, dict | list) or id(node) in seen:
         return
     seen.add(id(node))
@@ -83,15 +87,15 @@ def _pod(specification: Mapping[str, Any], owner: str) -> Pod:
 _REGISTRY_KEYS = ("registry", "imageregistry")
 _NAME_KEYS = ("repository", "name", "image", "newname", "imagerepository", "imagename", "repo")
 _TAG_KEYS = ("tag", "newtag", "imagetag", "version")
-WHOLE_DOCUMENT = "the file"  # the place of what stands in the keys at a file's top
+WHOLE_DOCUMENT = "the file"  # the location of keys at the top of a file
 _WORKLOADS = {
     ("v1", "Pod"),
     ("v1", "ReplicationController"),
     *(("apps/v1", kind) for kind in ("Deployment", "StatefulSet", "DaemonSet", "ReplicaSet")),
     *(("batch/v1", kind) for kind in ("Job", "CronJob")),
 }
-_MOST_NESTED_TEXTS = 3  # texts in texts
-# of metadata: neither a cluster nor a renderer runs what they say
+_MOST_NESTED_TEXTS = 3  # levels of YAML inside texts
+# Keys of metadata: neither a cluster nor a renderer runs images that they name.
 _NOTE_KEYS = ("annotations", "labels")
 _COMMON_NOTE_KEYS = ("commonAnnotations", "commonLabels", "matchLabels")
 _SECRET_KINDS = ("Secret", "SecretList")
@@ -100,10 +104,11 @@ _TEMPLATED = re.compile(r"x{4,}|\{\{")
 
 @frozen
 class FoundImage:
-    """One image that a file names: at which place, and what it says; `runs` where it is the image of a container.
+    """An image that a file names: its `location` in the file, and its `text`.
 
-    A text of a Secret (`secret`) may be the image, but is never shown: it may be a password that
-    looks like one. A `assembled` one is put together from keys of a resource that have any names.
+    It `runs` if it is the image of a container. A text of a Secret (`secret`) may be the image, but
+    is never shown: it may be a password that looks like one. An `assembled` image is put together
+    from keys of a resource that may have any name.
     """
 
     location: str
@@ -114,7 +119,7 @@ class FoundImage:
 
     @property
     def reference(self) -> Reference | None:
-        """The image as a runtime reads it."""
+        """The image as a container runtime reads it; None if it is not an image."""
         return parse_familiar(self.text)
 
     def __str__(self) -> str:
@@ -122,7 +127,7 @@ class FoundImage:
 
 
 def container_images(data: bytes) -> tuple[FoundImage, ...] | None:
-    """The images of containers in a YAML file; None if it cannot be read."""
+    """The images of containers in a YAML file; None if the file cannot be read."""
     documents = _load(data)
     return None if documents is None else _pod_images(documents)
 
@@ -130,10 +135,10 @@ def container_images(data: bytes) -> tuple[FoundImage, ...] | None:
 def images_in_file(
     data: bytes, like: Collection[str], *, joined: bool = True
 ) -> tuple[FoundImage, ...] | None:
-    """The images of containers in a YAML file, then all it names with one of the texts `like` in it.
+    """The images of containers in a YAML file, then all others with one of the texts `like`.
 
-    They begin with the registry that values have for all images, unless these are not `joined`.
-    None if the file cannot be read.
+    If `joined` they begin with the registry that values have for all images. None if the file
+    cannot be read.
     """
     documents = _load(data)
     return None if documents is None else images_in_documents(documents, like, joined=joined)
@@ -142,7 +147,7 @@ def images_in_file(
 def images_in_documents(
     documents: list[Any], like: Collection[str], *, joined: bool
 ) -> tuple[FoundImage, ...]:
-    """The same of documents that are read."""
+    """As `images_in_file`, of documents that are loaded."""
     others = [
         found
         for document in documents
@@ -160,18 +165,18 @@ def _load(data: bytes) -> list[Any] | None:
 
 
 def _is_resource(document: Any) -> bool:
-    """Whether a document is something that a cluster gets, and no values."""
+    """Whether a document is a Kubernetes resource, not values of a chart."""
     return isinstance(document, dict) and "apiVersion" in document and "kind" in document
 
 
 def _is_workload(document: Any) -> bool:
-    """Whether a document is of a kind of which a cluster drops the keys that it does not know."""
+    """Whether a document is of a kind of which a cluster drops unknown keys."""
     version = document.get("apiVersion") if isinstance(document, dict) else None
     return isinstance(version, str) and (version, document.get("kind")) in _WORKLOADS
 
 
 def _is_dropped(place: str) -> bool:
-    """Whether a place of a workload is none where an image is read: all of these are in lists."""
+    """Whether a cluster drops the key at a workload's location: known images are all in lists."""
     return "[" not in place
 
 
@@ -187,7 +192,10 @@ def _pod_images(documents: list[Any]) -> tuple[FoundImage, ...]:
 
 
 def is_same_image(found: FoundImage, wanted: Reference) -> bool:
-    """Whether that is the wanted image, `wanted` with all that is known of it: the same registry and name, and the digest where both have one, else the tag."""
+    """Whether a found image is the wanted one: registry and name, then digest, else tag.
+
+    The digests count if both have one. `wanted` has everything that is known of the image.
+    """
     there = found.reference
     ours = parse_familiar(str(wanted))
     if there is None or ours is None or not _same_name(there, ours):
@@ -198,7 +206,10 @@ def is_same_image(found: FoundImage, wanted: Reference) -> bool:
 
 
 def is_other_image(found: FoundImage, wanted: Reference) -> bool:
-    """Whether that is another image of the wanted one's registry, by the last part of its name too, with the tag or digest of the wanted one."""
+    """Whether a found image has the wanted registry and version, but another name.
+
+    The last parts of the names differ, and the tag or digest is the wanted one's.
+    """
     there, ours = found.reference, parse_familiar(str(wanted))
     return bool(
         there
@@ -211,7 +222,7 @@ def is_other_image(found: FoundImage, wanted: Reference) -> bool:
 
 
 def is_end_of_image(wanted: Reference, found: FoundImage) -> bool:
-    """Whether the wanted image's name and version end in a text that names no registry."""
+    """Whether the wanted image ends with a found text that names no registry."""
     image = wanted.image
     marks = (f":{image.tag}" if image.tag else "", f"@{image.digest}" if image.digest else "")
     known = [f"/{image.name}{mark}" for mark in (*marks, "".join(marks)) if mark]
@@ -236,7 +247,7 @@ def stale_containers(found: Iterable[FoundImage], wanted: Reference) -> list[Fou
 
 
 def in_other_registry(found: Iterable[FoundImage], wanted: Reference) -> list[FoundImage]:
-    """Places with the wanted image's name and version, that are another image all the same: of another registry, or none at all."""
+    """Images with the wanted name and version that are of another registry, or of none at all."""
     image = wanted.image
     ends = [f"/{image.name}{mark}{part}" for mark, part in ((":", image.tag), ("@", image.digest))]
     return [
@@ -248,13 +259,21 @@ def in_other_registry(found: Iterable[FoundImage], wanted: Reference) -> list[Fo
 
 
 def is_used(found: Collection[FoundImage], wanted: Reference) -> bool:
-    """Whether what was rendered has the wanted image: a container runs it, or, where none runs another of its name, some place names it."""
+    """Whether rendered manifests have the wanted image.
+
+    They have it if a container runs it, or if any text names it while no container runs another
+    version of it.
+    """
     named = [one for one in found if is_same_image(one, wanted)]
     return bool(named) and (any(one.runs for one in named) or not stale_containers(found, wanted))
 
 
 def nearest_images(found: Sequence[FoundImage], wanted: Reference) -> list[str]:
-    """What a file names, for people, the likely ones first: containers, and what has the last part of the name in common."""
+    """The images of a file as texts for people, the likely ones first.
+
+    These are the containers, and the images that share the last part of the name. A Secret's text
+    is left out.
+    """
     last = last_part(wanted.image.name)
     found = [one for one in found if not one.secret]
     likely = [one for one in found if one.text and last in one.text]
@@ -266,12 +285,15 @@ def nearest_images(found: Sequence[FoundImage], wanted: Reference) -> list[str]:
 
 
 def last_part(name: str) -> str:
-    """What an image is called without the folders before it."""
+    """The last part of an image's name."""
     return name.rpartition("/")[2]
 
 
 def compose_image(registry: str, name: str, tag: str, digest: str) -> str:
-    """The image that a chart makes of what stands in keys of its own; a name that has its registry already gets no second one."""
+    """The image that a chart makes of registry, name, tag and digest in keys of their own.
+
+    A name that has its registry already gets no second one.
+    """
     whole = name if not registry or name.startswith(f"{registry}/") else f"{registry}/{name}"
     tagged = (
         f"{whole}:{tag}"
@@ -290,7 +312,7 @@ def _same_name(one: Reference, other: Reference) -> bool:
 
 
 class _ImageSearch:
-    """One document; what aliases repeat is read once."""
+    """Finds the images of one document; a node that aliases repeat is visited once."""
 
     def __init__(
         self,
@@ -303,12 +325,15 @@ class _ImageSearch:
         self._like = like
         self._resource = resource
         self._joined = joined
-        self._above: tuple[str, ...] = ()  # registries of the maps that are walked through
+        self._above: tuple[str, ...] = ()  # registries of the maps around a node
         self._secret = secret
-        self._seen: dict[int, Any] = {}  # held, since what is freed leaves its id to others
+        self._seen: dict[int, Any] = {}  # keeps nodes, since a freed node's id is used again
 
     def below(self, node: Any, path: str, common: str, depth: int) -> Iterator[FoundImage]:
-        """Images at `path` and below; `common` is the registry that the values give all images of a chart."""
+        """The images at `path` and below it.
+
+        `common` is the registry that values have for all images.
+        """
         if isinstance(node, str):
             yield from self._text(node, path, depth)
             return
@@ -341,14 +366,17 @@ class _ImageSearch:
         self._above = above
 
     def _hidden(self) -> _ImageSearch:
-        """The same for what a Secret holds."""
+        """The same search for the content of a Secret."""
         return self._inner(resource=self._resource, secret=True)
 
     def _inner(self, *, resource: bool, secret: bool) -> _ImageSearch:
         return _ImageSearch(self._like, resource=resource, secret=secret, joined=self._joined)
 
     def _apart(self, node: Mapping[Any, Any], path: str) -> Iterator[FoundImage]:
-        """What stands apart in a map of a resource; an entry of a kustomization says itself what is its name."""
+        """Images whose parts stand in a map of a resource under keys of any name.
+
+        A kustomization's entry names its parts itself, so it is left out.
+        """
         texts = {
             key: value
             for key, value in node.items()
@@ -365,7 +393,7 @@ class _ImageSearch:
             )
 
     def _below_others(self, node: Mapping[Any, Any], path: str) -> Iterator[FoundImage]:
-        """The image behind each registry that stands above it in keys of charts' own choice."""
+        """The image behind each registry that stands above it under a key of any name."""
         own = {key.lower(): text for key, text in node.items() if isinstance(key, str)}
         names = [text for key in _NAME_KEYS if isinstance(text := own.get(key), str) and text]
         if any(has_registry(name) for name in names) or any(own.get(key) for key in _REGISTRY_KEYS):
@@ -390,7 +418,7 @@ class _ImageSearch:
 
 
 def _is_note(path: str, key: object) -> bool:
-    """Whether a key holds what is only told of a resource."""
+    """Whether a key holds metadata, which neither a cluster nor a renderer runs."""
     of_metadata = path.rpartition(".")[2] == "metadata"
     return key in _COMMON_NOTE_KEYS or (of_metadata and key in _NOTE_KEYS)
 
@@ -400,9 +428,10 @@ def _global_registry(node: Mapping[Any, Any]) -> str:
 
 
 def _without_other_names(node: Mapping[Any, Any], like: Collection[str]) -> Mapping[Any, Any]:
-    """A map without what may call something else: a `name` that is no path nor like an image.
+    """A map without a `name` that names something else than an image.
 
-    A resource and Chart.yaml are no image at all.
+    It does if it is neither a path nor one of `like`. A resource and Chart.yaml are not an image at
+    all.
     """
     if "apiVersion" in node:
         return {}
@@ -414,7 +443,10 @@ def _without_other_names(node: Mapping[Any, Any], like: Collection[str]) -> Mapp
 def _images_of_map(
     node: Mapping[Any, Any], path: str, common: str, *, resource: bool
 ) -> Iterator[FoundImage]:
-    """The image whose parts are keys of one map; in a resource, a version beside a tag is none of them."""
+    """The images whose parts are keys of one map.
+
+    In a resource, a `version` beside a tag is not a part of the image.
+    """
     texts = {
         key.lower(): value
         for key, value in node.items()
@@ -438,9 +470,9 @@ def _images_of_map(
 
 
 def _helm_parameters(items: Sequence[Any]) -> dict[str, Any]:
-    """A list of `{name: a.b, value: c}`, as Argo CD gives parameters to Helm, as values.
+    """Parameters that Argo CD gives to Helm, `{name: a.b, value: c}`, as nested values.
 
-    What has no text as value is left out. Empty for any other list.
+    An item whose value is not a text is left out. The result is empty for any other list.
     """
     values: dict[str, Any] = {}
     for item in items:

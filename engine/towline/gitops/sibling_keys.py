@@ -1,13 +1,7 @@
 """Pure.
 
-What the parts of an image become at paths of values whose registry stands in a key of its own,
-beside the name or for all images.
-
-Whether a path leads by its index to another image, while its own stands in another item of the same
-list.
-
-What else beside a tag or a whole image says which version runs: a digest, which becomes the new
-one's or empty, and a tag, which is refused.
+Keys beside the written ones that decide which image runs: a registry beside the name or for all
+images of a chart, a digest or a tag beside the version, and the index in a list.
 """
 
 from __future__ import annotations
@@ -49,9 +43,9 @@ from towline.yaml.plain_data import texts_at
 
 
 def check_list_indexes(targets: Iterable[ValueTarget]) -> None:
-    """Pass where no index leads past the image; raises ConfigError.
+    """Pass if no list index leads to another image while the wanted image is in another item.
 
-    A `[name=...]` is taken as it is.
+    An item chosen by `[name=...]` is not checked. Raises ConfigError.
     """
     for target in targets:
         if not (indexes := list(_indexes(target))):
@@ -71,7 +65,7 @@ def check_list_indexes(targets: Iterable[ValueTarget]) -> None:
 def _paths_of_image(
     target: ValueTarget, texts: Mapping[Path, str], held: str, indexes: Collection[int]
 ) -> list[str]:
-    """The paths of the same list that have the image of a target, where another is `held`."""
+    """Paths in the same list with a target's image, if `held` is the text of another image."""
     if not isinstance(target.wanted, ImagePart) or target.wanted.part != "image":
         return []
     wanted = target.wanted.image.whole
@@ -86,7 +80,7 @@ def _paths_of_image(
 
 
 def _indexes(target: ValueTarget) -> Iterator[int]:
-    """Where the path of a target has an index, counted from its end, as it was written."""
+    """Positions of list indexes in a target's path, counted from its end (-1 is the last step)."""
     path, steps = target.path_match.path, parse_dotted(target.text)
     for back in range(1, min(len(path), len(steps)) + 1):
         if isinstance(steps[-back], int) and steps[-back] == path[-back]:
@@ -94,7 +88,7 @@ def _indexes(target: ValueTarget) -> Iterator[int]:
 
 
 def _differ_at(index: int, one: Path, other: Path) -> bool:
-    """Whether two paths are the same but for what stands at an index."""
+    """Whether two paths differ in nothing but the step at `index`."""
     if len(one) != len(other) or one[index] == other[index]:
         return False
     return (*one[:index], 0, *one[len(one) + index + 1 :]) == (
@@ -116,11 +110,12 @@ def part_texts(
     *,
     joined: bool | None = None,
 ) -> tuple[dict[str, str], list[SiblingEdit]]:
-    """What targets of one image in one map become, by their paths, and the registries beside them.
+    """The texts that targets of one image in one map get, by path, and the registries beside them.
 
-    `base` are the values of the chart around, `others` all that is written into the file, `joined`
-    says whether this chart puts a registry that the values have for all images before theirs; None
-    if that is not known. Raises ConfigError where the values have another registry for all images.
+    `base` are the default values of the chart, `others` all targets of the file. `joined` says
+    whether the chart puts the registry that the values have for all images before this image; it is
+    None if that is not known. Raises ConfigError if the values have another registry for all
+    images.
     """
     texts: dict[str, str] = {}
     more: dict[str, SiblingEdit] = {}
@@ -132,7 +127,7 @@ def part_texts(
             continue
         key, below = registry_key(target.key), plain_data.texts_at(default_map(base, target))
         apart = target.sibling_texts.get(key, below.get(key, ""))
-        # its value is known elsewhere, and that a chart joins the two is
+        # A template gets its value elsewhere, and shows that the chart joins the two.
         if is_template(apart):
             texts[target.text] = str(target.wanted).removeprefix(f"{image.host}/")
             continue
@@ -142,9 +137,9 @@ def part_texts(
             continue
         common = "" if joined is False else _global_registry(target, base, others)
         if joined is None and _is_registry_unknown(image, apart, there, common):
-            # nothing says yet that the chart puts it before this image: a host of its own
+            # Nothing shows that the chart puts it before this image: the name keeps its host.
             common = ""
-        # an empty one takes away that of the chart's own values
+        # An empty text in the file replaces that of the chart's default values.
         now = there if target.path_match.missing else target.old
         registry, rest = image.split_for(now, apart, common)
         _check_global_registry(
@@ -159,12 +154,12 @@ def part_texts(
 
 
 def _prefixed_names(name: str, target: ValueTarget, base: Mapping[str, Any]) -> list[str]:
-    """What a name is behind each registry that the values have above it in keys of their own choice."""
+    """A name behind each registry that the values have above it in keys of any name."""
     return [f"{above}/{name}" for above in _registries_above(name, target, base)]
 
 
 def _registries_above(name: str, target: ValueTarget, base: Mapping[str, Any]) -> list[str]:
-    """The registries that the values have above a name in such keys; none for a name that has one itself."""
+    """The registries that the values have above a name; none if the name has a host."""
     if has_registry(name):
         return []
     path = target.map_path
@@ -174,7 +169,7 @@ def _registries_above(name: str, target: ValueTarget, base: Mapping[str, Any]) -
 
 
 def _registries_at(target: ValueTarget, path: Path) -> Mapping[str, Any]:
-    """The texts of a map in a target's document, and those of `global` in it."""
+    """The texts of a map in a target's document, with those of the `global` map in it."""
     source, document = target.path_match.source, target.path_match.document
     image = map_texts(source, document, (*path, "global", "image"))
     common = {**map_texts(source, document, (*path, "global")), "image": image}
@@ -182,7 +177,7 @@ def _registries_at(target: ValueTarget, path: Path) -> Mapping[str, Any]:
 
 
 def _version(target: ValueTarget) -> str:
-    """What stands behind the name where a whole image is written."""
+    """The tag and digest that follow the repository if a whole image is wanted; else empty."""
     assert isinstance(target.wanted, ImagePart)
     image = target.wanted.image
     return image.whole.removeprefix(image.repository) if target.wanted.part == "image" else ""
@@ -195,7 +190,11 @@ def registry_warnings(
     *,
     joined: bool | None,
 ) -> list[str]:
-    """What a chart that nobody knows would run of those that get a name with a host below a registry for several images."""
+    """Warnings that an unknown chart may put another registry before an image that is written.
+
+    They are for images that get a name with a host while the values have a registry for several
+    images.
+    """
     found: list[str] = []
     for target in targets:
         if not isinstance(target.wanted, ImagePart) or target.wanted.part not in REPOSITORY_PARTS:
@@ -231,7 +230,7 @@ def registry_warnings(
 
 
 def _is_registry_unknown(image: ImageParts, apart: str, there: str, common: str) -> bool:
-    """Whether nothing tells that the registry for all images, which is another one, is put before what stands there."""
+    """Whether nothing shows that the chart puts the common registry before that text."""
     fits = image.repository.startswith(f"{common}/") or is_template(common)
     return not apart and not fits and _UNSET.fullmatch(there) is not None
 
@@ -239,7 +238,10 @@ def _is_registry_unknown(image: ImageParts, apart: str, there: str, common: str)
 def _global_registry(
     target: ValueTarget, base: Mapping[str, Any], others: Sequence[ValueTarget]
 ) -> str:
-    """The registry that the values give all images once `others` are written; empty for none."""
+    """The registry that the values have for all images after `others` are written.
+
+    Empty for none.
+    """
     paths = global_registry_paths(tuple(map(str, target.map_path)))
     found = next(filter(None, (_final_text(target, path, others) for path in paths)), "")
     if found or not paths or _has_text(target, paths[-1]):
@@ -248,12 +250,15 @@ def _global_registry(
 
 
 def _has_text(target: ValueTarget, path: Path) -> bool:
-    """Whether a target's document has a text of its own at a path, if only an empty one: then that of the chart's own values is none."""
+    """Whether a target's document has a text at a path.
+
+    Even an empty text hides the chart's default.
+    """
     return path[-1] in map_texts(target.path_match.source, target.path_match.document, path[:-1])
 
 
 def _final_text(target: ValueTarget, path: Path, others: Sequence[ValueTarget]) -> str:
-    """What stands in a target's document at a path in the end."""
+    """The text at a path of a target's document after `others` are written."""
     path_match = target.path_match
     wanted = (target.file.name, path_match.inside, path_match.document, path)
     for one in others:
@@ -264,7 +269,10 @@ def _final_text(target: ValueTarget, path: Path, others: Sequence[ValueTarget]) 
 
 
 def _check_global_registry(target: ValueTarget, above: str, rest: str, common: str) -> None:
-    """Pass where the registry `above` the image makes it the wanted one, if it is the `common` one; raises ConfigError."""
+    """Pass if the common registry, if it is `above` the image, makes it the wanted one.
+
+    Raises ConfigError.
+    """
     assert isinstance(target.wanted, ImagePart)
     image = target.wanted.image
     there = compose_image(above, rest, "", "")
@@ -284,16 +292,16 @@ def _check_global_registry(target: ValueTarget, above: str, rest: str, common: s
     )
 
 
-_VERSIONED = ("tag", "image")  # parts that a digest beside would win over
+_VERSIONED = ("tag", "image")  # parts that a digest beside them overrides
 _IMAGE_KEY = re.compile(r"(?:image|tag|repository)$", re.IGNORECASE)
-_DIGEST_NAME = re.compile(r"@sha\d+$")  # `name@sha256`, with the rest of the digest as the tag
+_DIGEST_NAME = re.compile(r"@sha\d+$")  # `name@sha256`: the tag is the rest of the digest
 
 
 def sibling_digests(targets: Sequence[ValueTarget], base: Mapping[str, Any]) -> list[SiblingEdit]:
-    """The digests that a chart would run instead of what `targets`, of one image in one map, become; each with what it becomes itself.
+    """Edits of the digests beside targets of one image and map that a chart would run.
 
-    It is the image's own where that is pinned; else it is emptied. `base` are the values of the
-    chart around.
+    The new text is the image's own digest if that is pinned, else it is empty. `base` are the
+    default values of the chart.
     """
     found: dict[str, SiblingEdit] = {}
     written = {target.key for target in targets}
@@ -312,7 +320,7 @@ def sibling_digests(targets: Sequence[ValueTarget], base: Mapping[str, Any]) -> 
 
 
 def check_sibling_versions(targets: Sequence[ValueTarget], base: Mapping[str, Any]) -> None:
-    """Pass where nothing beside is put behind the image once more; raises ConfigError."""
+    """Pass if no key beside a target adds a second version to the image; raises ConfigError."""
     for target in targets:
         texts = {**texts_at(default_map(base, target)), **target.sibling_texts}
         part = _part(target)
@@ -325,7 +333,7 @@ def check_sibling_versions(targets: Sequence[ValueTarget], base: Mapping[str, An
 
 
 def _check_tag(target: ValueTarget, texts: Mapping[str, str]) -> None:
-    """Pass where a whole image is written in the place of a whole image."""
+    """Pass if no tag stands beside a whole image that had no tag in itself so far."""
     for key, text in texts.items():
         is_tag = key.lower().endswith("tag") and key_stem(key) == key_stem(target.key)
         if is_tag and text:
@@ -344,38 +352,41 @@ def _check_tag(target: ValueTarget, texts: Mapping[str, str]) -> None:
 
 
 def _check_name(target: ValueTarget, texts: Mapping[str, str]) -> None:
-    """Pass where a tag is not the rest of a digest."""
+    """Pass if a written tag is not the rest of a digest, as of `name@sha256` beside it."""
     for key, text in texts.items():
         if _DIGEST_NAME.search(text) and key_stem(key) == key_stem(target.key):
             path = target.sibling_path(key)
             raise ConfigError(
-                f"{path} ends with {text.rpartition('@')[2]}, so that {target.text} beside it is the"
-                " rest of a digest, not a tag",
+                f"{path} ends with {text.rpartition('@')[2]}, so that {target.text} beside it is"
+                " the rest of a digest, not a tag",
                 where=line_at(target.path_match.source, target.path_match.document, target.parent),
                 hint=f"valuesPaths: {{{path}: repository, {target.text}: tag}} writes both",
             )
 
 
 def _is_digest_of(target: ValueTarget, key: str, text: str) -> bool:
-    """Whether a key holds the digest of what a target is a part of."""
+    """Whether a key holds the digest of the image that a target is a part of."""
     called, own = digest_key_stem(key), key_stem(target.key)
     if called is None or not text or _part(target) not in _VERSIONED:
         return False
     if not ("digest" in key.lower() or is_digest(text)):
         return False
     if any(text.startswith(("http://", "https://")) for text in target.sibling_texts.values()):
-        return False  # the checksum of a download
+        return False  # it is the checksum of a download
     others = {key_stem(one) for one in target.sibling_texts if _IMAGE_KEY.search(one)} - {own}
     return called == own or (not called and not others)
 
 
 def _part(target: ValueTarget) -> str:
-    """Which part of an image a target is; empty for none."""
+    """The part of an image that a target wants; empty for a plain text."""
     return target.wanted.part if isinstance(target.wanted, ImagePart) else ""
 
 
 def _new_digest(target: ValueTarget, old: str) -> str:
-    """What becomes of a digest beside a target; a whole image that is pinned has its own in itself."""
+    """The new text of a digest beside a target.
+
+    It is empty if a whole image is written, which has its digest in itself.
+    """
     assert isinstance(target.wanted, ImagePart)
     image, part = target.wanted.image, target.wanted.part
     known = image.digest if part == "tag" and "@" in image.whole else ""
@@ -383,6 +394,6 @@ def _new_digest(target: ValueTarget, old: str) -> str:
 
 
 def _has_version(text: str) -> bool:
-    """Whether an image has a tag or a digest of its own, or may get one."""
+    """Whether an image has a tag or a digest in itself, or may get one later as a template."""
     there = parse_familiar(text)
     return is_template(text) or bool(there and (there.image.tag or there.image.digest))

@@ -1,10 +1,7 @@
 """Pure.
 
-Whether a missing key would be one that nobody reads, because the image stands under other keys of
-the document already.
-
-Whether something stands over a value that is written, so that nothing reads it: Argo CD's
-parameters, and the values of a chart around.
+Values that nothing would read: a new key while the image stands under other keys of the document,
+and a value that Argo CD's parameters or the values of a parent chart override.
 """
 
 from __future__ import annotations
@@ -25,14 +22,14 @@ from towline.yaml.paths import parse_dotted
 from towline.yaml.plain_data import text_at
 
 _IMAGE_KEYS = {REGISTRY, "repository", "tag", "digest"}
-_NAME_PARTS = ("image", "repository", "name")  # parts that say which image it is
+_NAME_PARTS = ("image", "repository", "name")  # parts with the image's name
 
 
 def same_image_paths(target: ValueTarget, targets: Collection[ValueTarget]) -> list[str]:
-    """The paths that hold the image of a missing key, where none of `targets`, all that is written, is there; empty where it may be added.
+    """The paths that hold the image of a missing key; empty if the key may be added.
 
-    A tag, digest or registry may be added beside the repository, and a repository beside one of
-    these.
+    It may be added if one of `targets`, all that is written, is among these paths; a tag, digest or
+    registry also beside the repository, and a repository also beside one of these.
     """
     if not isinstance(target.wanted, ImagePart):
         return []
@@ -64,10 +61,10 @@ def same_image_paths(target: ValueTarget, targets: Collection[ValueTarget]) -> l
 
 
 def other_image_paths(target: ValueTarget, targets: Collection[ValueTarget]) -> list[str]:
-    """The paths that images of the document stand at, where a missing key is beside no other part of one; empty where it may be added.
+    """Paths of the document's images if a missing key is beside no part of an image.
 
-    It may where the document has no image at all, in a map that is called as an image, or after
-    this one, and where maps beside have this key.
+    The key may be added, and the result is empty, if the document has no image at all, if the map
+    is named like an image or after this one, and if the maps beside it have this key.
     """
     if not isinstance(target.wanted, ImagePart) or len(target.path_match.missing) > 1:
         return []
@@ -95,7 +92,7 @@ def other_image_paths(target: ValueTarget, targets: Collection[ValueTarget]) -> 
 
 
 def _is_part(key: str) -> bool:
-    """Whether a key is called as a part of an image."""
+    """Whether the name of a key says that it is a part of an image."""
     of_it = is_image_key(key) or digest_key_stem(key) is not None
     return of_it or key.lower() in (REGISTRY, *_NAME_PARTS)
 
@@ -110,7 +107,7 @@ def _in_same_document(one: ValueTarget, other: ValueTarget) -> bool:
 
 
 def _same_repository(text: str, image: ImageParts) -> Reference | None:
-    """The image that a text is, if it is one of the same repository."""
+    """The image that a text is, if it is of the repository of `image`; else None."""
     there = parse_familiar(text) if "/" in text else None
     ours = parse_familiar(image.repository)
     same = there and ours and (there.registry, there.image.name) == (ours.registry, ours.image.name)
@@ -118,7 +115,7 @@ def _same_repository(text: str, image: ImageParts) -> Reference | None:
 
 
 def _version_keys(target: ValueTarget, image: ImageParts) -> list[Path]:
-    """Keys beside a missing tag that seem to be it: `webVersion` of an image web, or plain `version`."""
+    """Paths beside a missing tag that seem to hold it: webVersion (image web), version."""
     befores = ("", "image", last_part(image.name).replace("-", "").lower())
     called = {f"{before}{end}" for before in befores for end in ("version", "tag")}
     return [
@@ -132,11 +129,14 @@ def _spelled(paths: Collection[Path]) -> list[str]:
     return [path_text(path) for path in paths]
 
 
-_TEMPLATE = "{{"  # a template, which is filled in later
+_TEMPLATE = "{{"  # begins a template, which gets its value later
 
 
 def check_argo_overrides(targets: Collection[ValueTarget]) -> None:
-    """Pass where none of the helm values of an Application is overridden beside them; raises ConfigError."""
+    """Pass if an Argo CD Application overrides none of the helm values that are written in it.
+
+    Raises ConfigError.
+    """
     written = [
         (target.file.name, target.path_match.document, target.path_match.path) for target in targets
     ]
@@ -158,7 +158,7 @@ def check_argo_overrides(targets: Collection[ValueTarget]) -> None:
 def parent_chart_warnings(
     targets: Iterable[ValueTarget], files: Mapping[str, bytes]
 ) -> Iterator[str]:
-    """What to say of each value of a chart inside of another, whose own values set it to something else."""
+    """A warning for each value of a subchart that the values of its parent chart override."""
     for target in targets:
         for file, key, values in parent_chart_values(target.file.name, files):
             there = text_at(values, *parse_dotted(target.text))
@@ -167,7 +167,10 @@ def parent_chart_warnings(
 
 
 def _helm_value(target: ValueTarget) -> tuple[int, Path, str] | None:
-    """The document and the path of the `helm` map whose values hold a target, and the target's key in these; None for any other."""
+    """Document and path of the `helm` map with a target, and the target's key in its values.
+
+    None if the target is not in such values.
+    """
     path_match = target.path_match
     below = (*path_match.path, *map(str, path_match.missing))
     if len(path_match.inside) == 1:
@@ -182,7 +185,7 @@ def _helm_value(target: ValueTarget) -> tuple[int, Path, str] | None:
 def _overriding_paths(
     target: ValueTarget, helm: Path, key: str, texts: Mapping[Path, str]
 ) -> Iterator[Path]:
-    """What stands over the target called `key` in the values of the map at `helm`: parameters, and an object over a text."""
+    """Paths that override the value `key` of the map at `helm`: a valuesObject, parameters."""
     objects = (*helm, "valuesObject")
     if target.path_match.inside and any(path[: len(objects)] == objects for path in texts):
         yield objects
@@ -196,7 +199,10 @@ def _overriding_paths(
 
 
 def _agrees(text: str, target: ValueTarget) -> bool:
-    """Whether a text has what a target wants; a repository may stand in another form, beside a registry for one."""
+    """Whether a text is the one that a target wants.
+
+    A repository may stand in another form, for example beside a registry.
+    """
     wanted = target.wanted
     if isinstance(wanted, ImagePart) and wanted.part in ("repository", "name", REGISTRY):
         return wanted.part == REGISTRY or last_part_of(text) == last_part_of(wanted.image.name)

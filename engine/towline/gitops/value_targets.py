@@ -1,7 +1,7 @@
 """Pure.
 
-Images at the paths of values: where their parts stand beside each other, which image stood there,
-and what each part becomes.
+Targets: the places in YAML files that dotted paths lead to, and the value that each is to get; the
+keys beside a target, and the image that stands there now.
 """
 
 from __future__ import annotations
@@ -39,8 +39,8 @@ _OTHER_KEYS = {
     "repository": ("name", "image", "imagename", "repo", "ref", "reference", "uri", "url", "path"),
     "tag": ("version", "imagetag", "ref", "reference"),
 }
-_GENERIC_KEYS = ("name", "path", "url", "ref")  # keys that call other things as well
-_MOST_PARAMETERS = 1000  # parameters of one list
+_GENERIC_KEYS = ("name", "path", "url", "ref")  # keys that may name other things than an image
+_MOST_PARAMETERS = 1000  # of one list
 _NO_VALUES: Mapping[str, Any] = {}
 
 MapKey = tuple[str, tuple[tuple[int, Path], ...], int, Path]
@@ -48,19 +48,27 @@ MapKey = tuple[str, tuple[tuple[int, Path], ...], int, Path]
 
 @frozen
 class SiblingTexts:
-    """The texts of a map by their keys, and the paths of these; or the parameters of a list that have the beginning of their names in common."""
+    """The texts of a map by their keys, and the paths of these texts.
+
+    It also stands for the parameters in a list whose names begin alike (`image.repository`,
+    `image.tag`).
+    """
 
     path: Path
     texts: Mapping[str, str]
     paths: Mapping[str, Path]
 
     def called(self, path: Path) -> str:
-        """The key of what stands at a path."""
+        """The key of the text at a path."""
         return next((key for key, one in self.paths.items() if one == path), str(path[-1]))
 
 
 def sibling_texts(path_match: PathMatch, parent: Path) -> SiblingTexts:
-    """What a map holds, or a list of `{name: image.tag, value: ...}` in the place of one, as Argo CD gives parameters to Helm."""
+    """The texts beside a target: those of its map, or of its list of parameters.
+
+    Argo CD gives parameters to Helm in a list of `{name: image.tag, value: ...}`; such a list is
+    read as if it were a map.
+    """
     source, document = path_match.source, path_match.document
     own = map_texts(source, document, parent)
     if (
@@ -90,7 +98,7 @@ def sibling_texts(path_match: PathMatch, parent: Path) -> SiblingTexts:
 
 @frozen
 class ValueTarget:
-    """A place that the dotted path `text` leads to, in the file `file`, and what is wanted there."""
+    """A place that the dotted path `text` leads to in `file`, and the value `wanted` there."""
 
     text: str
     file: YamlSource
@@ -99,29 +107,29 @@ class ValueTarget:
 
     @property
     def parent(self) -> Path:
-        """Where the map is that holds the place, as far as it is there."""
+        """The path of the map that holds the target, as far as the file has it."""
         return self.path_match.path if self.path_match.missing else self.path_match.path[:-1]
 
     @cached_property
     def siblings(self) -> SiblingTexts:
-        """What stands beside it."""
+        """The texts beside the target."""
         return sibling_texts(self.path_match, self.parent)
 
     @property
     def map_path(self) -> Path:
-        """Where the map is, or would be, that holds the place."""
+        """The path of the map that holds the target, also if the file does not have the map yet."""
         return (*self.parent, *map(str, self.path_match.missing[:-1]))
 
     @property
     def map_key(self) -> MapKey:
-        """The map that holds the place, or what is one."""
+        """The identity of the map (or list of parameters) that holds the target."""
         missing = self.map_path[len(self.parent) :]
         path = (*self.siblings.path, *missing)
         return self.file.name, self.path_match.inside, self.path_match.document, path
 
     @property
     def key(self) -> str:
-        """The key of the place itself."""
+        """The key of the target itself."""
         return (
             str(self.path_match.missing[-1])
             if self.path_match.missing
@@ -130,7 +138,7 @@ class ValueTarget:
 
     @property
     def old(self) -> str:
-        """The text that stands there; empty for none."""
+        """The text of the target now; empty if there is none."""
         whole = not self.path_match.missing and self.path_match.path
         return (
             scalar_text(self.path_match.source, self.path_match.document, self.path_match.path)
@@ -140,24 +148,24 @@ class ValueTarget:
 
     @property
     def sibling_texts(self) -> Mapping[str, str]:
-        """The texts beside it; none where the map itself is missing."""
+        """The texts beside the target by their keys; none if the map itself is missing."""
         return {} if len(self.path_match.missing) > 1 else self.siblings.texts
 
     def sibling_path(self, key: str) -> str:
-        """The dotted path of a key beside it."""
+        """The dotted path of a key beside the target."""
         end = f"{self.key}].value" if self.text.endswith("].value") else self.key
         return f"{self.text.removesuffix(end)}{key}{end.removeprefix(self.key)}"
 
     @property
     def resource(self) -> str:
-        """`kind/name` of what it belongs to."""
+        """`kind/name` of the resource that the target belongs to."""
         for document, path in self.path_match.inside[:1]:
             return resource_at(self.file, document, path)
         return resource_at(self.path_match.source, self.path_match.document, self.parent)
 
 
 def group_by_map(targets: Iterable[ValueTarget]) -> list[tuple[ImageParts, list[ValueTarget]]]:
-    """The targets that ask for parts of an image, those of one image in one map together."""
+    """The targets that want a part of an image, grouped by image and map."""
     asked = [
         (target.map_key, target.wanted.image, target)
         for target in targets
@@ -174,7 +182,11 @@ def group_by_map(targets: Iterable[ValueTarget]) -> list[tuple[ImageParts, list[
 def candidate_of(
     targets: Sequence[ValueTarget], base: Mapping[str, Any] = _NO_VALUES, chart: str = ""
 ) -> Candidate:
-    """The image that stands at targets of one map, as far as its name can be told there, or by the values `base` of the chart around."""
+    """The candidate for targets of one map, with the image that stands there, if its name is known.
+
+    The name may come from the targets, from keys beside them, or from `base`, the chart's default
+    values.
+    """
     first = targets[0]
     image = _current_image(
         targets, {**plain_data.texts_at(default_map(base, first)), **first.sibling_texts}
@@ -184,7 +196,10 @@ def candidate_of(
 
 @frozen
 class SiblingEdit:
-    """A registry that is to stand under `key` beside a target, and the text that stands there now; empty for none."""
+    """A registry or digest to be written under `key` beside a target.
+
+    `old` is the text there now.
+    """
 
     target: ValueTarget
     key: str
@@ -193,7 +208,7 @@ class SiblingEdit:
 
     @property
     def edit(self) -> ValueEdit:
-        """The edit that writes it, into a map that is there."""
+        """The edit that writes it into an existing map."""
         path_match, siblings = self.target.path_match, self.target.siblings
         path = siblings.paths.get(self.key, (*self.target.parent, self.key))
         return ValueEdit(
@@ -206,14 +221,20 @@ class SiblingEdit:
 
 
 def default_map(base: Mapping[str, Any], target: ValueTarget) -> Mapping[str, Any] | None:
-    """What the chart's own values have for the map of a target; None for no map, and for the top."""
+    """The map of the chart's default values `base` that has a target's key.
+
+    It is None if there is no map, and for the top.
+    """
     steps = parse_dotted(target.text)[:-1]
     found = plain_data.value_at(base, *steps)
     return found if steps and isinstance(found, Mapping) else None
 
 
 def check_not_in_text(target: ValueTarget) -> None:
-    """Pass where a part of an image is not wanted inside of a text, which may be the whole image; raises ConfigError."""
+    """Pass if a part of an image is not wanted inside a text, which may be the whole image.
+
+    Raises ConfigError.
+    """
     path_match = target.path_match
     text = (
         scalar_text(path_match.source, path_match.document, path_match.path)
@@ -232,13 +253,16 @@ def check_not_in_text(target: ValueTarget) -> None:
 
 
 def is_chart_key(target: ValueTarget, base: Mapping[str, Any]) -> bool:
-    """Whether the chart's own values have a target's key."""
+    """Whether the chart's default values have the target's key."""
     top = base if len(parse_dotted(target.text)) == 1 else None
     return target.key in (top or default_map(base, target) or {})
 
 
 def check_missing_key(target: ValueTarget, base: Mapping[str, Any]) -> None:
-    """Pass where a missing key is one that somebody reads, as far as the file or the chart's own values `base` tell; raises ConfigError."""
+    """Pass if templates may read a missing key, as far as the file and the chart's defaults tell.
+
+    `base` are the default values of the chart. Raises ConfigError.
+    """
     path_match, file = target.path_match, target.file.name
     below = default_map(base, target)
     if len(path_match.missing) > 1 and below is None:
@@ -269,7 +293,7 @@ def check_missing_key(target: ValueTarget, base: Mapping[str, Any]) -> None:
 
 
 def _other_image_keys(target: ValueTarget, below: Mapping[str, Any]) -> list[str]:
-    """Keys beside a missing one, or in the chart's own map `below`, by which the image seems to be called."""
+    """Keys beside a missing one, or in the chart's map `below`, that may hold its value."""
     texts = {**plain_data.texts_at(below), **target.sibling_texts}
     if (
         target.key in below
@@ -290,11 +314,12 @@ def _other_image_keys(target: ValueTarget, below: Mapping[str, Any]) -> list[str
 
 
 def _is_like_image(text: str) -> bool:
-    """Whether what a key such as `name` holds may be an image: `frontend`, `/shop` and a URL may not."""
+    """Whether the text of a key such as `name` may be an image, unlike `frontend` or a URL."""
     return "://" not in text and ("/" in text.strip("/") or ":" in text)
 
 
 def _current_image(targets: Sequence[ValueTarget], beside: Mapping[str, str]) -> str:
+    """The image at targets of one map, by the texts of that map; empty if it is not known."""
     by_part = {
         target.wanted.part: target for target in targets if isinstance(target.wanted, ImagePart)
     }
@@ -310,5 +335,5 @@ def _current_image(targets: Sequence[ValueTarget], beside: Mapping[str, str]) ->
 
 
 def registry_key(leaf: str) -> str:
-    """Where the registry would stand beside a key: `imageRegistry` beside `imageRepository`, else `registry`."""
+    """The key of a registry beside `leaf`, such as imageRegistry beside imageRepository."""
     return leaf.replace("epository", "egistry") if "epository" in leaf else REGISTRY

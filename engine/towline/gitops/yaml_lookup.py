@@ -1,7 +1,7 @@
 """Pure.
 
-What stands around a place of a YAML file: the texts beside it, the resource that it belongs to, and
-the keys that an image may be in.
+Look-ups in a parsed YAML file: the texts of a map, the resource that a path belongs to, and the
+keys that may hold an image.
 """
 
 from __future__ import annotations
@@ -19,7 +19,10 @@ _IMAGE_KEYS = ("tag", "repository")
 
 
 def map_texts(source: YamlSource, document: int, path: Path) -> dict[str, str]:
-    """The texts in the map at a path, also those that merge keys bring in, empty for null; nothing where there is no map."""
+    """The texts of the map at a path, with those that merge keys bring in; null is an empty text.
+
+    There are none if the path leads to something else than a map.
+    """
     node, targets = _node_at(source, document, path)
     if not isinstance(node, MappingNode):
         return {}
@@ -41,12 +44,15 @@ def map_texts(source: YamlSource, document: int, path: Path) -> dict[str, str]:
 
 
 def scalar_text(source: YamlSource, document: int, path: Path) -> str:
-    """The text at a path; empty where there is none."""
+    """The text at a path; empty if there is none."""
     return map_texts(source, document, path[:-1]).get(str(path[-1]), "")
 
 
 def document_texts(source: YamlSource, document: int) -> Iterator[tuple[Path, str]]:
-    """Every text of a document, with its path; what aliases repeat only where it is written."""
+    """Each text of a document with its path.
+
+    A text that aliases repeat comes once, where it is written.
+    """
     root = source.documents[document].root
     for path, node in _scalars_below(root, ()) if root else ():
         yield path, _text(source, node)
@@ -59,13 +65,16 @@ def _text(source: YamlSource, node: ScalarNode) -> str:
 
 
 def line_at(source: YamlSource, document: int, path: Path) -> str:
-    """The line of what stands at a path; empty where nothing does."""
+    """`file:line` of the node at a path; empty if there is no node."""
     node, _ = _node_at(source, document, path)
     return source.where(node.start) if node else ""
 
 
 def resource_at(source: YamlSource, document: int, path: Path) -> str:
-    """`kind/namespace/name`, or `kind/name`, of the innermost resource that a place belongs to; empty for none."""
+    """`kind/namespace/name`, or `kind/name`, of the innermost resource around a path.
+
+    Empty for none.
+    """
     for length in range(len(path), -1, -1):
         kind = map_texts(source, document, path[:length]).get("kind", "")
         metadata = map_texts(source, document, (*path[:length], "metadata"))
@@ -76,14 +85,14 @@ def resource_at(source: YamlSource, document: int, path: Path) -> str:
 
 
 def image_key_paths(source: YamlSource) -> list[str]:
-    """Where texts stand whose key speaks of an image, or is a tag or a repository, as imageName and webTag."""
+    """Dotted paths of texts whose key names an image, tag or repository: imageName, webTag."""
     roots = [document.root for document in source.documents if document.root]
     paths = dict.fromkeys(path_text(path) for root in roots for path, _ in _scalars_below(root, ()))
     return [path for path in paths if is_image_key(path.rpartition(".")[2])]
 
 
 def is_image_key(key: str) -> bool:
-    """Whether a key is called as an image, or a part of one."""
+    """Whether the name of a key says that it holds an image or a part of an image."""
     lower = key.lower()
     return lower.endswith(_IMAGE_KEYS) or ("image" in lower and "pull" not in lower)
 
@@ -101,7 +110,7 @@ def _scalars_below(node: Node, path: Path) -> Iterator[tuple[Path, ScalarNode]]:
 def _node_at(
     source: YamlSource, document: int, path: Path
 ) -> tuple[Node | None, abc.Mapping[int, Node]]:
-    """What a path leads to, aliases followed, and what these stand for."""
+    """The node at a path with aliases followed, and the node of each alias of its document."""
     node: Node | None = source.documents[document].root
     targets = source.targets(node)
     for part in path:
