@@ -274,7 +274,8 @@ class PathValues:
             except RenderError as fault:
                 if _hidden(target):
                     raise RenderError(
-                        "what the Secret holds there is more than what is written", hint=fault.hint
+                        "the Secret's text there holds more than the value that is written",
+                        hint=fault.hint,
                     ) from None
                 raise
 

@@ -158,7 +158,7 @@ _ITEM = re.compile(
 )
 _DEFAULT = re.compile(r"\$\{\w+:?[-?+]")
 _OVERRIDE = re.compile(r"(?:^|\.)kustomize\.images\[[^\]]*\]$")
-_HINT = "write it alone there, or give the path of a place that holds nothing else"
+_HINT = "let the text hold that value alone, or give the path of such a text"
 
 
 @frozen
@@ -205,8 +205,8 @@ def with_image(text: str, image: str) -> str:
         if len({item.repository for item in chosen}) != 1:
             count = "several" if chosen else "none"
             raise RenderError(
-                f"{_short(text)} holds more than an image, and {count} that {wanted.repository}"
-                " could take the place of",
+                f"{_short(text)} holds more than an image, and {count} of its words can become"
+                f" {wanted.repository}",
                 hint=_HINT,
             )
     for item in reversed(chosen):
@@ -221,7 +221,7 @@ def with_value(text: str, value: str) -> str:
     """
     items = _items(text)
     if len(items) > 1 or _DEFAULT.search(text):
-        raise RenderError(f"{_short(text)} holds more than what is written there", hint=_HINT)
+        raise RenderError(f"{_short(text)} holds more than the value that is written", hint=_HINT)
     return text[: items[0].start] + value + text[items[0].end :] if items else value
 
 

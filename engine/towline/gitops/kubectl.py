@@ -107,10 +107,9 @@ def _candidate(source: YamlSource, container: _Container) -> Candidate:
 def _hint(wanted: str, names: set[str]) -> str:
     if not names:
         return (
-            "no container with a name is there at all: is this the right file? imagePath leads to"
-            " one without a name"
+            "no container has a name: is this the right file? imagePath leads to one without a name"
         )
-    listed = f"containers that are there: {', '.join(sorted(names))}"
+    listed = f"known containers: {', '.join(sorted(names))}"
     guess = nearest(wanted, names)
     return f"{guess} {listed}" if guess.startswith("did") else listed
 

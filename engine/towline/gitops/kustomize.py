@@ -16,14 +16,18 @@ from towline.errors import ConfigError, RenderError
 from towline.gitops.candidates import ANY_CHOICE, Candidate, Choice
 from towline.gitops.change import Note, Replaced, match, select
 from towline.gitops.kustomize_images import (
+    ImageList,
     ImageUse,
+    entry_image,
+    entry_texts,
     flux_image_names,
     image_names,
     kustomization_paths,
+    kustomizations,
     near_image,
 )
 from towline.gitops.manifest_images import last_part
-from towline.gitops.yaml_lookup import map_texts, resource_at
+from towline.gitops.yaml_lookup import resource_at
 from towline.record import frozen, replace
 from towline.suggest import list_some, nearest
 from towline.yaml import marks
@@ -34,9 +38,7 @@ from towline.yaml.plain_data import load_documents
 from towline.yaml.plain_scalar import resolve_plain
 from towline.yaml.source import YamlSource, read_source
 
-_KINDS = ("Kustomization", "Component")
 _OLD_IMAGES_KEY = "imageTags"
-_FLUX = "kustomize.toolkit.fluxcd.io"
 
 
 @frozen
@@ -116,7 +118,7 @@ class KustomizeImage:
     def _edited(
         self,
         source: YamlSource,
-        lists: Sequence[_ImageList],
+        lists: Sequence[ImageList],
         files: Mapping[str, bytes],
         uses: list[ImageUse],
     ) -> bytes:
@@ -132,22 +134,22 @@ class KustomizeImage:
             self._note_entries(source, image_list)
         return edit(source, edits, self.sharing)
 
-    def _note_entries(self, source: YamlSource, image_list: _ImageList) -> None:
+    def _note_entries(self, source: YamlSource, image_list: ImageList) -> None:
         """Note the image of each entry, before and after; an added entry had none."""
         entries = [
-            _entry_texts(image_list.items[entry], image_list.targets) for entry in image_list.found
+            entry_texts(image_list.items[entry], image_list.targets) for entry in image_list.found
         ]
         for texts in entries or [{}]:
             self.note(
                 Replaced(
                     file=source.name,
                     name=self.name,
-                    old=_entry_image(self.name, texts),
-                    new=_entry_image(self.name, self._wanted()),
+                    old=entry_image(self.name, texts),
+                    new=entry_image(self.name, self._wanted()),
                 )
             )
 
-    def _image_list(self, source: YamlSource, number: int, prefix: Path) -> _ImageList:
+    def _image_list(self, source: YamlSource, number: int, prefix: Path) -> ImageList:
         """The `images` of one document, with the entries of our name."""
         root = source.documents[number].root
         targets = source.targets(root)
@@ -163,7 +165,7 @@ class KustomizeImage:
         names = [value_with_merge(source, item, "name", targets) for item in items]
         called = tuple(name.value if isinstance(name, ScalarNode) else "" for name in names)
         resource = resource_at(source, number, ())
-        return _ImageList(
+        return ImageList(
             document=number,
             resource=resource,
             path=(*prefix, "images"),
@@ -176,12 +178,12 @@ class KustomizeImage:
 
     def _chosen(
         self, sources: Sequence[YamlSource], files: Mapping[str, bytes]
-    ) -> list[tuple[YamlSource, Sequence[_ImageList]]]:
+    ) -> list[tuple[YamlSource, Sequence[ImageList]]]:
         """The kustomizations of each file that are meant, without entries for another image.
 
         Raises ConfigError.
         """
-        every: Sequence[tuple[YamlSource, list[_ImageList]]] = [
+        every: Sequence[tuple[YamlSource, list[ImageList]]] = [
             (
                 source,
                 [
@@ -202,16 +204,16 @@ class KustomizeImage:
         candidates = [self._candidate(*one) for one in found]
         choice = replace(self.choice, resource="")  # it has chosen the kustomizations already
         kept = choice.select(
-            f"image {self.name!r}", candidates, _entry_image(self.name, self._wanted())
+            f"image {self.name!r}", candidates, entry_image(self.name, self._wanted())
         )
         ours = {
             (source.name, image_list.document, entry)
             for (source, image_list, entry), keep in zip(found, kept, strict=True)
             if keep
         }
-        chosen = list[tuple[YamlSource, Sequence[_ImageList]]]()
+        chosen = list[tuple[YamlSource, Sequence[ImageList]]]()
         for source, lists in having:
-            left: list[_ImageList] = []
+            left: list[ImageList] = []
             for image_list in lists:
                 entries = [
                     entry
@@ -224,8 +226,8 @@ class KustomizeImage:
         return chosen
 
     def _of_resource(
-        self, every: Sequence[tuple[YamlSource, list[_ImageList]]]
-    ) -> Sequence[tuple[YamlSource, list[_ImageList]]]:
+        self, every: Sequence[tuple[YamlSource, list[ImageList]]]
+    ) -> Sequence[tuple[YamlSource, list[ImageList]]]:
         """The kustomizations of the configured resource, in all files.
 
         A single kustomization is taken whatever its name; so are those without names. Raises
@@ -255,16 +257,16 @@ class KustomizeImage:
         return every
 
     def _with_image(
-        self, every: Sequence[tuple[YamlSource, Sequence[_ImageList]]], files: Mapping[str, bytes]
-    ) -> list[tuple[YamlSource, Sequence[_ImageList]]]:
+        self, every: Sequence[tuple[YamlSource, Sequence[ImageList]]], files: Mapping[str, bytes]
+    ) -> list[tuple[YamlSource, Sequence[ImageList]]]:
         """The kustomizations of each file with an entry for the image, else those that run it.
 
         If there are such, other files are left alone. If there are none, it is the only
         kustomization of each file, without those that certainly do not run the image if there are
         others. Raises ConfigError if a file then has several.
         """
-        having: list[tuple[YamlSource, Sequence[_ImageList]]] = []
-        unknown: list[tuple[YamlSource, Sequence[_ImageList]]] = []
+        having: list[tuple[YamlSource, Sequence[ImageList]]] = []
+        unknown: list[tuple[YamlSource, Sequence[ImageList]]] = []
         several = len(every) > 1 or any(len(lists) > 1 for _, lists in every)
         for source, lists in every:
             found = [image_list for image_list in lists if image_list.found]
@@ -298,12 +300,12 @@ class KustomizeImage:
             )
         return chosen
 
-    def _candidate(self, source: YamlSource, image_list: _ImageList, entry: int) -> Candidate:
+    def _candidate(self, source: YamlSource, image_list: ImageList, entry: int) -> Candidate:
         """An entry as a candidate with the image that it makes.
 
         That image is not known if the entry's `name` is a bare placeholder.
         """
-        texts = _entry_texts(image_list.items[entry], image_list.targets)
+        texts = entry_texts(image_list.items[entry], image_list.targets)
         telling = (
             texts.get("newName")
             or "/" in self.name
@@ -312,11 +314,11 @@ class KustomizeImage:
         return Candidate(
             file=source.name,
             resource=image_list.resource,
-            image=_entry_image(self.name, texts) if telling else "",
+            image=entry_image(self.name, texts) if telling else "",
         )
 
     def _image_use(
-        self, source: YamlSource, files: Mapping[str, bytes], image_list: _ImageList
+        self, source: YamlSource, files: Mapping[str, bytes], image_list: ImageList
     ) -> ImageUse:
         """Whether the resources of the kustomization run the image, as far as files can be read."""
         path = source.name
@@ -324,7 +326,7 @@ class KustomizeImage:
         shown = documents[image_list.document] if len(documents) == len(source.documents) else None
         images = image_names(path, files) if own else flux_image_names(shown, files)
         entries = [
-            (name, _entry_texts(item, image_list.targets))
+            (name, entry_texts(item, image_list.targets))
             for name, item in zip(image_list.names, image_list.items, strict=True)
         ]
         before = [
@@ -346,7 +348,7 @@ class KustomizeImage:
             own=own,
             added=not ours,
             changed=any(
-                _entry_image(self.name, texts) != _entry_image(self.name, self._wanted())
+                entry_image(self.name, texts) != entry_image(self.name, self._wanted())
                 for texts in ours
             ),
             near_name=renamed[0]
@@ -372,18 +374,18 @@ class KustomizeImage:
         unwanted = "newTag" if self.digest else "digest"
         if (
             entry is not None
-            and unwanted not in _entry_texts(entry, targets)
+            and unwanted not in entry_texts(entry, targets)
             and value_with_merge(source, entry, unwanted, targets) is not None
         ):
             raise RenderError(
                 f"{unwanted} of {self.name} comes from a merge key, and would count too",
                 where=source.where(entry.start),
-                hint="take it out of what is merged, or write it out in the entry",
+                hint="remove it from the merged map, or write it into the entry",
             )
 
-    def _edits(self, image_list: _ImageList, number: int) -> list[ValueEdit]:
+    def _edits(self, image_list: ImageList, number: int) -> list[ValueEdit]:
         """The edits of one entry; a digest that replaces a tag, or the reverse, keeps its line."""
-        keys = set(_entry_texts(image_list.items[number], image_list.targets))
+        keys = set(entry_texts(image_list.items[number], image_list.targets))
         wanted, unwanted = ("digest", "newTag") if self.digest else ("newTag", "digest")
         after = "newName" if "newName" in keys else "name"
         edits = [
@@ -399,14 +401,14 @@ class KustomizeImage:
             replace(image_list.edit(number, unwanted, self._wanted()[wanted]), rename=wanted),
         ]
 
-    def _appended(self, source: YamlSource, image_list: _ImageList) -> ValueEdit:
+    def _appended(self, source: YamlSource, image_list: ImageList) -> ValueEdit:
         entry, images = {"name": self.name, **self._wanted()}, image_list.images
         old = value_without_merge(
             source, source.documents[image_list.document].root, _OLD_IMAGES_KEY, image_list.targets
         )
         if images is None and old is not None:
             raise RenderError(
-                f"{_OLD_IMAGES_KEY} is what kustomize called images once, and it takes no file with both",
+                f"{_OLD_IMAGES_KEY} is kustomize's old name of images, and a file cannot have both",
                 where=source.where(old.start),
                 hint=f"rename {_OLD_IMAGES_KEY} to images",
             )
@@ -423,101 +425,7 @@ class KustomizeImage:
         ):
             return ValueEdit(document=image_list.document, path=image_list.path, value=(entry,))
         raise RenderError(
-            "images is no list",
+            "images is not a list",
             where=source.where(images.start),
             hint="make it a list of entries with a name",
         )
-
-
-@frozen
-class _ImageList:
-    """The `images` of a kustomization at `path` of a document.
-
-    It has the entries, their names, and in `found` the numbers of the entries with our name.
-    """
-
-    document: int
-    resource: str
-    path: Path
-    images: Node | None
-    items: tuple[Node | None, ...]
-    names: tuple[str, ...]
-    found: tuple[int, ...]
-    targets: Mapping[int, Node]
-
-    def with_found(self, found: Sequence[int]) -> _ImageList | None:
-        """The same with some of the `found` entries only.
-
-        None if there were some and none is left.
-        """
-        return replace(self, found=tuple(found)) if found or not self.found else None
-
-    def edit(self, number: int, key: str, value: str | None, *, after: str = "") -> ValueEdit:
-        """The edit of a key of an entry."""
-        return ValueEdit(
-            document=self.document, path=(*self.path, number, key), value=value, after=after
-        )
-
-
-def kustomizations(source: YamlSource) -> list[tuple[int, Path]]:
-    """Document number, and path of the map with `images`, of each kustomization in a file.
-
-    Kustomize's own file is one document. Flux has its Kustomization as a resource, perhaps beside
-    others, with the images in its `spec`. Raises ConfigError if the file has none.
-    """
-    heads = [_head(source, number) for number in range(len(source.documents))]
-    flux: list[tuple[int, Path]] = [
-        (number, ("spec",))
-        for number, (kind, group) in enumerate(heads)
-        if (kind, group) == (_KINDS[0], _FLUX)
-    ]
-    if flux:
-        return flux
-    if (
-        len(heads) != 1
-        or not isinstance(source.documents[0].root, marks.MappingNode)
-        or heads[0][0] not in (*_KINDS, None)
-    ):
-        raise ConfigError(
-            f"{source.name} is no kustomization file",
-            where=source.name,
-            hint=(
-                "name a file with one document of kind Kustomization, or with Kustomizations of"
-                " Flux"
-            ),
-        )
-    return [(0, ())]
-
-
-def _head(source: YamlSource, number: int) -> tuple[str | None, str]:
-    """Kind and API group of a document; the kind is None if it has none."""
-    root = source.documents[number].root
-    kind = (
-        value_without_merge(source, root, "kind", source.targets(root))
-        if root is not None
-        else None
-    )
-    group = map_texts(source, number, ()).get("apiVersion", "").partition("/")[0]
-    return kind.value if isinstance(kind, ScalarNode) else None, group
-
-
-def _entry_texts(entry: Node | None, targets: Mapping[int, Node]) -> dict[str, str]:
-    pairs = entry.pairs if isinstance(entry, marks.MappingNode) else ()
-    values = {
-        key.value: resolve_alias(value, targets)
-        for key, value in pairs
-        if isinstance(key, ScalarNode)
-    }
-    return {
-        key: value.value if isinstance(value, ScalarNode) else "" for key, value in values.items()
-    }
-
-
-def _entry_image(name: str, fields: Mapping[str, str]) -> str:
-    """The image that an entry makes of `name`; empty if there is no entry."""
-    tag, digest = fields.get("newTag", ""), fields.get("digest", "")
-    return (
-        f"{fields.get('newName') or name}{f':{tag}' if tag else ''}{f'@{digest}' if digest else ''}"
-        if fields
-        else ""
-    )

@@ -1,19 +1,26 @@
 """Pure.
 
-The images that the resources of a kustomization run, by the names that entries of its `images` must
-have, as far as the files can be read; and whether a resource runs the image of an entry.
+The `images` of kustomizations: their entries in a file, and the images that the resources of a
+kustomization run, by the names that entries must have, as far as the files can be read.
 """
 
 from __future__ import annotations
 
 import posixpath
 import re
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any
 
-from towline.record import frozen
-from towline.suggest import CUTOFF_FEW, close, list_some
+from towline.errors import ConfigError
+from towline.gitops.yaml_lookup import map_texts
+from towline.record import frozen, replace
+from towline.suggest import CUTOFF_FEW, close, some
+from towline.yaml import marks
+from towline.yaml.aliases import resolve_alias
+from towline.yaml.edit import ValueEdit, value_without_merge
+from towline.yaml.marks import Node, Path, ScalarNode
 from towline.yaml.plain_data import list_at, load_documents, maps_at, text_at, value_at
+from towline.yaml.source import YamlSource
 
 KUSTOMIZATION_FILES = ("kustomization.yaml", "kustomization.yml", "Kustomization")
 _REMOTE = re.compile(r"://|//|\?|^(?:git@|git::|github\.com/|gitlab\.com/|bitbucket\.org/)")
@@ -26,6 +33,8 @@ _GENERATORS = (
     "transformers",
     "configurations",
 )
+_KINDS = ("Kustomization", "Component")
+_FLUX = "kustomize.toolkit.fluxcd.io"
 _MOST_NESTED = 100  # kustomizations, each of which includes the next
 _VERSION = re.compile(r"(?:@.*|:[^/]*)\Z", re.DOTALL)
 
@@ -223,8 +232,8 @@ class ImageUse:
         if self.unused:
             return (
                 f"{self.path} {verb} an entry for an image called {self.name}, which none of its "
-                "resources runs; images that are there: "
-                f"{list_some(sorted(self.images or ())) or 'none'}{guess}"
+                "resources runs; known images: "
+                f"{some(sorted(self.images or ())) or 'none'}{guess}"
             )
         if self.images is None and self.added and self.near_name:
             return f"{self.path} has no entry for an image called {self.name}, and gets one{guess}"
@@ -271,3 +280,98 @@ def _flux_roots(document: Any) -> tuple[str, ...]:
     if not folder or folder.startswith(".."):
         return ()
     return tuple(posixpath.normpath(posixpath.join(folder, name)) for name in KUSTOMIZATION_FILES)
+
+
+@frozen
+class ImageList:
+    """The `images` of a kustomization at `path` of a document.
+
+    It has the entries, their names, and in `found` the numbers of the entries with our name.
+    """
+
+    document: int
+    resource: str
+    path: Path
+    images: Node | None
+    items: tuple[Node | None, ...]
+    names: tuple[str, ...]
+    found: tuple[int, ...]
+    targets: Mapping[int, Node]
+
+    def with_found(self, found: Sequence[int]) -> ImageList | None:
+        """The same with some of the `found` entries only.
+
+        None if there were some and none is left.
+        """
+        return replace(self, found=tuple(found)) if found or not self.found else None
+
+    def edit(self, number: int, key: str, value: str | None, *, after: str = "") -> ValueEdit:
+        """The edit of a key of an entry."""
+        return ValueEdit(
+            document=self.document, path=(*self.path, number, key), value=value, after=after
+        )
+
+
+def kustomizations(source: YamlSource) -> list[tuple[int, Path]]:
+    """Document number, and path of the map with `images`, of each kustomization in a file.
+
+    Kustomize's own file is one document. Flux has its Kustomization as a resource, perhaps beside
+    others, with the images in its `spec`. Raises ConfigError if the file has none.
+    """
+    heads = [_head(source, number) for number in range(len(source.documents))]
+    flux: list[tuple[int, Path]] = [
+        (number, ("spec",))
+        for number, (kind, group) in enumerate(heads)
+        if (kind, group) == (_KINDS[0], _FLUX)
+    ]
+    if flux:
+        return flux
+    if (
+        len(heads) != 1
+        or not isinstance(source.documents[0].root, marks.MappingNode)
+        or heads[0][0] not in (*_KINDS, None)
+    ):
+        raise ConfigError(
+            f"{source.name} is not a kustomization file",
+            where=source.name,
+            hint=(
+                "name a file with one document of kind Kustomization, or with Kustomizations of"
+                " Flux"
+            ),
+        )
+    return [(0, ())]
+
+
+def _head(source: YamlSource, number: int) -> tuple[str | None, str]:
+    """Kind and API group of a document; the kind is None if it has none."""
+    root = source.documents[number].root
+    kind = (
+        value_without_merge(source, root, "kind", source.targets(root))
+        if root is not None
+        else None
+    )
+    group = map_texts(source, number, ()).get("apiVersion", "").partition("/")[0]
+    return kind.value if isinstance(kind, ScalarNode) else None, group
+
+
+def entry_texts(entry: Node | None, targets: Mapping[int, Node]) -> dict[str, str]:
+    """The texts of an entry by key; a value that is not a text is empty."""
+    pairs = entry.pairs if isinstance(entry, marks.MappingNode) else ()
+    values = {
+        key.value: resolve_alias(value, targets)
+        for key, value in pairs
+        if isinstance(key, ScalarNode)
+    }
+    return {
+        key: value.value if isinstance(value, ScalarNode) else "" for key, value in values.items()
+    }
+
+
+def entry_image(name: str, fields: Mapping[str, str]) -> str:
+    """The image that an entry makes of `name`; empty if there is no entry."""
+    tag, digest = fields.get("newTag", ""), fields.get("digest", "")
+    return (
+        f"{fields.get('newName') or name}{f':{tag}' if tag else ''}{f'@{digest}' if digest else ''}"
+        if fields
+        else ""
+    )

@@ -340,7 +340,7 @@ def _check_tag(target: ValueTarget, texts: Mapping[str, str]) -> None:
             path, own = target.sibling_path(key), target.text
             raise ConfigError(
                 f"{own} has no tag in it so far, and {path} beside it has one: a chart that joins"
-                " the two would run none that is there",
+                " the two would run an image that does not exist",
                 where=line_at(
                     target.path_match.source, target.path_match.document, target.path_match.path
                 ),

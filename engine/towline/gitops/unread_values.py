@@ -149,9 +149,9 @@ def check_argo_overrides(targets: Collection[ValueTarget]) -> None:
                 told = (target.file.name, document, over)
                 if not any((*one[:2], one[2][: len(over)]) == told for one in written):
                     raise ConfigError(
-                        f"{target.text} is not read, since {path_text(over)} stands over it",
+                        f"{target.text} is not read, since {path_text(over)} overrides it",
                         where=target.path_match.source.where(target.path_match.node.start),
-                        hint="write that one, or take it out",
+                        hint="write that path, or remove it",
                     )
 
 
@@ -163,7 +163,8 @@ def parent_chart_warnings(
         for file, key, values in parent_chart_values(target.file.name, files):
             there = text_at(values, *parse_dotted(target.text))
             if there and not _agrees(there, target):
-                yield f"{file} sets {key}.{target.text}, which stands over what {target.file.name} has"
+                name = f"{key}.{target.text}"
+                yield f"{file} sets {name}, which overrides the value in {target.file.name}"
 
 
 def _helm_value(target: ValueTarget) -> tuple[int, Path, str] | None:

@@ -104,7 +104,7 @@ def test_one_repository_that_stands_twice_is_changed_twice_and_wins_over_a_like_
 @pytest.mark.parametrize(
     ("text", "says"),
     [
-        ("web,cart", "none that host.example:5000/team/web could"),
+        ("web,cart", "none of its words can become host.example:5000/team/web"),
         ("the web image", "none"),
         (f"{OTHER},a/web-2:1", "none"),
         ("a/web:1,b/web:1", "several"),
@@ -124,7 +124,7 @@ def test_a_part_of_an_image_takes_the_place_of_a_single_word_alone() -> None:
         "--tag=2.0",
         "2.0",
     ]
-    with pytest.raises(RenderError, match="more than what is written"):
+    with pytest.raises(RenderError, match="more than the value that is written"):
         with_value("1.0, 1.1", "2.0")
     assert replace_text(">=1.0, <2", "2.0") == "2.0"
 

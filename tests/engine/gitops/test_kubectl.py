@@ -215,13 +215,13 @@ def test_a_missing_container_lists_those_that_are_there() -> None:
     with pytest.raises(ConfigError) as caught:
         changed("deployment.yaml", "ap")
     assert caught.value.message == "container 'ap' is not in deployment.yaml"
-    assert caught.value.hint == "did you mean 'app'? containers that are there: app, init, side"
+    assert caught.value.hint == "did you mean 'app'? known containers: app, init, side"
 
 
 def test_a_missing_container_in_a_chart_lists_templates_as_written() -> None:
     with pytest.raises(ConfigError) as caught:
         changed("chart-template.yaml", "other")
-    assert caught.value.hint == "containers that are there: late, side, {{ .Chart.Name }}"
+    assert caught.value.hint == "known containers: late, side, {{ .Chart.Name }}"
 
 
 @pytest.mark.parametrize(
@@ -238,7 +238,7 @@ def test_a_missing_container_in_a_chart_lists_templates_as_written() -> None:
 def test_a_file_without_named_containers_says_so(text: str) -> None:
     with pytest.raises(ConfigError) as caught:
         set_image(text.encode(), "app")
-    assert "no container with a name" in caught.value.hint
+    assert "no container has a name" in caught.value.hint
 
 
 def test_a_container_in_one_of_several_files_is_enough() -> None:

@@ -220,7 +220,7 @@ def test_what_holds_already_is_left_out() -> None:
     "text", ["", "- a\n", "kind: Deployment\n", "images: []\n---\nimages: []\n", "text\n"]
 )
 def test_a_file_that_is_no_kustomization_is_refused(text: str) -> None:
-    with pytest.raises(ConfigError, match="no kustomization") as caught:
+    with pytest.raises(ConfigError, match="is not a kustomization") as caught:
         kustomize(text, "a")
     assert caught.value.where == "k.yaml"
 
@@ -595,8 +595,6 @@ def test_of_several_kustomizations_in_a_file_the_one_that_runs_the_image_is_mean
 
 
 def test_images_under_the_name_of_old_are_not_given_a_second_list() -> None:
-    with pytest.raises(
-        RenderError, match="imageTags is what kustomize called images once"
-    ) as caught:
+    with pytest.raises(RenderError, match="imageTags is kustomize's old name of images") as caught:
         kustomize("resources: []\nimageTags:\n- name: web\n  newTag: '1'\n", "web")
     assert caught.value.hint == "rename imageTags to images"

@@ -35,7 +35,7 @@ def test_an_entry_that_no_resource_needs_is_said_with_the_near_names() -> None:
     (text,) = said(files, "webshp")
     assert (
         text == "k/kustomization.yaml gets an entry for an image called webshp, which none of its"
-        " resources runs; images that are there: webshop; did you mean webshop?"
+        " resources runs; known images: webshop; did you mean webshop?"
     )
     assert said(files, "webshop") == []
     assert said(files, "webshp", check_use=False) == []
@@ -50,7 +50,7 @@ def test_so_is_one_that_was_there_whether_it_changes_or_not(entry: str) -> None:
     (text,) = said(files, "webshp")
     assert (
         text == "k/kustomization.yaml has an entry for an image called webshp, which none of its"
-        " resources runs; images that are there: webshop; did you mean webshop?"
+        " resources runs; known images: webshop; did you mean webshop?"
     )
 
 
@@ -60,7 +60,7 @@ def test_where_it_is_strict_the_next_image_for_such_an_entry_is_an_error() -> No
         "k/d.yaml": DEPLOYMENT,
     }
     with pytest.raises(
-        ConfigError, match="which none of its resources runs; images that are there: webshop"
+        ConfigError, match="which none of its resources runs; known images: webshop"
     ) as caught:
         said(files, "webshp", strict=True)
     assert (caught.value.where, "imageCheck: warn" in caught.value.hint) == (
@@ -136,7 +136,7 @@ def test_an_entry_of_flux_is_a_warning_where_the_files_are_in_the_repository() -
     }
     (text,) = said(files, "webshp", strict=True)
     assert text.endswith(
-        "which none of its resources runs; images that are there: webshop; did you mean webshop?"
+        "which none of its resources runs; known images: webshop; did you mean webshop?"
     )
     for other in (
         OF_FLUX.replace("webshp", "webshop"),

@@ -40,14 +40,14 @@ def test_a_value_under_a_parameter_of_its_name_is_refused(values: str) -> None:
     with pytest.raises(ConfigError) as caught:
         written({"a.yaml": text}, f"{VALUES[values]}.image.tag")
     over = "spec.source.helm.parameters[0].value"
-    told = f"{VALUES[values]}.image.tag is not read, since {over} stands over it"
+    told = f"{VALUES[values]}.image.tag is not read, since {over} overrides it"
     assert caught.value.message == told
     both = (f"{VALUES[values]}.image.tag", PARAMETERS)
     assert "tag: a" not in written({"a.yaml": text}, *both)[0]
 
 
 def test_values_as_a_text_beside_an_object_are_refused() -> None:
-    with pytest.raises(ConfigError, match=r"spec\.source\.helm\.valuesObject stands over it"):
+    with pytest.raises(ConfigError, match=r"spec\.source\.helm\.valuesObject overrides it"):
         written({"a.yaml": argo(TEXT, OBJECT)}, f"{VALUES[TEXT]}.image.tag")
     both = [f"{one}.image.tag" for one in VALUES.values()]
     assert written({"a.yaml": argo(TEXT, OBJECT)}, *both)[0].count("tag: a") == 0
@@ -91,7 +91,7 @@ OWN = "c/charts/x/values.yaml"
 
 
 def test_the_values_of_a_chart_around_are_told_where_they_stand_over_a_chart_s_own() -> None:
-    told = [f"c/values.yaml sets shop.image.tag, which stands over what {OWN} has"]
+    told = [f"c/values.yaml sets shop.image.tag, which overrides the value in {OWN}"]
     asked = PathValues(pattern=OWN, values={}).wants([*CHART])
     assert asked == (OWN, "c/charts/x/Chart.yaml", "c/Chart.yaml", "c/values.yaml")
     assert written(CHART, "image.tag", file=OWN)[1] == told

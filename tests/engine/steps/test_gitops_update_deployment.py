@@ -1016,7 +1016,7 @@ def test_what_a_kustomization_reads_tells_whether_its_new_entry_is_needed(place:
     )
     assert ending.code == 0, ending.err
     assert (
-        "which none of its resources runs; images that are there: old.example.com/app, proxy; did"
+        "which none of its resources runs; known images: old.example.com/app, proxy; did"
         " you mean old.example.com/app?" in ending.err
     )
     assert (

@@ -1,7 +1,7 @@
-"""Tool `helm`: a chart of the repository, or several, rendered with the pushed images into the file that the cluster follows.
+"""Tool `helm`: renders charts of the repository with the pushed images into one manifest file.
 
-The rendering is what `helm template` prints. It is done by the `helm` program where one is named,
-else by Helm as a library; both in a renderer process.
+The result is what `helm template` prints. The `helm` program renders if it is on PATH or named,
+else Helm as a library; both run in a renderer process.
 """
 
 from __future__ import annotations
@@ -56,15 +56,15 @@ _RELEASE_NAME = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*
 _TEMPLATE_LINE = re.compile(r"[^\s/():\"]+/((?:templates|charts)/[^\s:()\"]+)(?::(\d+))?")
 _TIME_FUNCTIONS = re.compile(rb"\b(?:now|ago|date|htmlDate|date_?[iI]n_?[zZ]one|htmlDateInZone)\b")
 _IMAGE_VALUES = "the image of this deployment"
-# what is rendered at once, and how the repository calls these charts
+# Charts rendered together, and their paths in the repository.
 _RenderedCharts = tuple[Rendering, Sequence[str]]
-# seconds: another day, hour, minute and second; Python knows no zone that is a day away
+# Seconds that change day, hour, minute and second; Python has no zone a day away.
 _FAR_OFFSET = 23 * 3600 + 61
 
 
 @frozen
 class ValuesFile:
-    """A values document: its `content`, or None where the file `name` of the repository is meant."""
+    """A values document: its `content`, or None if it is the file `name` of the repository."""
 
     name: str
     content: bytes | None = None
@@ -72,13 +72,13 @@ class ValuesFile:
 
 @frozen
 class HelmChart:
-    """A Change: the charts that fit `chart_path`, rendered one after the other, become `file_path`.
+    """A Change that renders the charts matching `chart_path`, in order, into `file_path`.
 
-    Of what it renders differently each time, the repository's stays (`steady`): `say` is told what,
-    and `warn` what could not. `values_files` lie over the charts' own values in their order,
-    `images` (by the dotted key of their map, usually `image`) over all of them. `fetch` brings a
-    packed chart that the Chart.yaml it is told depends on. `choice` says which of several charts an
-    image is for.
+    `values_files` override the charts' own values in their order, and `images` (by the dotted key
+    of their map, usually `image`) override all of them. Values that a chart renders differently
+    each time stay as the repository has them (`random_values`): `say` gets the documents that kept
+    them, `warn` those that could not. `fetch` downloads a packed chart that the named Chart.yaml
+    depends on. `choice` selects the charts that an image is for.
     """
 
     chart_path: str
@@ -97,7 +97,10 @@ class HelmChart:
     clock: Clock = field(default_factory=Clock)
 
     def wants(self, listing: Sequence[str]) -> Sequence[str]:
-        """The charts' files, the repository's values files and the file to write, of those in `listing`; raises ConfigError."""
+        """The charts' files, the repository's values files and the file to write, if they exist.
+
+        Raises ConfigError.
+        """
         self._check()
         charts = tuple(self._charts(listing))
         for chart in charts:
@@ -123,7 +126,10 @@ class HelmChart:
         return [path for path in listing if path in wanted]
 
     def dependencies(self, listing: Sequence[str], files: Mapping[str, bytes]) -> Sequence[str]:
-        """What the charts' own files make necessary: files that a template asks for, charts of the repository that they depend on; raises ConfigError."""
+        """Further files that the charts need: files that templates read, and local dependencies.
+
+        Raises ConfigError.
+        """
         return list(
             dict.fromkeys(
                 path
@@ -133,7 +139,7 @@ class HelmChart:
         )
 
     def apply(self, files: Mapping[str, bytes]) -> Mapping[str, bytes]:
-        """`file_path` as the charts render now; raises RenderError and MachineError."""
+        """`file_path` with the new rendering; raises RenderError and MachineError."""
         charts = self._charts(sorted(files))
         trees = [repack_charts(self._tree(files, chart), chart) for chart in charts]
         for chart, one in zip(charts, trees, strict=True):
@@ -174,25 +180,28 @@ class HelmChart:
         return {self.file_path: data}
 
     def _settled(self, files: Mapping[str, bytes], text: str, again: Callable[[], str]) -> str:
-        """What was rendered, with what differs by itself as the repository has it; says which documents these are, never what is in them."""
+        """The rendering with random values as the repository has them.
+
+        It reports the documents with such values, never their content.
+        """
         old = files.get(self.file_path, b"").decode(errors="replace")
         if old == text:
             return text
         found = keep_random_values(old, text, again)
         if found.kept:
             self.say(
-                f"  chart {self.chart_path} renders something else each time, and what"
-                f" {self.file_path} has is kept: {list_some(found.kept)}; take it out there to renew it"
+                f"  chart {self.chart_path} renders random values, and {self.file_path} keeps its"
+                f" own in {some(found.kept)}; remove them there to renew them"
             )
         if found.renewed:
             self.warn(
-                f"chart {self.chart_path} renders something else each time, and what is around it"
-                f" has changed, so that it is new in this commit: {list_some(found.renewed)}"
+                f"chart {self.chart_path} renders random values, and the text around them has"
+                f" changed, so this commit has new ones in {some(found.renewed)}"
             )
         return found.text
 
     def _noted(self, old: bytes, new: bytes) -> None:
-        """Note the image of every container that was rendered, by what it belongs to."""
+        """Note the image of each rendered container, by owner and name."""
         before, after = (
             {(pod.owner, name): image for pod in pods_in_file(data) for name, image in pod.images}
             for data in (old, new)
@@ -208,7 +217,11 @@ class HelmChart:
             )
 
     def _forms(self, charts: Sequence[str], bases: Sequence[Mapping[str, Any]]) -> list[ImageForms]:
-        """Each chart's own values, and the images that it is given: not those in whose place it has another one, where a chart beside it has ours."""
+        """The default values of each chart, and the images that it gets.
+
+        A chart does not get an image if it has another one in that place, and another chart has
+        this one.
+        """
         left: set[tuple[int, str]] = set()
         for key, image in self.images.items():
             there = {
@@ -252,10 +265,11 @@ class HelmChart:
     def _fitted(
         self, rendering: Rendering, charts: Sequence[str], forms: Sequence[ImageForms]
     ) -> tuple[list[_RenderedCharts], str]:
-        """The renderings with the images among their values, and what they give: each chart in the form that makes it name them, where one does.
+        """The renderings with the images among their values, and the resulting text.
 
-        Charts of one form are rendered at once, and one by one only if one of them then has an
-        image by another name.
+        Each chart gets its images in the form in which its manifests name them, if there is one.
+        Charts of one form are rendered together; they are rendered one by one only if the result
+        names an image wrongly.
         """
         values = forms[0].values()
         if all(form.values() == values for form in forms[1:]):
@@ -278,7 +292,10 @@ class HelmChart:
         form: ImageForms,
         first: tuple[Rendering, str],
     ) -> tuple[list[_RenderedCharts], str]:
-        """One chart in the first other form in which it names more of the images, or all; else what it gave at `first`."""
+        """A chart in the first other form in which it names more of the images.
+
+        If there is none, it is the rendering and text of `first`.
+        """
         best, text = first
         for attempt in form.others(text):
             other = _with_images(rendering, attempt.values)
@@ -298,12 +315,17 @@ class HelmChart:
         return [(best, charts)], text
 
     def _once_more(self, whole: Rendering, parts: Sequence[_RenderedCharts]) -> str:
-        """What the charts give at another time."""
+        """The text that the charts give at another time."""
         zone = _at_another_time(whole, self.clock).zone
         return "".join(self._rendered(replace(one, zone=zone), charts) for one, charts in parts)
 
     def _rendered(self, rendering: Rendering, charts: Sequence[str]) -> str:
-        """All charts at once; where that fails, one by one, so that the fault is that of one chart; raises RenderError and MachineError."""
+        """The text of all charts, rendered together.
+
+        If that fails, one by one to find the failing one.
+
+        Raises RenderError and MachineError.
+        """
         try:
             return self.renderer.render(rendering)
         except RenderError as fault:
@@ -314,7 +336,12 @@ class HelmChart:
             raise
 
     def _charts(self, listing: Sequence[str]) -> list[str]:
-        """The charts' folders with a slash behind each, empty where the repository itself is the chart; raises ConfigError with near names."""
+        """The charts' folders, each with a slash at its end.
+
+        Empty if the repository itself is the chart.
+
+        Raises ConfigError with near names.
+        """
         path = self.chart_path.removeprefix("./").strip("/")
         path = "" if path in ("", ".") else check_path(path)
         known = {
@@ -355,7 +382,7 @@ class HelmChart:
                     ),
                 )
         for image in self.images.values():
-            # a digest alone would make name:sha256:..., which is no image
+            # A digest alone would make name:sha256:..., which is not an image.
             if not image.tag or ":" in image.tag.partition("@")[0]:
                 raise ConfigError(
                     f"no tag is known for {image.repository}",
@@ -365,13 +392,13 @@ class HelmChart:
         for key in self.images:
             if not all(isinstance(part, str) for part in parse_dotted(key)):
                 raise ConfigError(
-                    f"{key!r} is no key of a chart's values",
+                    f"{key!r} is not a key of a chart's values",
                     where="containers",
                     hint="expected keys with dots between them, app.image for example",
                 )
 
     def _tree(self, files: Mapping[str, bytes], chart: str) -> Mapping[str, bytes]:
-        """A chart's files, unpacked and with what it depends on; what this Change writes itself is no part of it.
+        """A chart's files, unpacked, with its dependencies, and without the file that is written.
 
         Raises ConfigError and RenderError.
         """
@@ -396,7 +423,7 @@ class HelmChart:
 
 
 def _write(files: Mapping[str, bytes], folder: Path) -> None:
-    """The files below `folder`."""
+    """Write the files below `folder`."""
     for path, content in files.items():
         target = folder / check_path(path)
         target.parent.mkdir(parents=True, exist_ok=True)
@@ -404,19 +431,19 @@ def _write(files: Mapping[str, bytes], folder: Path) -> None:
 
 
 def _with_images(rendering: Rendering, values: Mapping[str, Any]) -> Rendering:
-    """The same with `values` over all others."""
+    """The same rendering with `values` over all others."""
     return replace(
         rendering, values=(*rendering.values, (_IMAGE_VALUES, json.dumps(values).encode()))
     )
 
 
 def _chart_folder(folder: Path, number: int) -> Path:
-    """Where chart `number` lies on disk."""
+    """The path of chart `number` on disk."""
     return folder / f"chart-{number}"
 
 
 def _outermost(charts: set[str]) -> list[str]:
-    """Charts without those inside of others."""
+    """The charts that are not inside another chart."""
     return sorted(
         one
         for one in charts
@@ -425,7 +452,7 @@ def _outermost(charts: set[str]) -> list[str]:
 
 
 def _located_fault(fault: RenderError, folder: Path, chart: str) -> RenderError:
-    """`fault` with the repository's paths instead of Helm's, and the template's line as its place."""
+    """`fault` with the repository's paths instead of Helm's, and the template's line as place."""
     name = chart.rstrip("/") or "."
     message = _one_line(with_names(fault.message, {f"{folder}/": chart, str(folder): name}))
     place = _TEMPLATE_LINE.search(fault.where) or _TEMPLATE_LINE.search(message)
@@ -437,9 +464,13 @@ def _located_fault(fault: RenderError, folder: Path, chart: str) -> RenderError:
 
 
 def _at_another_time(rendering: Rendering, clock: Clock) -> Rendering:
-    """The same at another time: of a clock that shows something else in every part, and a second later, for those who count seconds."""
+    """The same rendering at another time.
+
+    Its clock differs in each part (day, hour, minute), and is a second later for templates that
+    count seconds.
+    """
     file = rendering.folder / "zone"
-    if not file.exists():  # what is rendered after that is later still
+    if not file.exists():  # later renderings are at a later time anyway
         if any(
             _asks_for_the_time(one)
             for chart in rendering.charts
@@ -454,14 +485,17 @@ def _at_another_time(rendering: Rendering, clock: Clock) -> Rendering:
 
 
 def _asks_for_the_time(file: Path) -> bool:
-    """Whether a template may; what is packed is not looked into."""
+    """Whether a template may ask for the time; a packed chart may."""
     return file.suffix == ".tgz" or (
         "templates" in file.parts and _TIME_FUNCTIONS.search(file.read_bytes()) is not None
     )
 
 
 def _one_line(text: str) -> str:
-    """One line; of a chain of templates that call each other the beginning and the end, where the cause stands."""
+    """The message on one line.
+
+    Of a long chain of templates the start, and the end with the cause.
+    """
     line = " ".join(
         masked(text)
         .removeprefix("Error: ")

@@ -1,15 +1,12 @@
 """Pure.
 
-The files of a chart in a repository: which of them a rendering can use, and the charts that it
-depends on, from `file://` and from elsewhere.
+The files of a chart in a repository: those that a rendering can use, the charts that it depends on
+(from `file://` and from elsewhere), and the schemas of its values.
 
-Schemas of a chart's values (`values.schema.json`): what they refer to outside of themselves is
-refused before Helm sees them.
-
-Helm reads such a reference wherever it leads: whoever writes the chart could have the agent ask
-hosts that only the agent reaches, and learn which files it has. Packed charts are looked into as
-Helm does: by any kind of member, under every spelling of its name; `repacked` has been there
-before.
+A schema (`values.schema.json`) that refers to something outside itself is refused before Helm sees
+it. Helm follows such a reference wherever it leads: the author of a chart could make the agent ask
+hosts that only the agent reaches, and learn which files it has. Packed charts are searched as Helm
+does, in members of each kind and under each spelling of a name, after `repack_charts`.
 """
 
 from __future__ import annotations
@@ -44,9 +41,9 @@ _OWN = frozenset(
     )
 )
 _FOLDERS = frozenset(("templates", "charts"))
-_SMALL_CHART = 300  # files, up to which a chart's folder is read as a whole: it holds little else
-_LONGEST_CHAIN = 10  # charts, each of which depends on the next
-_MOST_CHARTS = 1000  # charts within one
+_SMALL_CHART = 300  # files; a folder with no more is read as a whole
+_LONGEST_CHAIN = 10  # charts that depend on each other in a row
+_MOST_CHARTS = 1000  # charts within a chart
 _LOCAL = "file://"
 _SUBCHART = re.compile(r"charts/([^/]+)/Chart\.yaml")
 _PACKED = re.compile(r"charts/([^/]+)\.tgz")
@@ -54,7 +51,10 @@ _PACKED = re.compile(r"charts/([^/]+)\.tgz")
 
 @frozen
 class Dependency:
-    """What a Chart.yaml depends on; `folder` is where the chart belongs that has it, `locked` the version that its Chart.lock has (empty: none)."""
+    """A dependency of a Chart.yaml; `folder` is the path of the chart that has it.
+
+    `locked` is the version in its Chart.lock, empty if there is none.
+    """
 
     name: str
     version: str
@@ -65,14 +65,20 @@ class Dependency:
 
 @frozen
 class ChartTree:
-    """A chart as it is rendered: its files by their path in it, and the dependencies that are still to be brought to `charts/`."""
+    """A chart to be rendered: its files by their path in it, and its missing dependencies.
+
+    These must still be put into `charts/`.
+    """
 
     files: Mapping[str, bytes]
     missing: tuple[Dependency, ...] = ()
 
 
 def structural_paths(chart: str, listing: Sequence[str]) -> list[str]:
-    """The paths below `chart` (a folder with a slash, empty for the root) that are read first: all, or of many those that every rendering uses."""
+    """The paths below `chart` that are read first: all, or of many those that each rendering uses.
+
+    `chart` is a folder with a slash at its end, or empty for the repository's root.
+    """
     below = [path for path in listing if path.startswith(chart)]
     return (
         below
@@ -82,7 +88,10 @@ def structural_paths(chart: str, listing: Sequence[str]) -> list[str]:
 
 
 def further_paths(chart: str, listing: Sequence[str], files: Mapping[str, bytes]) -> Iterator[str]:
-    """What a rendering uses besides: other files, where a template may ask for them, and charts from `file://`; raises ConfigError."""
+    """Further paths that a rendering uses: files that templates read, and charts from `file://`.
+
+    Raises ConfigError.
+    """
     seen, left = {chart}, [chart]
     while left:
         one = left.pop()
@@ -105,7 +114,10 @@ def further_paths(chart: str, listing: Sequence[str], files: Mapping[str, bytes]
 def chart_tree(
     chart: str, files: Mapping[str, bytes], *, without: str = "", above: tuple[str, ...] = ()
 ) -> ChartTree:
-    """The chart in `chart`, with its dependencies from `file://` in `charts/`; `without` is no part of it; raises ConfigError."""
+    """The chart in folder `chart` with its dependencies from `file://` in `charts/`.
+
+    The file `without` is left out. Raises ConfigError.
+    """
     found = {
         path.removeprefix(chart): content
         for path, content in files.items()
@@ -131,7 +143,7 @@ def chart_tree(
         found |= {f"charts/{one.name}/{path}": content for path, content in below.files.items()}
         if sum(path.endswith("Chart.yaml") for path in found) > _MOST_CHARTS:
             raise ConfigError(
-                f"its dependencies from {_LOCAL} bring more than {_MOST_CHARTS} charts",
+                f"dependencies from {_LOCAL} bring more than {_MOST_CHARTS} charts",
                 where=f"{chart}Chart.yaml",
                 hint="a chart comes once for each chart that depends on it: let fewer of them do",
             )
@@ -151,7 +163,7 @@ def chart_tree(
 
 
 def _asked_for(chart: str, listing: Sequence[str], here: Mapping[str, bytes]) -> Iterator[str]:
-    """All files of a chart that it does not ignore, where a template of those `here` may ask for them."""
+    """All files of a chart that it does not ignore, if one of its templates may read files."""
     if any(
         b"Files" in content or path.endswith(".tgz")
         for path, content in here.items()
@@ -166,7 +178,7 @@ def _asked_for(chart: str, listing: Sequence[str], here: Mapping[str, bytes]) ->
 
 
 def _check_above(chart: str, wanted: str, above: tuple[str, ...]) -> None:
-    """Pass where `wanted` may come below `chart`, the last of those `above`; raises ConfigError."""
+    """Pass if `wanted` may be a dependency of `chart`, the last of `above`; raises ConfigError."""
     if wanted in above:
         raise ConfigError(
             f"the chart in {wanted} depends on itself"
@@ -187,7 +199,10 @@ def _structural(path: str) -> bool:
 
 
 def _dependencies(files: Mapping[str, bytes]) -> list[Dependency]:
-    """What Chart.yaml, or requirements.yaml of old charts, depends on; what is no list of names is left to Helm to refuse."""
+    """The dependencies in Chart.yaml, or in requirements.yaml of old charts.
+
+    An entry without a usable name is left for Helm to refuse.
+    """
     locked = {
         text_at(one, "name"): text_at(one, "version")
         for name in ("Chart.lock", "requirements.lock")
@@ -211,7 +226,7 @@ def _dependencies(files: Mapping[str, bytes]) -> list[Dependency]:
 
 
 def _check_locks(chart: str, files: Mapping[str, bytes]) -> None:
-    """Pass where the chart in `chart` has no lock, or one that was made for its dependencies; raises ConfigError."""
+    """Pass if the chart has no lock, or one made for its dependencies; raises ConfigError."""
     for lock, wanted in (("Chart.lock", "Chart.yaml"), ("requirements.lock", "requirements.yaml")):
         if lock in files:
             listed = _listed_dependencies(files.get(wanted, b""))
@@ -223,7 +238,7 @@ def _listed_dependencies(data: bytes) -> list[dict[str, Any]]:
 
 
 def _is_in_charts(files: Mapping[str, bytes], wanted: Dependency) -> bool:
-    """Whether `charts/` has it, as a folder or packed."""
+    """Whether `charts/` has the dependency, as a folder or packed."""
     for path, content in files.items():
         if (packed := _PACKED.fullmatch(path)) and (
             packed[1] == wanted.name or packed[1].startswith(f"{wanted.name}-")
@@ -235,7 +250,10 @@ def _is_in_charts(files: Mapping[str, bytes], wanted: Dependency) -> bool:
 
 
 def _dependency_folder(chart: str, wanted: Dependency) -> str:
-    """Where a chart from `file://` lies, with a slash; raises ConfigError where that is not inside the repository."""
+    """The folder of a chart from `file://`, with a slash at its end.
+
+    Raises ConfigError if it is not inside the repository.
+    """
     path = posixpath.normpath(posixpath.join(chart, wanted.repository.removeprefix(_LOCAL)))
     if path == "." or not is_path(path):
         raise ConfigError(
@@ -248,7 +266,10 @@ def _dependency_folder(chart: str, wanted: Dependency) -> str:
 
 
 def _ignored(rules: bytes) -> Callable[[str], bool]:
-    """Whether a `.helmignore` leaves a path of the chart out for certain; rules that take back others are not counted."""
+    """A function that tells whether a `.helmignore` certainly ignores a path of the chart.
+
+    Rules that negate others are not considered.
+    """
     patterns = [line.strip() for line in rules.decode("utf-8", "replace").splitlines()]
     patterns = [
         line.replace("[^", "[!")
@@ -283,9 +304,7 @@ def _fits(pattern: str, parts: Sequence[str], *, folder: bool) -> bool:
 _SCHEMA_FILE = "values.schema.json"
 _POINTERS = frozenset(("$ref", "$dynamicRef", "$recursiveRef"))
 _DIALECT = re.compile(r"https?://json-schema\.org/")
-_HINT = (
-    "put what it refers to into the schema itself (`$defs`), and refer to that as `#/$defs/NAME`"
-)
+_HINT = "copy the referenced schema into the schema itself (`$defs`), and refer to that as `#/$defs/NAME`"
 
 
 class _ExternalReference(ValueError):
@@ -293,7 +312,10 @@ class _ExternalReference(ValueError):
 
 
 def check_schemas(files: Mapping[str, bytes], chart: str) -> None:
-    """Pass where the schemas among the `files` of `chart`, and in the charts packed in it, refer to nothing but themselves; raises RenderError."""
+    """Pass if the schemas of a chart and of charts packed in it refer to themselves only.
+
+    Raises RenderError.
+    """
     for path, content in _schemas(files.items(), chart):
         try:
             load_json(content.decode("utf-8-sig", "replace"), object_pairs_hook=_checked)
@@ -303,23 +325,25 @@ def check_schemas(files: Mapping[str, bytes], chart: str) -> None:
             ) from None
         except ValueError as fault:
             raise RenderError(
-                "the schema of the chart's values is no JSON that can be read",
+                "the schema of the chart's values is not readable JSON",
                 where=path,
                 hint="correct it, or take it out",
             ) from fault
 
 
 def _checked(pairs: list[tuple[str, object]]) -> None:
-    """Every pair, also those that a later one of the same name replaces."""
+    """Check each pair of an object, also those that a later pair of the same name replaces."""
     for key, value in pairs:
         if isinstance(value, str) and key in _POINTERS and not value.startswith("#"):
             raise _ExternalReference(f"refers to {value!r}, which is outside of it")
         if isinstance(value, str) and key == "$schema" and not _DIALECT.match(value):
-            raise _ExternalReference(f"is written in {value!r}, which is no dialect of JSON Schema")
+            raise _ExternalReference(
+                f"is written in {value!r}, which is not a dialect of JSON Schema"
+            )
 
 
 def _schemas(files: Iterable[tuple[str, bytes]], around: str) -> Iterator[tuple[str, bytes]]:
-    """Each schema with its path for people, those of packed charts included; raises RenderError."""
+    """Each schema with its path for people, those in packed charts too; raises RenderError."""
     for name, content in files:
         place = f"{around}{normal_path(name)}"
         if place.rpartition("/")[2] == _SCHEMA_FILE:

@@ -1,9 +1,7 @@
 """Pure.
 
-The chart that a values file lies in: what its own values have, the file may set.
-
-Which values the templates of a chart beside a values file read, as far as that can be told from
-their text.
+The values of a chart that a values file belongs to: its defaults with those of its subcharts, and
+the values that its templates read, as far as their text shows it.
 """
 
 from __future__ import annotations
@@ -16,18 +14,18 @@ from typing import Any
 from towline.yaml.plain_data import first_mapping, load_documents, map_at, maps_at, text_at
 
 _CHART, _VALUES = "Chart.yaml", "values.yaml"
-_MOST_KEYS = 1000  # names by which one chart is called
+_MOST_KEYS = 1000  # keys for one subchart
 
 
 def chart_folder(path: str, listing: Collection[str]) -> str | None:
-    """The folder, with a slash behind it, of the innermost chart that a file lies in; None for no chart."""
+    """The folder of the innermost chart that has a file, with a slash at its end; else None."""
     parts = path.split("/")[:-1]
     folders = ["".join(f"{part}/" for part in parts[:depth]) for depth in range(len(parts), -1, -1)]
     return next((folder for folder in folders if f"{folder}{_CHART}" in listing), None)
 
 
 def chart_value_paths(path: str, listing: Collection[str]) -> tuple[str, ...]:
-    """The files, of those in `listing`, that say what the chart's own values are, and those of charts in it."""
+    """The files of `listing` that have the default values of a file's chart and its subcharts."""
     folder = chart_folder(path, listing)
     if folder is None:
         return ()
@@ -42,7 +40,7 @@ def chart_value_paths(path: str, listing: Collection[str]) -> tuple[str, ...]:
 def subchart_value_paths(
     path: str, keys: Collection[str], files: Mapping[str, bytes], listing: Collection[str]
 ) -> set[str]:
-    """The folder of the charts in the chart of a file, and their values, if one of `keys` is a chart that it depends on."""
+    """The subcharts' folder and values, if one of `keys` is a dependency of the file's chart."""
     folder = chart_folder(path, files)
     if folder is None:
         return set()
@@ -53,7 +51,7 @@ def subchart_value_paths(
 
 
 def default_values(path: str, files: Mapping[str, bytes]) -> Mapping[str, Any]:
-    """The values that the chart of a file has below those of the file; empty for no chart."""
+    """The values of a file's chart without those of the file; empty if it is in no chart."""
     folder = chart_folder(path, files)
     if folder is None:
         return {}
@@ -66,7 +64,7 @@ def default_values(path: str, files: Mapping[str, bytes]) -> Mapping[str, Any]:
 def effective_values(
     files: Mapping[str, bytes], chart: str, over: Iterable[bytes]
 ) -> dict[str, Any]:
-    """The values that a chart has of its own, those of its subcharts under the names that it calls them by, and those of the files `over` it."""
+    """A chart's values: those of subcharts under their keys, its own, and files `over` them."""
     paths = [path for path in files if path.startswith(chart)]
     below = {path: names for path in paths if (names := _subchart_names(path.removeprefix(chart)))}
     values: dict[str, Any] = {}
@@ -80,7 +78,7 @@ def effective_values(
 
 
 def chart_name(path: str, files: Mapping[str, bytes]) -> str:
-    """The name of the chart of a file; empty for no chart."""
+    """The name of the chart that has a file; empty if it is in no chart."""
     folder = chart_folder(path, files)
     return "" if folder is None else text_at(first_mapping(files[f"{folder}{_CHART}"]), "name")
 
@@ -88,7 +86,10 @@ def chart_name(path: str, files: Mapping[str, bytes]) -> str:
 def parent_chart_values(
     path: str, files: Mapping[str, bytes]
 ) -> Iterator[tuple[str, str, Mapping[str, Any]]]:
-    """What the chart around has for the chart whose own values file this is: in which file, under which key, and which values."""
+    """Values that the parent chart has for a subchart, whose own values file is `path`.
+
+    Each is the parent's file, the subchart's key in it, and the values there.
+    """
     folder = chart_folder(path, files)
     outer, name = _parent_chart(folder or "")
     if not name or path != f"{folder}{_VALUES}" or f"{outer}{_CHART}" not in files:
@@ -99,14 +100,14 @@ def parent_chart_values(
 
 
 def nest(names: Iterable[str], values: Any) -> Any:
-    """`values` under the keys `names`, one in the other."""
+    """`values` under nested keys."""
     for name in reversed(list(names)):
         values = {name: values}
     return values
 
 
 def merge_values(weak: Mapping[str, Any], strong: Mapping[str, Any]) -> dict[str, Any]:
-    """Values with `strong` ones over them, map by map; what aliases repeat in both is merged once."""
+    """Values with `strong` values over them, map by map; a pair of aliases is merged once."""
     return _merge(weak, strong, {})
 
 
@@ -124,7 +125,10 @@ def _merge(
 
 
 def _subchart_keys(files: Mapping[str, bytes], chart: str, names: list[str]) -> list[list[str]]:
-    """The keys under which the values of `chart` have those of the charts `names` in each other: the names, or each `alias` that Chart.yaml gives them."""
+    """The keys that `chart` has for the values of nested subcharts `names`.
+
+    A key is the name, or each `alias` that Chart.yaml gives it.
+    """
     found: list[list[str]] = [[]]
     for name in names:
         wanted = maps_at(first_mapping(files.get(f"{chart}{_CHART}", b"")), "dependencies")
@@ -136,13 +140,16 @@ def _subchart_keys(files: Mapping[str, bytes], chart: str, names: list[str]) -> 
 
 
 def _parent_chart(folder: str) -> tuple[str, str]:
-    """The folder of the chart around a chart in `charts/`, and how its own folder is called; both empty for none."""
+    """The folder of the chart around a chart in `charts/`, and the chart's own folder name.
+
+    Both are empty if there is none.
+    """
     *above, charts, name = ["", "", *folder.split("/")[:-1]]
     return ("".join(f"{one}/" for one in above[2:]), name) if charts == "charts" else ("", "")
 
 
 def _subchart_names(path: str) -> list[str]:
-    """The names of the charts in each other of which a path in a chart has the values; empty for any other path."""
+    """The nested subcharts whose values file is at a path in a chart; empty for another path."""
     *folders, name = path.split("/")
     inside = name == _VALUES and len(folders) % 2 == 0 and set(folders[::2]) == {"charts"}
     return folders[1::2] if inside else []
@@ -150,15 +157,16 @@ def _subchart_names(path: str) -> list[str]:
 
 _READ_VALUES = re.compile(rb"\bValues\b(?:\.([A-Za-z_]\w*))?")
 _JOINS = re.compile(rb"\bimageRegistry\b|[\"'.]common\.images?\.")
-_TEXTS = re.compile(rb"\b(?:tpl|Files)\b")  # by which a value may read others, or a file itself
+_TEXTS = re.compile(rb"\b(?:tpl|Files)\b")  # they may read further values
 
 
 def reader_folders(
     path: str, keys: Collection[str], files: Mapping[str, bytes], *, new: bool
 ) -> set[str]:
-    """The folders of the chart that tell whether it reads `keys` of the values file `path`.
+    """The folders of a chart that show whether it reads `keys` of the values file `path`.
 
-    None where the chart's own values have them all; these themselves only if keys may be `new`.
+    There are none if the chart's default values have all keys. The defaults' own file counts only
+    if keys may be `new`.
     """
     folder = chart_folder(path, files)
     if folder is None or not _is_values(path, folder, files):
@@ -172,7 +180,7 @@ def reader_folders(
 def unread_keys(
     path: str, keys: Collection[str], files: Mapping[str, bytes], listing: Collection[str]
 ) -> tuple[list[str], set[str]]:
-    """Those of `keys`, at the top of a values file, that nothing in its chart reads, and what it reads instead."""
+    """The top-level `keys` of a values file that its chart does not read, and the keys it does."""
     folder = chart_folder(path, files)
     if folder is None or not _is_values(path, folder, files):
         return [], set()
@@ -186,7 +194,7 @@ def unread_keys(
 def registry_template_paths(
     path: str, files: Mapping[str, bytes], listing: Collection[str]
 ) -> set[str]:
-    """The files that tell whether the chart of a values file puts the registry that its values have for all images before them."""
+    """The files that show whether a chart puts the registry for all images before image names."""
     folder = chart_folder(path, files)
     if folder is None or not any(
         b"imageRegistry" in files.get(one, b"") for one in (path, f"{folder}values.yaml")
@@ -197,7 +205,7 @@ def registry_template_paths(
 
 
 def prepends_global_registry(path: str, files: Mapping[str, bytes]) -> bool | None:
-    """Whether it does; None if that is not known, as of a chart whose own charts are elsewhere."""
+    """Whether the chart does so; None if that is not known, as if its subcharts are elsewhere."""
     folder = chart_folder(path, files)
     if folder is None:
         return None
@@ -221,7 +229,7 @@ def _is_template(path: str) -> bool:
 def _keys_read(
     folder: str, files: Mapping[str, bytes], listing: Collection[str]
 ) -> set[str] | None:
-    """What the templates read; None if not all of them is known, or a chart in the chart may."""
+    """The keys that templates read; None if they are not all known, or a subchart may read more."""
     templates = [path for path in listing if path.startswith(f"{folder}templates/")]
     chart = load_documents(files.get(f"{folder}Chart.yaml", b"")) or [{}]
     if (
@@ -240,7 +248,7 @@ def _keys_read(
 
 
 def _is_values(path: str, folder: str, files: Mapping[str, bytes]) -> bool:
-    """Whether a file in a chart holds values, as far as its place and its content tell."""
+    """Whether a file in a chart has values, by its path and its content."""
     inside = path.removeprefix(folder)
     documents = load_documents(files.get(path, b"")) or []
     plain = len(documents) == 1 and isinstance(documents[0], dict) and "kind" not in documents[0]

@@ -1,12 +1,8 @@
 """Pure.
 
-The forms in which a chart may be given its images, one after the other until what it renders names
-them.
-
-What a chart puts before the names of images by itself, and which of its values hold that.
-
-What to do if a chart renders no container with the image: where it takes its registry from, and
-which keys are left to name.
+Forms in which a chart may take its images, tried until the manifests name them; the registry that a
+chart puts before names by itself, and the values that hold it; and the hint if no container has the
+image.
 """
 
 from __future__ import annotations
@@ -31,15 +27,15 @@ from towline.record import frozen
 from towline.suggest import list_some
 from towline.yaml.paths import parse_dotted
 
-_MOST_TRIALS = 4  # values that are tried, each at the price of a rendering or two
+_MOST_TRIALS = 4  # each costs one or two renderings
 _REGISTRY = "registry"
 _WORD = r"""[^\s"'=,]*"""
-# of a word: a long one is looked through once, not from each of its letters on
+# The begin of a word: a long word is searched once, not from each of its letters on.
 _BEGIN = r"""(?<![^\s"'=,])"""
 
 
 def registry_prefixes(found: Iterable[FoundImage], wanted: Reference) -> list[str]:
-    """What stands before the name of the wanted image where another registry does, each text once."""
+    """The texts before the wanted image's name where another registry stands, each once."""
     name, host = wanted.image.name, wanted.registry.host
     texts = (one.text for one in in_other_registry(found, wanted))
     heads = (text[: text.rindex(f"/{name}")] for text in texts if f"/{name}" in text)
@@ -49,13 +45,13 @@ def registry_prefixes(found: Iterable[FoundImage], wanted: Reference) -> list[st
 
 
 def paths_with_text(values: Mapping[str, Any], text: str) -> list[tuple[str, ...]]:
-    """Paths of the values that are a text, with a slash behind it or not; registries first."""
+    """Paths of values that are a text, perhaps with a slash at its end; registries come first."""
     found = [path for path, value in _texts_below(values) if value.rstrip("/") == text]
     return sorted(found, key=lambda path: _REGISTRY not in path[-1].lower())[:_MOST_TRIALS]
 
 
 def with_registry(values: Mapping[str, Any], path: tuple[str, ...], host: str) -> dict[str, Any]:
-    """Values that have a host at a path, with a slash behind it if the text there has one."""
+    """Values that set the host at a path, with a slash at its end if the text there has one."""
     there: Any = values
     for key in path:
         there = there[key]
@@ -66,14 +62,14 @@ def with_registry(values: Mapping[str, Any], path: tuple[str, ...], host: str) -
 
 
 def keeps_other_images(before: str, after: str, text: str, images: Collection[Reference]) -> bool:
-    """Whether a text stands in two renderings as often as ever, but for the images themselves."""
+    """Whether a text occurs as often in both renderings, not counting the images themselves."""
     ends = "|".join(re.escape(f"/{one.image.name}") for one in images)
     ours = re.compile(rf"{_BEGIN}{_WORD}(?:{ends})[:@]{_WORD}")
     return ours.sub("", before).count(text) == ours.sub("", after).count(text)
 
 
 def _texts_below(values: Mapping[str, Any]) -> Iterator[tuple[tuple[str, ...], str]]:
-    """The texts of maps in maps with their paths; what aliases repeat once."""
+    """The texts of nested maps with their paths; what aliases repeat comes once."""
     seen: set[int] = set()
     waiting: list[tuple[tuple[str, ...], Any]] = [((), values)]
     while waiting:
@@ -87,10 +83,10 @@ def _texts_below(values: Mapping[str, Any]) -> Iterator[tuple[tuple[str, ...], s
 
 @frozen
 class FormTrial:
-    """The `values` that lie over those of a chart in one form.
+    """A trial of one form: the `values` that override those of the chart.
 
-    They set what holds the text `before` that the chart puts before images, if it is not empty,
-    at the dotted key `key`.
+    If `before` is not empty, it is the registry that the chart puts before images, and `values`
+    replace it at the dotted key `key`.
     """
 
     values: Mapping[str, Any]
@@ -100,17 +96,17 @@ class FormTrial:
 
 @frozen
 class ImageForms:
-    """The values `base` that a chart has of its own, and the `images` that it is given over them."""
+    """The forms of a chart with the default values `base` for the `images` that it gets."""
 
     base: Mapping[str, Any]
     images: Mapping[str, ImageValues]
 
     def values(self, otherwise: Sequence[str] = ()) -> dict[str, Any]:
-        """The images as its values; for the keys `otherwise` in the other form."""
+        """The images as values; for the keys `otherwise` in the other form."""
         return values_for_images(self.images, self.base, otherwise)
 
     def others(self, rendered: str) -> Iterator[FormTrial]:
-        """What may be tried if that is what the values gave."""
+        """The forms to try if the default form gave `rendered`."""
         missing = unused_keys(self.images, rendered.encode())
         if missing:
             yield FormTrial(values=self.values(missing))
@@ -123,7 +119,10 @@ class ImageForms:
                     yield from self._with(path, text, self.images[key].repository.partition("/")[0])
 
     def _below(self, key: str, before: str) -> dict[str, Any]:
-        """The images as values, that of a key without what the chart puts before it."""
+        """The images as values.
+
+        The one of `key` without the registry that the chart puts before it.
+        """
         rest = self.images[key].repository.removeprefix(f"{before}/")
         made: dict[str, Any] = {"repository": rest}
         for step in reversed(parse_dotted(key)):
@@ -139,7 +138,7 @@ class ImageForms:
             yield FormTrial(values=values, before=before, key=".".join(path))
 
     def is_better(self, attempt: FormTrial, rendered: str, before: str) -> bool:
-        """Whether more images are named in what an attempt gave than before, and nothing else is another one."""
+        """Whether a trial names more images than before, and changes no other image."""
         missing, left = (
             set(unused_keys(self.images, text.encode())) for text in (before, rendered)
         )
@@ -161,14 +160,14 @@ _READ = re.compile(rb"\.Values\)?((?:\.\w+\)?)*\.\w*[rR]egistry\b)")
 
 @frozen
 class ChartHint:
-    """What is known of a chart: its `files`, the `values` that it was rendered with, the strongest first, and the keys `tried` for the image."""
+    """A hint on a chart: its `files`, its `values` (strongest first), and the keys `tried`."""
 
     files: Mapping[str, bytes]
     values: Sequence[Mapping[str, Any]]
     tried: Collection[str]
 
     def text(self, rendered: Sequence[bytes], found: Sequence[FoundImage], image: Reference) -> str:
-        """What makes the chart run the image, by what was rendered and the images that were found in it."""
+        """What makes the chart run the image, by the rendered manifests and the images in them."""
         for before in registry_prefixes(found, image)[:1]:
             others = _others(found, before, image)
             return f"the chart puts {before} before the name{self._registry(before, image, others)}"
@@ -211,7 +210,7 @@ class ChartHint:
 
 
 def _others(found: Sequence[FoundImage], before: str, image: Reference) -> str:
-    """The other images that would come from another registry then, as a condition."""
+    """A condition that names the other images which would then use the new registry too."""
     ours = f"/{image.image.name}"
     texts = [
         one.text

@@ -1,7 +1,7 @@
 """Pure.
 
-Images as values of a chart: set in the form that the chart's own values have, so that what it
-renders is the image as a whole.
+Images as values of a chart, in the form that its default values have, so that it renders the whole
+image.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ from towline.yaml.plain_data import first_mapping, text_at, texts_at, value_at
 
 @frozen
 class ImageValues:
-    """An image as a chart's values have it: `repository`, `tag`, and `digest` where it is not empty."""
+    """An image as values of a chart: `repository`, `tag`, and `digest` if it is not empty."""
 
     repository: str
     tag: str
@@ -43,14 +43,17 @@ class ImageValues:
 
     @property
     def text(self) -> str:
-        """All of it in one."""
+        """The image as one text."""
         return f"{self.repository}:{self.tag}{f'@{self.digest}' if self.digest else ''}"
 
 
 def values_for_images(
     images: Mapping[str, ImageValues], base: Mapping[str, Any], otherwise: Collection[str] = ()
 ) -> dict[str, Any]:
-    """What lies over the values `base` for these images by the dotted keys of their maps; for the keys `otherwise` with the registry in the other form."""
+    """The values that override `base` for images, which are given by the dotted keys of their maps.
+
+    For the keys `otherwise` the registry has the other form.
+    """
     values: dict[str, Any] = {}
     for key, image in images.items():
         *above, last = [str(step) for step in parse_dotted(key)]
@@ -70,7 +73,7 @@ def values_for_images(
 
 
 def current_image(base: Mapping[str, Any], key: str) -> str:
-    """The image that the values `base` have at a dotted key; empty where its name is not known."""
+    """The image that the values `base` have at a dotted key; empty if its name is not known."""
     path = [str(step) for step in parse_dotted(key)]
     if there := text_at(base, *path):
         return there
@@ -80,7 +83,7 @@ def current_image(base: Mapping[str, Any], key: str) -> str:
 
 
 def is_other_image(image: ImageValues, text: str) -> bool:
-    """Whether a text is an image of the same registry that has another name, by its last part too."""
+    """Whether a text is an image of the same registry whose name has another last part."""
     ours, theirs = parse_familiar(image.text), parse_familiar(text)
     return bool(
         ours
@@ -91,13 +94,13 @@ def is_other_image(image: ImageValues, text: str) -> bool:
 
 
 def unused_keys(images: Mapping[str, ImageValues], rendered: bytes) -> list[str]:
-    """The keys of those images that nothing reads in what was rendered."""
+    """The keys of images that the rendered manifests do not use."""
     found, wanted = found_and_wanted(images, rendered)
     return [key for key, reference in wanted.items() if not is_used(found, reference)]
 
 
 def misplaced_keys(images: Mapping[str, ImageValues], rendered: bytes) -> list[str]:
-    """The keys of those images that nothing reads, or that some place has behind another registry."""
+    """The keys of images that the manifests do not use, or have behind another registry."""
     found, wanted = found_and_wanted(images, rendered)
     return [
         key
@@ -109,7 +112,7 @@ def misplaced_keys(images: Mapping[str, ImageValues], rendered: bytes) -> list[s
 def found_and_wanted(
     images: Mapping[str, ImageValues], rendered: bytes
 ) -> tuple[Sequence[FoundImage], dict[str, Reference]]:
-    """What was rendered names, and what it should name by the images' keys."""
+    """The images that rendered manifests name, and those they should name, by key."""
     found = (
         images_in_file(rendered, {last_part(image.repository) for image in images.values()}) or ()
     )
@@ -120,7 +123,10 @@ def found_and_wanted(
 def images_over_defaults(
     path: str, files: Mapping[str, bytes], like: Collection[str]
 ) -> Sequence[FoundImage]:
-    """The images that a chart gets of its own values and the values file `path` over them; none for a file in no chart, and for these values."""
+    """The images that a chart gets from its default values with the values file `path` over them.
+
+    There are none for a file outside charts, and for the default values themselves.
+    """
     if not default_values(path, files):
         return ()
     values = effective_values(files, chart_folder(path, files) or "", [files[path]])
@@ -129,13 +135,13 @@ def images_over_defaults(
 
 
 def image_keys(files: Mapping[str, bytes]) -> list[str]:
-    """Keys of the values of charts by which images seem to be called, those of subcharts below their names."""
+    """Keys of the values of charts that seem to hold images; a subchart's are below its name."""
     found = (_keys_below(values, (), set()) for values in values_of_charts(files))
     return list(dict.fromkeys(key for keys in found for key in keys))
 
 
 def values_of_charts(files: Mapping[str, bytes]) -> Iterator[Mapping[str, Any]]:
-    """The values of each chart among files, those of subcharts below their names."""
+    """The values of each chart among files; a subchart's are below its name."""
     for path, data in sorted(files.items()):
         *folders, name = path.split("/")
         if name == "values.yaml":
@@ -144,7 +150,7 @@ def values_of_charts(files: Mapping[str, bytes]) -> Iterator[Mapping[str, Any]]:
 
 
 def _keys_below(values: Any, path: tuple[str, ...], seen: set[int]) -> Iterator[str]:
-    """Of a place that aliases repeat the keys are those where it is found first."""
+    """The keys of images below a path; a map that aliases repeat counts where it comes first."""
     if id(values) in seen:
         return
     seen.add(id(values))
@@ -158,7 +164,7 @@ def _keys_below(values: Any, path: tuple[str, ...], seen: set[int]) -> Iterator[
 
 
 def _image_map(image: ImageValues, there: Any, common: str, *, other: bool) -> dict[str, str]:
-    """The parts of an image, in the form of what is `there`, or in the other one."""
+    """The parts of an image in the form of the existing map `there`, or in the other form."""
     texts = texts_at(there)
     host, _, name = image.repository.partition("/")
     registry, repository = ImageParts(host=host, name=name).split_for(
@@ -171,7 +177,7 @@ def _image_map(image: ImageValues, there: Any, common: str, *, other: bool) -> d
     parts = {REGISTRY: registry, "repository": repository, "tag": image.tag, "digest": image.digest}
     emptied = {
         key for key in (REGISTRY, "digest") if texts.get(key) and not parts[key]
-    }  # the chart would go on with the old one
+    }  # without an empty text the chart would use the old one
     return {key: value for key, value in parts.items() if value or key in emptied}
 
 

@@ -1,10 +1,8 @@
 """Pure.
 
-What a chart renders, as documents: cut from the text, compared as YAML sees them, and where two of
-them differ.
-
-What a new rendering of a file no longer has: resources, and containers of those that stay, by their
-names alone.
+Rendered manifests as documents: cut from the text, compared as YAML readers see them, and the
+places where two of them differ; and the resources and containers that a new rendering no longer
+has.
 """
 
 from __future__ import annotations
@@ -24,16 +22,16 @@ from towline.suggest import close
 from towline.yaml.documents import is_nested_deeper
 from towline.yaml.plain_data import load_documents, text_at
 
-_RENDERED = b"# Source: "  # in front of each document that Helm renders
+_RENDERED = b"# Source: "  # Helm writes it before each document
 _LONGEST_NAME = 100
-_MOST_COMPARED = 50  # names of which each is compared with all new ones
+_MOST_COMPARED = 50  # names; each is compared with all new ones
 
 
 def removed_resources(old: bytes, new: bytes) -> list[str]:
     """The resources (`kind/name`) and containers of `old` that `new` does not have.
 
-    In a rendering, one that another of its kind and with a like name takes the place of is none: a
-    Job that is named after its version. What cannot be read has none.
+    In a rendering, a resource that another one of its kind and with a like name replaces is not
+    removed: a Job that is named after its version. The result is empty if a file cannot be read.
     """
     before, after = load_documents(old), load_documents(new)
     if before is None or after is None or old == new:
@@ -46,7 +44,7 @@ def removed_resources(old: bytes, new: bytes) -> list[str]:
 
 
 def _resources(documents: list[Any]) -> list[tuple[str, str]]:
-    """Kind and name of each resource; those of one name in several namespaces are counted."""
+    """Kind and name of each resource; a name in several namespaces gets a number."""
     found = dict.fromkeys(place for document in documents for place in _resource_keys(document))
     counted = Counter[tuple[str, str]]()
     named = list[tuple[str, str]]()
@@ -58,7 +56,7 @@ def _resources(documents: list[Any]) -> list[tuple[str, str]]:
 
 
 def _resource_keys(document: Any) -> Iterator[tuple[str, str, str]]:
-    """Kind, name and namespace of a resource, or of those in a List."""
+    """Kind, name and namespace of a resource, or of the resources in a List."""
     if not isinstance(document, dict):
         return
     if isinstance(listed := document.get("items"), list):
@@ -73,7 +71,7 @@ def _resource_keys(document: Any) -> Iterator[tuple[str, str, str]]:
 def _without_renamed(
     gone: list[tuple[str, str]], come: list[tuple[str, str]]
 ) -> list[tuple[str, str]]:
-    """Those of `gone` whose place nothing in `come` takes."""
+    """The resources of `gone` that no resource of `come` replaces."""
     left = list(come)
     kept = []
     for kind, name in gone:
@@ -86,7 +84,7 @@ def _without_renamed(
 
 
 def _containers(before: list[Any], after: list[Any]) -> list[str]:
-    """Containers that are gone from pods that stay."""
+    """The containers that are removed from pods that stay."""
     now: dict[str, set[str]] = {}
     for pod in pods_in_documents(after):
         now.setdefault(pod.owner, set()).update(name for name, _ in pod.images)
@@ -99,17 +97,17 @@ def _containers(before: list[Any], after: list[Any]) -> list[str]:
 
 
 Path = tuple[str | int, ...]
-"""Keys and places in lists that lead to a node; the root is empty."""
+"""The keys and list indexes that lead to a node; it is empty for the root."""
 
 _LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 _SEPARATOR = re.compile(r"^---(?=\s|$)", re.MULTILINE)
 _SOURCE = re.compile(r"^# Source: (.+?)\s*$", re.MULTILINE)
-_DEEPEST = 200  # levels, of which each takes stack in what reads and in what compares them
+_DEEPEST = 200  # levels; reading and comparing take stack for each
 
 
 @frozen
 class Identity:
-    """What a document describes."""
+    """The API version, kind, namespace and name of the resource in a document."""
 
     api: str
     kind: str
@@ -119,40 +117,47 @@ class Identity:
 
 @frozen
 class RenderedDocument:
-    """One document of a rendering: `text` from its separator up to the next one; `head` is what stands in front, an empty one that names its template."""
+    """One document of a rendering: `text` from its separator up to the next one.
+
+    `head` is an empty document before it that names its template.
+    """
 
     text: str
     head: str = ""
 
     @cached_property
     def root(self) -> yaml.Node | None:
-        """Its outline; None for one that is empty, or that is only known as a text: it is no YAML, repeats parts by aliases, or is nested too deep."""
+        """The YAML nodes of the document.
+
+        None for an empty document, and for one that is handled as a text only: it is not YAML,
+        repeats nodes by aliases, or is nested too deep.
+        """
         if is_nested_deeper(self.text, _DEEPEST):
             return None
         try:
             found = yaml.compose(
                 self.text.rstrip() + "\n", Loader=_LOADER
-            )  # of Helm's versions some cut blank lines off
+            )  # some versions of Helm cut blank lines off
         except (yaml.YAMLError, ValueError):
             return None
         return None if found is None or ("*" in self.text and _repeats(found)) else found
 
     @property
     def empty(self) -> bool:
-        """Whether nothing but separators, comments and blank lines is in it."""
+        """Whether the document has nothing but separators, comments and blank lines."""
         return not any(
             line.strip() and not line.startswith(("#", "---")) for line in self.text.splitlines()
         )
 
     @cached_property
     def source(self) -> str:
-        """The template that it comes from, as Helm notes it in front of it."""
+        """The template of the document, which Helm notes before it."""
         found = _SOURCE.search(self.head + self.text)
         return found[1] if found else ""
 
     @cached_property
     def identity(self) -> Identity:
-        """What it describes."""
+        """The identity of the resource in the document."""
         api, kind, namespace, name = (
             _text(self.root, *path)
             for path in (
@@ -166,13 +171,13 @@ class RenderedDocument:
 
     @property
     def shown(self) -> str:
-        """What it describes, for people, with the template that it comes from."""
+        """Kind and name for people, with the template."""
         what = f"{self.identity.kind} {self.identity.name}".strip() or "a document"
         return f"{what} ({self.source})" if self.source else what
 
 
 def split_documents(text: str) -> list[RenderedDocument]:
-    """The documents of a stream in their order, those without content left out."""
+    """The documents of a stream in their order, without those that have no content."""
     found = split_stream(text)
     heads = ["", *(one.text if one.empty and one.source else "" for one in found)]
     return [
@@ -183,7 +188,7 @@ def split_documents(text: str) -> list[RenderedDocument]:
 
 
 def split_stream(text: str) -> list[RenderedDocument]:
-    """A stream cut at its separators: all of it, what is empty as well."""
+    """A stream cut at its separators, with the empty documents."""
     starts = sorted({0, *(found.start() for found in _SEPARATOR.finditer(text))})
     return [
         RenderedDocument(text=text[start:end])
@@ -194,9 +199,10 @@ def split_stream(text: str) -> list[RenderedDocument]:
 def pair_documents(
     before: Iterable[RenderedDocument], now: Sequence[RenderedDocument]
 ) -> list[RenderedDocument | None]:
-    """For each document of `now` the one of `before` that describes the same, None where there is none; each is taken once, in its order.
+    """For each document of `now` its partner in `before` with the same identity, or None.
 
-    What has the same text is not looked into: most of a large rendering is as it was.
+    Each partner is taken once, in order. Documents with the same text are not parsed: most of a
+    large rendering does not change.
     """
     texts = defaultdict[str, deque[RenderedDocument]](deque)
     for one in before:
@@ -212,7 +218,10 @@ def pair_documents(
 
 
 def is_equal(one: RenderedDocument, other: RenderedDocument) -> bool:
-    """Whether nothing that reads YAML tells them apart: comments, blank lines and the kind of quotes do not count."""
+    """Whether two documents mean the same to YAML readers.
+
+    Comments, blank lines and the kind of quotes do not count.
+    """
     if one.text.rstrip() == other.text.rstrip():
         return True
     return (
@@ -223,9 +232,9 @@ def is_equal(one: RenderedDocument, other: RenderedDocument) -> bool:
 
 
 def differences(one: yaml.Node | None, other: yaml.Node | None, path: Path = ()) -> Iterator[Path]:
-    """Where two outlines differ: the deepest places that hold all of it.
+    """The paths at which two nodes differ: the deepest paths that cover all differences.
 
-    A list of another length, and a map of other keys, differ as a whole.
+    A list of another length, and a map with other keys, differs as a whole.
     """
     if isinstance(one, yaml.MappingNode) and isinstance(other, yaml.MappingNode):
         below = _entries(one), _entries(other)
@@ -253,7 +262,7 @@ def differences(one: yaml.Node | None, other: yaml.Node | None, path: Path = ())
 
 
 def node_at(root: yaml.Node | None, path: Path) -> yaml.Node | None:
-    """The node that `path` leads to, None where there is none."""
+    """The node at `path`, or None."""
     node = root
     for part in path:
         if isinstance(node, yaml.MappingNode):
@@ -279,9 +288,10 @@ def as_data(value: object) -> object:
 def with_values(
     document: RenderedDocument, wanted: Mapping[Path, tuple[str, object]]
 ) -> RenderedDocument:
-    """The document with other values at these places: each as it was written elsewhere (empty: nowhere), and the node or text that it is.
+    """The document with other values at these paths.
 
-    What does not read as it should afterwards is left as it was.
+    Each value is its text as written elsewhere (empty: nowhere), and its node or text. A value that
+    does not read as it should afterwards is not written.
     """
     for path, (written, value) in wanted.items():
         node = node_at(document.root, path)
@@ -302,7 +312,7 @@ def with_values(
 
 
 def comparable(node: yaml.Node) -> object:
-    """A node as something that can be compared and counted: equal where nothing that reads YAML tells two nodes apart."""
+    """A node as a hashable value, equal for nodes that mean the same to YAML readers."""
     if isinstance(node, yaml.MappingNode):
         return frozenset((key, comparable(value)) for key, value in _entries(node).items())
     if isinstance(node, yaml.SequenceNode):
@@ -328,7 +338,7 @@ def _entries(node: yaml.MappingNode) -> dict[str, yaml.Node]:
 
 
 def _reordered(one: yaml.SequenceNode, other: yaml.SequenceNode) -> bool:
-    """Whether two lists hold the same in another order."""
+    """Whether two lists have the same items in another order."""
     left, right = (
         [comparable(child) for child in one.value],
         [comparable(child) for child in other.value],
@@ -337,7 +347,10 @@ def _reordered(one: yaml.SequenceNode, other: yaml.SequenceNode) -> bool:
 
 
 def _scalar(node: yaml.Node) -> tuple[bool, str, str]:
-    """Readers of YAML 1.1 and 1.2 take some words without quotes for different things, and all take words in quotes for the same."""
+    """Whether a scalar is plain, its tag and its value.
+
+    Readers of YAML 1.1 and 1.2 read some plain words differently, and all quoted words alike.
+    """
     return isinstance(node, yaml.ScalarNode) and not node.style, node.tag, node.value
 
 
@@ -347,7 +360,7 @@ def _text(root: yaml.Node | None, *path: str) -> str:
 
 
 def _repeats(root: yaml.Node) -> bool:
-    """Whether a node stands at more than one place; such an outline can be endless."""
+    """Whether a node occurs more than once; such a document can be endless."""
     seen, waiting = set[int](), [root]
     while waiting:
         node = waiting.pop()

@@ -1,15 +1,14 @@
 """Pure.
 
-A chart that is packed (`.tgz`): its files, within bounds, as those of a folder.
+Packed charts (`.tgz`): their files, within limits, as those of a folder; the locked version of a
+dependency; and charts packed in a chart, packed anew.
 
-Which version of a dependency is meant: the one that Chart.lock has, where it was made for what
-Chart.yaml says now.
+A lock counts if it was made for the dependencies that Chart.yaml has now.
 
-Charts that are packed in a chart, packed anew: Helm gets what was looked into, and no more.
-
-Two readers of one archive need not find the same in it: a size that begins with a zero byte is 0 to
-one of them and a length to the other. What only Helm found would be rendered without having been
-checked (`towline.gitops.helm.chart_files`).
+Charts in a chart are packed anew so that Helm gets the files that were checked and no others: two
+readers of one archive need not find the same in it. A size that begins with a zero byte is 0 to one
+of them and a length to the other. A file that only Helm found would be rendered without a check
+(`towline.gitops.helm.chart_files`).
 """
 
 from __future__ import annotations
@@ -40,7 +39,7 @@ _DEPENDENCY_FIELDS = (
     "import-values",
     "alias",
 )
-_MOST_VALUES = 100_000  # values
+_MOST_VALUES = 100_000
 _ALWAYS = frozenset(("name", "repository"))
 _ESCAPED = {
     "<": "\\u003c",
@@ -55,9 +54,10 @@ _UPDATE = "run `helm dependency update` and commit"
 def lock_digest(
     wanted: Sequence[Mapping[str, object]], locked: Sequence[Mapping[str, object]]
 ) -> str:
-    """What Helm writes as `digest` into a lock with the dependencies `locked` for those that a chart has (Helm: internal/resolver, HashReq).
+    """The `digest` that Helm writes into a lock (Helm: internal/resolver, HashReq).
 
-    Empty where they are too much for a lock, which aliases can make of a few lines.
+    `wanted` are the dependencies of the chart, `locked` those of the lock. The digest is empty if
+    they are too many for a lock; aliases can make that of a few lines.
     """
     known = [[_ordered(one) for one in wanted], [_ordered(one) for one in locked]]
     if sum(1 for _ in islice(_values(known), _MOST_VALUES)) == _MOST_VALUES:
@@ -69,7 +69,7 @@ def lock_digest(
 
 
 def exact_version(name: str, version: str, locked: str, *, where: str) -> str:
-    """The one version that is meant; raises ConfigError where that is a range and nothing says which one of it."""
+    """The version of a dependency; raises ConfigError if it is a range and no lock decides."""
     if locked:
         return locked
     if not _EXACT.fullmatch(version):
@@ -85,14 +85,17 @@ def exact_version(name: str, version: str, locked: str, *, where: str) -> str:
 def check_lock(
     wanted: Sequence[Mapping[str, object]], lock: Mapping[str, object], *, where: str, of: str
 ) -> None:
-    """Pass where the lock at `where` was made for these dependencies, those in the file `of`; raises ConfigError."""
+    """Pass if the lock at `where` was made for these dependencies of the file `of`.
+
+    Raises ConfigError.
+    """
     digest = lock_digest(wanted, maps_at(lock, "dependencies"))
     if not digest:
         raise ConfigError(
-            f"the dependencies of {of} and {where.rpartition('/')[2]} are too large: {_MOST_VALUES} values"
-            " or more",
+            f"the dependencies of {of} and {where.rpartition('/')[2]} are too large:"
+            f" {_MOST_VALUES} values or more",
             where=where,
-            hint="take out what aliases of YAML (*name) repeat",
+            hint="remove the YAML aliases (*name) that repeat values",
         )
     if lock.get("digest") != digest:
         raise ConfigError(
@@ -103,7 +106,7 @@ def check_lock(
 
 
 def _values(value: object) -> Iterator[object]:
-    """It and all below it, each as often as it stands there."""
+    """A value and all values below it, each as often as it occurs."""
     waiting = [value]
     while waiting:
         yield (one := waiting.pop())
@@ -111,7 +114,7 @@ def _values(value: object) -> Iterator[object]:
 
 
 def _ordered(dependency: Mapping[str, object]) -> dict[str, object]:
-    """A dependency as Helm's own structure of it becomes JSON."""
+    """A dependency with the fields and the order that Helm's own structure has as JSON."""
     dependency = {**dependency, "enabled": dependency.get("enabled") == "true"}
     return {
         field: dependency.get(field, "")
@@ -125,10 +128,10 @@ _MOST_FILES = 20_000
 
 
 def unpack_chart(name: str, data: bytes) -> dict[str, bytes]:
-    """The files of the archive at the path `name` by their path in the chart; raises RenderError.
+    """The files of the packed chart at the path `name`, by their path in it; raises RenderError.
 
-    Regular files below the archive's one folder; what has another kind of name is left out, as Helm
-    does or refuses to do.
+    These are regular files below the archive's one folder. Files with other kinds of names are left
+    out; Helm leaves them out too, or refuses them.
     """
     found = {}
     for member, content in archive_members(name, data):
@@ -136,12 +139,17 @@ def unpack_chart(name: str, data: bytes) -> dict[str, bytes]:
         if member.isreg() and path and is_path(path):
             found[path] = content
     if "Chart.yaml" not in found:
-        raise RenderError(f"{name} holds no chart", where=name, hint="make it by `helm package`")
+        raise RenderError(
+            f"{name} does not hold a chart", where=name, hint="make it by `helm package`"
+        )
     return found
 
 
 def archive_members(name: str, data: bytes) -> Iterator[tuple[tarfile.TarInfo, bytes]]:
-    """Everything in the archive at the path `name` that has a content, whatever its kind and its name; raises RenderError."""
+    """All members of the archive at the path `name` that have content, whatever kind and name.
+
+    Raises RenderError.
+    """
     try:
         with gzip.GzipFile(fileobj=io.BytesIO(data)) as packed:
             plain = packed.read(MOST_UNPACKED + 1)
@@ -149,7 +157,7 @@ def archive_members(name: str, data: bytes) -> Iterator[tuple[tarfile.TarInfo, b
             raise RenderError(
                 f"the chart {name} is larger than {MOST_UNPACKED >> 20} MiB unpacked",
                 where=name,
-                hint="leave out of it what is not needed (.helmignore)",
+                hint="exclude the files that it does not need (.helmignore)",
             )
         with tarfile.TarFile(fileobj=io.BytesIO(plain)) as archive:
             for number, member in enumerate(archive):
@@ -158,23 +166,23 @@ def archive_members(name: str, data: bytes) -> Iterator[tuple[tarfile.TarInfo, b
                 content = None if member.issym() or member.islnk() else archive.extractfile(member)
                 if content:
                     yield member, content.read(MOST_UNPACKED)
-            if plain[archive.offset :].strip(b"\0"):  # another reader may find more files there
+            if plain[archive.offset :].strip(b"\0"):  # another tar reader may find files there
                 raise RenderError(
-                    f"{name} is no packed chart: no file begins at byte {archive.offset}",
+                    f"{name} is not a packed chart: no file begins at byte {archive.offset}",
                     where=name,
                     hint="make it by `helm package`",
                 )
     except (tarfile.TarError, OSError, EOFError, zlib.error, ValueError, OverflowError) as fault:
         raise RenderError(
-            f"{name} is no packed chart: {fault}", where=name, hint="make it by `helm package`"
+            f"{name} is not a packed chart: {fault}", where=name, hint="make it by `helm package`"
         ) from fault
 
 
 def _crowded(name: str) -> RenderError:
     return RenderError(
-        f"{name} is no packed chart: it holds more than {_MOST_FILES} files",
+        f"{name} is not a packed chart: it holds more than {_MOST_FILES} files",
         where=name,
-        hint="leave out of it what is not needed (.helmignore)",
+        hint="exclude the files that it does not need (.helmignore)",
     )
 
 
@@ -183,26 +191,26 @@ _DEPTH = 10
 
 
 def normal_path(name: str) -> str:
-    """A path in a chart as Helm takes it."""
+    """A path in a chart as Helm normalises it."""
     return posixpath.normpath(name.replace("\\", "/"))
 
 
 def is_packed_chart(name: str) -> bool:
-    """Whether Helm takes the file at this path in a chart for a packed chart."""
+    """Whether Helm reads the file at this path in a chart as a packed chart."""
     return _PACKED.search(normal_path(name)) is not None
 
 
 def repack_charts(files: Mapping[str, bytes], chart: str) -> dict[str, bytes]:
-    """The files of `chart`, those that are packed charts with what is read of them; raises RenderError.
+    """The files of `chart`, in which packed charts are packed anew; raises RenderError.
 
-    Files alone, whatever their kind there, as Helm takes them. All of them together may be as large
-    as one alone.
+    A new archive has regular files only, whatever kind they had, as Helm reads them. All packed
+    charts together may be as large as a single one.
     """
     return dict(_Packer().through(files.items(), chart))
 
 
 class _Packer:
-    """Counts what all of them hold."""
+    """Packs charts anew, and counts the bytes of all of them."""
 
     def __init__(self) -> None:
         self._left = MOST_UNPACKED
@@ -238,8 +246,9 @@ class _Packer:
             self._left -= len(content)
             if self._left < 0:
                 raise RenderError(
-                    f"packed charts hold more than {MOST_UNPACKED >> 20} MiB together, up to this one",
+                    f"packed charts hold more than {MOST_UNPACKED >> 20} MiB together,"
+                    " up to this one",
                     where=place,
-                    hint="leave out of them what is not needed (.helmignore)",
+                    hint="exclude the files that they do not need (.helmignore)",
                 )
             yield member.name, content

@@ -1,15 +1,14 @@
 """Pure.
 
-Charts that render something else each time (passwords, certificates, times): what differs by itself
-stays as the repository has it.
+Values that a chart renders differently each time (passwords, certificates, times): they stay as the
+repository has them.
 
-Two renderings of the same input show which parts those are. A part is kept where what surrounds it
-in its own value is as it was; where it is not, but the part is known from another place (a
-password, and the address that holds it), the value is made of both, and both renderings must agree
-on it.
+Two renderings of the same input show which values these are. Such a value stays if the text around
+it is unchanged. If that is not so, but the value is known from another place (a password, and the
+address that contains it), the text is made of both, and both renderings must agree on it.
 
-Values that differ by themselves, compared by what they have in common: whether another one may be
-of the same kind.
+Whether the repository's value may stand for a new one is told by the words that both renderings
+share.
 """
 
 from __future__ import annotations
@@ -44,7 +43,7 @@ _DIGITS = re.compile(r"[0-9]+")
 
 
 def is_reordered(one: yaml.Node | None, other: yaml.Node | None) -> bool:
-    """Whether two lists, or two texts, hold the same in another order."""
+    """Whether two lists, or two texts, have the same parts in another order."""
     if isinstance(one, yaml.ScalarNode) and isinstance(other, yaml.ScalarNode):
         return _same_words(one.value, other.value)
     if not isinstance(one, yaml.SequenceNode) or not isinstance(other, yaml.SequenceNode):
@@ -53,14 +52,17 @@ def is_reordered(one: yaml.Node | None, other: yaml.Node | None) -> bool:
 
 
 def contents(node: yaml.Node) -> Counter[object]:
-    """What a list or a map holds, whatever its order."""
+    """The items of a list, or the entries of a map, without their order."""
     return Counter(map(comparable, list_items(node))) + Counter(
         (key, comparable(value)) for key, value in mapping_entries(node).items()
     )
 
 
 def has_fixed_words(first: str, second: str, old: str) -> bool:
-    """Whether the words that both texts have at one place stand there in the old one as well; texts that cannot be told apart so fit."""
+    """Whether the words that both texts share at one position are in the old text too.
+
+    It is also true if the numbers of words differ: such texts cannot be compared so.
+    """
     words, others, there = (_WORD.findall(text) for text in (first, second, old))
     if _same_words(first, second):
         return sorted(there) == sorted(words)
@@ -79,7 +81,7 @@ def _same_words(one: str, other: str) -> bool:
 
 
 def decode_base64(*texts: str) -> Sequence[str]:
-    """The texts as they are, or what they hold in base64 where all of them hold texts so."""
+    """The texts, or their decoded content if all of them are base64 of printable text."""
     try:
         found = [base64.b64decode(text, validate=True).decode() for text in texts]
     except (binascii.Error, ValueError):
@@ -89,17 +91,19 @@ def decode_base64(*texts: str) -> Sequence[str]:
 
 _CHECKSUM = re.compile(r"[0-9a-fA-F]{32,128}")
 _NAME_PATH: Path = ("metadata", "name")
-# once more, and again where an order may have come out the same by chance: that of two keys does in
-# three of four cases
+# At most this many: the first, one more, and others if an order may be equal by chance. Of two
+# keys it is equal in three of four cases.
 _RENDERINGS = 4
-_SHORTEST_RANDOM = (
-    6  # characters from which on a value is taken for the same one where it turns up again
-)
+# Characters; a longer or equal random value is recognised where it occurs again.
+_SHORTEST_RANDOM = 6
 
 
 @frozen
 class StableRendering:
-    """What is to be written; the documents of which parts were `kept`, and those of which parts are `renewed`, by kind, name and template."""
+    """The text to write, and the documents with values that were `kept` or `renewed`.
+
+    A document is named by kind, name and template.
+    """
 
     text: str
     kept: tuple[str, ...] = ()
@@ -107,9 +111,10 @@ class StableRendering:
 
 
 def keep_random_values(old: str, first: str, again: Callable[[], str]) -> StableRendering:
-    """`first`, a rendering, with what differs by itself as `old` has it; `again` renders once more, which only happens where more than images differ.
+    """The rendering `first` with random values as `old` has them.
 
-    A document that is as it was for all that reads YAML keeps its text, and so does the whole.
+    `again` renders once more, which happens only if more than images differ. A document that means
+    the same as before keeps its text, and so does the whole stream.
     """
     before, now = split_documents(old), split_documents(first)
     if not before:
@@ -144,7 +149,7 @@ def keep_random_values(old: str, first: str, again: Callable[[], str]) -> Stable
 def _unstable_templates(
     now: Sequence[RenderedDocument], second: Sequence[RenderedDocument]
 ) -> tuple[str, ...]:
-    """The templates that render other documents each time, where some do."""
+    """The templates that render different documents each time, if there are any."""
     if len(now) == len(second) and all(
         _is_same_kind(*twins) for twins in zip(now, second, strict=True)
     ):
@@ -179,7 +184,7 @@ def _joined(texts: Sequence[str]) -> str:
 
 
 def _only_images(old: RenderedDocument, new: RenderedDocument) -> bool:
-    """Whether a document is the same but for images, and for what names their tags."""
+    """Whether two documents differ only in images and in texts that name their tags."""
     if is_equal(old, new):
         return True
     if old.root is None or new.root is None:
@@ -205,7 +210,11 @@ def _swaps(old: str, new: str) -> Iterator[tuple[str, str]]:
 
 @mutable
 class _RandomPart:
-    """A place that differs by itself: as both renderings and the repository have it (None: not at all), and what is to stand there (None: the first)."""
+    """A path with a random value: its nodes in both renderings and in the repository.
+
+    `old` is None if the repository has none. `wanted` is the value to write, None for the first
+    rendering's.
+    """
 
     path: Path
     first: yaml.Node
@@ -215,28 +224,28 @@ class _RandomPart:
 
     @cached_property
     def texts(self) -> tuple[str, str] | None:
-        """What both renderings have, where that is a text."""
+        """The texts of both renderings, if they are texts."""
         if isinstance(self.first, yaml.ScalarNode) and isinstance(self.second, yaml.ScalarNode):
             return self.first.value, self.second.value
         return None
 
     @property
     def noted(self) -> bool:
-        """Whether it is only a note on a resource: nothing else holds the same value."""
+        """Whether it is an annotation, whose value occurs nowhere else."""
         return "annotations" in self.path
 
     @property
     def checksum(self) -> bool:
-        """Whether it tells that something else has changed."""
+        """Whether it is a checksum, which tells that something else has changed."""
         return self.noted and self.texts is not None and all(map(_CHECKSUM.fullmatch, self.texts))
 
     @property
     def reordered(self) -> bool:
-        """Whether the renderings have the same in another order."""
+        """Whether the renderings differ in their order only."""
         return is_reordered(self.first, self.second)
 
     def fits(self) -> bool:
-        """Whether the repository's may stay: what both renderings have in common, it has too."""
+        """Whether the repository's value may stay: it has all that both renderings share."""
         if self.old is None or type(self.old) is not type(self.first):
             return False
         if self.texts is not None:
@@ -252,7 +261,7 @@ class _RandomPart:
 
 @mutable
 class _DocumentUpdate:
-    """A document with what differs by itself in it, and the one of the repository that it stands for."""
+    """A document with its random parts, and the repository's document that it replaces."""
 
     one: RenderedDocument
     partner: RenderedDocument | None
@@ -260,12 +269,12 @@ class _DocumentUpdate:
 
     @cached_property
     def named(self) -> bool:
-        """Whether its name differs by itself."""
+        """Whether the name of the document is random."""
         return any(part.path == _NAME_PATH for part in self.parts)
 
     @cached_property
     def moved(self) -> bool:
-        """Whether something else has changed in it."""
+        """Whether something else in the document has changed."""
         if self.partner is None:
             return True
         if is_equal(self.partner, self.one):
@@ -275,7 +284,7 @@ class _DocumentUpdate:
         return next(self._elsewhere(self.partner.root, self.one.root), None) is not None
 
     def _elsewhere(self, old: yaml.Node, new: yaml.Node) -> Iterator[Path]:
-        """Where something has changed outside of what differs by itself."""
+        """The paths that have changed outside the random parts."""
         paths = {part.path for part in self.parts}
         for path in differences(old, new):
             if not any(path[:length] in paths for length in range(len(path) + 1)):
@@ -283,7 +292,7 @@ class _DocumentUpdate:
 
     @property
     def only_reordered(self) -> bool:
-        """Whether something of it is another order than the repository's, and has not been seen to differ by itself."""
+        """Whether a part has another order than in the repository, and is not known as random."""
         if self.partner is None or not self.moved:
             return False
         old, new = self.partner.root, self.one.root
@@ -296,7 +305,7 @@ class _DocumentUpdate:
 
     @cached_property
     def made(self) -> RenderedDocument:
-        """The document as it is to be, with what is wanted at its parts."""
+        """The document with the wanted values at its random parts."""
         if self.named and not self.moved and self.partner:
             return self.partner
         return with_values(
@@ -309,7 +318,7 @@ class _DocumentUpdate:
         )
 
     def holds(self, part: _RandomPart) -> bool:
-        """Whether it has what is wanted there."""
+        """Whether the new document has the wanted value of a part."""
         return part.wanted is not None and as_data(node_at(self.made.root, part.path)) == as_data(
             part.wanted
         )
@@ -325,7 +334,10 @@ def _document_updates(
     now: Sequence[RenderedDocument],
     others: Sequence[Sequence[RenderedDocument]],
 ) -> Iterator[_DocumentUpdate]:
-    """Each document with its partner and its parts; one whose name differs by itself has the next of its kind and template for a partner."""
+    """Each document with its partner and its random parts.
+
+    The partner of a document with a random name is the next one of its kind and template.
+    """
     partners = pair_documents(before, now)
     taken = {id(partner) for partner in partners}
     left = [one for one in before if id(one) not in taken]
@@ -354,7 +366,10 @@ def _document_updates(
 def _differing(
     one: RenderedDocument, others: Sequence[RenderedDocument]
 ) -> dict[Path, tuple[yaml.Node, yaml.Node]]:
-    """Where a document differs from one of `others`: what it has, and what the first that has something else has."""
+    """The paths at which a document differs from one of `others`.
+
+    Each has the document's node, and the node of the first document that differs.
+    """
     found: dict[Path, tuple[yaml.Node, yaml.Node]] = {}
     for other in others:
         if is_equal(one, other) or one.root is None or other.root is None:
@@ -419,7 +434,10 @@ def _stable_rendering(pieces: Sequence[_DocumentUpdate]) -> StableRendering:
 
 
 def _random_names(pieces: Sequence[_DocumentUpdate]) -> tuple[dict[tuple[str, str], str], set[str]]:
-    """What becomes of names that differ by themselves: kept with a document that is as it was, else new; and those that are new."""
+    """The new texts of random names, and the names that are new.
+
+    A name is kept with a document that is unchanged, else it is new.
+    """
     known, renamed = dict[tuple[str, str], str](), set[str]()
     for piece in (piece for piece in pieces if piece.named):
         part = next(part for part in piece.parts if part.path == _NAME_PATH)
@@ -432,7 +450,7 @@ def _random_names(pieces: Sequence[_DocumentUpdate]) -> tuple[dict[tuple[str, st
 
 
 def _values(texts: tuple[str, str], old: str) -> dict[tuple[str, str], str]:
-    """A value by what both renderings have instead of it, as it is and as base64 holds it."""
+    """A value by the texts that both renderings have instead, plain and as base64."""
     forms = [(*texts, old), decode_base64(*texts, old)]
     return {
         (first, second): known
@@ -442,7 +460,10 @@ def _values(texts: tuple[str, str], old: str) -> dict[tuple[str, str], str]:
 
 
 def _substituted(texts: tuple[str, str], known: Mapping[tuple[str, str], str]) -> str | None:
-    """A text in which known values stand for those of the renderings; None where both renderings do not come to the same so."""
+    """A text with known values in place of the renderings' values.
+
+    None if both renderings do not become the same text.
+    """
     first, second = decode_base64(*texts)
     made = _exchanged(first, second, known)
     return made if made is None or first == texts[0] else base64.b64encode(made.encode()).decode()

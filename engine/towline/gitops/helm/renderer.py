@@ -1,6 +1,8 @@
-"""Helm, in whichever form: the `helm` program, or Helm as a library, both in a renderer process of its own.
+"""Renderers of charts: the `helm` program, or Helm as a library.
 
-A time zone as a file of tzfile(5), for programs that are to see another local time.
+Both run in a process of their own.
+
+A time zone file (tzfile(5)) gives a rendering another local time.
 """
 
 from __future__ import annotations
@@ -18,13 +20,13 @@ from towline.gitops.render.process import RenderLimits, render_document, run_ren
 from towline.private_folder import PrivateFolder
 from towline.record import field, frozen
 
-_OUTPUT = 48 * 1024 * 1024  # bytes: manifests of some charts have more than ten million
+_OUTPUT = 48 * 1024 * 1024  # bytes; manifests of some charts exceed 10 MB
 _VERSION = re.compile(r"v[0-9]+[\w.+-]*")
 
 
 @frozen
 class Cluster:
-    """What a chart may ask of the cluster: the Kubernetes version and API versions that Helm is to assume; empty where its own will do."""
+    """The Kubernetes version and API versions that Helm is to assume; empty for its own."""
 
     kube_version: str = ""
     api_versions: tuple[str, ...] = ()
@@ -32,7 +34,10 @@ class Cluster:
 
 @frozen
 class Rendering:
-    """Charts on disk, below a `folder` of this rendering alone, and what they are rendered with; `values` are (name, YAML), weakest first."""
+    """A request to render: charts below a `folder` of this rendering alone, and their values.
+
+    `values` are (name, YAML), the weakest first.
+    """
 
     folder: Path
     charts: tuple[Path, ...]
@@ -40,38 +45,44 @@ class Rendering:
     namespace: str
     values: tuple[tuple[str, bytes], ...]
     cluster: Cluster = Cluster()
-    zone: Path | None = None  # a file of tzfile(5) that says what the local time is
+    zone: Path | None = None  # a file of tzfile(5) with the local time zone
 
     @property
     def environment(self) -> dict[str, str]:
-        """Variables for what renders."""
+        """Variables for the renderer process."""
         return {"TZ": str(self.zone)} if self.zone else {}
 
 
 class Renderer(Protocol):
-    """Helm, in whichever form."""
+    """Helm as a program or as a library."""
 
     def version(self) -> str:
-        """What renders, and in which version; raises RenderError and MachineError."""
+        """The name and version of the renderer; raises RenderError and MachineError."""
 
     def render(self, rendering: Rendering) -> str:
-        """What `helm template` prints for one chart after the other; raises RenderError (`where` and paths as Helm names them) and MachineError."""
+        """The output of `helm template` for one chart after the other.
+
+        Raises RenderError (`where` and paths as Helm names them) and MachineError.
+        """
 
 
 @frozen
 class HelmLibrary:
     """Helm 4 as a Python package (the extra `helm`), in one renderer process.
 
-    It knows Kubernetes in the one version that it was built with.
+    It knows one version of Kubernetes, the one that it was built with.
     """
 
     limits: RenderLimits = field(default_factory=lambda: RenderLimits(output=_OUTPUT))
 
     def render(self, rendering: Rendering) -> str:
-        """What `helm template` of the same version prints; raises RenderError and MachineError."""
+        """The output of `helm template` of the same version.
+
+        Raises RenderError and MachineError.
+        """
         if find_spec("helm_python") is None:
             raise MachineError(
-                "neither a `helm` program nor the Helm library is there",
+                "neither a `helm` program nor the Helm library is installed",
                 hint="install Towline with the extra `helm`, or put `helm` on PATH",
             )
         if rendering.cluster != Cluster():
@@ -96,7 +107,7 @@ class HelmLibrary:
         )
 
     def version(self) -> str:
-        """As in `helm v4.2.3 (library)`; raises MachineError."""
+        """`helm v4.2.3 (library)`, for example; raises MachineError."""
         return (
             f"helm {render_document('helm_library', {'charts': []}, limits=self.limits)} (library)"
         )
@@ -104,13 +115,16 @@ class HelmLibrary:
 
 @frozen
 class HelmProgram:
-    """The `helm` program (3 or 4) at an absolute path, with a home and caches of its own below the rendering's folder."""
+    """The `helm` program (3 or 4) at an absolute path.
+
+    Its home and caches are below the rendering's folder.
+    """
 
     program: str
     limits: RenderLimits = field(default_factory=lambda: RenderLimits(output=_OUTPUT))
 
     def render(self, rendering: Rendering) -> str:
-        """What `helm template` prints; raises RenderError and MachineError."""
+        """The output of `helm template`; raises RenderError and MachineError."""
         options, names = ["--namespace", rendering.namespace], {}
         options += (
             ["--kube-version", rendering.cluster.kube_version]
@@ -162,7 +176,10 @@ class HelmProgram:
         return _text("the output of helm", ended.out)
 
     def version(self) -> str:
-        """As in `helm v3.22.0`; a program that does not say it is `helm` alone; raises RenderError and MachineError."""
+        """`helm v3.22.0`, for example, or `helm` alone if the program does not tell its version.
+
+        Raises RenderError and MachineError.
+        """
         with closing(PrivateFolder({})) as private:
             request = {"command": [self.program, "version", "--template", "{{.Version}}"]}
             ended = run_renderer(
@@ -179,7 +196,7 @@ class HelmProgram:
 
 
 def choose_renderer(program: str | None) -> Renderer:
-    """The program where its path is given, else the library."""
+    """The renderer by the program's path, or the library if there is no path."""
     return HelmProgram(program=program) if program else HelmLibrary()
 
 
@@ -198,7 +215,7 @@ def with_names(text: str, names: Mapping[str, str]) -> str:
 
 
 def timezone_file(seconds: int) -> bytes:
-    """A zone that is always `seconds` east of UTC."""
+    """A time zone that is always `seconds` east of UTC, as the content of a file."""
     return (
         b"TZif"
         + bytes(16)

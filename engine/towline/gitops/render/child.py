@@ -1,10 +1,9 @@
-"""The inside of a renderer process: it limits itself, reads one JSON request, writes one document or one fault.
+"""The inside of a renderer process: sets its limits, reads a request, writes document or fault.
 
-Charts and templates are what a pull request can change, so they are rendered in a process of their
-own: with an environment that holds no secret, and with limits that end it alone.
-`towline.gitops.render.process` is the outside. Exit code 0: standard output is the document; FAULT: it is a
-fault as JSON.
-
+The request is JSON. A pull request can change charts and templates, so they are
+rendered in a process of their own: its environment holds no secret, and its limits end this process
+alone. `towline.gitops.render.process` is the outside. With exit code 0 standard output is the
+document, with FAULT it is a fault as JSON.
 """
 
 from __future__ import annotations
@@ -20,7 +19,10 @@ FAULT = 3
 
 
 class RendererFault(Exception):
-    """What the author of a chart or a template has to know; `machine` where not the author but the machine is at fault."""
+    """A fault that the author of a chart or template must know.
+
+    `machine` is true if the cause is the machine, not the author.
+    """
 
     def __init__(
         self, message: str, *, where: str = "", hint: str = "", machine: bool = False
@@ -30,7 +32,7 @@ class RendererFault(Exception):
 
 
 def serve_request(render: Callable[[Any], str]) -> NoReturn:
-    """Answer the request on standard input with what `render` makes of it, and end the process."""
+    """Answer the request on standard input with the result of `render`, and end the process."""
     request = read_request()
     try:
         document = _encoded(render(request), request["limits"]["output"])
@@ -57,14 +59,17 @@ def _end(answer: bytes, code: int) -> NoReturn:
 
 
 def read_request(*, file_size: int = 0) -> Any:
-    """Read the request and take on its limits: CPU seconds, bytes of memory, no core; `file_size` in bytes."""
+    """Read the request and set its limits: CPU seconds, bytes of memory, no core dump.
+
+    `file_size` is the limit of written files in bytes.
+    """
     request = json.loads(sys.stdin.buffer.read())
     limits = request["limits"]
-    # the first signal says what it is about, the second kills
+    # The first signal tells the cause, the second kills.
     _limit(resource.RLIMIT_CPU, limits["seconds"], grace=1)
     # Not RLIMIT_AS: the Go runtime reserves addresses by the gigabyte without using them;
-    # RLIMIT_DATA counts what can be written to.
-    with contextlib.suppress(ValueError):  # macOS knows no such limit
+    # RLIMIT_DATA counts writable memory.
+    with contextlib.suppress(ValueError):  # macOS does not have this limit
         _limit(resource.RLIMIT_DATA, limits["memory"])
     _limit(resource.RLIMIT_FSIZE, file_size)
     _limit(resource.RLIMIT_CORE, 0)
@@ -72,7 +77,7 @@ def read_request(*, file_size: int = 0) -> Any:
 
 
 def _limit(which: int, wanted: int, *, grace: int = 0) -> None:
-    """Set a limit and, `grace` above it, the hard one; never above a hard limit that is there already."""
+    """Set a limit and, `grace` above it, the hard limit; an existing hard limit is not exceeded."""
     there = resource.getrlimit(which)[1]
     hard = wanted + grace if there == resource.RLIM_INFINITY else min(wanted + grace, there)
     resource.setrlimit(which, (min(wanted, hard), hard))

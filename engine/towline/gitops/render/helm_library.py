@@ -1,8 +1,7 @@
-"""The renderer process for charts: Helm 4 as a library, answering as `helm template` does.
+"""The renderer process for charts: Helm 4 as a library, with the output of `helm template`.
 
 The library is helm-python-sdk. Documents come in the order in which Helm installs kinds, hooks
-last, without notes, partials and empty documents (Helm 4.2: pkg/release/v1/util,
-pkg/cmd/template).
+last, without notes, partials and empty documents (Helm 4.2: pkg/release/v1/util, pkg/cmd/template).
 
 Request: `charts` (folders), `release`, `namespace`, `values` (list of [name, YAML text], weakest
 first), `limits`. Without charts the answer is Helm's version.
@@ -80,7 +79,7 @@ _SEPARATOR = re.compile(r"(?:^|[\t\n\f\r ]*\n)---[\t\n\f\r ]*")
 
 
 class ManifestFault(ValueError):
-    """A rendered document that Kubernetes could not read: `path` in the chart and what is wrong with it."""
+    """A rendered document that Kubernetes cannot read: its `path` in the chart, the `problem`."""
 
     def __init__(self, path: str, problem: str) -> None:
         super().__init__(f"{path}: {problem}")
@@ -90,7 +89,7 @@ class ManifestFault(ValueError):
 
 @frozen
 class RenderedManifest:
-    """One document: the template it came from, its text, its kind and the hooks that it asks for."""
+    """One document: its template, text and kind, and the hooks that it is for."""
 
     path: str
     text: str
@@ -99,7 +98,10 @@ class RenderedManifest:
 
 
 def assemble(files: Mapping[str, str], load: Callable[[str], Any]) -> str:
-    """Template path -> rendered text to one stream, empty where nothing was rendered; `load` reads a YAML document; raises HeadFault."""
+    """Rendered texts by template path to one stream; empty if nothing was rendered.
+
+    `load` reads a YAML document. Raises ManifestFault.
+    """
     manifests = [
         manifest
         for path in sorted(files)
@@ -157,14 +159,17 @@ def _mapping(value: Any, path: str, what: str) -> dict[str, Any]:
 
 
 def _text(value: Any, path: str, what: str) -> str:
-    """A scalar as Helm reads it where a text is expected: numbers and booleans as they are written in JSON."""
+    """A scalar as Helm reads it as a text: numbers and booleans as JSON writes them."""
     if isinstance(value, (dict, list)):
         raise ManifestFault(path, f"{what} is not a text")
     return "" if value is None else str(value).lower() if isinstance(value, bool) else str(value)
 
 
 def _install_order(manifest: RenderedManifest) -> tuple[int, str]:
-    """Known kinds by rank, unknown ones behind them by name; `sorted` keeps the order of equals."""
+    """The sort key of a manifest: known kinds by rank, then unknown kinds by name.
+
+    `sorted` keeps the order of equal keys.
+    """
     return (_RANK[manifest.kind], "") if manifest.kind in _RANK else (len(_RANK), manifest.kind)
 
 
@@ -183,7 +188,10 @@ _PROBE = {
 
 
 def render(request: Any) -> str:
-    """The charts' documents as `helm template` prints them, one chart after the other; raises Fault."""
+    """The charts' documents as `helm template` prints them, one chart after the other.
+
+    Raises RendererFault.
+    """
     if not helm_sdk_version().startswith("v4."):
         raise RendererFault(
             f"the Helm library has version {helm_sdk_version()}, not 4",
@@ -221,7 +229,10 @@ def _values(documents: list[tuple[str, str]]) -> dict[str, Any]:
 
 
 def _merge(weak: dict[str, Any], strong: dict[str, Any]) -> dict[str, Any]:
-    """Maps merge, everything else of `strong` replaces, null included (Helm deletes a key by it)."""
+    """Values with `strong` over them: maps merge, other values replace.
+
+    Null replaces too; Helm deletes a key by it.
+    """
     merged = dict(weak)
     for key, value in strong.items():
         old = merged.get(key)
@@ -232,7 +243,10 @@ def _merge(weak: dict[str, Any], strong: dict[str, Any]) -> dict[str, Any]:
 
 
 def _check(chart: Chart) -> None:
-    """What the program checks before it renders, and the library does not; raises Fault."""
+    """The checks that the program makes before it renders, and the library does not.
+
+    Raises RendererFault.
+    """
     metadata = chart.metadata
     if metadata.get("type") == "library":
         raise RendererFault("a library chart renders nothing of its own", where="Chart.yaml")
@@ -251,7 +265,7 @@ def _check(chart: Chart) -> None:
 
 
 def _check_version(wanted: str) -> None:
-    """Let Helm itself compare: a chart made up in memory asks."""
+    """Let Helm itself compare the versions, by rendering a small chart made in memory."""
     archive = io.BytesIO()
     with tarfile.open(fileobj=archive, mode="w:gz") as tar:
         for path, text in _PROBE.items():

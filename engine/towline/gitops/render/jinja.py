@@ -1,4 +1,6 @@
-"""The inside of a renderer process for Jinja templates: a sandbox without loader, in which what is not defined is an error.
+"""The renderer process for Jinja templates: a sandbox without loader.
+
+An undefined name is an error.
 
 Request: `name` and `text` of the template, `variables` (name -> value), `limits`.
 """
@@ -21,7 +23,7 @@ _ESCAPED = re.compile("[\x7f-\x9f\u2028\u2029\ud800-\udfff\ufeff\ufffe\uffff]")
 
 
 def render(request: Any) -> str:
-    """The template with its variables filled in; raises Fault with the template's line."""
+    """The template with its variables filled in; raises RendererFault with the template's line."""
     name, variables = request["name"], request["variables"]
     try:
         return _filled(request["text"], variables, request["limits"]["output"])
@@ -56,7 +58,10 @@ def _filled(text: str, variables: dict[str, Any], most: int) -> str:
 
 
 def _environment(text: str) -> ImmutableSandboxedEnvironment:
-    """Lines that hold a statement alone leave nothing behind; line ends are the template's; nothing gives another result next time."""
+    """A sandbox in which each rendering of a template has the same result.
+
+    A line with a statement only leaves nothing behind. Line ends are those of the template.
+    """
     environment = ImmutableSandboxedEnvironment(
         undefined=StrictUndefined,
         autoescape=False,
@@ -71,7 +76,10 @@ def _environment(text: str) -> ImmutableSandboxedEnvironment:
 
 
 def quote(value: Any, indent: int | None = None) -> str:
-    """`value` as JSON that is YAML at the same time: on one line, texts in double quotes, so no value can add a line or change its type."""
+    """`value` as JSON that is also YAML, on one line.
+
+    Texts are in double quotes, so no value can add a line or change its type.
+    """
     text = json.dumps(value, ensure_ascii=False, allow_nan=False, indent=indent, default=_refuse)
     return _ESCAPED.sub(lambda found: f"\\u{ord(found.group()):04x}", text)
 

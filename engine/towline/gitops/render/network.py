@@ -1,7 +1,7 @@
-"""A renderer process leaves the machine's network for one of its own, in which nothing is; only such processes load this.
+"""Moves a renderer process into an empty network namespace; only renderer processes load this.
 
-What a chart or a template asks is refused one by one elsewhere; this is for what nobody has thought
-of. Files that are sockets are no network.
+Network access by charts and templates is refused case by case elsewhere; this module is for cases
+that nobody thought of. Sockets that are files do not belong to the network.
 """
 
 from __future__ import annotations
@@ -18,12 +18,12 @@ _USER, _NETWORK = 0x10000000, 0x40000000  # CLONE_NEWUSER, CLONE_NEWNET: sched.h
 def leave_network() -> bool:
     """Whether the system let this process leave: as root, or by a user namespace of its own.
 
-    Where it does not, nothing has changed.
+    If it did not, nothing has changed.
     """
     for flags in (_NETWORK, _NETWORK | _USER):
         try:
             _unshare(flags)
-        except (OSError, AttributeError):  # not allowed, or another system than Linux
+        except (OSError, AttributeError):  # not allowed, or not Linux
             continue
         return True
     return False

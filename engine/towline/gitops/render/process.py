@@ -1,9 +1,9 @@
-"""The outside of the renderer processes: a request as JSON in, a document out, every way of failing as RenderError or MachineError.
+"""The outside of renderer processes: a JSON request in, a document out, each failure an error.
 
-Charts and templates come from what a pull request can change. They are rendered in a child process
-(`towline.gitops.render.child`) without a network where the system allows that, with an environment that
-holds no secret, and with limits on time, memory and output; the Go runtime of the Helm library
-stays out of the engine's process with it.
+A pull request can change charts and templates. They are rendered in a child process
+(`towline.gitops.render.child`) without a network if the system allows that, with an environment
+that holds no secret, and with limits on time, memory and output. It also keeps the Go runtime of
+the Helm library out of the engine's process.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from towline.printable import words
 from towline.record import asdict, frozen
 
 _ENVIRONMENT = {"LC_ALL": "C.UTF-8", "PATH": "/usr/local/bin:/usr/bin:/bin"}
-_GO_DIED = 2  # the Go runtime's own end, as a program; as a library it aborts
+_GO_DIED = 2  # exit code of the Go runtime's own end; as a library it aborts
 _MEMORY = re.compile(rb"out of memory|cannot allocate memory")
 _ROOT = str(Path(towline.__file__).parent.parent)
 # `-I -m` finds installed packages only; a checkout on PYTHONPATH and a zipapp need the engine's own
@@ -39,7 +39,10 @@ _START = (
 
 @frozen
 class RenderLimits:
-    """What a rendering may take: `seconds` of wall time and of CPU time, bytes of `memory`, bytes of `output`."""
+    """The limits of a rendering: `seconds` of wall time and CPU time, `memory` and `output`.
+
+    Both of the latter are in bytes.
+    """
 
     seconds: int = 60
     memory: int = 1024 * 1024 * 1024
@@ -54,9 +57,9 @@ def run_renderer(
     environment: Mapping[str, str] | None = None,
     folder: Path | None = None,
 ) -> process.Completed:
-    """How the module `towline.gitops.render.<child>` ended, given `request`; raises RenderError and MachineError.
+    """How the module `towline.gitops.render.<child>` ended; raises RenderError and MachineError.
 
-    `name` in the request, where it is there, is what a fault without a place of its own names.
+    A fault without a place of its own names `name` of the request, if it has that.
     """
     command = [sys.executable, "-I", "-c", _START.format(f"towline.gitops.render.{child}")]
     text = json.dumps({**request, "limits": asdict(limits)}).encode()
@@ -91,7 +94,10 @@ def render_document(
     folder: Path | None = None,
     environment: Mapping[str, str] | None = None,
 ) -> str:
-    """What the module `towline.gitops.render.<child>` makes of `request`; raises RenderError and MachineError."""
+    """The document that the module `towline.gitops.render.<child>` makes of `request`.
+
+    Raises RenderError and MachineError.
+    """
     ended = run_renderer(child, request, limits=limits, folder=folder, environment=environment)
     if ended.code != 0:
         raise MachineError(
@@ -119,7 +125,10 @@ def _overrun(what: str, limits: RenderLimits, where: str) -> RenderError:
 
 
 def _killed(ended: process.Completed, limits: RenderLimits, where: str) -> RenderError:
-    """A child that the kernel or its own runtime ended: by CPU time, for memory, or another signal."""
+    """The error for a child ended by the kernel or its own runtime.
+
+    The cause is CPU time, memory, or another signal.
+    """
     if ended.code == -signal.SIGXCPU:
         return _overrun("time limit", limits, where)
     if ended.code == -signal.SIGKILL or _MEMORY.search(ended.err):

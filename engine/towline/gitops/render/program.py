@@ -1,4 +1,4 @@
-"""The inside of a renderer process that becomes another program: it takes on its limits, which that program then inherits."""
+"""A renderer process that becomes another program, which inherits its limits."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ FILE_SIZE = 64 * 1024 * 1024
 
 
 def main() -> None:
-    """Become `command` (absolute path and arguments) of the request."""
+    """Run `command` (absolute path and arguments) of the request in place of this process."""
     command = read_request(file_size=FILE_SIZE)["command"]
     try:
         os.execv(command[0], command)  # noqa: S606 - an argument list, no shell

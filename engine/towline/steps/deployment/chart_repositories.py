@@ -246,7 +246,7 @@ def _layer(client: RegistryClient, place: TargetRepository, layer: Descriptor) -
         raise RenderError(
             f"the chart in {place.repository} has {layer.size} bytes, and at most {_MOST} are read",
             where=str(place.registry),
-            hint="leave out of it what is not needed (.helmignore), or commit charts/",
+            hint="exclude the files that it does not need (.helmignore), or commit charts/",
         )
     blob = CopyBlob(source=place.repository, place=place, digest=layer.digest, size=layer.size)
     return b"".join(

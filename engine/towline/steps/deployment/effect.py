@@ -101,8 +101,8 @@ class Effect:
                 if ours and there is not None and one.name not in there:
                     warn(
                         f"{path} has an entry for an image called {one.name}, which no resource of "
-                        f"{one.folder} runs; images that are there: "
-                        f"{list_some(sorted(there)) or 'none'}"
+                        f"{one.folder} runs; known images: "
+                        f"{some(sorted(there)) or 'none'}"
                     )
 
     def _is_ours(self, url: str) -> bool:

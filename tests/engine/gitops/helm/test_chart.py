@@ -497,7 +497,7 @@ def test_several_images_stand_under_their_keys_with_their_digests() -> None:
 
 
 def test_a_key_that_is_a_place_in_a_list_is_refused() -> None:
-    with pytest.raises(ConfigError, match="no key of a chart"):
+    with pytest.raises(ConfigError, match="is not a key of a chart"):
         change(images={"a[0]": ImageValues(repository="r", tag="t")}).wants(
             ["chart/app/Chart.yaml"]
         )
@@ -742,9 +742,9 @@ def test_what_is_kept_is_said_without_what_it_holds() -> None:
     applied(files | {"manifest.yaml": first}, say=said.append)
     (text,) = said
     assert (
-        text == "  chart chart/app renders something else each time, and what manifest.yaml has is"
-        " kept: "
-        "Secret s (app/templates/random.yaml); take it out there to renew it"
+        text
+        == "  chart chart/app renders random values, and manifest.yaml keeps its own in Secret s"
+        " (app/templates/random.yaml); remove them there to renew them"
     )
 
 
@@ -763,8 +763,8 @@ def test_what_is_around_it_and_cannot_be_kept_is_a_warning_without_what_it_holds
     (text,) = said
     assert (
         text
-        == "chart chart/app renders something else each time, and what is around it has changed, so"
-        " that it is new in this commit: Secret s (app/templates/random.yaml)"
+        == "chart chart/app renders random values, and the text around them has changed, so this"
+        " commit has new ones in Secret s (app/templates/random.yaml)"
     )
     assert applied(moved | {"manifest.yaml": second}) == second
 

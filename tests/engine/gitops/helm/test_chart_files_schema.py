@@ -119,9 +119,9 @@ def test_charts_within_are_looked_into_as_helm_does(name: str, content: bytes) -
 
 
 def test_what_cannot_be_looked_into_is_refused() -> None:
-    assert "no packed chart" in refused({"charts/a.tgz": b"not gzip"}).message
+    assert "not a packed chart" in refused({"charts/a.tgz": b"not gzip"}).message
     assert (
-        "no packed chart"
+        "not a packed chart"
         in refused({"charts/a.tgz": packed({"a/values.schema.json": {}}) + b"behind"}).message
     )
     check_schemas({"files/dashboards.tgz": b"not gzip", "templates/x.tgz": b""}, "chart/")
