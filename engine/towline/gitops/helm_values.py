@@ -312,8 +312,8 @@ def _check_only(
         )
     if others := other_image_paths(target, targets):
         raise ConfigError(
-            f"{target.text} is not in {file}, and no other part of an image stands beside it; images"
-            f" stand at {list_some(others)}",
+            f"{target.text} is not in {file}, and no other part of an image stands beside it;"
+            f" images stand at {list_some(others)}",
             where=where,
             hint=(
                 "write it there (imagePath, valuesPaths), or, if it is read here too, createPaths:"

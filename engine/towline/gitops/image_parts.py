@@ -301,7 +301,8 @@ def separate_keys(data: bytes, image: Reference) -> str:
     if not repositories:
         return ""
     there = f"the tag at {list_some(list(tags))}" if tags else "its tag nowhere"
-    return f"repository and tag stand apart: the repository at {list_some(list(repositories))}, {there}"
+    repository = f"the repository at {list_some(list(repositories))}"
+    return f"repository and tag stand apart: {repository}, {there}"
 
 
 def _repository(text: str) -> bool:

@@ -288,15 +288,15 @@ class KustomizeImage:
                     where=source.name,
                     hint=(
                         "resource: kind/name chooses one:"
-                        f" {some([image_list.resource for image_list in lists])}"
+                        f" {list_some([image_list.resource for image_list in lists])}"
                     ),
                 )
         chosen = having or unknown or list(every)
         names = {source.name for source, _ in chosen}
         if left := [source.name for source, _ in every if source.name not in names]:
             self.choice.say(
-                f"  image {self.name!r} gets no entry in {list_some(left)}, where no resource is known"
-                f" to run it, unlike in {list_some(sorted(names))}"
+                f"  image {self.name!r} gets no entry in {list_some(left)}, where no resource is"
+                f" known to run it, unlike in {list_some(sorted(names))}"
             )
         return chosen
 

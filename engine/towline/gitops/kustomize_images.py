@@ -14,7 +14,7 @@ from typing import Any
 from towline.errors import ConfigError
 from towline.gitops.yaml_lookup import map_texts
 from towline.record import frozen, replace
-from towline.suggest import CUTOFF_FEW, close, some
+from towline.suggest import CUTOFF_FEW, close, list_some
 from towline.yaml import marks
 from towline.yaml.aliases import resolve_alias
 from towline.yaml.edit import ValueEdit, value_without_merge
@@ -233,7 +233,7 @@ class ImageUse:
             return (
                 f"{self.path} {verb} an entry for an image called {self.name}, which none of its "
                 "resources runs; known images: "
-                f"{some(sorted(self.images or ())) or 'none'}{guess}"
+                f"{list_some(sorted(self.images or ())) or 'none'}{guess}"
             )
         if self.images is None and self.added and self.near_name:
             return f"{self.path} has no entry for an image called {self.name}, and gets one{guess}"

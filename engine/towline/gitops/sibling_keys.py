@@ -54,7 +54,8 @@ def check_list_indexes(targets: Iterable[ValueTarget]) -> None:
         held = texts.get(target.path_match.path, "")
         if others := _paths_of_image(target, texts, held, indexes):
             raise ConfigError(
-                f"{target.text} holds another image, and {target.wanted} belongs at {list_some(others)}",
+                f"{target.text} holds another image, and {target.wanted} belongs at"
+                f" {list_some(others)}",
                 where=target.path_match.source.where(target.path_match.node.start),
                 hint=(
                     "correct the index; [name=...] says by its name which item of the list is meant"

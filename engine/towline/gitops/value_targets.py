@@ -246,8 +246,8 @@ def check_not_in_text(target: ValueTarget) -> None:
             f"{target.text} leads through {path_text(path_match.path)}, which holds a text",
             where=path_match.source.where(path_match.node.start),
             hint=(
-                f"if that is the whole image, write it by valuesPaths: {{{path_text(path_match.path)}:"
-                " image}"
+                "if that is the whole image, write it by valuesPaths:"
+                f" {{{path_text(path_match.path)}: image}}"
             ),
         )
 

@@ -191,12 +191,12 @@ class HelmChart:
         if found.kept:
             self.say(
                 f"  chart {self.chart_path} renders random values, and {self.file_path} keeps its"
-                f" own in {some(found.kept)}; remove them there to renew them"
+                f" own in {list_some(found.kept)}; remove them there to renew them"
             )
         if found.renewed:
             self.warn(
                 f"chart {self.chart_path} renders random values, and the text around them has"
-                f" changed, so this commit has new ones in {some(found.renewed)}"
+                f" changed, so this commit has new ones in {list_some(found.renewed)}"
             )
         return found.text
 

@@ -304,7 +304,7 @@ def _fits(pattern: str, parts: Sequence[str], *, folder: bool) -> bool:
 _SCHEMA_FILE = "values.schema.json"
 _POINTERS = frozenset(("$ref", "$dynamicRef", "$recursiveRef"))
 _DIALECT = re.compile(r"https?://json-schema\.org/")
-_HINT = "copy the referenced schema into the schema itself (`$defs`), and refer to that as `#/$defs/NAME`"
+_HINT = "copy the referenced schema into `$defs` of the schema, and refer to it as `#/$defs/NAME`"
 
 
 class _ExternalReference(ValueError):

@@ -102,7 +102,7 @@ class Effect:
                     warn(
                         f"{path} has an entry for an image called {one.name}, which no resource of "
                         f"{one.folder} runs; known images: "
-                        f"{some(sorted(there)) or 'none'}"
+                        f"{list_some(sorted(there)) or 'none'}"
                     )
 
     def _is_ours(self, url: str) -> bool:
