@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import re
+import secrets
 import time
-import uuid
 from collections.abc import Sequence
 from datetime import UTC, datetime
 
@@ -155,7 +155,7 @@ def _provenance(task: Task, names: Sequence[str], images: Sequence[DeployedImage
         source_date=commit.date,
         source_subject=commit.subject,
         source_body=commit.body,
-        request=uuid.uuid4().hex,
+        request=secrets.token_hex(16),
     )
 
 
