@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from ipaddress import IPv6Address
+from typing import NamedTuple
 
 from towline.errors import ConfigError
 from towline.record import frozen, replace
@@ -58,6 +59,35 @@ class Image:
         )
 
 
+class RegistryUrl(NamedTuple):
+    """A registry, and the path that all names of images in it begin with; empty for none."""
+
+    registry: Registry
+    path: str
+
+    def reference(self, image: Image) -> Reference:
+        """The reference of `image`, whose name goes below the path."""
+        name = f"{self.path}/{image.name}" if self.path else image.name
+        return Reference(registry=self.registry, image=replace(image, name=name))
+
+
+@frozen
+class Repository:
+    """A repository of a registry: `host/name`."""
+
+    registry: Registry
+    name: str
+
+    def reference(self, target: str) -> Reference:
+        """The reference of an image in this repository, whose tag or digest is `target`."""
+        image = Image(name=self.name)
+        image = replace(image, digest=target) if ":" in target else replace(image, tag=target)
+        return Reference(registry=self.registry, image=image)
+
+    def __str__(self) -> str:
+        return f"{self.registry.host}/{self.name}"
+
+
 @frozen
 class Reference:
     """An image in a registry, as a container runtime names it: `host/name[:tag][@digest]`."""
@@ -66,8 +96,13 @@ class Reference:
     image: Image
 
     @property
+    def repository(self) -> Repository:
+        """The repository that the image is in."""
+        return Repository(registry=self.registry, name=self.image.name)
+
+    @property
     def target(self) -> str:
-        """What the manifests endpoint is asked for: the digest where there is one, else the tag."""
+        """The last part of the manifest's URL: the digest if there is one, else the tag."""
         return self.image.digest or self.image.tag or "latest"
 
     def __str__(self) -> str:
@@ -137,8 +172,11 @@ def parse_image(text: str) -> Image:
     return Image(name=name, tag=tag, digest=parse_digest(digest) if at else "")
 
 
-def parse_registry(text: str) -> tuple[Registry, str]:
-    """`[scheme://]host[:port][/path]` to the registry and the path without slashes around it; raises ConfigError."""
+def parse_registry(text: str) -> RegistryUrl:
+    """`[scheme://]host[:port][/path]` to registry and path, without slashes around the path.
+
+    Raises ConfigError.
+    """
     scheme, separator, rest = text.partition("://")
     if not separator:
         scheme, rest = "https", text
@@ -157,7 +195,7 @@ def parse_registry(text: str) -> tuple[Registry, str]:
         raise ConfigError(
             f"{text!r} is not a registry URL", hint="expected https://host[:port][/path]"
         )
-    return Registry(scheme=scheme.lower(), host=host), path
+    return RegistryUrl(Registry(scheme=scheme.lower(), host=host), path)
 
 
 def parse_reference(text: str) -> Reference:

@@ -16,14 +16,14 @@ _Item = TypeVar("_Item")
 _Result = TypeVar("_Result")
 
 
-class Stopped(Exception):
+class Cancelled(Exception):
     """Other work has failed, or the run was interrupted: what long work raises when it sees that `stop` is set."""
 
 
 class Slots:
     """How much may go on at once: `most`, half of it each time that `pressure` has risen, and one more again after each round that went well.
 
-    Who waits for a slot when `ending` is set gets Stopped.
+    Who waits for a slot when `ending` is set gets Cancelled.
     """
 
     def __init__(self, most: int, pressure: Callable[[], int], ending: Event) -> None:
@@ -34,7 +34,7 @@ class Slots:
 
     def __enter__(self) -> None:
         with self._changed:
-            wait_unless(self._ending, self._changed, lambda: self._taken < self._now())
+            wait_until(self._ending, self._changed, lambda: self._taken < self._now())
             self._taken += 1
 
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
@@ -53,11 +53,11 @@ class Slots:
         return self._allowed
 
 
-def wait_unless(ending: Event, changed: Condition, there: Callable[[], bool]) -> None:
-    """Wait on `changed`, which is held, until something is `there`; raises Stopped where `ending` is set before."""
+def wait_until(ending: Event, changed: Condition, there: Callable[[], bool]) -> None:
+    """Wait on `changed`, which is held, until something is `there`; raises Cancelled where `ending` is set before."""
     while not changed.wait_for(there, _TICK):
         if ending.is_set():
-            raise Stopped
+            raise Cancelled
 
 
 class _Call:
@@ -107,7 +107,7 @@ class _Batch:
     def fault(self) -> BaseException | None:
         """The fault of a call, rather than that of another which it has stopped."""
         faults = [call.fault for call in self.calls if call.fault]
-        return min(faults, key=lambda fault: isinstance(fault, Stopped), default=None)
+        return min(faults, key=lambda fault: isinstance(fault, Cancelled), default=None)
 
 
 _own = local()  # `crew`: the one that a thread belongs to
@@ -206,11 +206,11 @@ def in_parallel(
         raise
     if fault := batch.fault():
         _give_up(crew, batch, stop)
-        raise (batch.fault() or fault) if isinstance(fault, Stopped) else fault
+        raise (batch.fault() or fault) if isinstance(fault, Cancelled) else fault
     return [call.result for call in batch.calls]
 
 
-def beside(work: Callable[[], object]) -> None:
+def in_background(work: Callable[[], object]) -> None:
     """Have `work` done, which keeps its faults for itself, by the pool that this is called in when it has a thread for it, else by a thread of its own."""
     crew: _Crew = getattr(_own, "crew", None) or _Crew(1)
     crew.add(_Batch([work]))

@@ -7,7 +7,7 @@ import threading
 import pytest
 
 import towline.parallel as module
-from towline.parallel import JOBS, Slots, Stopped, beside, in_parallel
+from towline.parallel import JOBS, Cancelled, Slots, in_background, in_parallel
 
 
 def test_results_come_in_the_order_of_the_items() -> None:
@@ -31,7 +31,7 @@ def test_the_first_fault_stops_what_runs_and_what_has_not_begun() -> None:
         if number == 0:
             raise LookupError("zero")
         assert stop.wait(30)
-        raise Stopped
+        raise Cancelled
 
     with pytest.raises(LookupError, match="zero"):
         in_parallel(work, range(100), stop=stop)
@@ -58,7 +58,7 @@ def test_the_fault_is_raised_rather_than_what_it_stopped() -> None:
         if number:
             ready.set()
             assert stop.wait(30)
-            raise Stopped
+            raise Cancelled
         assert ready.wait(30)
         stop.set()
         raise LookupError("cause")
@@ -270,7 +270,7 @@ def test_who_waits_for_a_slot_when_the_run_ends_gets_none() -> None:
     slots, ended = Slots(1, lambda: 0, ending), threading.Event()
 
     def enter() -> None:
-        with pytest.raises(Stopped), slots:
+        with pytest.raises(Cancelled), slots:
             raise AssertionError
         ended.set()
 
@@ -292,8 +292,8 @@ def test_what_is_done_beside_has_a_thread_of_the_pool_or_its_own() -> None:
             done.set()
 
         if outside:
-            beside(work)
+            in_background(work)
         else:
-            in_parallel(lambda _, work=work: beside(work), [1], jobs=1)  # type: ignore[misc]
+            in_parallel(lambda _, work=work: in_background(work), [1], jobs=1)  # type: ignore[misc]
         assert done.wait(30)
     assert names == ["registry"] * 2

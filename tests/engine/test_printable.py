@@ -21,7 +21,7 @@ from towline.gitops.helm.chart import _one_line
 from towline.gitops.provenance import Provenance, compose
 from towline.masks import Masks
 from towline.printable import cut, masked, tame, tame_json, tame_lines, use, words
-from towline.registry.coding import decoded
+from towline.registry.coding import decode_body
 from towline.registry.manifest import parse_manifest
 from towline.secret import MASK
 
@@ -91,7 +91,7 @@ def refused(call: Callable[[], object]) -> str:
 def of_a_coding(text: str) -> str:
     headers = Message()
     headers["Content-Encoding"] = text
-    return refused(lambda: decoded(b"", headers, limit=1, where=""))
+    return refused(lambda: decode_body(b"", headers, limit=1, where=""))
 
 
 def of_a_type(text: str) -> str:

@@ -26,11 +26,11 @@ from towline import dispatch
 from towline.errors import ConfigError, DigestMismatch
 from towline.http.client import Transport
 from towline.image import Reference, parse_image, parse_platforms
+from towline.registry.copy.copying import Copying
 from towline.registry.copy.images import copy_images
-from towline.registry.copy.job import DEMANDED, CopyJob, CopyReport
+from towline.registry.copy.job import REQUIRED, CopyJob, CopyReport
 from towline.registry.copy.progress import Progress
-from towline.registry.copy.referrers import ReferrerLists, tag_of
-from towline.registry.copy.survey import Copying
+from towline.registry.copy.referrers import ReferrerLists, referrers_tag
 from towline.registry.local.locations import parse_local_location
 
 IMAGE = make_image(layers=3, size=200_000)
@@ -69,12 +69,11 @@ def copied(
     local = parse_local_location(text)
     target = Reference(registry=registry_of(registry), image=parse_image("team/app:1.0"))
     job = CopyJob(
-        repository="",
-        target="",
+        source=None,
         name=str(local),
         targets=(target,),
         platforms=parse_platforms(platform),
-        referrers=DEMANDED,
+        referrers=REQUIRED,
     )
     with (
         dispatch.part("local_images").open_source(local, environ=environ or {}) as source,
@@ -129,7 +128,7 @@ def test_what_refers_to_an_image_of_a_layout_arrives_where_only_a_tag_lists_it(
         make_image(seed=77),
     )
     files = layout(
-        [("1", IMAGE), ("", sbom), ("", signature), (f"{tag_of(IMAGE.digest)}.sig", cosign)]
+        [("1", IMAGE), ("", sbom), ("", signature), (f"{referrers_tag(IMAGE.digest)}.sig", cosign)]
     )
     report = copied(f"oci:{write(tmp_path / 'layout', files)}", registry)
     assert {one.digest for one in report.referrers} == {
@@ -140,7 +139,9 @@ def test_what_refers_to_an_image_of_a_layout_arrives_where_only_a_tag_lists_it(
     assert [registry.blob(one.digest) for one in (IMAGE, sbom, signature, cosign)] == [
         one.manifest for one in (IMAGE, sbom, signature, cosign)
     ]
-    assert registry.manifest_digest("team/app", f"{tag_of(IMAGE.digest)}.sig") == cosign.digest
+    assert (
+        registry.manifest_digest("team/app", f"{referrers_tag(IMAGE.digest)}.sig") == cosign.digest
+    )
     with Transport() as transport:
         listed = ReferrerLists(client(registry, "target", transport), "team/app").referrers(
             [IMAGE.digest]

@@ -29,8 +29,8 @@ from towline.image import parse_platforms
 from towline.parallel import in_parallel
 from towline.record import replace
 from towline.registry.copy.images import copy_images
-from towline.registry.copy.job import DEMANDED
-from towline.registry.copy.referrers import tag_of
+from towline.registry.copy.job import REQUIRED
+from towline.registry.copy.referrers import referrers_tag
 from towline.registry.copy.verify import verify_images
 from towline.registry.errors import ManifestIncomplete
 from towline.secret import Login
@@ -314,11 +314,11 @@ def test_what_refers_to_an_image_is_listed_by_a_tag_and_two_copies_at_once_both_
             put(referrer, source, "app")
         pairs = [Pair(source, target, transport) for source in (one, other)]
         wishes = [
-            replace(job(source, target, "app:1", "app:1"), referrers=DEMANDED)
+            replace(job(source, target, "app:1", "app:1"), referrers=REQUIRED)
             for source in (one, other)
         ]
         in_parallel(lambda number: copy_images([wishes[number]], pairs[number].copying()), [0, 1])
-        index = json.loads(target.blob(target.manifest_digest("app", tag_of(image.digest))))
+        index = json.loads(target.blob(target.manifest_digest("app", referrers_tag(image.digest))))
         assert {entry["digest"] for entry in index["manifests"]} == {
             referrer.digest for referrer in about
         }

@@ -22,15 +22,15 @@ from towline.http.client import Transport
 from towline.pipeline.ci import ALLOW, change_variable
 from towline.record import replace
 from towline.registry.client import RegistryClient
+from towline.registry.copy.copying import Copying
 from towline.registry.copy.images import copy_images
-from towline.registry.copy.job import CopyJob, line, outputs, target_names
-from towline.registry.copy.plan import ImageSource
+from towline.registry.copy.job import CopyJob, outputs, report_line, target_names
 from towline.registry.copy.progress import Progress
-from towline.registry.copy.survey import Copying
 from towline.registry.copy.verify import verify_images
 from towline.registry.local.locations import ImageLocation, RegistryLocation, parse_location
+from towline.registry.source import ImageSource
 from towline.steps.images import wanted_platforms, wanted_referrers
-from towline.steps.registry_access import limit_copy, network, registry_client
+from towline.steps.registry_access import begin_copy_deadline, network, registry_client
 from towline.steps.task import Task
 
 # Parameters of imagePushToRegistry, each with its type, what it is and its default; a test holds
@@ -139,16 +139,15 @@ def execute(arguments: argparse.Namespace, call: Call) -> Outcome:
     """Parse the places, copy, and say what happened."""
     task = _task(arguments, call)
     settings = task.settings
-    limit_copy(settings)
+    begin_copy_deadline(settings)
     with placed("SOURCE"):  # the text itself may hold a password
         source = parse_location(arguments.source)
     _check_source(arguments, source)
     with placed("TARGET"):
         targets = [_registry(text) for text in arguments.targets]
     job = CopyJob(
-        repository=source.reference.image.name if isinstance(source, RegistryLocation) else "",
+        source=source.reference if isinstance(source, RegistryLocation) else None,
         name=str(source),
-        target=source.target if isinstance(source, RegistryLocation) else "",
         targets=tuple(target.reference for target in targets),
         platforms=wanted_platforms(settings),
         referrers=wanted_referrers(settings),
@@ -176,7 +175,7 @@ def execute(arguments: argparse.Namespace, call: Call) -> Outcome:
         if settings.flag("verify"):
             reports = verify_images(reports, copying)
         sent = transport.total
-    said = f"{'nothing was done: ' if task.dry_run else ''}{line(reports[0], dry_run=task.dry_run)}"
+    said = f"{'nothing was done: ' if task.dry_run else ''}{report_line(reports[0], dry_run=task.dry_run)}"
     if not arguments.json:
         call.out.write(f"{call.console.shown(said)}\n")
     return Outcome(

@@ -20,10 +20,10 @@ from towline.http.messages import HttpRequest, Response
 from towline.image import Registry, parse_digest
 from towline.literals import json_object
 from towline.registry import errors
-from towline.registry.coding import decoded
+from towline.registry.coding import decode_body
 from towline.registry.manifest import (
     ACCEPT,
-    LIMIT,
+    MANIFEST_LIMIT,
     OCI_INDEX,
     SCHEMA_1,
     Descriptor,
@@ -252,10 +252,10 @@ class RegistryClient:
             with self._session.send(request, (self._session.scope(repository),)) as response:
                 if response.status != 200 or _NEXT.search(response.headers.get("Link", "")):
                     return None
-                body = decoded(
-                    response.read_capped(LIMIT, seconds=_SOON),
+                body = decode_body(
+                    response.read_capped(MANIFEST_LIMIT, seconds=_SOON),
                     response.headers,
-                    limit=LIMIT,
+                    limit=MANIFEST_LIMIT,
                     where=response.where,
                 )
         except (RegistryError, CredentialError, TransportError, ValueError):
@@ -424,10 +424,10 @@ class RegistryClient:
                 return (
                     200,
                     response.headers,
-                    decoded(
-                        response.read_capped(LIMIT),
+                    decode_body(
+                        response.read_capped(MANIFEST_LIMIT),
                         response.headers,
-                        limit=LIMIT,
+                        limit=MANIFEST_LIMIT,
                         where=str(self.registry),
                     ),
                 )

@@ -20,7 +20,7 @@ _MEMBERS = 1000
 _EITHER, _RAW = zlib.MAX_WBITS | 32, -zlib.MAX_WBITS
 
 
-def decoded(body: bytes, headers: Message, *, limit: int, where: str) -> bytes:
+def decode_body(body: bytes, headers: Message, *, limit: int, where: str) -> bytes:
     """The content of a body; raises RegistryError for a coding that is not known, a damaged body, and content of more than `limit` bytes."""
     codings = [
         part.strip().lower()

@@ -25,7 +25,7 @@ from towline.literals import json_value
 from towline.printable import words
 from towline.record import frozen
 from towline.registry.auth.policy import is_docker_hub
-from towline.registry.coding import decoded
+from towline.registry.coding import decode_body
 from towline.secret import Login
 from towline.suggest import nearest
 
@@ -228,7 +228,7 @@ def read_error(response: Response) -> ErrorBody:
     """What a response's body says (distribution-spec 1.1, error codes), capped; the response is closed."""
     with response:
         try:
-            body = decoded(
+            body = decode_body(
                 response.read_capped(ERROR_BODY_LIMIT),
                 response.headers,
                 limit=ERROR_BODY_LIMIT,

@@ -13,7 +13,7 @@ from typing import Any
 
 from towline.errors import ConfigError
 from towline.record import frozen
-from towline.registry.copy.plan import Content
+from towline.registry.source import Content
 
 try:
     from isal import isal_zlib
@@ -33,7 +33,7 @@ _LAST_BLOCK = b"\x03\x00"
 
 
 @frozen
-class Packed:
+class PackedBlob:
     """What came of packing: the digest of the plain content, and digest and size of the packed one."""
 
     plain: str
@@ -58,7 +58,7 @@ class Packer:
 
     def pack(
         self, source: Content, sink: Callable[[bytes], None], *, algorithm: str = "sha256"
-    ) -> Packed:
+    ) -> PackedBlob:
         """Pack all of `source` into `sink`; `algorithm` is that of the plain digest.
 
         A few pieces are in memory at any time.
@@ -68,7 +68,7 @@ class Packer:
             packed.update(data)
             sink(data)
             size += len(data)
-        return Packed(
+        return PackedBlob(
             plain=f"{algorithm}:{plain.hexdigest()}",
             digest=f"sha256:{packed.hexdigest()}",
             size=size,
@@ -113,7 +113,7 @@ def pieces(source: Content, size: int = PIECE) -> Iterator[bytes]:
         yield bytes(view[:filled])
 
 
-def hashed(source: Content) -> str:
+def sha256_of(source: Content) -> str:
     """The sha256 digest of all of it."""
     digest = hashlib.sha256()
     for piece in pieces(source):

@@ -27,7 +27,7 @@ SCHEMA_1 = (
 INDEXES = frozenset({OCI_INDEX, DOCKER_LIST})
 IMAGES = frozenset({OCI_IMAGE, DOCKER_IMAGE})
 ACCEPT = ", ".join((OCI_INDEX, OCI_IMAGE, DOCKER_LIST, DOCKER_IMAGE, *SCHEMA_1))
-LIMIT = 4 * 1024 * 1024
+MANIFEST_LIMIT = 4 * 1024 * 1024
 _FOREIGN = (".foreign.", ".nondistributable.")
 
 
@@ -102,14 +102,14 @@ def parse_manifest(
     layers = tuple(
         layer
         for layer in _descriptors(data, "layers", where)
-        if not any(part in layer.media_type for part in _FOREIGN)
+        if not any(index_part in layer.media_type for index_part in _FOREIGN)
     )
     return Manifest(
         body=body, media_type=media_type, digest=digest, blobs=(config, *layers), subject=subject
     )
 
 
-def select(index: Manifest, platform: Platform) -> Descriptor:
+def select_platform(index: Manifest, platform: Platform) -> Descriptor:
     """The child of an index for `platform`; one without a variant takes the first of its architecture.
 
     Raises ConfigError listing what there is.
@@ -117,7 +117,7 @@ def select(index: Manifest, platform: Platform) -> Descriptor:
     return index.children[_position(index, platform)]
 
 
-def choose(index: Manifest, platforms: Sequence[Platform]) -> Manifest:
+def select_platforms(index: Manifest, platforms: Sequence[Platform]) -> Manifest:
     """An index of those children of `index` alone, in the order of `platforms`, with their attestations; everything else in it stays.
 
     Raises ConfigError.
@@ -128,14 +128,14 @@ def choose(index: Manifest, platforms: Sequence[Platform]) -> Manifest:
     entries = json.loads(index.body)["manifests"] or []
     chosen = list(dict.fromkeys(_position(index, platform) for platform in platforms))
     digests = {entries[position]["digest"] for position in chosen}
-    return part(
+    return index_part(
         index,
         chosen
         + [position for position, entry in enumerate(entries) if _attested(entry) in digests],
     )
 
 
-def part(index: Manifest, positions: Sequence[int]) -> Manifest:
+def index_part(index: Manifest, positions: Sequence[int]) -> Manifest:
     """An index of those entries of `index` alone, in this order; everything else in it stays."""
     data = json.loads(index.body)
     entries = data["manifests"] or []

@@ -1,4 +1,7 @@
-"""imagePushToRegistry: from the build's short-lived staging registry to the one that clusters pull from."""
+"""imagePushToRegistry: copy images from the build's short-lived staging registry, or a local image.
+
+They go to the registry that clusters pull from.
+"""
 
 from __future__ import annotations
 
@@ -12,36 +15,43 @@ from towline.contract import SUCCESS, UNCHANGED, Outcome
 from towline.errors import ConfigError, placed
 from towline.files import Outside, open_inside
 from towline.http.client import Transport
-from towline.image import Image, Platform, Reference, Registry, parse_registry
+from towline.image import Image, Platform, RegistryUrl, parse_registry
 from towline.pipeline.environment import proven_values
 from towline.record import replace
 from towline.registry.client import RegistryClient
+from towline.registry.copy.copying import Copying
 from towline.registry.copy.images import copy_images
-from towline.registry.copy.job import CopyJob, CopyReport, line, outputs, summary, target_names
-from towline.registry.copy.plan import ImageSource
+from towline.registry.copy.job import (
+    CopyJob,
+    CopyReport,
+    outputs,
+    report_line,
+    summary,
+    target_names,
+)
 from towline.registry.copy.progress import Progress
-from towline.registry.copy.survey import Copying
 from towline.registry.copy.verify import verify_images
 from towline.registry.local.locations import DaemonImage, parse_local_location
+from towline.registry.source import ImageSource
 from towline.steps.images import (
-    WantedImage,
     local_targets,
     wanted_images,
     wanted_platforms,
     wanted_referrers,
 )
-from towline.steps.registry_access import limit_copy, network, registry_client
+from towline.steps.registry_access import begin_copy_deadline, network, registry_client
 from towline.steps.task import Task
 
 _PLATFORMS = "container/targetPlatformDigests"
 
 
 def run(task: Task) -> Outcome:
-    """Plan the copies that the settings ask for, perform them and say where the images are now."""
-    limit_copy(task.settings)
-    settings, targets = task.settings, _target_places(task.settings)
-    local = settings.flag("pushLocalDockerImage")
-    jobs = (_local_job(task, targets),) if local else _jobs(task, targets)
+    """Copy the images that the settings name, and report where they are now."""
+    settings = task.settings
+    begin_copy_deadline(settings)
+    targets = _target_urls(settings)
+    source = None if settings.flag("pushLocalDockerImage") else _source_url(settings)
+    jobs = _jobs(task, source, targets)
     with (
         Transport(
             limit=settings.number("copyDeadline"), network=network(task), hide=task.console.hide
@@ -50,16 +60,16 @@ def run(task: Task) -> Outcome:
     ):
         copying = Copying(
             source=(
-                opened.enter_context(_local_source(task, transport))
-                if local
-                else _source(task, transport, jobs)
+                _source_client(task, transport, source, jobs)
+                if source
+                else opened.enter_context(_local_source(task, transport))
             ),
             targets={
                 registry: registry_client(
                     task,
                     transport,
                     registry,
-                    role="target" if registry == targets[0][0] else "",
+                    role="target" if registry == targets[0].registry else "",
                     names=names,
                 )
                 for registry, names in target_names(jobs).items()
@@ -72,11 +82,11 @@ def run(task: Task) -> Outcome:
         if settings.flag("verify"):
             reports = verify_images(reports, copying)
     for report in reports if len(reports) > 1 else ():
-        task.console.say(f"  {line(report, dry_run=task.dry_run)}")
+        task.console.say(f"  {report_line(report, dry_run=task.dry_run)}")
     return Outcome(
         status=SUCCESS if any(report.changed for report in reports) else UNCHANGED,
         summary=summary(reports, dry_run=task.dry_run),
-        pipeline_environment={} if task.dry_run else _published(task, reports),
+        pipeline_environment={} if task.dry_run else _published(settings, targets[0], reports),
         outputs=outputs(reports, dry_run=task.dry_run),
     )
 
@@ -87,13 +97,22 @@ def leaves(task: Task) -> bool:
     return True
 
 
-_Place = tuple[Registry, str]
+def _source_url(settings: Settings) -> RegistryUrl:
+    return _registry_url(settings, "sourceRegistryUrl")
 
 
-def _place(settings: Settings, name: str) -> _Place:
+def _target_urls(settings: Settings) -> tuple[RegistryUrl, ...]:
+    """The registry of `targetRegistryUrl`, then the further ones of `targetRegistries`."""
+    with placed(settings.origin("targetRegistries")):
+        others = tuple(map(parse_registry, settings.texts("targetRegistries")))
+    return tuple(dict.fromkeys((_registry_url(settings, "targetRegistryUrl"), *others)))
+
+
+def _registry_url(settings: Settings, name: str) -> RegistryUrl:
+    """The registry that the parameter `name` holds; raises ConfigError."""
     if not settings.given(name):
         raise ConfigError(
-            f"no {name} is known",
+            f"{name} is not set",
             hint=(
                 f"the step that builds the image leaves it in container/registryUrl, or set {name}"
             ),
@@ -102,32 +121,27 @@ def _place(settings: Settings, name: str) -> _Place:
         return parse_registry(settings.text(name))
 
 
-def _target_places(settings: Settings) -> tuple[_Place, ...]:
-    """The registry that the step is about, and those that get the images beside it."""
-    with placed(settings.origin("targetRegistries")):
-        others = tuple(map(parse_registry, settings.texts("targetRegistries")))
-    return tuple(dict.fromkeys((_place(settings, "targetRegistryUrl"), *others)))
-
-
-def _source(task: Task, transport: Transport, jobs: Sequence[CopyJob]) -> RegistryClient:
+def _source_client(
+    task: Task, transport: Transport, source: RegistryUrl, jobs: Sequence[CopyJob]
+) -> RegistryClient:
     names = list(dict.fromkeys(job.repository for job in jobs))
-    return registry_client(
-        task, transport, _place(task.settings, "sourceRegistryUrl")[0], role="source", names=names
-    )
+    return registry_client(task, transport, source.registry, role="source", names=names)
 
 
 def _local_source(task: Task, transport: Transport) -> AbstractContextManager[ImageSource]:
-    """The image of this machine that `localDockerImagePath` names; raises ConfigError, what a pull request can change leads to the workspace only."""
+    """The local image that `localDockerImagePath` names.
+
+    Raises ConfigError if a pull request can change that setting, and it names an image of the
+    Docker daemon or leads out of the workspace.
+    """
     settings, local = task.settings, dispatch.part("local_images")
-    place, where = (
-        parse_local_location(settings.text("localDockerImagePath")),
-        settings.origin("localDockerImagePath"),
-    )
+    location = parse_local_location(settings.text("localDockerImagePath"))
+    where = settings.origin("localDockerImagePath")
     trusted = settings.trusted("localDockerImagePath")
-    if isinstance(place, DaemonImage) and not trusted:
+    if isinstance(location, DaemonImage) and not trusted:
         raise ConfigError(
-            f"{place} may be another build's image: what a pull request can change names none of"
-            " the Docker daemon",
+            f"{location} may be another build's image: a setting that a pull request can change may"
+            " not name an image of the Docker daemon",
             where=where,
             hint=(
                 "name it in the call of the step or by PIPER_localDockerImagePath, or save it in"
@@ -145,68 +159,66 @@ def _local_source(task: Task, transport: Transport) -> AbstractContextManager[Im
             ) from fault
 
     opened: AbstractContextManager[ImageSource] = local.open_source(
-        place,
+        location,
         environ=task.environ,
         transport=transport,
-        opener=local.open_anywhere if trusted else opener,
+        opener=local.open_path if trusted else opener,
     )
     return opened
 
 
-def _local_job(task: Task, targets: Sequence[_Place]) -> CopyJob:
-    """The one image of this machine to all its names."""
-    return CopyJob(
-        repository="",
-        target="",
-        name=task.settings.text("localDockerImagePath"),
-        targets=tuple(
-            _reference(place, image) for place in targets for image in local_targets(task)
-        ),
-        platforms=wanted_platforms(task.settings),
-        referrers=wanted_referrers(task.settings),
-    )
+def _jobs(
+    task: Task, source: RegistryUrl | None, targets: Sequence[RegistryUrl]
+) -> tuple[CopyJob, ...]:
+    """A job for each image of the source registry, or one for the local image."""
+    platforms = wanted_platforms(task.settings)
+    referrers = wanted_referrers(task.settings)
+    if source is None:
+        local = CopyJob(
+            source=None,
+            name=task.settings.text("localDockerImagePath"),
+            targets=local_targets(task, targets),
+            platforms=platforms,
+            referrers=referrers,
+        )
+        return (local,)
+    jobs = []
+    for job in wanted_images(task, source, targets):
+        chosen = _chosen(task, job.digest, platforms)
+        jobs.append(
+            replace(
+                job,
+                claimed=not chosen and _is_claimed(task, job),
+                platforms=platforms,
+                chosen=chosen,
+                referrers=referrers,
+            )
+        )
+    return tuple(jobs)
 
 
-def _jobs(task: Task, targets: Sequence[_Place]) -> tuple[CopyJob, ...]:
-    source = _place(task.settings, "sourceRegistryUrl")
-    return tuple(_job(task, source, targets, wanted) for wanted in wanted_images(task))
+def _chosen(task: Task, digest: str, platforms: Sequence[Platform]) -> str:
+    """The digest of the image that was selected by platform out of the index `digest`, else empty.
+
+    It is known if this pipeline has pushed it before; then a second run needs no staging registry.
+    """
+    known = proven_values(task.pipeline_environment).get(_PLATFORMS)
+    if not digest or not platforms or not isinstance(known, Mapping):
+        return ""
+    return str(known.get(_choice(digest, platforms), ""))
 
 
-def _job(task: Task, source: _Place, targets: Sequence[_Place], wanted: WantedImage) -> CopyJob:
-    reference, chosen = _reference(source, wanted.source), _chosen(task, wanted.digest)
-    return CopyJob(
-        repository=reference.image.name,
-        target=reference.target,
-        name=str(reference),
-        targets=tuple(_reference(place, image) for place in targets for image in wanted.targets),
-        digest=wanted.digest,
-        claimed=not chosen and _claimed(task, wanted),
-        platforms=wanted_platforms(task.settings),
-        chosen=chosen,
-        referrers=wanted_referrers(task.settings),
-    )
+def _is_claimed(task: Task, job: CopyJob) -> bool:
+    """Whether the job's digest may belong to any image.
 
-
-def _chosen(task: Task, digest: str) -> str:
-    """The digest of what an earlier push of this pipeline has chosen out of the index `digest`: with it a second run needs no staging registry."""
-    known, platforms = (
-        proven_values(task.pipeline_environment).get(_PLATFORMS),
-        wanted_platforms(task.settings),
-    )
-    return (
-        str(known.get(_choice(digest, platforms), ""))
-        if digest and platforms and isinstance(known, Mapping)
-        else ""
-    )
-
-
-def _claimed(task: Task, wanted: WantedImage) -> bool:
-    """Whether the digest may be of any image: no step of this build is known to have written it, and none has pushed it before."""
+    That is so if no step of this build is known to have written it, and none has pushed it before.
+    """
+    assert job.source is not None
     pushed = proven_values(task.pipeline_environment).get("container/targetImageDigests")
-    ours = isinstance(pushed, list) and wanted.digest in pushed
+    ours = isinstance(pushed, list) and job.digest in pushed
     return (
         task.settings.layer("sourceImageDigests") in (CHANGED, UNPROVEN)
-        and wanted.digest != wanted.source.digest
+        and job.digest != job.source.image.digest
         and not ours
     )
 
@@ -215,54 +227,51 @@ def _choice(digest: str, platforms: Sequence[Platform]) -> str:
     return f"{digest} {','.join(map(str, platforms))}"
 
 
-def _reference(place: _Place, image: Image) -> Reference:
-    registry, path = place
-    return Reference(
-        registry=registry, image=replace(image, name=f"{path}/{image.name}" if path else image.name)
-    )
+def _published(
+    settings: Settings, target: RegistryUrl, reports: Sequence[CopyReport]
+) -> Mapping[str, object]:
+    """What the pipeline environment gets: where the images are now, for the steps that deploy them.
 
-
-def _published(task: Task, reports: Sequence[CopyReport]) -> Mapping[str, object]:
-    """Where the images are now, for the steps that deploy them; under `publishTargetAsRegistry` by the keys of Piper's own steps as well."""
-    settings = task.settings
+    With `publishTargetAsRegistry` also under the keys of Piper's own steps.
+    """
     url = settings.text("targetRegistryUrl").rstrip("/")
-    prefix = parse_registry(url)[1]
-    named = [(image, report.digest) for report in reports for image in _first_names(report)]
-    names, digests = (
-        [str(image).removeprefix(f"{prefix}/" if prefix else "") for image, _ in named],
-        [digest for _, digest in named],
-    )
-    ours: dict[str, object] = {
+    prefix = f"{target.path}/" if target.path else ""
+    names: list[str] = []
+    digests: list[str] = []
+    for report in reports:
+        for image in _first_names(report):
+            names.append(str(image).removeprefix(prefix))
+            digests.append(report.digest)
+    values: dict[str, object] = {
         "container/targetRegistryUrl": url,
         "container/targetImageNameTag": names[0],
         "container/targetImageNameTags": names,
         "container/targetImageDigests": digests,
     }
-    known = {
+    choices = {
         _choice(report.job.digest, report.job.platforms): report.digest
         for report in reports
         if report.job.platforms and report.job.digest
     }
-    ours |= {_PLATFORMS: known} if known else {}
-    if not settings.flag("publishTargetAsRegistry"):
-        return ours
-    return ours | {
-        "container/registryUrl": url,
-        "container/imageNameTag": names[0],
-        "container/imageNameTags": names,
-        "container/imageNames": [name.partition(":")[0] for name in names],
-        "container/imageDigest": digests[0],
-        "container/imageDigests": digests,
-    }
+    if choices:
+        values[_PLATFORMS] = choices
+    if settings.flag("publishTargetAsRegistry"):
+        values |= {
+            "container/registryUrl": url,
+            "container/imageNameTag": names[0],
+            "container/imageNameTags": names,
+            "container/imageNames": [name.partition(":")[0] for name in names],
+            "container/imageDigest": digests[0],
+            "container/imageDigests": digests,
+        }
+    return values
 
 
 def _first_names(report: CopyReport) -> tuple[Image, ...]:
-    """What an image is called first in each repository of the first registry."""
+    """The first name of an image in each repository of the first target registry."""
     targets = report.job.targets
-    return tuple(
-        {
-            target.image.name: target.image
-            for target in reversed(targets)
-            if target.registry == targets[0].registry
-        }.values()
-    )[::-1]
+    names: dict[str, Image] = {}
+    for target in targets:
+        if target.registry == targets[0].registry:
+            names.setdefault(target.image.name, target.image)
+    return tuple(names.values())

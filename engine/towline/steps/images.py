@@ -1,4 +1,7 @@
-"""Which images imagePushToRegistry is about, from the pipeline environment or the configuration, by their names at the source and at the target."""
+"""The images that imagePushToRegistry copies, with their names at the source and at the targets.
+
+They come from the pipeline environment or from the configuration.
+"""
 
 from __future__ import annotations
 
@@ -6,23 +9,27 @@ from collections.abc import Sequence
 
 from towline.config.settings import Settings
 from towline.errors import ConfigError, placed
-from towline.image import Image, Platform, parse_digest, parse_image, parse_platforms
-from towline.record import frozen, replace
-from towline.registry.copy.job import DEMANDED, LEFT, TAKEN
+from towline.image import (
+    Image,
+    Platform,
+    Reference,
+    RegistryUrl,
+    parse_digest,
+    parse_image,
+    parse_platforms,
+)
+from towline.record import replace
+from towline.registry.copy.job import NOT_COPIED, OPTIONAL, REQUIRED, CopyJob
 from towline.steps.task import Task
 
 
-@frozen
-class WantedImage:
-    """One image by its source and its target names, each still without the registry's path, and the digest it is known to have."""
+def wanted_images(
+    task: Task, source: RegistryUrl, targets: Sequence[RegistryUrl]
+) -> tuple[CopyJob, ...]:
+    """A copy from `source` to all `targets` for each image that the settings name, in their order.
 
-    source: Image
-    targets: tuple[Image, ...]
-    digest: str = ""
-
-
-def wanted_images(task: Task) -> tuple[WantedImage, ...]:
-    """The images of the pipeline environment or of the configuration, in their order; raises ConfigError where there are none."""
+    Raises ConfigError, also if the settings name no image.
+    """
     settings = task.settings
     by_tags = settings.flag("useImageNameTags")
     images = _by_name_tags(settings) if by_tags else _by_names(settings)
@@ -36,7 +43,7 @@ def wanted_images(task: Task) -> tuple[WantedImage, ...]:
                 f" set {name}"
             ),
         )
-    _check_apart(settings, images)
+    _check_distinct(settings, images)
     digests = (
         settings.texts("sourceImageDigests") if _of_one_build(settings, by_tags=by_tags) else ()
     )
@@ -48,27 +55,42 @@ def wanted_images(task: Task) -> tuple[WantedImage, ...]:
         digests = ()
     with placed(settings.origin("sourceImageDigests")):
         known = [parse_digest(digest) for digest in digests] or [""] * len(images)
-    return tuple(
-        replace(image, digest=image.source.digest or digest)
-        for image, digest in zip(images, known, strict=True)
-    )
+    jobs = []
+    for (image, names), digest in zip(images, known, strict=True):
+        reference = source.reference(image)
+        jobs.append(
+            CopyJob(
+                source=reference,
+                name=str(reference),
+                targets=_references(targets, names),
+                digest=image.digest or digest,
+            )
+        )
+    return tuple(jobs)
 
 
 def wanted_platforms(settings: Settings) -> tuple[Platform, ...]:
-    """The platforms of `targetArchitecture` in their order, none for all that there are; raises ConfigError."""
+    """The platforms of `targetArchitecture` in their order, none for all; raises ConfigError."""
     with placed(settings.origin("targetArchitecture")):
         return parse_platforms(settings.text("targetArchitecture"))
 
 
 def wanted_referrers(settings: Settings) -> str:
-    """What becomes of what refers to an image: by default it travels along where it can, where `copyReferrers` is set to true it has to."""
+    """What becomes of an image's referrers: LEFT, TAKEN (the default) or DEMANDED.
+
+    DEMANDED is for a `copyReferrers: true` that somebody has set.
+    """
     if not settings.flag("copyReferrers"):
-        return LEFT
-    return DEMANDED if settings.chosen("copyReferrers") else TAKEN
+        return NOT_COPIED
+    return REQUIRED if settings.chosen("copyReferrers") else OPTIONAL
 
 
-def local_targets(task: Task) -> tuple[Image, ...]:
-    """What the one image of this machine is called at the target: each value of `targetImages` with its tags, else `targetImageNameTags` or `sourceImages`."""
+def local_targets(task: Task, targets: Sequence[RegistryUrl]) -> tuple[Reference, ...]:
+    """The references of the one local image in all `targets`.
+
+    Its names are those of `targetImages`, each with its tags, else `targetImageNameTags` or
+    `sourceImages`. Raises ConfigError, also if there is no name.
+    """
     settings = task.settings
     if settings.flag("useImageNameTags"):
         name = (
@@ -77,49 +99,65 @@ def local_targets(task: Task) -> tuple[Image, ...]:
             else "sourceImageNameTags"
         )
         images = [_image(settings, name, text) for text in settings.texts(name)]
-        targets = [target for image in images for target in _targets(settings, image, image.tag)]
+        names = [target for image in images for target in _targets(settings, image, image.tag)]
     else:
         name = "targetImages" if settings.given("targetImages") else "sourceImages"
         texts = settings.mapping("targetImages").values() or settings.texts("sourceImages")
         images = [_image(settings, name, text) for text in texts]
-        targets = [
+        names = [
             target
             for image in images
             for target in _targets(settings, image, _own_tag(settings, image, image))
         ]
-    if not targets:
-        raise ConfigError(
-            "no name is known that the image could be pushed under", hint=f"name it in {name}"
-        )
-    return tuple(dict.fromkeys(targets))
+    if not names:
+        raise ConfigError("no target image name", hint=f"name it in {name}")
+    return _references(targets, tuple(dict.fromkeys(names)))
 
 
-def _check_apart(settings: Settings, images: Sequence[WantedImage]) -> None:
-    """Pass where no two images would get the same name and tag: only the one that happens to come last would keep it; raises ConfigError."""
+# an image by its name at the source and its names at the targets, all without the registry's path
+_Names = tuple[Image, tuple[Image, ...]]
+
+
+def _references(
+    registries: Sequence[RegistryUrl], images: Sequence[Image]
+) -> tuple[Reference, ...]:
+    """Every image in every registry."""
+    return tuple(registry.reference(image) for registry in registries for image in images)
+
+
+def _check_distinct(settings: Settings, images: Sequence[_Names]) -> None:
+    """Raise ConfigError if two images would get the same name and tag.
+
+    Only the one that happens to be pushed last would keep it.
+    """
     owners: dict[Image, Image] = {}
-    for image in images:
-        for target in image.targets:
-            owner = owners.setdefault(target, image.source)
-            if owner != image.source:
+    for source, targets in images:
+        for target in targets:
+            owner = owners.setdefault(target, source)
+            if owner != source:
                 names = ("targetImages", "targetImageNameTags", "tagLatest", "additionalTags")
                 where = next((settings.origin(name) for name in names if settings.given(name)), "")
                 raise ConfigError(
-                    f"both {owner} and {image.source} would become {target}",
+                    f"both {owner} and {source} would become {target}",
                     where=where,
                     hint="give each a name or a tag of its own",
                 )
 
 
 def _of_one_build(settings: Settings, *, by_tags: bool) -> bool:
-    """Whether the digests belong to the images: the build's digests say nothing of an image or a tag that somebody else has named."""
+    """Whether `sourceImageDigests` belong to the images.
+
+    The build's digests say nothing of an image or a tag that was named by somebody else.
+    """
     names = ("sourceImageNameTags",) if by_tags else ("sourceImages", "sourceImageTag")
     by_build = [settings.left(name) for name in ("sourceImageDigests", *names)]
     return not by_build[0] or all(by_build)
 
 
-def _by_names(settings: Settings) -> list[WantedImage]:
+def _by_names(settings: Settings) -> list[_Names]:
+    """The images of `sourceImages`, renamed by `targetImages`."""
     renamed = settings.mapping("targetImages")
-    images = []
+    images: list[_Names] = []
     for name in settings.texts("sourceImages"):
         source = _image(settings, "sourceImages", name)
         if renamed and name not in renamed:
@@ -131,37 +169,34 @@ def _by_names(settings: Settings) -> list[WantedImage]:
         if not source.tag and not source.digest:
             source = _tagged(settings, source, "sourceImageTag")
         target = _image(settings, "targetImages", renamed[name]) if renamed else source
-        images.append(
-            WantedImage(
-                source=source,
-                targets=_targets(settings, target, _own_tag(settings, target, source)),
-            )
-        )
+        images.append((source, _targets(settings, target, _own_tag(settings, target, source))))
     return images
 
 
 def _own_tag(settings: Settings, target: Image, source: Image) -> str:
-    """The target's tag beside `latest`: the configured one, else the image's own unless `latest` alone is asked for."""
+    """The target's tag beside `latest`: `targetImageTag`, else the image's own.
+
+    Empty if the image has none, or if `tagLatest` is set and `targetImageTag` is not.
+    """
     if settings.given("targetImageTag"):
         return _tagged(settings, target, "targetImageTag").tag
     return "" if settings.flag("tagLatest") else target.tag or source.tag
 
 
 def _targets(settings: Settings, image: Image, tag: str) -> tuple[Image, ...]:
-    """The target under its tag, under the further ones, and under `latest` where that is asked for or no tag is known."""
-    further = [
-        _image(settings, "additionalTags", f"{image.name}:{one}").tag
-        for one in settings.texts("additionalTags")
+    """The target under `tag`, `additionalTags`, and `latest` if `tagLatest` is set or no tag is."""
+    tags = [tag] if tag else []
+    tags += [
+        _image(settings, "additionalTags", f"{image.name}:{text}").tag
+        for text in settings.texts("additionalTags")
     ]
-    tags = (
-        [tag] * bool(tag)
-        + further
-        + ["latest"] * (settings.flag("tagLatest") or not (tag or further))
-    )
-    return tuple(replace(image, tag=one, digest="") for one in dict.fromkeys(tags))
+    if settings.flag("tagLatest") or not tags:
+        tags.append("latest")
+    return tuple(replace(image, tag=each, digest="") for each in dict.fromkeys(tags))
 
 
-def _by_name_tags(settings: Settings) -> list[WantedImage]:
+def _by_name_tags(settings: Settings) -> list[_Names]:
+    """The images of `sourceImageNameTags`, renamed by `targetImageNameTags`."""
     names, renamed = settings.texts("sourceImageNameTags"), settings.texts("targetImageNameTags")
     if renamed and len(renamed) != len(names):
         raise ConfigError(
@@ -170,22 +205,18 @@ def _by_name_tags(settings: Settings) -> list[WantedImage]:
             where=settings.origin("targetImageNameTags"),
             hint="give one target for each source, in the same order",
         )
-    images = []
+    images: list[_Names] = []
     for name, other in zip(names, renamed or names, strict=True):
         target = _image(
             settings, "targetImageNameTags" if renamed else "sourceImageNameTags", other
         )
-        images.append(
-            WantedImage(
-                source=_image(settings, "sourceImageNameTags", name),
-                targets=_targets(settings, target, target.tag),
-            )
-        )
+        source = _image(settings, "sourceImageNameTags", name)
+        images.append((source, _targets(settings, target, target.tag)))
     return images
 
 
 def _tagged(settings: Settings, image: Image, name: str) -> Image:
-    """The image with the tag that the parameter `name` holds; raises ConfigError where it holds none."""
+    """The image with the tag of the parameter `name`; raises ConfigError if that is not set."""
     if not settings.given(name):
         raise ConfigError(
             f"no tag is known for {image.name!r}",
@@ -195,6 +226,9 @@ def _tagged(settings: Settings, image: Image, name: str) -> Image:
 
 
 def _image(settings: Settings, name: str, text: str) -> Image:
-    """`text` of the parameter `name` as an image; a version's `+` is no character of a tag and becomes `-`, as when the image is built."""
+    """The image that `text` of the parameter `name` names.
+
+    A version may have a `+`, which a tag may not: it becomes `-`, as when the image is built.
+    """
     with placed(settings.origin(name)):
         return parse_image(text.replace("+", "-"))

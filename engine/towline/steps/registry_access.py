@@ -60,7 +60,7 @@ def network(task: Task) -> Network:
     )
 
 
-def limit_copy(settings: Settings) -> None:
+def begin_copy_deadline(settings: Settings) -> None:
     """Let a copy have its copyDeadline, with all that it plans, reads and packs on this machine besides; what raises MachineError is its end."""
     seconds = settings.number("copyDeadline")
 

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from typing import Protocol
 
+from tests.fakes.images import OCI_INDEX, ImageParts, put
+from tests.fakes.registry import FakeRegistry, digest_of
 from towline.http.client import Transport
 from towline.image import Platform, Reference, Registry, parse_image, parse_registry
 from towline.registry.client import RegistryClient
+from towline.registry.copy.copying import Copying
 from towline.registry.copy.images import copy_images
 from towline.registry.copy.job import COPIED, MOUNTED, SKIPPED, CopyJob, CopyReport
 from towline.registry.copy.progress import Progress
-from towline.registry.copy.survey import Copying
+from towline.registry.copy.referrers import referrers_tag
 from towline.registry.errors import Endpoint
 from towline.secret import Login
 
@@ -52,8 +56,7 @@ def job(
     places = tuple(Reference(registry=registry_of(target), image=image) for image in others)
     reference = Reference(registry=registry_of(source), image=first)
     return CopyJob(
-        repository=first.name,
-        target=reference.target,
+        source=reference,
         name=str(reference),
         targets=places,
         digest=digest,
@@ -103,3 +106,21 @@ class Pair:
 def ways(report: CopyReport) -> tuple[int, int, int]:
     """How many blobs were copied, mounted and skipped."""
     return report.count(COPIED), report.count(MOUNTED), report.count(SKIPPED)
+
+
+def put_list(
+    target: FakeRegistry, subject: ImageParts, *referrers: ImageParts, kind: str = OCI_INDEX
+) -> None:
+    entries = [
+        {"mediaType": one.media_type, "digest": one.digest, "size": len(one.manifest)}
+        for one in referrers
+    ]
+    body = json.dumps(
+        {"schemaVersion": 2, "mediaType": kind, "manifests": entries or None}
+    ).encode()
+    put(
+        ImageParts(manifest=body, media_type=kind, digest=digest_of(body)),
+        target,
+        "app",
+        referrers_tag(subject.digest),
+    )

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from towline.errors import RegistryError
-from towline.registry.coding import decoded
+from towline.registry.coding import decode_body
 
 TEXT = b'{"schemaVersion": 2}' * 20
 
@@ -28,7 +28,7 @@ def plain(body: bytes, *codings: str, limit: int = 10_000) -> bytes:
     headers = Message()
     for coding in codings:
         headers["Content-Encoding"] = coding
-    return decoded(body, headers, limit=limit, where="http://registry")
+    return decode_body(body, headers, limit=limit, where="http://registry")
 
 
 @pytest.mark.parametrize(

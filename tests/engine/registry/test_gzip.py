@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from towline.errors import ConfigError
 from towline.registry import gzip as compress
-from towline.registry.gzip import LIBRARY, PIECE, Packed, Packer, gunzip, hashed, pieces
+from towline.registry.gzip import LIBRARY, PIECE, PackedBlob, Packer, gunzip, pieces, sha256_of
 
 LIBRARIES = [zlib] if LIBRARY is zlib else [zlib, LIBRARY]
 libraries = pytest.mark.parametrize("library", LIBRARIES, ids=lambda library: library.__name__)
@@ -51,7 +51,7 @@ def packed(
     step: int = 1 << 30,
     threads: int = 0,
     algorithm: str = "sha256",
-) -> tuple[Packed, bytes]:
+) -> tuple[PackedBlob, bytes]:
     packer, out = Packer(library), bytearray()
     packer._threads = threads or packer._threads
     try:
@@ -108,7 +108,7 @@ def test_the_plain_digest_is_by_the_algorithm_that_is_asked_for() -> None:
 
 def test_content_comes_in_whole_pieces_and_is_hashed(tmp_path: Path) -> None:
     assert [len(piece) for piece in pieces(Bytes(b"x" * 25, 3), 10)] == [10, 10, 5]
-    assert hashed(Bytes(b"abc", 1)) == "sha256:" + hashlib.sha256(b"abc").hexdigest()
+    assert sha256_of(Bytes(b"abc", 1)) == "sha256:" + hashlib.sha256(b"abc").hexdigest()
 
 
 @libraries

@@ -21,7 +21,14 @@ from tests.fakes.images import (
 )
 from towline.errors import ConfigError, DigestMismatch, RegistryError
 from towline.image import Platform, parse_platform, parse_platforms
-from towline.registry.manifest import ACCEPT, Manifest, choose, digest_of, parse_manifest, select
+from towline.registry.manifest import (
+    ACCEPT,
+    Manifest,
+    digest_of,
+    parse_manifest,
+    select_platform,
+    select_platforms,
+)
 
 BLOB = {"digest": "sha256:" + "a" * 64, "size": 2, "mediaType": "application/x"}
 IMAGE: dict[str, Any] = {"schemaVersion": 2, "config": BLOB, "layers": [BLOB]}
@@ -262,12 +269,15 @@ def test_no_body_breaks_the_reader_in_any_other_way(data: object, content_type: 
 )
 def test_a_platform_is_selected(wanted: str, found: int) -> None:
     index = make_index(["linux/amd64", "linux/arm64/v8", "linux/arm/v6", "linux/arm/v7"])
-    assert select(parsed(index), parse_platform(wanted)).digest == index.children[found].digest
+    assert (
+        select_platform(parsed(index), parse_platform(wanted)).digest
+        == index.children[found].digest
+    )
 
 
 def test_the_very_platform_that_is_asked_for_comes_before_one_that_fits() -> None:
     index = parsed(make_index(["linux/arm/v7", "linux/arm"]))
-    assert select(index, parse_platform("linux/arm")) == index.children[1]
+    assert select_platform(index, parse_platform("linux/arm")) == index.children[1]
 
 
 @pytest.mark.parametrize(
@@ -280,7 +290,7 @@ def test_the_very_platform_that_is_asked_for_comes_before_one_that_fits() -> Non
     ],
 )
 def test_an_os_version_chooses_among_images_of_one_platform(wanted: str, found: int) -> None:
-    assert select(_windows(), parse_platform(wanted)) == _windows().children[found]
+    assert select_platform(_windows(), parse_platform(wanted)) == _windows().children[found]
 
 
 @pytest.mark.parametrize(
@@ -288,7 +298,7 @@ def test_an_os_version_chooses_among_images_of_one_platform(wanted: str, found: 
 )
 def test_an_os_version_that_is_not_there_is_no_other_one(wanted: str) -> None:
     with pytest.raises(ConfigError) as caught:
-        select(_windows(), parse_platform(wanted))
+        select_platform(_windows(), parse_platform(wanted))
     assert (
         caught.value.hint == "it is there for: linux/amd64, windows/amd64:10.0.17763.5329,"
         " windows/amd64:10.0.20348.2227"
@@ -308,7 +318,7 @@ def _windows() -> Manifest:
 @pytest.mark.parametrize("wanted", ["linux/s390x", "windows/amd64", "linux/amd64/v3"])
 def test_a_platform_that_is_not_there_lists_those_that_are(wanted: str) -> None:
     with pytest.raises(ConfigError) as caught:
-        select(parsed(make_index()), parse_platform(wanted))
+        select_platform(parsed(make_index()), parse_platform(wanted))
     assert wanted in caught.value.message
     assert caught.value.hint == "it is there for: linux/amd64, linux/arm64"
 
@@ -325,7 +335,10 @@ def test_several_platforms_are_an_index_of_them_with_their_attestations_and_noth
     wanted: str, kept: list[int]
 ) -> None:
     index = make_attested(["linux/amd64", "linux/arm64", "linux/s390x"])
-    chosen, before = choose(parsed(index), parse_platforms(wanted)), json.loads(index.manifest)
+    chosen, before = (
+        select_platforms(parsed(index), parse_platforms(wanted)),
+        json.loads(index.manifest),
+    )
     after = json.loads(chosen.body)
     assert after == {**before, "manifests": [before["manifests"][position] for position in kept]}
     assert list(after) == list(before)
@@ -344,17 +357,17 @@ def test_all_platforms_are_the_index_itself_byte_for_byte(
 ) -> None:
     indexes = [make_index(docker=docker), make_attested()]
     for index in map(parsed, indexes):
-        assert choose(index, index.platforms) is index
-        assert choose(index, index.platforms[:1]).media_type == index.media_type
+        assert select_platforms(index, index.platforms) is index
+        assert select_platforms(index, index.platforms[:1]).media_type == index.media_type
 
 
 def test_one_of_several_platforms_that_is_not_there_is_named() -> None:
     with pytest.raises(ConfigError, match="not there for the platform linux/s390x") as caught:
-        choose(parsed(make_attested()), parse_platforms("linux/amd64,linux/s390x"))
+        select_platforms(parsed(make_attested()), parse_platforms("linux/amd64,linux/s390x"))
     assert caught.value.hint == "it is there for: linux/amd64, linux/arm64"
 
 
 def test_an_index_without_platforms_says_so() -> None:
     with pytest.raises(ConfigError) as caught:
-        select(of(INDEX, OCI_INDEX), Platform(os="linux", architecture="amd64"))
+        select_platform(of(INDEX, OCI_INDEX), Platform(os="linux", architecture="amd64"))
     assert "none" in caught.value.hint

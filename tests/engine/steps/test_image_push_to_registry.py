@@ -472,7 +472,7 @@ def test_a_target_that_refuses_it_is_a_warning_and_an_error_where_it_was_asked_f
     tags = place.target.storage["team/app"].tags
     if way == "default":
         assert (ending.code, tags) == (0, {"1.0.0-7": place.image.digest})
-        assert "warning: what refers to the image" in ending.err
+        assert "warning: the referrers of the image" in ending.err
         assert "MANIFEST_INVALID: no artifacts" in ending.err
     else:
         assert (ending.code, tags, "MANIFEST_INVALID: no artifacts" in ending.message) == (

@@ -26,7 +26,7 @@ from towline.literals import json_object
 from towline.record import field, frozen
 from towline.registry import errors
 from towline.registry.auth.policy import basic_authorization, check_sending
-from towline.registry.coding import decoded
+from towline.registry.coding import decode_body
 from towline.secret import BEARER, IDENTITY, Login
 
 _HTTP_TOKEN = r"[!#$%&'*+.^_`|~0-9A-Za-z-]+"  # noqa: S105 - RFC 9110's name for a word
@@ -384,7 +384,7 @@ class Authorizer:
                     self.party, status, "at its token service", errors.read_error(response).text
                 )
             body = response.read_capped(errors.ERROR_BODY_LIMIT) if response.status == 200 else b""
-            return response.status, decoded(
+            return response.status, decode_body(
                 body, response.headers, limit=errors.ERROR_BODY_LIMIT, where=response.where
             )
 

@@ -13,7 +13,7 @@ from towline.parallel import GRACE, in_parallel
 _Result = TypeVar("_Result")
 
 
-def in_time(transport: Transport) -> Callable[[], None]:
+def deadline_check(transport: Transport) -> Callable[[], None]:
     """What looks on while threads work (the `tick` of in_parallel): raises MachineError where they go on although the time of `transport` is over.
 
     Requests end by themselves then, and say which registry they were for: they are given the time
@@ -22,9 +22,9 @@ def in_time(transport: Transport) -> Callable[[], None]:
     return partial(_check, transport)
 
 
-def apart(work: Callable[[], _Result], transport: Transport) -> _Result:
+def run_in_time(work: Callable[[], _Result], transport: Transport) -> _Result:
     """`work` in a thread of its own, which is left behind where the time of `transport` is over; raises what it raises, and MachineError."""
-    return in_parallel(lambda _: work(), [None], tick=in_time(transport))[0]
+    return in_parallel(lambda _: work(), [None], tick=deadline_check(transport))[0]
 
 
 def _check(transport: Transport) -> None:

@@ -1,4 +1,7 @@
-"""The verb that step, `copy` and `promote` share: bring images from a source into registries, doing only what is not done yet."""
+"""Copies images from a source into registries, doing only what is not done yet.
+
+Both steps and `towline copy` use it.
+"""
 
 from __future__ import annotations
 
@@ -6,151 +9,156 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from towline.parallel import in_parallel
 from towline.record import replace
-from towline.registry.copy.deadline import in_time
-from towline.registry.copy.early import Early
-from towline.registry.copy.job import TAKEN, CopyJob, CopyReport, Moved
+from towline.registry.copy.copying import Copying, PlannedBlobs
+from towline.registry.copy.deadline import deadline_check
+from towline.registry.copy.early_uploads import EarlyUploads
+from towline.registry.copy.job import OPTIONAL, BlobOutcome, CopyJob, CopyReport
 from towline.registry.copy.plan import CopyBlob, CopyPlan
-from towline.registry.copy.referrers import AMISS, ReferrerLists, spoils
-from towline.registry.copy.survey import Copying, Holdings, Survey
+from towline.registry.copy.referrers import REFERRER_FAULTS, ReferrerLists, concerns_image
+from towline.registry.copy.survey import Survey
 from towline.registry.copy.transfer import Transfer
 from towline.registry.errors import ManifestIncomplete
 
-_Plans = Sequence[tuple[CopyPlan, ...]]
+_Plans = Sequence[tuple[CopyPlan, ...]]  # the plans of each survey
 
 
 def copy_images(jobs: Sequence[CopyJob], copying: Copying) -> tuple[CopyReport, ...]:
-    """Look, plan all jobs, then perform them as one; what several need moves once.
+    """Plan all jobs, then perform them as one; returns a report on each.
 
-    No tag is set before everything else is there.
-
-    What refers to an image goes before its tag; where it may stay behind (TAKEN) that is a warning.
-    Raises RegistryUnreachable, CredentialError, DigestMismatch, RegistryError, ConfigError (the
-    platform is not there) and what the source raises.
+    A blob that several jobs need is moved once, and no tag is set before everything else is there.
+    The referrers of an image come before its tag; one that is OPTIONAL and cannot be copied is a
+    warning. Raises RegistryUnreachable, CredentialError, DigestMismatch, RegistryError, ConfigError
+    (the image has no such platform) and the errors of the source.
     """
-    with Early(jobs, copying) as early:
+    with EarlyUploads(jobs, copying) as early:
         return _copied(jobs, copying, early)
 
 
-def _copied(jobs: Sequence[CopyJob], copying: Copying, early: Early) -> tuple[CopyReport, ...]:
-    looks, check = [Survey(job, copying) for job in jobs], in_time(copying.transport)
-    in_parallel(Survey.ask, looks, tick=check)
-    along = [[Survey(job, copying) for job in look.companions] for look in looks]
-    referring = [look for several in along for look in several]
-    able = in_parallel(lambda look: _asked(look, copying), referring, tick=check)
-    going = {look for look, there in zip(referring, able, strict=True) if there}
+def _copied(
+    jobs: Sequence[CopyJob], copying: Copying, early: EarlyUploads
+) -> tuple[CopyReport, ...]:
+    surveys, check = [Survey(job, copying) for job in jobs], deadline_check(copying.transport)
+    in_parallel(Survey.ask, surveys, tick=check)
+    referrers = [[Survey(job, copying) for job in survey.referrer_jobs] for survey in surveys]
+    all_referrers = [referrer for several in referrers for referrer in several]
+    answers = in_parallel(
+        lambda referrer: _can_be_copied(referrer, copying), all_referrers, tick=check
+    )
+    copied = {referrer for referrer, can in zip(all_referrers, answers, strict=True) if can}
     in_parallel(
-        lambda pair: _relist(pair[0], [one for one in pair[1] if one in going], copying),
-        tuple(zip(looks, along, strict=True)),
+        lambda pair: _list_again(pair[0], [each for each in pair[1] if each in copied], copying),
+        tuple(zip(surveys, referrers, strict=True)),
         tick=check,
     )
-    everything = [*looks, *(look for look in referring if look in going)]
+    everything = [*surveys, *(referrer for referrer in all_referrers if referrer in copied)]
     plans, moved, refused = _performed(everything, copying, early)
     reports = {
-        look: look.report(plans[number], moved)
-        for number, look in enumerate(everything)
-        if not refused & set(plans[number])
+        survey: survey.report(several, moved)
+        for survey, several in zip(everything, plans, strict=True)
+        if not refused & set(several)
     }
     return tuple(
-        replace(reports[look], referrers=tuple(reports[one] for one in several if one in reports))
-        for look, several in zip(looks, along, strict=True)
+        replace(
+            reports[survey],
+            referrers=tuple(reports[each] for each in several if each in reports),
+        )
+        for survey, several in zip(surveys, referrers, strict=True)
     )
 
 
-def _asked(look: Survey, copying: Copying) -> bool:
-    """Whether what refers to an image can travel with it."""
+def _can_be_copied(referrer: Survey, copying: Copying) -> bool:
+    """Whether a referrer can be copied with its image; if not, and it is OPTIONAL, warn."""
     try:
-        look.ask()
-    except AMISS as fault:
-        if not look.optional or spoils(fault, copying.source):
+        referrer.ask()
+    except REFERRER_FAULTS as fault:
+        if not referrer.optional or concerns_image(fault, copying.source):
             raise
-        copying.warn(f"{look} stays behind: {fault.message}")
+        copying.warn(f"{referrer} stays behind: {fault.message}")
         return False
-    return look.goes
+    return referrer.has_targets
 
 
-def _relist(look: Survey, several: Sequence[Survey], copying: Copying) -> None:
-    """Have what refers to an image stored again where a registry that keeps no lists itself has it and names it in none.
+def _list_again(image: Survey, referrers: Sequence[Survey], copying: Copying) -> None:
+    """Have referrers stored again if their repository has them, and no list there names them.
 
-    A run that ended between the two leaves it so, and nobody would find it there. A registry that
-    fails when it is asked for its lists says on storing whether it keeps them, as in the first run.
+    A run that ended between storing and listing leaves a registry so that keeps no lists itself;
+    nobody would find the referrer there. A registry that fails when it is asked for its lists says
+    whether it keeps them when the referrer is stored, as in the first run.
     """
-    for place in {place for one in several for place in one.settled}:
-        lists, subjects = (
-            ReferrerLists(copying.targets[place.registry], place.repository, wanted=TAKEN),
-            [
-                *look.subjects,
-                *(one.digest for one in several),
-            ],
-        )
+    repositories = {
+        repository for referrer in referrers for repository in referrer.current_repositories
+    }
+    for repository in repositories:
+        client = copying.targets[repository.registry]
+        lists = ReferrerLists(client, repository.name, wanted=OPTIONAL)
+        subjects = [*image.subjects, *(referrer.digest for referrer in referrers)]
+        unknown = f"whether {repository.name} lists the referrers of {image} was not found out"
         try:
-            held = (
-                () if lists.keeps(subjects[0]) else [one for one in several if place in one.settled]
-            )
-            listed = {entry.digest for entry in lists.referrers(subjects)} if held else set()
-            for fault in lists.amiss.values():
-                copying.warn(
-                    f"whether {place.repository} lists what refers to {look} was not found out:"
-                    f" {fault.message}"
-                )
-            for one in (one for one in held if one.digest not in listed):
-                one.renew(place, subjects)
-        except AMISS as fault:
-            if several[0].optional and not spoils(fault, copying.source):
-                copying.warn(
-                    f"whether {place.repository} lists what refers to {look} was not found out:"
-                    f" {fault.message}"
-                )
-            else:
+            stored = [each for each in referrers if repository in each.current_repositories]
+            if lists.keeps(subjects[0]):
+                stored = []
+            listed = {entry.digest for entry in lists.referrers(subjects)} if stored else set()
+            for fault in lists.faults.values():
+                copying.warn(f"{unknown}: {fault.message}")
+            for referrer in stored:
+                if referrer.digest not in listed:
+                    referrer.store_again(repository, subjects)
+        except REFERRER_FAULTS as fault:
+            if not referrers[0].optional or concerns_image(fault, copying.source):
                 raise
+            copying.warn(f"{unknown}: {fault.message}")
 
 
 def _performed(
-    looks: Sequence[Survey], copying: Copying, early: Early
-) -> tuple[_Plans, Mapping[CopyBlob, Moved], set[CopyPlan]]:
-    """The plans that were performed, how their blobs moved, and the optional plans that a target has refused."""
-    plans = _planned(looks, copying)
+    surveys: Sequence[Survey], copying: Copying, early: EarlyUploads
+) -> tuple[_Plans, Mapping[CopyBlob, BlobOutcome], set[CopyPlan]]:
+    """The plans that were performed, what became of their blobs, and the plans that were refused.
+
+    Only optional plans can be refused by a target.
+    """
+    plans = _planned(surveys, copying)
     if copying.dry_run:
         return plans, {}, set()
     try:
-        return plans, *_perform(looks, plans, copying, early)
-    # a target that has lost what its manifests name: nothing is believed any more
+        return plans, *_perform(surveys, plans, copying, early)
+    # a target has lost what its manifests name, so nothing is assumed to be there any more
     except ManifestIncomplete:
-        in_parallel(Survey.doubt, looks, tick=in_time(copying.transport))
-        plans = _planned(looks, copying)
-        return plans, *_perform(looks, plans, copying, early)
+        in_parallel(Survey.assume_nothing, surveys, tick=deadline_check(copying.transport))
+        plans = _planned(surveys, copying)
+        return plans, *_perform(surveys, plans, copying, early)
 
 
 def _perform(
-    looks: Iterable[Survey], plans: _Plans, copying: Copying, early: Early
-) -> tuple[Mapping[CopyBlob, Moved], set[CopyPlan]]:
-    every = [plan for entry in plans for plan in entry]
+    surveys: Iterable[Survey], plans: _Plans, copying: Copying, early: EarlyUploads
+) -> tuple[Mapping[CopyBlob, BlobOutcome], set[CopyPlan]]:
+    """What became of the blobs of `plans`, and the plans that were refused."""
+    every = [plan for several in plans for plan in several]
     if not any(plan.blobs or plan.manifests or plan.tags for plan in every):
         return {}, set()
     transfer = Transfer(
         copying.source, copying.targets, copying.transport, copying.progress, early=early
     )
     with copying.progress:
-        copying.progress.expect(_sizes(looks, plans))
+        copying.progress.expect(_sizes(surveys, plans))
         moved = transfer.perform(every)
-    for what, fault in transfer.refused.items():
+    for name, fault in transfer.faults.items():
         copying.warn(
-            "what refers to the image (signatures, attestations, SBOMs) did not arrive as a whole,"
-            f" {what}: {fault.message}"
+            "the referrers of the image (signatures, attestations, SBOMs) are not complete,"
+            f" {name}: {fault.message}"
         )
-    return moved, transfer.left
+    return moved, transfer.refused
 
 
-def _sizes(looks: Iterable[Survey], plans: _Plans) -> Mapping[str, Mapping[str, int]]:
-    """By what an image is called where it comes from, the blobs that may have to move."""
+def _sizes(surveys: Iterable[Survey], plans: _Plans) -> Mapping[str, Mapping[str, int]]:
+    """The sizes of the blobs that may have to move, by the source's name for the image."""
     sizes: dict[str, dict[str, int]] = {}
-    for look, several in zip(looks, plans, strict=True):
-        sizes.setdefault(str(look), {}).update(
-            {blob.digest: blob.size for plan in several for blob in plan.blobs}
-        )
+    for survey, several in zip(surveys, plans, strict=True):
+        blobs = {blob.digest: blob.size for plan in several for blob in plan.blobs}
+        sizes.setdefault(str(survey), {}).update(blobs)
     return sizes
 
 
-def _planned(looks: Iterable[Survey], copying: Copying) -> list[tuple[CopyPlan, ...]]:
-    """The plans of each job; what one plan brings, the next finds."""
-    holdings = Holdings(copying=copying)
-    return [look.plans(holdings) for look in looks]
+def _planned(surveys: Iterable[Survey], copying: Copying) -> list[tuple[CopyPlan, ...]]:
+    """The plans of each survey; a blob that one plan copies is there for the next."""
+    planned = PlannedBlobs(copying)
+    return [survey.plans(planned) for survey in surveys]

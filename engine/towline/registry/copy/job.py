@@ -1,26 +1,27 @@
 """Pure.
 
-What is to be copied, and what became of it.
-
-What copies came to: as a line for people, and as the outputs of docs/contract.md.
+The jobs of a copy and the reports on them, as data, as a line for people, and as the outputs of
+docs/contract.md.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 
-from towline.image import Platform, Reference, Registry
+from towline.image import Platform, Reference, Registry, Repository
 from towline.record import frozen
 
 COPIED, MOUNTED, SKIPPED = "copied", "mounted", "skipped"
-# what refers to an image: stays behind, travels as far as both sides let it, or is a fault if it
-# cannot
-LEFT, TAKEN, DEMANDED = "", "taken", "demanded"
+# an image's referrers: are not copied, are copied as far as both sides let them, or must be copied
+NOT_COPIED, OPTIONAL, REQUIRED = "", "taken", "demanded"
 
 
 @frozen
-class Moved:
-    """How a blob came to its place (`copied`, `mounted`, `skipped`: it was there), and what that took; of one digest for several places together."""
+class BlobOutcome:
+    """How a blob came to its repository: COPIED, MOUNTED, or SKIPPED because it was there.
+
+    Seconds, requests and retries are those of one digest for all its repositories together.
+    """
 
     how: str
     seconds: float
@@ -30,60 +31,70 @@ class Moved:
 
 @frozen
 class CopyJob:
-    """One image: its repository in the source and what it is called there (tag or digest), and the references that it gets (a digest is its own tag).
+    """One image to copy: its reference in the source, None for a local image, and its targets.
 
-    `digest` is the one the source is known to have, where it is known: targets that have it need no
-    source, and a tag that has moved on does not matter. Where it is but `claimed`, the source is
-    asked for it first. `platforms` takes one platform's image out of an index, or makes an index of
-    several; `chosen` is the digest of that, where it is known from an earlier copy. `referrers` is
-    LEFT, TAKEN or DEMANDED: signatures, attestations, SBOMs. `refers` says that this is such a one,
-    with one of these for itself. `name` is what reports call the source.
+    `digest` is what the source is known to have, if it is known: targets that have it need no
+    source, and it does not matter if a tag of the source has moved. If the digest is only
+    `claimed`, the source is asked for it first. `platforms` selects one platform's image of an
+    index, or makes an index of several; `chosen` is the digest of that, if an earlier copy has
+    told it. `referrers` is NOT_COPIED, OPTIONAL or REQUIRED and says what becomes of the image's
+    referrers (signatures, attestations, SBOMs); in the job of a referrer `as_referrer` says the
+    same of the referrer itself. `name` is what messages and reports call the source.
     """
 
-    repository: str
-    target: str
+    source: Reference | None
     name: str
     targets: tuple[Reference, ...]
     digest: str = ""
     claimed: bool = False
     platforms: tuple[Platform, ...] = ()
     chosen: str = ""
-    referrers: str = LEFT
-    refers: str = LEFT
+    referrers: str = NOT_COPIED
+    as_referrer: str = NOT_COPIED
+
+    @property
+    def repository(self) -> str:
+        """The name of the image's repository, as an ImageSource takes it; empty if it is local."""
+        return self.source.image.name if self.source else ""
+
+    @property
+    def target(self) -> str:
+        """The tag or digest to ask the source for; empty for the image that a local source names."""
+        return self.digest or (self.source.target if self.source else "")
 
 
 def target_names(jobs: Iterable[CopyJob]) -> Mapping[Registry, Sequence[str]]:
     """The names of the images that each target registry gets, each once."""
-    names: dict[Registry, dict[str, None]] = {}
-    for target in (target for job in jobs for target in job.targets):
-        names.setdefault(target.registry, {})[target.image.name] = None
+    repositories = dict.fromkeys(target.repository for job in jobs for target in job.targets)
+    names: dict[Registry, list[str]] = {}
+    for repository in repositories:
+        names.setdefault(repository.registry, []).append(repository.name)
     return {registry: tuple(found) for registry, found in names.items()}
 
 
 @frozen
 class BlobReport:
-    """What became of one blob at one place: `copied`, `mounted`, `skipped`, and what that took."""
+    """What became of one blob in one repository, and what that took."""
 
-    registry: str
-    repository: str
+    repository: Repository
     digest: str
     size: int
-    way: Moved
+    outcome: BlobOutcome
 
 
 @frozen
 class CopyReport:
-    """What was done for one job (under `dry_run`: what would be).
+    """What was done for one job, or would be done if this is a dry run.
 
-    Blobs that another job was the first to need are that one's.
+    A blob that several jobs need is in the report of the first one.
 
-    `whole` is the digest of the index that platforms were chosen from, empty where nothing was left
-    out.
+    `chosen_from` is the digest of the index that platforms were selected from, empty if all were
+    copied.
     """
 
     job: CopyJob
     digest: str
-    whole: str
+    chosen_from: str
     platforms: tuple[str, ...]
     blobs: tuple[BlobReport, ...]
     tags_set: tuple[str, ...]
@@ -93,25 +104,25 @@ class CopyReport:
 
     @property
     def changed(self) -> bool:
-        """Whether anything was to be done, for what refers to the image too."""
+        """Whether anything was to be done, for the image or for its referrers."""
         return bool(self.plan) or any(report.changed for report in self.referrers)
 
     def count(self, how: str) -> int:
-        """How many blobs came so."""
-        return sum(blob.way.how == how for blob in self.blobs) + sum(
+        """How many blobs were `how`: COPIED, MOUNTED or SKIPPED; those of referrers count."""
+        return sum(blob.outcome.how == how for blob in self.blobs) + sum(
             report.count(how) for report in self.referrers
         )
 
     def size(self, how: str) -> int:
-        """The bytes of those blobs."""
-        return sum(blob.size for blob in self.blobs if blob.way.how == how) + sum(
+        """The bytes of the blobs that were `how`; those of referrers count."""
+        return sum(blob.size for blob in self.blobs if blob.outcome.how == how) + sum(
             report.size(how) for report in self.referrers
         )
 
 
 @frozen
 class _Words:
-    """How a line speaks of what was done, or of what a dry run has left to do."""
+    """The verbs of a line: of what was done, or of what a dry run would do."""
 
     pushed: str
     moved: str
@@ -128,11 +139,11 @@ _TO_DO = _Words(
 )
 
 
-def line(report: CopyReport, *, dry_run: bool) -> str:
-    """What happened to one image, for people."""
+def report_line(report: CopyReport, *, dry_run: bool) -> str:
+    """One line on what happened to an image, for people."""
     tags = ", ".join(str(target) for target in report.job.targets)
     platforms = f" ({', '.join(report.platforms)})" if report.platforms else ""
-    platforms += f", chosen from {report.whole}" if report.whole else ""
+    platforms += f", chosen from {report.chosen_from}" if report.chosen_from else ""
     if not report.changed:
         why = (
             "the target holds it already"
@@ -150,17 +161,18 @@ def line(report: CopyReport, *, dry_run: bool) -> str:
         f"{report.count(COPIED)} blobs {words.copied}, {report.count(MOUNTED)} {words.mounted},"
         f" {report.count(SKIPPED)} {words.skipped}"
     )
-    along = f", with {len(report.referrers)} that refer to it" if report.referrers else ""
+    number = len(report.referrers)
+    referrers = f", with {number} referrer{'s' * (number > 1)}" if number else ""
     return (
-        f"{tags}: {report.digest}{platforms}{along}: {report.size(COPIED)} bytes {words.moved},"
+        f"{tags}: {report.digest}{platforms}{referrers}: {report.size(COPIED)} bytes {words.moved},"
         f" {report.size(SKIPPED)} {words.skipped} ({blobs})"
     )
 
 
 def summary(reports: Sequence[CopyReport], *, dry_run: bool) -> str:
-    """What happened to all of them, on one line."""
+    """One line on what happened to all images."""
     if len(reports) == 1:
-        return line(reports[0], dry_run=dry_run)
+        return report_line(reports[0], dry_run=dry_run)
     changed = sum(report.changed for report in reports)
     moved, skipped = (sum(report.size(how) for report in reports) for how in (COPIED, SKIPPED))
     words = _TO_DO if dry_run else _DONE
@@ -171,7 +183,7 @@ def summary(reports: Sequence[CopyReport], *, dry_run: bool) -> str:
 
 
 def outputs(reports: Sequence[CopyReport], *, dry_run: bool) -> Mapping[str, object]:
-    """The outputs of a call; under `dry_run` with the plan."""
+    """The outputs of a call (docs/contract.md), with the plan if this is a dry run."""
     return {
         "images": [_record(report) for report in reports],
         "bytes": {
@@ -187,33 +199,30 @@ def outputs(reports: Sequence[CopyReport], *, dry_run: bool) -> Mapping[str, obj
 
 
 def _record(report: CopyReport) -> dict[str, object]:
-    blobs = [
-        {
-            "registry": blob.registry,
-            "repository": blob.repository,
-            "digest": blob.digest,
-            "bytes": blob.size,
-            "how": blob.way.how,
-            "seconds": round(blob.way.seconds, 3),
-            "requests": blob.way.requests,
-            "retries": blob.way.retries,
-        }
-        for blob in report.blobs
-    ]
-    whole = {"chosenFrom": report.whole} if report.whole else {}
-    along = (
-        {"referrers": [_record(referrer) for referrer in report.referrers]}
-        if report.referrers
-        else {}
-    )
-    return {
+    record: dict[str, object] = {
         "source": report.job.name,
         "target": str(report.job.targets[0]),
         "targets": [str(target) for target in report.job.targets],
         "digest": report.digest,
         "platforms": list(report.platforms),
         "tags": list(dict.fromkeys(target.image.tag for target in report.job.targets)),
-        "blobs": blobs,
-        **whole,
-        **along,
+        "blobs": [_blob_record(blob) for blob in report.blobs],
+    }
+    if report.chosen_from:
+        record["chosenFrom"] = report.chosen_from
+    if report.referrers:
+        record["referrers"] = [_record(referrer) for referrer in report.referrers]
+    return record
+
+
+def _blob_record(blob: BlobReport) -> dict[str, object]:
+    return {
+        "registry": blob.repository.registry.host,
+        "repository": blob.repository.name,
+        "digest": blob.digest,
+        "bytes": blob.size,
+        "how": blob.outcome.how,
+        "seconds": round(blob.outcome.seconds, 3),
+        "requests": blob.outcome.requests,
+        "retries": blob.outcome.retries,
     }

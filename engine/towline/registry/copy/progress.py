@@ -16,7 +16,7 @@ _MIB = 1024 * 1024
 
 
 @frozen
-class State:
+class ProgressState:
     """How far an image (`name`; empty: all of them) has come: bytes that are there, of how many, how many came each second, the seconds to go.
 
     Bytes that have to be sent once more are not there. `rest` is None while nothing has come.
@@ -72,7 +72,7 @@ class Progress:
             self._done.pop(digest, None)
 
     @property
-    def whole(self) -> State:
+    def whole(self) -> ProgressState:
         """How far all of it has come."""
         with self._guard:
             return self._state(
@@ -80,7 +80,7 @@ class Progress:
                 {digest: size for sizes in self._images.values() for digest, size in sizes.items()},
             )
 
-    def images(self) -> tuple[State, ...]:
+    def images(self) -> tuple[ProgressState, ...]:
         """How far each image has come, but for those of which nothing has to move."""
         with self._guard:
             states = [self._state(name, sizes) for name, sizes in self._images.items()]
@@ -107,14 +107,14 @@ class Progress:
             f" MiB/s{rest}"
         )
 
-    def _state(self, name: str, sizes: Mapping[str, int]) -> State:
+    def _state(self, name: str, sizes: Mapping[str, int]) -> ProgressState:
         moving = {digest: size for digest, size in sizes.items() if digest in self._done}
         done, total = (
             sum(min(self._done[digest](), size) for digest, size in moving.items()),
             sum(moving.values()),
         )
         rate = done / max(self._clock.now() - self._started, 0.001)
-        return State(
+        return ProgressState(
             name=name,
             done=done,
             total=total,

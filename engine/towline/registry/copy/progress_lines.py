@@ -6,19 +6,19 @@ from collections.abc import Sequence
 
 from tqdm.std import tqdm
 
-from towline.registry.copy.progress import State
+from towline.registry.copy.progress import ProgressState
 
 _MOST = 12  # a terminal is not high
 
 
-def lines(states: Sequence[State], *, width: int) -> list[str]:
+def lines(states: Sequence[ProgressState], *, width: int) -> list[str]:
     """A line for each image that is still on its way, of many the first ones; `width` in characters."""
     moving = [state for state in states if state.done < state.total] or list(states[-1:])
     shown = [_line(state, width=width) for state in moving[:_MOST]]
     return shown if len(moving) <= _MOST else [*shown, f"  and {len(moving) - _MOST} more"]
 
 
-def _line(state: State, *, width: int) -> str:
+def _line(state: ProgressState, *, width: int) -> str:
     elapsed = state.done / state.rate if state.rate else 0.0
     rest = tqdm.format_interval(state.rest) if state.rest is not None else "?"
     # The library's own text of a rate counts in thousands, and of bytes leaves out the unit.

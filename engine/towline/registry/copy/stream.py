@@ -9,9 +9,10 @@ from threading import Event
 
 from towline.errors import DigestMismatch, RegistryError
 from towline.http.client import sleep_unless
-from towline.parallel import Stopped
-from towline.registry.copy.plan import Content, CopyBlob, ImageSource
+from towline.parallel import Cancelled
 from towline.registry.errors import TransferInterrupted
+from towline.registry.manifest import Descriptor
+from towline.registry.source import Content, ImageSource
 from towline.retry import Clock, backoff
 
 ATTEMPTS = 5
@@ -20,7 +21,7 @@ _PIECE = 1024 * 1024
 _AHEAD = 4  # pieces
 
 
-def read_small(blob: CopyBlob, source: ImageSource, *, clock: Clock) -> bytes:
+def read_small(source: ImageSource, repository: str, blob: Descriptor, *, clock: Clock) -> bytes:
     """A blob as a whole, checked, such as an image's configuration.
 
     Raises RegistryError for one of more than 4 MiB, DigestMismatch once it has been read twice, and
@@ -32,18 +33,17 @@ def read_small(blob: CopyBlob, source: ImageSource, *, clock: Clock) -> bytes:
             where=str(source),
         )
     try:
-        return _read(blob, source, clock)
+        return _read(source, repository, blob, clock)
     except DigestMismatch:
-        return _read(blob, source, clock)
+        return _read(source, repository, blob, clock)
 
 
-def _read(blob: CopyBlob, source: ImageSource, clock: Clock) -> bytes:
-    return b"".join(
-        bytes(piece) for piece in BlobStream(blob, source, stop=Event(), clock=clock).pieces()
-    )
+def _read(source: ImageSource, repository: str, blob: Descriptor, clock: Clock) -> bytes:
+    stream = BlobStream(source, repository, blob, stop=Event(), clock=clock)
+    return b"".join(bytes(piece) for piece in stream.pieces())
 
 
-def ahead(pieces: Generator[memoryview], resting: Callable[[], bool]) -> Generator[memoryview]:
+def read_ahead(pieces: Generator[memoryview], resting: Callable[[], bool]) -> Generator[memoryview]:
     """The same pieces; while the target is `resting`, some of them are read before the first is handed out: a small blob that is damaged is found then."""
     kept: list[memoryview] = []
     with closing(pieces):
@@ -62,9 +62,18 @@ class BlobStream:
     `retries` counts how often the source was asked again.
     """
 
-    def __init__(self, blob: CopyBlob, source: ImageSource, *, stop: Event, clock: Clock) -> None:
-        self._blob = blob
+    def __init__(
+        self,
+        source: ImageSource,
+        repository: str,
+        blob: Descriptor,
+        *,
+        stop: Event,
+        clock: Clock,
+    ) -> None:
         self._source = source
+        self._repository = repository
+        self._blob = blob
         self._stop = stop
         self._clock = clock
         self._hash = hashlib.new(blob.digest.partition(":")[0])
@@ -81,7 +90,7 @@ class BlobStream:
         while True:
             try:
                 with self._source.open_blob(
-                    self._blob.source, self._blob.digest, start=position
+                    self._repository, self._blob.digest, start=position
                 ) as content:
                     while got := self._read(content, position):
                         yield self._buffer[:got]
@@ -100,7 +109,7 @@ class BlobStream:
     def _read(self, content: Content, position: int) -> int:
         """Fill the buffer with what comes at `position`; 0 where the blob is over."""
         if self._stop.is_set():
-            raise Stopped
+            raise Cancelled
         left = self._blob.size - position
         got = content.readinto(self._buffer[:left]) if left else 0
         if left and not got:
@@ -121,7 +130,7 @@ class BlobStream:
             raise self._mismatch(f"as {algorithm}:{found}")
 
     def _mismatch(self, how: str) -> DigestMismatch:
-        place = f" of {self._blob.source}" if self._blob.source else ""
+        place = f" of {self._repository}" if self._repository else ""
         return DigestMismatch(
             f"the blob {self._blob.digest}{place} came from the {self._source} {how}",
             where=str(self._source),

@@ -1,7 +1,6 @@
-"""Performs plans: blobs in parallel, streamed from source to targets; then manifests, level by level; tags only when all the rest is there.
+"""Performs plans: blobs in parallel, then manifests, level by level, then tags.
 
-How often something that breaks off is tried again: as long as it gets further, or another try is
-another one.
+A blob is streamed from the source to all its targets. A tag is set when everything else is there.
 """
 
 from __future__ import annotations
@@ -13,64 +12,66 @@ from itertools import groupby
 
 from towline.errors import DigestMismatch, RegistryError, RegistryUnreachable, TowlineError
 from towline.http.client import Transport, sleep_unless
-from towline.image import Registry
-from towline.parallel import JOBS, Slots, Stopped, in_parallel
+from towline.image import Registry, Repository
+from towline.parallel import JOBS, Cancelled, Slots, in_parallel
 from towline.record import replace
 from towline.registry.client import RegistryClient
-from towline.registry.copy.deadline import in_time
-from towline.registry.copy.early import PATIENTLY, SOON, AbandonedUploads, Early
-from towline.registry.copy.job import COPIED, MOUNTED, SKIPPED, Moved
-from towline.registry.copy.plan import (
-    CopyBlob,
-    CopyPlan,
-    ImageSource,
-    PutManifest,
-    TargetRepository,
+from towline.registry.copy.abandoned_uploads import (
+    SECONDS_AFTER_FAULT,
+    SECONDS_AFTER_SUCCESS,
+    AbandonedUploads,
 )
+from towline.registry.copy.deadline import deadline_check
+from towline.registry.copy.early_uploads import EarlyUploads
+from towline.registry.copy.job import COPIED, MOUNTED, SKIPPED, BlobOutcome
+from towline.registry.copy.manifest_store import ManifestStore
+from towline.registry.copy.plan import CopyBlob, CopyPlan, PutManifest
 from towline.registry.copy.progress import Progress
-from towline.registry.copy.referrers import AMISS, spoils
-from towline.registry.copy.storing import Storing
-from towline.registry.copy.stream import BlobStream, ahead
+from towline.registry.copy.referrers import REFERRER_FAULTS, concerns_image
+from towline.registry.copy.stream import BlobStream, read_ahead
 from towline.registry.errors import ASK_OFFSET, SAME_OFFSET, ManifestIncomplete, TransferInterrupted
+from towline.registry.manifest import Descriptor
+from towline.registry.source import ImageSource
 from towline.registry.uploads import UploadSession
 from towline.retry import backoff
 
-ATTEMPTS = 5  # in a row that brought nothing
-_LESSONS = 20  # in all that brought nothing but a lesson
+ATTEMPTS = 5  # in a row without a byte more
+_MOST_LESSONS = 20  # attempts, in all, that only showed what the registry wants
 
 
 class Attempts:
-    """The tries of one blob; `failed` counts those in a row that brought nothing.
+    """The attempts to upload one blob; `failed` counts those in a row without a byte more.
 
-    What gets further, if only a little, is bounded by the copy's time.
+    An upload that gets further, if only a little, is bounded by copyDeadline alone.
     """
 
     def __init__(self) -> None:
         self.failed = 0
         self._best = self._lessons = 0
 
-    def again(self, reached: int, *, taught: bool = False, rested: bool = False) -> bool:
-        """Whether to try again after a try that got as far as the byte `reached`, or `taught` how the next one is to be made.
+    def may_retry(self, reached: int, *, taught: bool = False, rested: bool = False) -> bool:
+        """Whether to try again after an attempt that got as far as the byte `reached`.
 
-        One that ended with a rest which the host had asked for counts for nothing: it is bounded by
-        the copy's time, too.
+        `taught`: it showed how the next one is to be made. `rested`: the host asked for a pause;
+        without a byte more such an attempt does not count, since copyDeadline bounds it too.
         """
         if rested and reached <= self._best:
             return True
         gained, self._best = reached - self._best, max(self._best, reached)
         self.failed = 0 if gained > 0 or taught else self.failed + 1
         self._lessons += gained <= 0 and taught
-        return self.failed < ATTEMPTS and self._lessons <= _LESSONS
+        return self.failed < ATTEMPTS and self._lessons <= _MOST_LESSONS
 
 
+_Open = tuple[CopyBlob, UploadSession]  # a blob and its upload
 _Broken = tuple[CopyBlob, UploadSession, TransferInterrupted]
 
 
 class Transfer:
     """One run from `source` to `targets`, all on one `transport`; the first fault ends it.
 
-    `left` are the optional plans that were not done, `refused` says why, and which lists of
-    referrers could not be kept.
+    `refused` are the optional plans that were not performed. `faults` says why, by the references
+    they are about, and has the faults of lists of referrers that could not be written.
     """
 
     def __init__(
@@ -80,7 +81,7 @@ class Transfer:
         transport: Transport,
         progress: Progress,
         *,
-        early: Early | None = None,
+        early: EarlyUploads | None = None,
     ) -> None:
         self._source = source
         self._targets = targets
@@ -89,217 +90,243 @@ class Transfer:
         self._early = early
         self._slots = self._slots_for(JOBS)
         self._stop = transport.ending
-        self._in_time = in_time(transport)
-        self._leftovers = AbandonedUploads(targets, transport)
-        self._storing = Storing(targets, transport)
-        self.left: set[CopyPlan] = set()
-        self.refused: dict[str, TowlineError] = {}
+        self._check_deadline = deadline_check(transport)
+        self._abandoned = AbandonedUploads(targets, transport)
+        self._manifests = ManifestStore(targets, transport)
+        self.refused: set[CopyPlan] = set()
+        self.faults: dict[str, TowlineError] = {}
 
-    def perform(self, plans: Sequence[CopyPlan]) -> Mapping[CopyBlob, Moved]:
-        """Do all of it.
+    def perform(self, plans: Sequence[CopyPlan]) -> Mapping[CopyBlob, BlobOutcome]:
+        """Perform all plans; returns what became of each blob.
 
-        Raises the errors of the registry family, DigestMismatch among them, and ManifestIncomplete where a
-        believed manifest is not whole.
+        Raises the errors of the registry family, DigestMismatch among them, and ManifestIncomplete if a
+        manifest that is assumed to be present lacks something.
         """
-        patience = SOON
+        seconds = SECONDS_AFTER_FAULT
         try:
             moved = self._perform(plans)
-            patience = PATIENTLY
-        except ManifestIncomplete:  # planned anew, by the same transport
+            seconds = SECONDS_AFTER_SUCCESS
+        except ManifestIncomplete:  # there will be new plans, on the same transport
             raise
         except BaseException as fault:
-            # what is under way or rests breaks off, and only then is given up
+            # break off the uploads that are under way or pause, and only then cancel them
             self._transport.close()
-            # the time was over while no request was under way that says so
-            if isinstance(fault, Stopped):
+            # the deadline came when no request was under way that could say so
+            if isinstance(fault, Cancelled):
                 raise self._late() from fault
             raise
         finally:
-            self._leftovers.cancel(patience)
+            self._abandoned.cancel(seconds)
         return moved
 
-    def _perform(self, plans: Sequence[CopyPlan]) -> Mapping[CopyBlob, Moved]:
-        firm = [plan for plan in plans if not plan.optional]
-        groups = _by_digest(firm)
-        # a question is small, and the answer comes late
-        jobs = JOBS * 2 if all(blob.mount_from for group in groups for blob in group) else JOBS
+    def _perform(self, plans: Sequence[CopyPlan]) -> Mapping[CopyBlob, BlobOutcome]:
+        required = [plan for plan in plans if not plan.optional]
+        groups = _by_digest(required)
+        # the request for a mount is small, and its answer comes late
+        only_mounts = all(blob.mount_from for group in groups for blob in group)
+        jobs = JOBS * 2 if only_mounts else JOBS
         self._slots = self._slots_for(jobs)
-        moved = in_parallel(self._bring, groups, stop=self._stop, tick=self._look_on, jobs=jobs)
+        outcomes = in_parallel(self._move, groups, stop=self._stop, tick=self._tick, jobs=jobs)
         manifests = sorted(
-            {put for plan in firm for put in plan.manifests}, key=lambda put: put.level
+            {put for plan in required for put in plan.manifests}, key=lambda put: put.level
         )
         for _, level in groupby(manifests, key=lambda put: put.level):
-            self._storing.put(level)
-        images = [put for plan in firm if not plan.refers for put in plan.tags]
-        moved += self._refer(images, [plan for plan in plans if plan.refers])
-        self._storing.put(images)
-        self._list(demanded=True)
-        return {blob: way for ways in moved for blob, way in ways.items()}
+            self._manifests.put(level)
+        images = [put for plan in required if not plan.of_referrer for put in plan.tags]
+        outcomes += self._copy_referrers(images, [plan for plan in plans if plan.of_referrer])
+        self._manifests.put(images)
+        self._list_referrers(required=True)
+        return {blob: outcome for each in outcomes for blob, outcome in each.items()}
 
-    def _look_on(self) -> None:
+    def _tick(self) -> None:
         self._progress.tick()
-        self._in_time()
+        self._check_deadline()
 
-    def _refer(
+    def _copy_referrers(
         self, images: Iterable[PutManifest], plans: Sequence[CopyPlan]
-    ) -> list[Mapping[CopyBlob, Moved]]:
-        """What refers to the images, when these are there by their digests, and before they get their tags."""
+    ) -> list[Mapping[CopyBlob, BlobOutcome]]:
+        """Copy the referrers when the images are stored by digest, before these get their tags."""
         if not plans:
             return []
-        self._storing.put(
-            replace(put, target=put.manifest.digest) for put in images if not put.believed
+        self._manifests.put(
+            replace(put, reference=put.reference.repository.reference(put.manifest.digest))
+            for put in images
+            if not put.assumed_present
         )
-        self._storing.put(put for plan in plans if not plan.optional for put in plan.tags)
+        self._manifests.put(put for plan in plans if not plan.optional for put in plan.tags)
         optional = [plan for plan in plans if plan.optional]
         blobs = [blob for group in _by_digest(optional) for blob in group]
-        # all of them first: several share theirs, the empty configuration at least
-        tried = in_parallel(self._try, blobs, tick=self._look_on)
-        lacking = {
-            (blob.place, blob.digest): fault
-            for blob, (_, fault) in zip(blobs, tried, strict=True)
+        # all blobs first: several plans share some, the empty configuration at least
+        answers = in_parallel(self._try_to_move, blobs, tick=self._tick)
+        faults = {
+            (blob.repository, blob.digest): fault
+            for blob, (_, fault) in zip(blobs, answers, strict=True)
             if fault
         }
-        in_parallel(lambda plan: self._offer(plan, lacking), optional, tick=self._look_on)
-        self._list(demanded=not optional)
-        return [moved for moved, _ in tried]
+        in_parallel(lambda plan: self._try_to_store(plan, faults), optional, tick=self._tick)
+        self._list_referrers(required=not optional)
+        return [outcomes for outcomes, _ in answers]
 
-    def _try(self, blob: CopyBlob) -> tuple[Mapping[CopyBlob, Moved], TowlineError | None]:
-        """Bring a blob of an optional plan, or say why not."""
+    def _try_to_move(
+        self, blob: CopyBlob
+    ) -> tuple[Mapping[CopyBlob, BlobOutcome], TowlineError | None]:
+        """Move a blob of an optional plan; returns its outcome, or the fault that it met."""
         try:
-            return self._bring((blob,)), None
-        except AMISS as fault:
-            if spoils(fault, self._source):
+            return self._move((blob,)), None
+        except REFERRER_FAULTS as fault:
+            if concerns_image(fault, self._source):
                 raise
             return {}, fault
 
-    def _offer(
-        self, plan: CopyPlan, lacking: Mapping[tuple[TargetRepository, str], TowlineError]
+    def _try_to_store(
+        self, plan: CopyPlan, faults: Mapping[tuple[Repository, str], TowlineError]
     ) -> None:
-        """Store what an optional plan brings, as far as its target lets it, unless a blob of it is lacking."""
+        """Store the manifests of an optional plan, if none of its blobs is in `faults`."""
         puts = (*plan.manifests, *plan.tags)
         try:
-            for fault in (
-                lacking.get((put.place, blob.digest)) for put in puts for blob in put.manifest.blobs
-            ):
-                if fault:
-                    raise fault
             for put in puts:
-                if incomplete := self._storing.store(put):
+                for blob in put.manifest.blobs:
+                    fault = faults.get((put.reference.repository, blob.digest))
+                    if fault is not None:
+                        raise fault
+            for put in puts:
+                incomplete = self._manifests.store(put)
+                if incomplete is not None:
                     raise incomplete.fault
-        except AMISS as fault:
-            if spoils(fault, self._source):
+        except REFERRER_FAULTS as fault:
+            if concerns_image(fault, self._source):
                 raise
-            self.left.add(plan)
-            self.refused[", ".join(f"{put.place.repository}:{put.target}" for put in plan.tags)] = (
-                fault
-            )
+            self.refused.add(plan)
+            names = (f"{put.reference.image.name}:{put.reference.target}" for put in plan.tags)
+            self.faults[", ".join(names)] = fault
 
-    def _list(self, *, demanded: bool) -> None:
-        faults = self._storing.list_referrers()
-        for fault in faults.values() if demanded else ():
-            raise fault
-        self.refused.update(faults)
+    def _list_referrers(self, *, required: bool) -> None:
+        faults = self._manifests.list_referrers()
+        if required and faults:
+            raise next(iter(faults.values()))
+        self.faults.update(faults)
 
-    def _bring(self, blobs: tuple[CopyBlob, ...]) -> Mapping[CopyBlob, Moved]:
-        """One digest to all its places, with what it took."""
+    def _move(self, blobs: tuple[CopyBlob, ...]) -> Mapping[CopyBlob, BlobOutcome]:
+        """Move one digest to all its repositories."""
         with self._slots:
             tally, started = self._transport.tally, self._transport.clock.now()
             requests, retries = tally.requests, tally.retries
-            ways = self._ways(blobs)
-            if COPIED not in ways.values():
+            moved = self._moved(blobs)
+            if COPIED not in moved.values():
                 self._progress.spared(blobs[0].digest)
             seconds = self._transport.clock.now() - started
             return {
-                blob: Moved(
+                blob: BlobOutcome(
                     how=how,
                     seconds=seconds,
                     requests=tally.requests - requests,
                     retries=tally.retries - retries,
                 )
-                for blob, how in ways.items()
+                for blob, how in moved.items()
             }
 
-    def _ways(self, blobs: tuple[CopyBlob, ...]) -> Mapping[CopyBlob, str]:
-        """Read once, sent to each registry that lacks it, mounted in that registry's further repositories; how each place came to it."""
+    def _moved(self, blobs: tuple[CopyBlob, ...]) -> Mapping[CopyBlob, str]:
+        """Move one digest; returns COPIED, MOUNTED or SKIPPED for each repository.
+
+        The blob is read once, sent to each registry that lacks it, and mounted in the further
+        repositories of that registry.
+        """
         if self._early:
             blobs = tuple(sorted(blobs, key=self._early.has, reverse=True))
-        firsts = {blob.place.registry: blob for blob in reversed(blobs)}
-        ways: dict[CopyBlob, str] = {}
+        firsts = {blob.repository.registry: blob for blob in reversed(blobs)}
+        moved: dict[CopyBlob, str] = {}
         opened = []
         for first in firsts.values():
             upload = self._start(first, first.mount_from)
-            ways[first] = COPIED if upload else MOUNTED if first.mount_from else SKIPPED
-            opened += [(first, upload)] if upload else []
+            if upload:
+                moved[first] = COPIED
+                opened.append((first, upload))
+            else:
+                moved[first] = MOUNTED if first.mount_from else SKIPPED
         if opened:
             self._deliver(opened)
         for blob in blobs:
-            if blob not in ways:
-                upload = self._start(
-                    blob, blob.mount_from or firsts[blob.place.registry].place.repository
-                )
-                ways[blob] = COPIED if upload else MOUNTED
+            if blob not in moved:
+                first = firsts[blob.repository.registry]
+                upload = self._start(blob, blob.mount_from or first.repository.name)
+                moved[blob] = COPIED if upload else MOUNTED
                 if upload:
                     self._deliver([(blob, upload)])
-        return ways
+        return moved
 
     def _start(self, blob: CopyBlob, mount_from: str = "") -> UploadSession | None:
-        """An upload of a blob, which has all its bytes already where it was sent early; None where it is there."""
+        """The upload of a blob; None if the repository has the blob.
+
+        The upload has all bytes already if it was an early one.
+        """
         upload = self._early.take(blob) if self._early else None
-        upload = upload or self._targets[blob.place.registry].uploads.start(
-            blob.place.repository, blob.digest, blob.size, mount_from
+        upload = upload or self._targets[blob.repository.registry].uploads.start(
+            blob.repository.name, blob.digest, blob.size, mount_from
         )
-        self._leftovers.given_up(blob)
+        self._abandoned.given_up(blob)
         if upload:
-            self._leftovers.goes_on(blob, upload)
+            self._abandoned.goes_on(blob, upload)
         return upload
 
-    def _deliver(self, opened: Sequence[tuple[CopyBlob, UploadSession]]) -> None:
-        """One blob into several uploads; read and sent once more where its bytes did not fit its digest, on either side."""
+    def _deliver(self, opened: Sequence[_Open]) -> None:
+        """Send one blob into several uploads.
+
+        If its bytes do not match its digest, at the source or at a target, it is read and sent once
+        more.
+        """
         try:
             self._send(opened)
         except DigestMismatch:
             self._transport.tally.retries += 1
-            if self._resting(opened):  # what the source has now does not wait for the target
+            if self._resting(opened):  # a source that is damaged is found before the target's pause
                 deque(self._stream(opened[0][0]).pieces(), 0)
-            self._send([(blob, upload) for blob, _ in opened if (upload := self._start(blob))])
+            restarted = [(blob, self._start(blob)) for blob, _ in opened]
+            self._send([(blob, upload) for blob, upload in restarted if upload])
 
-    def _send(self, opened: Sequence[tuple[CopyBlob, UploadSession]]) -> None:
-        """Those that have as many bytes, of a blob that was sent early all, together; so are those that break off, until all are there.
+    def _send(self, opened: Sequence[_Open]) -> None:
+        """Send one blob into several uploads; those that break off are resumed until all are done.
 
-        Raises what broke one of them off in the end.
+        Uploads at the same offset share one read of the source. Raises the fault of an upload that
+        has been tried often enough.
         """
+        if not opened:
+            return
         attempts = {blob: Attempts() for blob, _ in opened}
-        stream = self._stream(opened[0][0]) if opened else None
-        while opened and stream:
-            broken = [
-                one
-                for _, alike in groupby(sorted(opened, key=_offset), key=_offset)
-                for one in self._pour(stream, list(alike))
-            ]
-            opened = [
-                (one[0], upload)
-                for one in broken
-                if (upload := self._next(stream, one, attempts[one[0]]))
-            ]
+        stream = self._stream(opened[0][0])
+        while opened:
+            broken: list[_Broken] = []
+            for _, same_offset in groupby(sorted(opened, key=_offset), key=_offset):
+                broken += self._pour(stream, list(same_offset))
+            opened = []
+            for each in broken:
+                upload = self._resumed(stream, each, attempts[each[0]])
+                if upload:
+                    opened.append((each[0], upload))
 
     def _stream(self, blob: CopyBlob) -> BlobStream:
-        return BlobStream(blob, self._source, stop=self._stop, clock=self._transport.clock)
+        return BlobStream(
+            self._source,
+            blob.source,
+            Descriptor(digest=blob.digest, size=blob.size),
+            stop=self._stop,
+            clock=self._transport.clock,
+        )
 
-    def _resting(self, opened: Iterable[tuple[CopyBlob, UploadSession]]) -> bool:
-        """Whether one of the uploads has to wait for the rest that its host has asked for."""
+    def _resting(self, opened: Iterable[_Open]) -> bool:
+        """Whether one of the uploads has to wait for the pause that its host has asked for."""
         return any(self._transport.rests(upload.url) for _, upload in opened)
 
-    def _pour(
-        self, stream: BlobStream, opened: Sequence[tuple[CopyBlob, UploadSession]]
-    ) -> list[_Broken]:
-        """Read `stream` once, from where the uploads are, which is the same for all, into all of them; those that broke off come back."""
+    def _pour(self, stream: BlobStream, opened: Sequence[_Open]) -> list[_Broken]:
+        """Read `stream` once into all uploads, which are at one offset; returns the broken ones."""
         broken: dict[CopyBlob, TransferInterrupted] = {}
         start = opened[0][1].offset
-        ended = 0 < opened[0][0].size == start  # only an answer was lost: nothing is to be read
+        ended = 0 < opened[0][0].size == start  # only an answer was lost: there is nothing to read
         with ExitStack() as stack:
             sinks = {
                 blob: stack.enter_context(
-                    self._targets[blob.place.registry].uploads.send(upload, blob.digest, blob.size)
+                    self._targets[blob.repository.registry].uploads.send(
+                        upload, blob.digest, blob.size
+                    )
                 )
                 for blob, upload in opened
             }
@@ -308,7 +335,7 @@ class Transfer:
             )
             try:
                 pieces = stack.enter_context(
-                    closing(ahead(stream.pieces(start), lambda: self._resting(opened)))
+                    closing(read_ahead(stream.pieces(start), lambda: self._resting(opened)))
                 )
                 for piece in () if ended else pieces:
                     for blob in sinks.keys() - broken.keys():
@@ -325,35 +352,32 @@ class Transfer:
                         broken[blob] = fault
             finally:
                 for blob, sink in sinks.items():
-                    self._leftovers.goes_on(blob, sink.upload)
+                    self._abandoned.goes_on(blob, sink.upload)
             if not broken:
                 self._progress.reached(opened[0][0].digest, opened[0][0].size)
             for blob in sinks.keys() - broken.keys():
-                self._leftovers.ended(blob)
+                self._abandoned.ended(blob)
             return [(blob, sinks[blob].upload, fault) for blob, fault in broken.items()]
 
-    def _next(
+    def _resumed(
         self, stream: BlobStream, broken: _Broken, attempts: Attempts
     ) -> UploadSession | None:
-        """Where an upload that broke off goes on: where the registry has it, else from the beginning; None where the blob is there after all.
+        """An upload that broke off, from the offset that the registry has, else from the beginning.
 
-        Raises what broke it off where it has been tried often enough, and where nothing is sent any
-        more, why not.
+        None if the blob is there after all. Raises the fault that broke it off if it has been tried
+        often enough, and the reason why nothing is sent any more.
         """
         (blob, upload, fault), clock = broken, self._transport.clock
         if fault.wait is None and not fault.taught:
             sleep_unless(self._stop, backoff(attempts.failed, clock), clock)
         self._transport.tally.retries += 1
         try:
-            state = (
-                self._targets[blob.place.registry].uploads.state(upload)
-                if fault.then == ASK_OFFSET
-                else upload
-                if fault.then == SAME_OFFSET
-                else None
-            )
-            state = state if state and state.offset <= stream.hashed else None
-            if not attempts.again(
+            state = upload if fault.then == SAME_OFFSET else None
+            if fault.then == ASK_OFFSET:
+                state = self._targets[blob.repository.registry].uploads.state(upload)
+            if state and state.offset > stream.hashed:
+                state = None
+            if not attempts.may_retry(
                 state.offset if state else 0,
                 taught=fault.taught,
                 rested=self._transport.bears(fault.wait),
@@ -361,14 +385,14 @@ class Transfer:
                 raise fault.fault from fault
             if state is None:
                 return self._start(blob)
-        # a full disk is said when bytes are sent, and no longer when they are asked for
+        # a registry with a full disk says so when bytes are sent, not when the offset is asked for
         except RegistryError as later:
             raise (
                 later
                 if self._stop.is_set() or isinstance(fault.fault, RegistryUnreachable)
                 else fault.fault
             ) from fault
-        self._leftovers.goes_on(blob, state)
+        self._abandoned.goes_on(blob, state)
         return state
 
     def _late(self) -> RegistryUnreachable:
@@ -381,7 +405,7 @@ class Transfer:
         return Slots(jobs, lambda: self._transport.pressure, self._transport.ending)
 
 
-def _offset(opened: tuple[CopyBlob, UploadSession]) -> int:
+def _offset(opened: _Open) -> int:
     return opened[1].offset
 
 

@@ -5,16 +5,16 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from towline.errors import ConfigError, DigestMismatch, RegistryError
-from towline.image import Reference
+from towline.image import Reference, Repository
 from towline.parallel import in_parallel
 from towline.record import compact, replace
 from towline.registry.client import RegistryClient
-from towline.registry.copy.deadline import in_time
+from towline.registry.copy.copying import Copying
+from towline.registry.copy.deadline import deadline_check
 from towline.registry.copy.images import copy_images
-from towline.registry.copy.job import SKIPPED, TAKEN, CopyReport
-from towline.registry.copy.plan import TargetRepository, read_tree
+from towline.registry.copy.job import OPTIONAL, SKIPPED, CopyReport
+from towline.registry.copy.plan import read_tree
 from towline.registry.copy.referrers import ReferrerLists
-from towline.registry.copy.survey import Copying, repository_of
 from towline.registry.manifest import Descriptor, Manifest
 from towline.retry import poll_attempts
 
@@ -24,11 +24,11 @@ _KEPT = (
 )
 
 
-class Damaged(RegistryError):
+class DamagedTarget(RegistryError):
     """A target that lacks a part of what its tag names, or has other content for it."""
 
 
-class Spoiled(Damaged):
+class WrongContent(DamagedTarget):
     """One that has other content for it: a registry that takes content for known by its digest may keep that, whatever it is sent."""
 
 
@@ -60,18 +60,18 @@ def verify_images(reports: Sequence[CopyReport], copying: Copying) -> tuple[Copy
 
 
 def _dropped(
-    reports: Sequence[CopyReport], damaged: Mapping[Reference, Damaged], copying: Copying
+    reports: Sequence[CopyReport], damaged: Mapping[Reference, DamagedTarget], copying: Copying
 ) -> frozenset[Reference]:
     """Those that are damaged still, and may be; raises RegistryError for any other."""
     images = {target for report in reports for target in report.job.targets}
     may = {
         target
         for report in _everything(reports)
-        if report.job.refers == TAKEN
+        if report.job.as_referrer == OPTIONAL
         for target in report.job.targets
     } - images
     for target, fault in damaged.items():
-        if target not in may or isinstance(fault, Spoiled):
+        if target not in may or isinstance(fault, WrongContent):
             raise _unhealed(fault)
     for fault in damaged.values():
         copying.warn(
@@ -82,15 +82,12 @@ def _dropped(
 
 
 def _again(
-    reports: Sequence[CopyReport], damaged: Mapping[Reference, Damaged], copying: Copying
+    reports: Sequence[CopyReport], damaged: Mapping[Reference, DamagedTarget], copying: Copying
 ) -> tuple[CopyReport, ...]:
     """The copy once more, that believes nothing of the damaged places; raises what that raises, with what it was for."""
-    doubted = frozenset(
-        TargetRepository(registry=target.registry, repository=target.image.name)
-        for target in damaged
-    )
+    doubted = frozenset(target.repository for target in damaged)
     for place in doubted:
-        copying.targets[place.registry].uploads.doubt(place.repository)
+        copying.targets[place.registry].uploads.doubt(place.name)
     try:
         return copy_images([report.job for report in reports], replace(copying, doubted=doubted))
     except (RegistryError, ConfigError) as fault:
@@ -102,25 +99,25 @@ def _again(
         ) from fault
 
 
-def _unhealed(fault: Damaged) -> RegistryError:
+def _unhealed(fault: DamagedTarget) -> RegistryError:
     """What stays wrong although it was sent again."""
-    if not isinstance(fault, Spoiled):
+    if not isinstance(fault, WrongContent):
         return fault
     return DigestMismatch(
         f"{fault.message}, although it was brought again", where=fault.where, hint=_KEPT
     )
 
 
-def _damaged(reports: Iterable[CopyReport], copying: Copying) -> Mapping[Reference, Damaged]:
+def _damaged(reports: Iterable[CopyReport], copying: Copying) -> Mapping[Reference, DamagedTarget]:
     """The targets that lack something, with what it is; raises RegistryError for one that holds another image."""
-    found: dict[Reference, Damaged] = {}
-    whole: set[tuple[TargetRepository, str, bool]] = set()
-    lists: dict[TargetRepository, ReferrerLists] = {}
+    found: dict[Reference, DamagedTarget] = {}
+    whole: set[tuple[Repository, str, bool]] = set()
+    lists: dict[Repository, ReferrerLists] = {}
     for report in _everything(reports):
-        refers = bool(report.job.refers)
+        refers = bool(report.job.as_referrer)
         seconds = 10.0 if report.plan and not copying.dry_run else 0.0
         for target in _unplanned(report) if copying.dry_run else report.job.targets:
-            place, client = repository_of(target), copying.targets[target.registry]
+            place, client = target.repository, copying.targets[target.registry]
             proof = _Proof(target, client, seconds=seconds)
             try:
                 root = proof.root(report.digest)
@@ -129,13 +126,13 @@ def _damaged(reports: Iterable[CopyReport], copying: Copying) -> Mapping[Referen
                     proof.check(
                         root,
                         (
-                            lists.setdefault(place, ReferrerLists(client, place.repository))
+                            lists.setdefault(place, ReferrerLists(client, place.name))
                             if refers
                             else None
                         ),
                     )
                     whole.add((place, root.digest, refers))
-            except Damaged as fault:
+            except DamagedTarget as fault:
                 found[target] = fault
     return found
 
@@ -164,7 +161,7 @@ def _joined(first: CopyReport, second: CopyReport) -> CopyReport:
     """What a copy and its repair came to together."""
     blobs = (
         *first.blobs,
-        *(blob for blob in second.blobs if blob.way.how != SKIPPED or not first.plan),
+        *(blob for blob in second.blobs if blob.outcome.how != SKIPPED or not first.plan),
     )
     return replace(
         second,
@@ -193,7 +190,7 @@ class _Proof:
     def check(self, root: Manifest, lists: ReferrerLists | None) -> None:
         """See that all that hangs on it is there; and that `lists` name it as a referrer, where it is one."""
         tree = read_tree(self, self.target.image.name, root)
-        in_parallel(self._check_blob, tree.blobs, tick=in_time(self.client.transport))
+        in_parallel(self._check_blob, tree.blobs, tick=deadline_check(self.client.transport))
         if lists and root.subject:
             self._check_listed(root, lists)
 
@@ -203,11 +200,11 @@ class _Proof:
         ):
             if referrer.digest in {entry.digest for entry in lists.now(referrer.subject)}:
                 return
-        raise self._wrong(Damaged, f"is not listed as a referrer of {referrer.subject}")
+        raise self._wrong(DamagedTarget, f"is not listed as a referrer of {referrer.subject}")
 
     def find_manifests(self, _repository: str, digests: Sequence[str], /) -> Sequence[Manifest]:
         """The manifests of these digests, checked."""
-        return in_parallel(self._manifest, digests, tick=in_time(self.client.transport))
+        return in_parallel(self._manifest, digests, tick=deadline_check(self.client.transport))
 
     def _check_blob(self, blob: Descriptor) -> None:
         size: int | None = None
@@ -218,8 +215,10 @@ class _Proof:
             if size in (-1, blob.size):  # some registries do not say
                 return
         if size is None:
-            raise self._wrong(Damaged, f"lacks the blob {blob.digest}")
-        raise self._wrong(Spoiled, f"has {size} bytes for the blob {blob.digest}, not {blob.size}")
+            raise self._wrong(DamagedTarget, f"lacks the blob {blob.digest}")
+        raise self._wrong(
+            WrongContent, f"has {size} bytes for the blob {blob.digest}, not {blob.size}"
+        )
 
     def _manifest(self, target: str, digest: str = "") -> Manifest:
         for _ in poll_attempts(
@@ -229,11 +228,11 @@ class _Proof:
                 found = self.client.find_manifest(self.target.image.name, target)
             except DigestMismatch as fault:
                 raise self._wrong(
-                    Spoiled, f"has other content for the manifest {digest or target}"
+                    WrongContent, f"has other content for the manifest {digest or target}"
                 ) from fault
             if found is not None:
                 return found
-        raise self._wrong(Damaged, f"lacks the manifest {target}")
+        raise self._wrong(DamagedTarget, f"lacks the manifest {target}")
 
     def _wrong(self, kind: type[RegistryError], what: str) -> RegistryError:
         return kind(

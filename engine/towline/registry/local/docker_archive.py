@@ -11,15 +11,15 @@ from typing import Self
 from towline.errors import ConfigError, DigestMismatch
 from towline.literals import json_object, json_value
 from towline.record import frozen
-from towline.registry.gzip import LIBRARY, Packer, hashed
-from towline.registry.local.growing import Follower, Growing
+from towline.registry.gzip import LIBRARY, Packer, sha256_of
+from towline.registry.local.growing import GrowingBlob, PackingObserver
 from towline.registry.local.layout import OciLayout, is_digest
 from towline.registry.local.locations import local_name
 from towline.registry.local.spool import FileSlice, Spool
 from towline.registry.local.tar import Member, Tar
 from towline.registry.manifest import (
     DOCKER_IMAGE,
-    LIMIT,
+    MANIFEST_LIMIT,
     OCI_IMAGE,
     Descriptor,
     Manifest,
@@ -38,7 +38,7 @@ _HINT = "save the image anew"
 
 
 @frozen
-class Saved:
+class SavedImage:
     """One image of an archive: its names, and the members that hold configuration and layers."""
 
     names: tuple[str, ...]
@@ -77,10 +77,10 @@ class DockerArchive:
         )
         self._spool = Spool()
         self._packer = Packer(library)
-        self.followers: list[Follower] = []
+        self.followers: list[PackingObserver] = []
         self._lock = Lock()
         self._manifests: dict[str, Manifest] = {}
-        self._made: dict[Saved, Manifest] = {}
+        self._made: dict[SavedImage, Manifest] = {}
         self._layers: dict[Member, tuple[str, _Layer]] = {}
         self._blobs: dict[str, _Layer] = {}
 
@@ -102,7 +102,7 @@ class DockerArchive:
     def head_manifest(self, repository: str, target: str) -> Descriptor | None:  # noqa: ARG002 - an archive is no registry with repositories
         """Digest, size and media type of `name:tag`, or without one of the only image; None where it is not there.
 
-        Packs its layers.
+        PackingSource its layers.
         """
         found = self._find(target)
         return None if found is None else found.descriptor
@@ -153,7 +153,7 @@ class DockerArchive:
                 self._manifests[made.digest] = made
             return self._made[saved]
 
-    def _chosen(self, target: str) -> Saved | None:
+    def _chosen(self, target: str) -> SavedImage | None:
         """The image of that name, else the one that the place named, else the only one."""
         target = target or self._target
         wanted = local_name(target) if target else ""
@@ -176,7 +176,7 @@ class DockerArchive:
             or "no image with a name"
         )
 
-    def _make(self, saved: Saved) -> Manifest:
+    def _make(self, saved: SavedImage) -> Manifest:
         """The manifest: the archive's own where a registry can take it as it is, else one of configuration and packed layers."""
         body = self._read(saved.config, "the image's configuration", _CONFIG_LIMIT)
         self._check_name(saved.config, digest_of(body))
@@ -208,7 +208,9 @@ class DockerArchive:
             layout.has_blob(blob.digest) for blob in own.blobs
         )
 
-    def _all_layers(self, saved: Saved, diff_ids: tuple[str, ...], config: str) -> list[_Layer]:
+    def _all_layers(
+        self, saved: SavedImage, diff_ids: tuple[str, ...], config: str
+    ) -> list[_Layer]:
         return [
             self._layer(name, diff_id, f"layer {number} ({name[:100]})", config=config)
             for number, (name, diff_id) in enumerate(
@@ -243,12 +245,12 @@ class DockerArchive:
     def _as_it_is(self, name: str, member: Member, packing: str) -> tuple[str, _Layer]:
         extent = self._tar.open(name)
         assert extent is not None
-        digest = hashed(extent)
+        digest = sha256_of(extent)
         self._check_name(name, digest)
         return "", _Layer(digest=digest, size=member.size, packing=packing, member=name)
 
     def _pack(self, extent: FileSlice, diff_id: str, config: str) -> tuple[str, _Layer]:
-        growing, packed = Growing(self._spool, config=config, plain=diff_id), None
+        growing, packed = GrowingBlob(self._spool, config=config, plain=diff_id), None
         for follower in self.followers:
             follower.begin(growing)
         try:
@@ -278,9 +280,9 @@ class DockerArchive:
             )
 
 
-def _read_index(tar: Tar, name: str) -> tuple[Saved, ...]:
+def _read_index(tar: Tar, name: str) -> tuple[SavedImage, ...]:
     """The images that manifest.json lists; raises ConfigError."""
-    body = tar.read("manifest.json", LIMIT)
+    body = tar.read("manifest.json", MANIFEST_LIMIT)
     if body is None:
         raise ConfigError(
             f"the {name} has no manifest.json",
@@ -293,7 +295,7 @@ def _read_index(tar: Tar, name: str) -> tuple[Saved, ...]:
     return tuple(_saved(entry, name) for entry in data)
 
 
-def _saved(entry: object, name: str) -> Saved:
+def _saved(entry: object, name: str) -> SavedImage:
     fields = entry if isinstance(entry, dict) else {}
     config, layers, tags = (
         fields.get("Config"),
@@ -306,7 +308,7 @@ def _saved(entry: object, name: str) -> Saved:
             where=name,
             hint=_HINT,
         )
-    return Saved(names=tuple(_name(tag) for tag in tags), config=config, layers=tuple(layers))
+    return SavedImage(names=tuple(_name(tag) for tag in tags), config=config, layers=tuple(layers))
 
 
 def _name(tag: str) -> str:

@@ -14,13 +14,13 @@ from towline.literals import json_object, json_value
 from towline.registry.local.layout_index import LayoutReferrers, read_entries
 from towline.registry.local.spool import FileSlice
 from towline.registry.manifest import (
-    LIMIT,
+    MANIFEST_LIMIT,
     OCI_IMAGE,
     OCI_INDEX,
     Descriptor,
     Manifest,
+    index_part,
     parse_manifest,
-    part,
 )
 
 MANIFESTS = 1000
@@ -66,10 +66,10 @@ class LayoutFolder:
         *folders, last = name.split("/")
         opened = [self._descriptor]
         try:
-            for part in folders:
+            for index_part in folders:
                 opened.append(
                     os.open(
-                        part,
+                        index_part,
                         os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC,
                         dir_fd=opened[-1],
                     )
@@ -91,13 +91,13 @@ class LayoutFolder:
         return descriptor, found.st_size
 
     def _unreadable(self, name: str, fault: OSError) -> ConfigError | MachineError:
-        part = os.strerror(fault.errno or 0)
+        index_part = os.strerror(fault.errno or 0)
         if isinstance(fault, PermissionError):
             return MachineError(
-                f"cannot read {name}: {part}", where=self._path, hint="check the permissions"
+                f"cannot read {name}: {index_part}", where=self._path, hint="check the permissions"
             )
         return ConfigError(
-            f"cannot read {name}: {part}",
+            f"cannot read {name}: {index_part}",
             where=self._path,
             hint="in a layout it is a file, in folders that are no links",
         )
@@ -115,7 +115,7 @@ class OciLayout:
         self._target = target
         self._name = name
         self._check_version()
-        body = files.read("index.json", LIMIT)
+        body = files.read("index.json", MANIFEST_LIMIT)
         if body is None:
             raise ConfigError("the OCI layout has no index.json", where=name, hint=_HINT)
         self._index = self._parsed(body, _media_type(body) or OCI_INDEX)
@@ -191,7 +191,7 @@ class OciLayout:
                     yield found
 
     def _check_version(self) -> None:
-        data = json_object(self._files.read("oci-layout", LIMIT) or b"") or {}
+        data = json_object(self._files.read("oci-layout", MANIFEST_LIMIT) or b"") or {}
         version = data.get("imageLayoutVersion")
         if not isinstance(version, str):
             raise ConfigError(
@@ -252,7 +252,7 @@ class OciLayout:
 
     def _flat(self, tag: str, positions: Sequence[int]) -> Manifest:
         """The index of one image whose platforms stand in index.json itself; raises ConfigError for several images."""
-        whole = part(self._index, positions)
+        whole = index_part(self._index, positions)
         images = [
             child
             for child in whole.children
@@ -295,7 +295,7 @@ class OciLayout:
         )
 
     def _manifest(self, digest: str) -> Manifest | None:
-        body = self._files.read(_path_of(digest), LIMIT)
+        body = self._files.read(_path_of(digest), MANIFEST_LIMIT)
         return None if body is None else self._parsed(body, _media_type(body), digest)
 
     def _parsed(self, body: bytes, media_type: str, pinned: str = "") -> Manifest:

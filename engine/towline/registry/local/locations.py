@@ -96,8 +96,8 @@ class LocalPath:
         return self.path
 
 
-LocalPlace = OciFolder | OciArchive | DockerArchiveFile | DaemonImage | LocalPath
-ImageLocation = RegistryLocation | LocalPlace
+LocalLocation = OciFolder | OciArchive | DockerArchiveFile | DaemonImage | LocalPath
+ImageLocation = RegistryLocation | LocalLocation
 
 
 def parse_location(text: str) -> ImageLocation:
@@ -118,7 +118,7 @@ def parse_location(text: str) -> ImageLocation:
     return RegistryLocation(reference=_registry_reference(text))
 
 
-def parse_local_location(text: str) -> LocalPlace:
+def parse_local_location(text: str) -> LocalLocation:
     """A local place with its prefix, or the path of a folder or file (`localDockerImagePath`); raises ConfigError."""
     kind, colon, rest = text.partition(":")
     if colon and kind in _PARSERS:
@@ -235,7 +235,7 @@ def _written(kind: str, path: str, target: str) -> str:
     return f"{kind}:{path}" + (f":{target}" if target else "")
 
 
-_PARSERS: Mapping[str, Callable[[str], LocalPlace]] = {
+_PARSERS: Mapping[str, Callable[[str], LocalLocation]] = {
     "oci": _oci_folder,
     "oci-archive": _oci_archive,
     "docker-archive": _docker_archive,

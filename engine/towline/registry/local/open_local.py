@@ -12,22 +12,22 @@ from towline import dispatch
 from towline.errors import ConfigError, MachineError, placed
 from towline.files import Misfit
 from towline.http.client import Transport
-from towline.registry.copy.deadline import apart
-from towline.registry.copy.plan import ImageSource
+from towline.registry.copy.deadline import run_in_time
 from towline.registry.local.docker_archive import DockerArchive as ArchiveSource
 from towline.registry.local.layout import LayoutFolder, OciLayout
 from towline.registry.local.locations import (
     DaemonImage,
     DockerArchiveFile,
+    LocalLocation,
     LocalPath,
-    LocalPlace,
     OciArchive,
     OciFolder,
 )
-from towline.registry.local.tar import NEITHER, Tar, open_tar
+from towline.registry.local.tar import NOT_AN_IMAGE, Tar, open_tar
+from towline.registry.source import ImageSource
 
 
-def open_anywhere(path: str) -> int:
+def open_path(path: str) -> int:
     """A descriptor of what is at `path`; raises OSError."""
     # a pipe must not keep us waiting
     return os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
@@ -35,11 +35,11 @@ def open_anywhere(path: str) -> int:
 
 @contextmanager
 def open_source(
-    place: LocalPlace,
+    place: LocalLocation,
     *,
     environ: Mapping[str, str],
     transport: Transport | None = None,
-    opener: Callable[[str], int] = open_anywhere,
+    opener: Callable[[str], int] = open_path,
 ) -> Iterator[ImageSource]:
     """What is at `place` as a Source: its image is asked for by the empty target in the empty repository.
 
@@ -50,13 +50,13 @@ def open_source(
     with ExitStack() as stack:
         opened = partial(stack.enter_context, _opened(place, environ, opener))
         with placed(str(place)):
-            source = apart(opened, transport) if transport else opened()
+            source = run_in_time(opened, transport) if transport else opened()
         yield source
 
 
 @contextmanager
 def _opened(
-    place: LocalPlace, environ: Mapping[str, str], opener: Callable[[str], int]
+    place: LocalLocation, environ: Mapping[str, str], opener: Callable[[str], int]
 ) -> Iterator[ImageSource]:
     if isinstance(place, DaemonImage):
         with dispatch.part("docker_daemon").export(place.name, environ=environ) as spool:
@@ -88,7 +88,7 @@ def _descriptor(place: _OnDisk, opener: Callable[[str], int]) -> int:
     try:
         return opener(place.path)
     except Misfit as fault:
-        raise ConfigError(NEITHER, where=place.path) from fault
+        raise ConfigError(NOT_AN_IMAGE, where=place.path) from fault
     except (OSError, ValueError) as fault:
         why = fault.strerror if isinstance(fault, OSError) else str(fault)
         if isinstance(place, OciFolder):

@@ -16,8 +16,11 @@ from towline.record import field, frozen, mutable
 from towline.registry.gzip import gunzip
 from towline.registry.local.spool import FileSlice, Spool
 
-HEADERS, TEXT = 65536, 16 * 1024 * 1024  # how many headers, and bytes of names, an archive may have
-NEITHER = "the local image is neither a file nor a folder that is an image"
+HEADERS, BYTES_OF_NAMES = (
+    65536,
+    16 * 1024 * 1024,
+)  # how many headers, and bytes of names, an archive may have
+NOT_AN_IMAGE = "the local image is neither a file nor a folder that is an image"
 _PAYLOAD = 64 * 1024
 _LINKS = 16
 _BLOCK = 512
@@ -120,7 +123,7 @@ def open_tar(descriptor: int, path: str) -> Iterator[Tar]:
 def _size(descriptor: int, path: str) -> int:
     found = os.fstat(descriptor)
     if not stat.S_ISREG(found.st_mode):
-        raise ConfigError(NEITHER, where=path)
+        raise ConfigError(NOT_AN_IMAGE, where=path)
     return found.st_size
 
 
@@ -281,8 +284,8 @@ class _Headers:
 
     def _counted(self, name: str) -> str:
         self._text += len(name)
-        if self._text > TEXT:
-            raise self._wrong(f"has more than {TEXT} bytes of names")
+        if self._text > BYTES_OF_NAMES:
+            raise self._wrong(f"has more than {BYTES_OF_NAMES} bytes of names")
         return name
 
     def _wrong(self, what: str) -> ConfigError:

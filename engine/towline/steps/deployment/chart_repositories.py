@@ -26,7 +26,6 @@ from towline.http.redirects import absolute_url, may_follow
 from towline.image import Registry, is_loopback, parse_registry
 from towline.registry.auth.policy import basic_authorization, check_sending
 from towline.registry.client import RegistryClient
-from towline.registry.copy.plan import CopyBlob, TargetRepository
 from towline.registry.copy.stream import BlobStream
 from towline.registry.errors import Endpoint
 from towline.registry.manifest import Descriptor
@@ -195,7 +194,7 @@ class ChartRepositories:
                 f"{repository}/{name}:{tag} is {'no chart' if manifest else 'not there'}",
                 hint="correct the version, or run `helm dependency update`",
             )
-        return _layer(client, TargetRepository(registry=registry, repository=path), layer)
+        return _layer(client, path, layer)
 
 
 def _place(repository: str) -> tuple[str, str]:
@@ -241,18 +240,15 @@ def _entry(index: bytes, name: str, version: str) -> dict[str, object] | None:
     )
 
 
-def _layer(client: RegistryClient, place: TargetRepository, layer: Descriptor) -> bytes:
+def _layer(client: RegistryClient, name: str, layer: Descriptor) -> bytes:
     if layer.size > _MOST:
         raise RenderError(
-            f"the chart in {place.repository} has {layer.size} bytes, and at most {_MOST} are read",
-            where=str(place.registry),
+            f"the chart in {name} has {layer.size} bytes, and at most {_MOST} are read",
+            where=str(client.registry),
             hint="exclude the files that it does not need (.helmignore), or commit charts/",
         )
-    blob = CopyBlob(source=place.repository, place=place, digest=layer.digest, size=layer.size)
-    return b"".join(
-        bytes(piece)
-        for piece in BlobStream(blob, client, stop=Event(), clock=client.transport.clock).pieces()
-    )
+    stream = BlobStream(client, name, layer, stop=Event(), clock=client.transport.clock)
+    return b"".join(bytes(piece) for piece in stream.pieces())
 
 
 def _check_chart(data: bytes, name: str, version: str, where: str) -> None:

@@ -18,10 +18,9 @@ from towline.http.client import Transport
 from towline.image import Platform, Registry, parse_platform, parse_registry
 from towline.pipeline.environment import proven_values
 from towline.registry.client import RegistryClient
-from towline.registry.copy.plan import CopyBlob, TargetRepository
 from towline.registry.copy.stream import read_small
 from towline.registry.errors import Endpoint
-from towline.registry.manifest import Manifest, check_platform, select
+from towline.registry.manifest import Manifest, check_platform, select_platform
 from towline.retry import poll_attempts
 from towline.steps.deployment.images import DeployedImage
 from towline.steps.registry_access import network, registry_login
@@ -134,13 +133,7 @@ def _check_platform(
 ) -> None:
     """An index says what it holds; of an image alone it is its configuration that does."""
     if manifest.children or not manifest.blobs:
-        select(manifest, platform)
+        select_platform(manifest, platform)
         return
     config = manifest.blobs[0]
-    blob = CopyBlob(
-        source=name,
-        place=TargetRepository(registry=client.registry, repository=name),
-        digest=config.digest,
-        size=config.size,
-    )
-    check_platform(read_small(blob, client, clock=client.transport.clock), platform)
+    check_platform(read_small(client, name, config, clock=client.transport.clock), platform)

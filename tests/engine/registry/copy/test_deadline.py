@@ -7,7 +7,7 @@ import pytest
 
 from towline.errors import ConfigError, MachineError
 from towline.http.client import Transport
-from towline.registry.copy.deadline import apart, in_time
+from towline.registry.copy.deadline import deadline_check, run_in_time
 
 
 @pytest.fixture
@@ -19,9 +19,9 @@ def hangs() -> Iterator[threading.Event]:
 
 
 def test_what_is_done_in_time_comes_back_and_what_it_raises_comes_out(transport: Transport) -> None:
-    assert apart(lambda: threading.current_thread().name, transport) == "registry"
+    assert run_in_time(lambda: threading.current_thread().name, transport) == "registry"
     with pytest.raises(ConfigError, match="not there"):
-        apart(lambda: (_ for _ in ()).throw(ConfigError("not there")), transport)
+        run_in_time(lambda: (_ for _ in ()).throw(ConfigError("not there")), transport)
 
 
 def test_what_hangs_is_left_behind_when_the_time_is_over(hangs: threading.Event) -> None:
@@ -29,13 +29,13 @@ def test_what_hangs_is_left_behind_when_the_time_is_over(hangs: threading.Event)
         Transport(limit=0.05) as transport,
         pytest.raises(MachineError, match="has not been done within 0 seconds") as caught,
     ):
-        apart(lambda: hangs.wait(60), transport)
+        run_in_time(lambda: hangs.wait(60), transport)
     assert "copyDeadline" in caught.value.hint
 
 
 def test_a_transport_that_was_closed_early_or_has_no_limit_is_no_deadline(
     transport: Transport,
 ) -> None:
-    in_time(transport)()
+    deadline_check(transport)()
     transport.close()
-    in_time(transport)()
+    deadline_check(transport)()

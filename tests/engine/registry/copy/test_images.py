@@ -261,7 +261,7 @@ def test_several_platforms_are_an_index_of_those_alone_with_their_attestations(
     ] == [child.digest for child in children]
     assert set(there.manifests) == {report.digest, *(child.digest for child in children)}
     assert set(there.blobs) == {digest for child in children for digest in child.blobs}
-    assert (report.whole, report.platforms) == (index.digest, ("linux/s390x", "linux/amd64"))
+    assert (report.chosen_from, report.platforms) == (index.digest, ("linux/s390x", "linux/amd64"))
     again = pair.copy("app:1", "app:1", "app:latest", digest=index.digest, platforms=wanted)
     assert (again.changed, again.digest) == (False, report.digest)
 
@@ -279,7 +279,11 @@ def test_what_was_chosen_before_needs_no_source_and_is_chosen_again_where_the_ta
         known = replace(first.job, chosen=first.digest)
         source.stop()
         (second,) = copy_images([known], pair.copying())
-        assert (second.changed, second.source_asked, second.whole) == (False, False, index.digest)
+        assert (second.changed, second.source_asked, second.chosen_from) == (
+            False,
+            False,
+            index.digest,
+        )
         source.start()
         target.storage.clear()
         (third,) = copy_images([known], Pair(source, target, transport).copying())
@@ -292,7 +296,11 @@ def test_all_platforms_of_an_index_are_the_index_itself(
     index = make_attested()
     put(index, source, "app", "1")
     report = pair.copy("app:1", "app:1", platforms=parse_platforms("linux/amd64,linux/arm64"))
-    assert (report.digest, report.whole, missing(index, target, "app")) == (index.digest, "", ())
+    assert (report.digest, report.chosen_from, missing(index, target, "app")) == (
+        index.digest,
+        "",
+        (),
+    )
 
 
 def test_a_target_by_another_digest_is_refused_before_anything_moves(

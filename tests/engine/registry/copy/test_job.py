@@ -1,7 +1,15 @@
 from __future__ import annotations
 
 from tests.engine.registry.clients import Server, job, registry_of
-from towline.registry.copy.job import COPIED, SKIPPED, BlobReport, CopyReport, Moved, target_names
+from towline.image import Repository
+from towline.registry.copy.job import (
+    COPIED,
+    SKIPPED,
+    BlobOutcome,
+    BlobReport,
+    CopyReport,
+    target_names,
+)
 
 
 class Somewhere:
@@ -14,18 +22,17 @@ def report(*ways: str, plan: bool = False, referrers: tuple[CopyReport, ...] = (
     place: Server = Somewhere()
     blobs = tuple(
         BlobReport(
-            registry="r",
-            repository="app",
+            repository=Repository(registry=registry_of(place), name="app"),
             digest=f"sha256:{number}",
             size=10,
-            way=Moved(how=how, seconds=1.0, requests=3, retries=0),
+            outcome=BlobOutcome(how=how, seconds=1.0, requests=3, retries=0),
         )
         for number, how in enumerate(ways)
     )
     return CopyReport(
         job=job(place, place, "app:1", "app:1"),
         digest="sha256:0",
-        whole="",
+        chosen_from="",
         platforms=(),
         blobs=blobs,
         tags_set=(),

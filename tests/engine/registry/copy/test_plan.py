@@ -11,14 +11,12 @@ from hypothesis import strategies as st
 import towline.registry.copy.plan as module
 from tests.fakes.images import ImageParts, index_of, make_image, make_index
 from towline.errors import RegistryError
-from towline.image import Registry
+from towline.image import Reference, Registry, Repository
 from towline.registry.copy.plan import (
     CopyBlob,
     CopyPlan,
     ManifestTree,
     PutManifest,
-    Route,
-    TargetRepository,
     as_data,
     plan_copy,
     plan_tags,
@@ -39,7 +37,7 @@ class Shelf:
         self.asked += digests
         return [root_of(self.parts[digest]) for digest in digests]
 
-    def missing(self, place: TargetRepository, blobs: Sequence[Descriptor]) -> frozenset[str]:
+    def missing(self, repository: Repository, blobs: Sequence[Descriptor]) -> frozenset[str]:
         return frozenset(
             [blob.digest for blob in blobs] if self._missing is None else self._missing
         )
@@ -53,10 +51,15 @@ def tree_of(parts: ImageParts) -> ManifestTree:
     return read_tree(Shelf(parts), "app", root_of(parts))
 
 
-def at(repository: str) -> TargetRepository:
-    return TargetRepository(
-        registry=Registry(scheme="https", host="target.example"), repository=repository
-    )
+def at(name: str) -> Repository:
+    return Repository(registry=Registry(scheme="https", host="target.example"), name=name)
+
+
+def planned(
+    tree: ManifestTree, *targets: Reference, mounts: bool = False, missing: list[str] | None = None
+) -> CopyPlan:
+    """The plan that copies a tree from the repository `app`."""
+    return plan_copy(tree, targets, source="app", mounts=mounts, planned=Shelf(missing=missing))
 
 
 def test_a_tree_has_children_before_parents_and_every_blob_once() -> None:
@@ -105,27 +108,26 @@ def test_an_index_that_goes_too_wide_is_refused(monkeypatch: pytest.MonkeyPatch)
 
 def test_a_plan_has_the_largest_blob_first_and_puts_the_root_by_its_tags_alone() -> None:
     index = make_index(layers=3)
-    plan = plan_copy(
-        tree_of(index), Route(source="app", place=at("team/app"), targets=("1", "latest")), Shelf()
-    )
+    targets = [at("team/app").reference(tag) for tag in ("1", "latest")]
+    plan = planned(tree_of(index), *targets)
     sizes = [blob.size for blob in plan.blobs]
     assert sizes == sorted(sizes, reverse=True)
     assert {blob.digest for blob in plan.blobs} == set(index.all_blobs())
-    assert {(blob.source, blob.place, blob.mount_from) for blob in plan.blobs} == {
+    assert {(blob.source, blob.repository, blob.mount_from) for blob in plan.blobs} == {
         ("app", at("team/app"), "")
     }
-    assert [put.target for put in plan.manifests] == [child.digest for child in index.children]
-    assert [(put.place, put.target, put.manifest.digest) for put in plan.tags] == [
-        (at("team/app"), tag, index.digest) for tag in ("1", "latest")
+    assert [put.reference for put in plan.manifests] == [
+        at("team/app").reference(child.digest) for child in index.children
+    ]
+    assert [(put.reference, put.manifest.digest) for put in plan.tags] == [
+        (target, index.digest) for target in targets
     ]
 
 
 def test_blobs_that_are_there_are_skipped() -> None:
     image = make_image(layers=2)
     gone = next(iter(image.blobs))
-    plan = plan_copy(
-        tree_of(image), Route(source="app", place=at("app"), targets=("1",)), Shelf(missing=[gone])
-    )
+    plan = planned(tree_of(image), at("app").reference("1"), missing=[gone])
     assert [blob.digest for blob in plan.blobs] == [gone]
     assert {blob.digest for blob in plan.skipped} == set(image.blobs) - {gone}
 
@@ -136,11 +138,7 @@ def test_blobs_that_are_there_are_skipped() -> None:
 def test_blobs_are_mounted_between_repositories_of_one_registry(
     mounts: bool, repository: str, mount_from: str
 ) -> None:
-    plan = plan_copy(
-        tree_of(make_image()),
-        Route(source="app", place=at(repository), targets=("1",), mounts=mounts),
-        Shelf(),
-    )
+    plan = planned(tree_of(make_image()), at(repository).reference("1"), mounts=mounts)
     assert {blob.mount_from for blob in plan.blobs} == {mount_from}
 
 
@@ -149,11 +147,7 @@ def test_every_blob_is_either_brought_or_skipped(numbers: list[int], data: st.Da
     blobs = tuple(Descriptor(digest=f"sha256:{number:064x}", size=number) for number in numbers)
     missing = data.draw(st.lists(st.sampled_from(blobs), unique=True)) if blobs else []
     tree = ManifestTree(root=tree_of(make_image()).root, manifests=(), blobs=blobs)
-    plan = plan_copy(
-        tree,
-        Route(source="a", place=at("b"), targets=()),
-        Shelf(missing=[blob.digest for blob in missing]),
-    )
+    plan = planned(tree, at("b").reference("1"), missing=[blob.digest for blob in missing])
     assert {blob.digest for blob in plan.blobs} == {blob.digest for blob in missing}
     assert {blob.digest for blob in plan.blobs} | {blob.digest for blob in plan.skipped} == {
         blob.digest for blob in blobs
@@ -164,11 +158,11 @@ def test_a_plan_is_data_in_the_order_of_its_steps() -> None:
     root = tree_of(make_image()).root
     plan = CopyPlan(
         blobs=(
-            CopyBlob(source="a", place=at("b"), digest="sha256:1", size=5),
-            CopyBlob(source="a", place=at("b"), digest="sha256:2", size=4, mount_from="a"),
+            CopyBlob(source="a", repository=at("b"), digest="sha256:1", size=5),
+            CopyBlob(source="a", repository=at("b"), digest="sha256:2", size=4, mount_from="a"),
         ),
-        manifests=(PutManifest(place=at("b"), target=root.digest, manifest=root),),
-        tags=plan_tags(root, at("b"), ["1"]),
+        manifests=(PutManifest(reference=at("b").reference(root.digest), manifest=root),),
+        tags=plan_tags(root, [at("b").reference("1")]),
     )
     assert [(entry["do"], entry.get("target"), entry["bytes"]) for entry in as_data(plan)] == [
         ("copy blob", None, 5),
@@ -189,7 +183,6 @@ def test_planning_knows_no_network() -> None:
     assert imported == {
         "__future__",
         "collections.abc",
-        "types",
         "typing",
         "towline.errors",
         "towline.image",

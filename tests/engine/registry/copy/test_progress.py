@@ -5,7 +5,7 @@ import re
 
 from tests.fakes.clock import FakeClock
 from towline.console import Console
-from towline.registry.copy.progress import Progress, State
+from towline.registry.copy.progress import Progress, ProgressState
 
 MIB = 1024 * 1024
 
@@ -93,10 +93,10 @@ def test_every_image_has_its_own_state(time: FakeClock) -> None:
     progress.reached("1", 10)
     time.time += 2
     assert progress.images() == (
-        State(name="a", done=60, total=150, rate=30.0, rest=3.0),
-        State(name="b", done=0, total=10, rate=0.0, rest=None),
+        ProgressState(name="a", done=60, total=150, rate=30.0, rest=3.0),
+        ProgressState(name="b", done=0, total=10, rate=0.0, rest=None),
     )
-    assert progress.whole == State(name="", done=60, total=160, rate=30.0, rest=100 / 30)
+    assert progress.whole == ProgressState(name="", done=60, total=160, rate=30.0, rest=100 / 30)
 
 
 def test_bytes_that_are_sent_again_do_not_count_twice_and_lost_ones_do_not_count(

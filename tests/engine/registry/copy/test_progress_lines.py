@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import pytest
 
-from towline.registry.copy.progress import State
+from towline.registry.copy.progress import ProgressState
 from towline.registry.copy.progress_lines import lines
 
 MIB = 1024 * 1024
 
 
-def state(name: str = "team/app:1", done: int = 30 * MIB, total: int = 120 * MIB) -> State:
-    return State(
+def state(name: str = "team/app:1", done: int = 30 * MIB, total: int = 120 * MIB) -> ProgressState:
+    return ProgressState(
         name=name, done=done, total=total, rate=10.0 * MIB, rest=(total - done) / (10 * MIB)
     )
 
@@ -57,5 +57,5 @@ def test_only_images_on_their_way_have_a_line_and_of_many_the_first() -> None:
 
 
 def test_nothing_known_of_the_rate_is_no_fault() -> None:
-    [line] = lines([State(name="app:1", done=0, total=MIB, rate=0.0, rest=None)], width=80)
+    [line] = lines([ProgressState(name="app:1", done=0, total=MIB, rate=0.0, rest=None)], width=80)
     assert "0.00B/1.00MiB 0.00B/s ? left" in line

@@ -1,18 +1,13 @@
 from __future__ import annotations
 
-import itertools
 import json
-import threading
 from collections.abc import Callable
 
 import pytest
 
 import towline.registry.copy.referrers as module
-from tests.engine.registry.clients import Pair, client, job
-from tests.fakes.clock import FakeClock
+from tests.engine.registry.clients import Pair, job, put_list
 from tests.fakes.images import (
-    DOCKER_LIST,
-    OCI_INDEX,
     ImageParts,
     make_attested,
     make_image,
@@ -26,7 +21,6 @@ from tests.fakes.registry import (
     Corrupt,
     CutAnswer,
     FakeRegistry,
-    Record,
     Status,
     digest_of,
     on,
@@ -36,10 +30,9 @@ from towline.errors import CredentialError, DigestMismatch, RegistryError, Regis
 from towline.http.client import Transport
 from towline.record import replace
 from towline.registry.copy.images import copy_images
-from towline.registry.copy.job import DEMANDED, LEFT, TAKEN, CopyReport
-from towline.registry.copy.referrers import ReferrerLists, list_under_tag, tag_of
+from towline.registry.copy.job import NOT_COPIED, OPTIONAL, REQUIRED, CopyReport
+from towline.registry.copy.referrers import ReferrerLists, referrers_tag
 from towline.registry.copy.verify import verify_images
-from towline.registry.manifest import Manifest, parse_manifest
 
 
 class Signed:
@@ -101,7 +94,7 @@ def copy(
     source: FakeRegistry,
     target: FakeRegistry,
     *,
-    referrers: str = DEMANDED,
+    referrers: str = REQUIRED,
     warn: Callable[[str], None] = print,
 ) -> CopyReport:
     return copy_images(
@@ -221,7 +214,7 @@ def test_where_there_are_none_they_cost_two_requests(
     put(image, source, "app", "1")
     wanted = replace(
         job(source, target, "app:1", "team/app:1", digest=image.digest if known else ""),
-        referrers=TAKEN,
+        referrers=OPTIONAL,
     )
     assert copy_images([wanted], pair.copying())[0].changed
     for server in (source, target):
@@ -242,7 +235,7 @@ def test_of_an_index_each_platform_is_asked_for(
     put(index, source, "app", "1")
     wanted = replace(
         job(source, target, "app:1", "team/app:1", digest=index.digest),
-        referrers=TAKEN if referrers else LEFT,
+        referrers=OPTIONAL if referrers else NOT_COPIED,
     )
     copy_images([wanted], pair.copying())
     along = ["GET referrers"] * (len(index.children) + 1) + ["GET tags"] if referrers else []
@@ -269,9 +262,11 @@ def test_within_one_repository_they_are_there_already(
     source.referrers = True
     signed = Signed(source)
     pair = Pair(source, source, transport)
-    copy_images([replace(job(source, source, "app:1", "app:2"), referrers=TAKEN)], pair.copying())
+    copy_images(
+        [replace(job(source, source, "app:1", "app:2"), referrers=OPTIONAL)], pair.copying()
+    )
     assert not source.seen("GET", "referrers|tags")
-    copy_images([replace(job(source, source, "app:1", "b:2"), referrers=TAKEN)], pair.copying())
+    copy_images([replace(job(source, source, "app:1", "b:2"), referrers=OPTIONAL)], pair.copying())
     assert missing(signed.sbom, source, "b") == ()
 
 
@@ -330,7 +325,7 @@ def test_a_target_that_refuses_them_gets_the_image_with_a_warning(
     put(sbom, source, "app")
     refuses_referrers(target, lists=lists)
     warnings = list[str]()
-    report = copy(pair, source, target, referrers=TAKEN, warn=warnings.append)
+    report = copy(pair, source, target, referrers=OPTIONAL, warn=warnings.append)
     assert target.storage["team/app"].tags["1"] == image.digest
     assert missing(image, target, "team/app") == ()
     assert len(report.referrers) == int(lists)
@@ -359,7 +354,7 @@ def test_one_that_is_refused_does_not_keep_the_others_back(
     signed = Signed(source)
     target.fault = on("PUT", signed.sbom.digest, Status(code=415), times=9)
     warnings = list[str]()
-    report = copy(pair, source, target, referrers=TAKEN, warn=warnings.append)
+    report = copy(pair, source, target, referrers=OPTIONAL, warn=warnings.append)
     assert [
         missing(parts, target, "team/app") == ()
         for parts in (signed.index, signed.signature, *signed.all)
@@ -389,7 +384,7 @@ def test_what_several_share_arrives_where_one_of_them_cannot(
         max(failing.blobs, key=lambda digest: len(failing.blobs[digest]))
     ]
     warnings = list[str]()
-    report = copy(pair, source, target, referrers=TAKEN, warn=warnings.append)
+    report = copy(pair, source, target, referrers=OPTIONAL, warn=warnings.append)
     assert {one.digest for one in report.referrers} == {one.digest for one in several} - {
         failing.digest
     }
@@ -478,7 +473,7 @@ def test_what_several_share_is_waited_for(
         else None
     )
     warnings = list[str]()
-    assert len(copy(pair, source, target, referrers=TAKEN, warn=warnings.append).referrers) == 4
+    assert len(copy(pair, source, target, referrers=OPTIONAL, warn=warnings.append).referrers) == 4
     assert warnings == []
 
 
@@ -491,7 +486,7 @@ def test_one_that_is_listed_and_not_there_stays_behind(
     put(sbom, source, "app")
     list_by_tags(source, sbom, gone)
     warnings = list[str]()
-    report = copy(pair, source, target, referrers=TAKEN, warn=warnings.append)
+    report = copy(pair, source, target, referrers=OPTIONAL, warn=warnings.append)
     assert [one.digest for one in report.referrers] == [sbom.digest]
     assert len(warnings) == 1
     assert gone.digest in warnings[0]
@@ -530,12 +525,12 @@ def test_signatures_that_the_target_has_more_of_are_not_replaced(
     told: bool,
 ) -> None:
     image = make_image()
-    tag = f"{tag_of(image.digest)}.sig"
+    tag = f"{referrers_tag(image.digest)}.sig"
     put(image, source, "app", "1")
     put(signatures(*ours), source, "app", tag)
     put(signatures(*theirs), target, "team/app", tag)
     warnings = list[str]()
-    report = copy(pair, source, target, referrers=TAKEN, warn=warnings.append)
+    report = copy(pair, source, target, referrers=OPTIONAL, warn=warnings.append)
     expected = {
         "same": signatures(*ours),
         "ours": signatures(*ours),
@@ -555,7 +550,7 @@ def test_a_source_that_cannot_say_is_a_warning_and_an_error_where_they_are_deman
     put(make_image(), source, "app", "1")
     source.fault = on("GET", "referrers", Status(code=500), times=99)
     warnings = list[str]()
-    assert copy(pair, source, target, referrers=TAKEN, warn=warnings.append).changed
+    assert copy(pair, source, target, referrers=OPTIONAL, warn=warnings.append).changed
     assert len(warnings) == 1
     assert "answers 500 when asked for the referrers of" in warnings[0]
     with pytest.raises(RegistryError, match="answers 500 when asked for the referrers of"):
@@ -570,12 +565,12 @@ def test_a_proxy_that_cuts_the_question_off_does_not_keep_the_image_back(
         CutAnswer(after=None) if "referrers" in record.path or "tags/list" in record.path else None
     )
     warnings = list[str]()
-    assert copy(pair, source, target, referrers=TAKEN, warn=warnings.append).changed
+    assert copy(pair, source, target, referrers=OPTIONAL, warn=warnings.append).changed
     assert len(warnings) == 1
-    assert "was not looked for: the source registry" in warnings[0]
+    assert "were not looked for: the source registry" in warnings[0]
     with pytest.raises(RegistryUnreachable):
         copy_images(
-            [replace(job(source, target, "app:1", "b:1"), referrers=DEMANDED)], pair.copying()
+            [replace(job(source, target, "app:1", "b:1"), referrers=REQUIRED)], pair.copying()
         )
 
 
@@ -588,161 +583,17 @@ def test_a_damaged_one_is_an_error_in_any_case(
     put(sbom, source, "app")
     source.fault = on("GET", digest_of(b"content"), Corrupt(), times=99)
     with pytest.raises(DigestMismatch):
-        copy(pair, source, target, referrers=TAKEN)
+        copy(pair, source, target, referrers=OPTIONAL)
 
 
 def test_a_dry_run_counts_them(source: FakeRegistry, target: FakeRegistry, pair: Pair) -> None:
     source.referrers = True
     Signed(source)
     dry = copy_images(
-        [replace(job(source, target, "app:1", "team/app:1"), referrers=TAKEN)],
+        [replace(job(source, target, "app:1", "team/app:1"), referrers=OPTIONAL)],
         pair.copying(dry_run=True),
     )[0]
     assert (len(dry.referrers), target.storage) == (8, {})
-
-
-# The list that is kept by a tag
-
-
-def there(target: FakeRegistry, subject: ImageParts, kind: str = "ours") -> ImageParts:
-    """What refers to an image, without being listed."""
-    referrer = refer_to(subject, f"application/vnd.example.{kind}")
-    put(referrer, target, "app")
-    return referrer
-
-
-def put_list(
-    target: FakeRegistry, subject: ImageParts, *referrers: ImageParts, kind: str = OCI_INDEX
-) -> None:
-    entries = [
-        {"mediaType": one.media_type, "digest": one.digest, "size": len(one.manifest)}
-        for one in referrers
-    ]
-    body = json.dumps(
-        {"schemaVersion": 2, "mediaType": kind, "manifests": entries or None}
-    ).encode()
-    put(
-        ImageParts(manifest=body, media_type=kind, digest=digest_of(body)),
-        target,
-        "app",
-        tag_of(subject.digest),
-    )
-
-
-def listed_by_tag(target: FakeRegistry, subject: ImageParts) -> set[str]:
-    return {
-        entry["digest"]
-        for entry in json.loads(target.manifest("app", tag_of(subject.digest))[2])["manifests"]
-    }
-
-
-def manifest_of(parts: ImageParts) -> Manifest:
-    return parse_manifest(parts.manifest, parts.media_type)
-
-
-def test_two_writers_of_a_list_both_find_theirs_in_it(
-    target: FakeRegistry, transport: Transport, time: FakeClock
-) -> None:
-    """Both have read it before either writes it, and the later one replaces what the earlier
-    wrote; both look at it after that.
-    """
-    image = make_image()
-    both = [there(target, image, str(number)) for number in range(2)]
-    together = threading.Barrier(2, timeout=20)
-    reads = itertools.count()
-
-    def gather(record: Record) -> None:
-        if record.method == "GET" and next(reads) < 4:
-            together.wait()
-
-    target.fault = gather
-    writers = [
-        threading.Thread(
-            target=list_under_tag,
-            args=(client(target, "target", transport), "app", image.digest, [manifest_of(one)]),
-        )
-        for one in both
-    ]
-    for writer in writers:
-        writer.start()
-    for writer in writers:
-        writer.join(30)
-    assert listed_by_tag(target, image) == {one.digest for one in both}
-
-
-def test_what_another_writer_has_replaced_is_written_again(
-    target: FakeRegistry, pair: Pair, time: FakeClock
-) -> None:
-    image = make_image()
-    ours, theirs = there(target, image), there(target, image, "theirs")
-    reads = itertools.count()
-
-    def replace_it(record: Record) -> None:
-        if record.method == "GET" and next(reads) == 2:  # after the first look at what was written
-            put_list(target, image, theirs)
-
-    target.fault = replace_it
-    list_under_tag(pair.target, "app", image.digest, [manifest_of(ours)])
-    assert listed_by_tag(target, image) == {ours.digest, theirs.digest}
-
-
-def test_a_list_that_is_seen_a_moment_after_it_was_written_is_written_once(
-    target: FakeRegistry, pair: Pair, time: FakeClock
-) -> None:
-    image = make_image()
-    begun = time.time
-    target.fault = lambda record: (
-        Status(code=404) if record.method == "GET" and time.time < begun + 2 else None
-    )
-    list_under_tag(pair.target, "app", image.digest, [manifest_of(there(target, image))])
-    assert (target.count("PUT"), 2 <= sum(time.sleeps) < 5) == (1, True)
-
-
-def test_what_a_list_names_may_need_a_moment_to_be_seen_or_never_be(
-    target: FakeRegistry, pair: Pair, time: FakeClock
-) -> None:
-    image, begun = make_image(), time.time
-    unknown = Status(code=400, body=b'{"errors":[{"code":"MANIFEST_BLOB_UNKNOWN"}]}')
-    target.fault = lambda record: (
-        unknown if record.method == "PUT" and time.time < begun + 2 else None
-    )
-    list_under_tag(pair.target, "app", image.digest, [manifest_of(there(target, image))])
-    target.fault = on("PUT", "", unknown, times=99)
-    with pytest.raises(RegistryError, match="MANIFEST_BLOB_UNKNOWN"):
-        list_under_tag(
-            pair.target, "app", image.digest, [manifest_of(there(target, image, "other"))]
-        )
-
-
-def test_a_list_of_null_is_an_empty_one(target: FakeRegistry, pair: Pair) -> None:
-    image = make_image()
-    put_list(target, image)
-    sbom = there(target, image)
-    list_under_tag(pair.target, "app", image.digest, [manifest_of(sbom)])
-    assert listed_by_tag(target, image) == {sbom.digest}
-
-
-def test_a_list_that_never_keeps_what_is_added_is_given_up(
-    target: FakeRegistry, pair: Pair
-) -> None:
-    image = make_image()
-    others = (there(target, image, str(number)) for number in itertools.count())
-
-    def steal(record: Record) -> None:
-        if record.method == "GET":
-            put_list(target, image, next(others))
-
-    target.fault = steal
-    with pytest.raises(RegistryError, match="does not keep what is added to it"):
-        list_under_tag(pair.target, "app", image.digest, [manifest_of(there(target, image))])
-
-
-def test_a_tag_that_is_no_list_stays_as_it_is(target: FakeRegistry, pair: Pair) -> None:
-    image = make_image()
-    put_list(target, image, image, kind=DOCKER_LIST)
-    with pytest.raises(RegistryError, match="is no list of referrers, and stays as it is"):
-        list_under_tag(pair.target, "app", image.digest, [manifest_of(there(target, image))])
-    assert target.count("PUT") == 0
 
 
 def test_they_stay_where_they_are_unless_they_are_asked_for(
@@ -763,7 +614,7 @@ def test_a_source_that_is_gone_is_no_fault_where_the_image_is_there(
     put(signed.index, target, "team/app", "1")
     source.stop()
     wanted = replace(
-        job(source, target, "app:1", "team/app:1", digest=signed.index.digest), referrers=DEMANDED
+        job(source, target, "app:1", "team/app:1", digest=signed.index.digest), referrers=REQUIRED
     )
     assert not copy_images([wanted], pair.copying())[0].changed
     source.start()
@@ -836,7 +687,7 @@ def test_a_target_that_does_not_support_artifacts_is_not_told_as_a_login(
 
 
 @pytest.mark.parametrize("status", [401, 500])
-@pytest.mark.parametrize("mode", [TAKEN, DEMANDED])
+@pytest.mark.parametrize("mode", [OPTIONAL, REQUIRED])
 def test_where_the_list_of_referrers_is_refused_cosigns_tags_travel_all_the_same(
     source: FakeRegistry,
     target: FakeRegistry,
@@ -848,17 +699,20 @@ def test_where_the_list_of_referrers_is_refused_cosigns_tags_travel_all_the_same
     signed = Signed(source)
     source.fault = on("GET", "referrers", Status(code=status), times=999)
     warnings = list[str]()
-    if mode == DEMANDED:
+    if mode == REQUIRED:
         with pytest.raises((RegistryError, CredentialError)):
             copy(pair, source, target, referrers=mode)
         assert target.storage.get("team/app") is None
         return
     report = copy(pair, source, target, referrers=mode, warn=warnings.append)
     assert missing(signed.signature, target, "team/app") == ()
-    assert set(target.storage["team/app"].tags) == {"1", f"{tag_of(signed.index.digest)}.sig"}
+    assert set(target.storage["team/app"].tags) == {
+        "1",
+        f"{referrers_tag(signed.index.digest)}.sig",
+    }
     assert len(report.referrers) == 1
     [warning] = warnings
-    assert "stays behind, except what a tag names: the source registry" in warning
+    assert "stay behind, except those that a tag names: the source registry" in warning
 
 
 def in_both_modes(
@@ -874,7 +728,7 @@ def in_both_modes(
         copy(pair, source, target)
     assert "1" not in target.create("team/app").tags
     warnings = list[str]()
-    report = copy(pair, source, target, referrers=TAKEN, warn=warnings.append)
+    report = copy(pair, source, target, referrers=OPTIONAL, warn=warnings.append)
     assert [expected in one for one in warnings] == [True]
     assert "1" in target.storage["team/app"].tags
     return report
@@ -892,14 +746,14 @@ def test_what_lies_deeper_than_the_levels_that_travel_is_told(
         put(one, source, "app", "1" if one is chain[0] else "")
     assert len(copy(pair, source, target).referrers) == 3
     deeper = make_image(seed=9) if tagged else refer_to(chain[-1], content=b"deeper")
-    put(deeper, source, "app", f"{tag_of(chain[-1].digest)}.sig" if tagged else "")
+    put(deeper, source, "app", f"{referrers_tag(chain[-1].digest)}.sig" if tagged else "")
     target.storage.clear()
-    named = f"{tag_of(chain[-1].digest)}.sig" if tagged else deeper.digest
+    named = f"{referrers_tag(chain[-1].digest)}.sig" if tagged else deeper.digest
     report = in_both_modes(
         pair,
         source,
         target,
-        f"no more than 3 levels of what refers to one another travel, and {named} lies deeper",
+        f"at most 3 levels of referrers are copied, and {named} is deeper",
     )
     assert len(report.referrers) == 3
 
@@ -915,7 +769,7 @@ def test_a_tag_that_is_listed_and_not_there_is_told_and_the_others_travel(
 ) -> None:
     signed = Signed(source)
     list_by_tags(source, *signed.all)
-    gone = f"{tag_of(signed.index.digest)}{suffix}"
+    gone = f"{referrers_tag(signed.index.digest)}{suffix}"
     source.fault = lambda record: (
         Status(code=status) if record.path.endswith(f"/manifests/{gone}") else None
     )
@@ -950,14 +804,14 @@ def test_one_list_that_is_not_given_is_told_where_the_registry_gives_others(
     )
     wanted = replace(
         job(source, target, "app:1", "team/app:1", digest=signed.index.digest if known else ""),
-        referrers=TAKEN,
+        referrers=OPTIONAL,
     )
     warnings = list[str]()
     [report] = copy_images([wanted], pair.copying(warn=warnings.append))
     what = "another content" if answer.code == 200 else str(answer.code)
     expected = (
-        f"answers {what} when asked for the referrers of {signed.index.digest}, and lists what"
-        " refers to others"
+        f"answers {what} when asked for the referrers of {signed.index.digest}, and lists the"
+        " referrers of others"
     )
     assert [expected in one for one in warnings] == [True]
     assert {one.digest for one in report.referrers} == {
@@ -966,7 +820,7 @@ def test_one_list_that_is_not_given_is_told_where_the_registry_gives_others(
     }
     target.storage.clear()
     with pytest.raises(RegistryError, match=expected):
-        copy_images([replace(wanted, referrers=DEMANDED)], pair.copying())
+        copy_images([replace(wanted, referrers=REQUIRED)], pair.copying())
 
 
 def test_a_target_that_lists_a_tag_that_it_lost_gets_it_again(
@@ -976,7 +830,7 @@ def test_a_target_that_lists_a_tag_that_it_lost_gets_it_again(
     source.referrers = True
     signed = Signed(source)
     copy(pair, source, target)
-    gone = target.storage["team/app"].tags[tag_of(signed.index.digest)]
+    gone = target.storage["team/app"].tags[referrers_tag(signed.index.digest)]
     del target.storage["team/app"].manifests[gone]
     assert copy(pair, source, target).changed
     assert {
@@ -985,7 +839,7 @@ def test_a_target_that_lists_a_tag_that_it_lost_gets_it_again(
     } == {one.digest for one in signed.all[2:]}
 
 
-@pytest.mark.parametrize("mode", [TAKEN, DEMANDED])
+@pytest.mark.parametrize("mode", [OPTIONAL, REQUIRED])
 def test_a_registry_that_has_no_list_for_what_nothing_refers_to_is_none_that_refuses_one(
     source: FakeRegistry,
     target: FakeRegistry,
@@ -1004,7 +858,7 @@ def test_a_registry_that_has_no_list_for_what_nothing_refers_to_is_none_that_ref
 
 
 @pytest.mark.parametrize("answer", [Status(code=403), Status(code=405), PAGE])
-@pytest.mark.parametrize("mode", [TAKEN, DEMANDED])
+@pytest.mark.parametrize("mode", [OPTIONAL, REQUIRED])
 def test_a_registry_that_keeps_no_list_in_whatever_way_it_says_so_is_asked_for_its_tags(
     source: FakeRegistry,
     target: FakeRegistry,
@@ -1023,7 +877,7 @@ def test_a_registry_that_keeps_no_list_in_whatever_way_it_says_so_is_asked_for_i
 def test_more_of_them_than_can_travel_are_told(
     source: FakeRegistry, target: FakeRegistry, pair: Pair, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(module, "_MOST", 3)
+    monkeypatch.setattr(module, "_MOST_REFERRERS", 3)
     source.referrers, image = True, make_image()
     put(image, source, "app", "1")
     for number in range(3):

@@ -8,9 +8,7 @@ import pytest
 from tests.fakes.clock import FakeClock
 from tests.fakes.registry import digest_of
 from towline.errors import DigestMismatch, RegistryError
-from towline.image import Registry
-from towline.parallel import Stopped
-from towline.registry.copy.plan import CopyBlob, TargetRepository
+from towline.parallel import Cancelled
 from towline.registry.copy.stream import ATTEMPTS, BlobStream, read_small
 from towline.registry.errors import TransferInterrupted
 from towline.registry.manifest import Descriptor, Manifest
@@ -70,16 +68,11 @@ def stream_of(
     size: int | None = None,
     stop: Event | None = None,
 ) -> BlobStream:
-    place = TargetRepository(
-        registry=Registry(scheme="https", host="target.example"), repository="app"
-    )
-    blob = CopyBlob(
-        source="app",
-        place=place,
+    blob = Descriptor(
         digest=digest or digest_of(source.data),
         size=len(source.data) if size is None else size,
     )
-    return BlobStream(blob, source, stop=stop or Event(), clock=clock.clock)
+    return BlobStream(source, "app", blob, stop=stop or Event(), clock=clock.clock)
 
 
 def test_a_blob_comes_whole_and_is_read_once() -> None:
@@ -148,20 +141,13 @@ def test_a_stop_ends_it() -> None:
     pieces = stream_of(Cut(), FakeClock(), stop=stop).pieces()
     next(pieces)
     stop.set()
-    with pytest.raises(Stopped):
+    with pytest.raises(Cancelled):
         next(pieces)
 
 
 def small(data: bytes, size: int, *cuts: int) -> bytes:
-    blob = CopyBlob(
-        source="app",
-        place=TargetRepository(
-            registry=Registry(scheme="https", host="r.example"), repository="app"
-        ),
-        digest=digest_of(data),
-        size=size,
-    )
-    return read_small(blob, Cut(data, *cuts), clock=FakeClock().clock)
+    blob = Descriptor(digest=digest_of(data), size=size)
+    return read_small(Cut(data, *cuts), "app", blob, clock=FakeClock().clock)
 
 
 def test_a_small_blob_that_is_wrong_once_is_read_once_more() -> None:
@@ -173,15 +159,8 @@ def test_a_small_blob_that_is_wrong_once_is_read_once_more() -> None:
             self.starts.append(start)
             return Answer(wrong, None)
 
-    blob = CopyBlob(
-        source="app",
-        place=TargetRepository(
-            registry=Registry(scheme="https", host="r.example"), repository="app"
-        ),
-        digest=digest_of(b"{}"),
-        size=2,
-    )
-    assert read_small(blob, Once(b"{}"), clock=FakeClock().clock) == b"{}"
+    blob = Descriptor(digest=digest_of(b"{}"), size=2)
+    assert read_small(Once(b"{}"), "app", blob, clock=FakeClock().clock) == b"{}"
 
 
 def test_a_small_blob_is_read_as_a_whole_and_checked() -> None:

@@ -3,15 +3,15 @@ from __future__ import annotations
 import pytest
 
 from tests.engine.registry.clients import Pair, job
-from tests.fakes.clock import FakeClock
 from tests.fakes.images import ImageParts, make_image, make_index, put, refer_to
 from tests.fakes.registry import FakeRegistry, Status, on
-from towline.errors import ConfigError, RegistryError, RegistryUnreachable
+from towline.errors import ConfigError, RegistryUnreachable
 from towline.image import parse_platforms
 from towline.record import replace
-from towline.registry.copy.job import DEMANDED, TAKEN, CopyJob
+from towline.registry.copy.copying import PlannedBlobs
+from towline.registry.copy.job import OPTIONAL, REQUIRED, CopyJob
 from towline.registry.copy.plan import CopyPlan
-from towline.registry.copy.survey import Holdings, Survey, repository_of
+from towline.registry.copy.survey import Survey
 
 INDEX = make_index()
 
@@ -26,7 +26,7 @@ def image(source: FakeRegistry, target: FakeRegistry) -> ImageParts:
 
 def planned(look: Survey, pair: Pair) -> tuple[CopyPlan, ...]:
     look.ask()
-    return look.plans(Holdings(copying=pair.copying()))
+    return look.plans(PlannedBlobs(pair.copying()))
 
 
 def wanted(
@@ -34,7 +34,7 @@ def wanted(
     target: FakeRegistry,
     *images: str,
     digest: str = "",
-    referrers: str = TAKEN,
+    referrers: str = OPTIONAL,
 ) -> CopyJob:
     return replace(job(source, target, *images, digest=digest), referrers=referrers)
 
@@ -53,7 +53,7 @@ def test_what_is_there_under_another_name_needs_its_tag_alone(
     assert (
         plan.blobs,
         plan.manifests,
-        [(put.target, put.manifest.digest, put.believed) for put in plan.tags],
+        [(put.reference.target, put.manifest.digest, put.assumed_present) for put in plan.tags],
     ) == ((), (), [("2", image.digest, True)])
 
 
@@ -61,13 +61,18 @@ def test_a_doubted_place_gets_all_of_it_whatever_its_tag_says(
     source: FakeRegistry, target: FakeRegistry, pair: Pair, image: ImageParts
 ) -> None:
     wish = job(source, target, "app:1", "app:1", "app:2")
-    doubting = replace(pair.copying(), doubted=frozenset(map(repository_of, wish.targets)))
+    doubting = replace(
+        pair.copying(), doubted=frozenset(target.repository for target in wish.targets)
+    )
     [plan] = planned(Survey(wish, doubting), pair)
     assert ({blob.digest for blob in plan.blobs}, len(plan.manifests)) == (
         set(image.all_blobs()),
         2,
     )
-    assert [(put.target, put.believed) for put in plan.tags] == [("1", False), ("2", False)]
+    assert [(put.reference.target, put.assumed_present) for put in plan.tags] == [
+        ("1", False),
+        ("2", False),
+    ]
 
 
 @pytest.mark.usefixtures("image")
@@ -76,8 +81,8 @@ def test_after_doubt_nothing_is_believed_of_what_is_pending(
 ) -> None:
     look = Survey(job(source, target, "app:1", "app:2"), pair.copying())
     look.ask()
-    look.doubt()
-    [plan] = look.plans(Holdings(copying=pair.copying()))
+    look.assume_nothing()
+    [plan] = look.plans(PlannedBlobs(pair.copying()))
     assert len(plan.blobs) == 4
 
 
@@ -93,10 +98,10 @@ def test_what_refers_to_an_image_and_its_platforms_becomes_jobs(
             wanted(source, target, "app:1", "team/app:1", "app:1", digest=digest), pair.copying()
         )
         look.ask()
-        assert {found.digest for found in look.companions} == {one.digest for one in about}
-        assert {found.refers for found in look.companions} == {TAKEN}
-        assert [str(target.image) for target in look.companions[0].targets] == [
-            f"{name}@{look.companions[0].digest}" for name in ("team/app", "app")
+        assert {found.digest for found in look.referrer_jobs} == {one.digest for one in about}
+        assert {found.as_referrer for found in look.referrer_jobs} == {OPTIONAL}
+        assert [str(target.image) for target in look.referrer_jobs[0].targets] == [
+            f"{name}@{look.referrer_jobs[0].digest}" for name in ("team/app", "app")
         ]
 
 
@@ -113,7 +118,7 @@ def test_each_manifest_is_asked_about_once(
     look.ask()
     subjects = [record.path.rpartition("/")[2] for record in source.seen("GET", "referrers")]
     assert sorted(subjects) == sorted(
-        [image.digest, *(child.digest for child in image.children), look.companions[0].digest]
+        [image.digest, *(child.digest for child in image.children), look.referrer_jobs[0].digest]
     )
     assert (source.count("GET", "tags/list"), source.count("GET", "manifests")) == (1, 3)
 
@@ -132,14 +137,14 @@ def test_one_platform_is_asked_about_alone(
         pair.copying(),
     )
     look.ask()
-    assert [found.digest for found in look.companions] == [sbom.digest]
+    assert [found.digest for found in look.referrer_jobs] == [sbom.digest]
 
 
 def test_a_source_that_is_gone_is_no_fault_where_the_image_is_there(
     source: FakeRegistry, target: FakeRegistry, pair: Pair, image: ImageParts
 ) -> None:
     source.stop()
-    for referrers in (TAKEN, DEMANDED):
+    for referrers in (OPTIONAL, REQUIRED):
         assert (
             planned(
                 Survey(
@@ -165,26 +170,6 @@ def test_a_source_that_is_gone_is_no_fault_where_the_image_is_there(
     source.start()
 
 
-def test_what_a_build_has_pushed_just_now_may_need_a_moment_to_be_seen(
-    source: FakeRegistry, target: FakeRegistry, pair: Pair, time: FakeClock
-) -> None:
-    digest, begun = put(make_image(), source, "app"), time.time
-    source.fault = lambda _: Status(code=404) if time.time < begun + 2 else None
-    [plan] = planned(
-        Survey(job(source, target, "app:1", "app:1", digest=digest), pair.copying()), pair
-    )
-    assert plan.tags[0].manifest.digest == digest
-    with pytest.raises(RegistryError, match="does not exist on the source"):
-        planned(
-            Survey(
-                job(source, target, "app:1", "app:1", digest=make_index(seed=9).digest),
-                pair.copying(),
-            ),
-            pair,
-        )
-    assert sum(time.sleeps) == pytest.approx(6, abs=1)
-
-
 def test_a_list_that_cannot_be_had_is_told(
     source: FakeRegistry, target: FakeRegistry, pair: Pair
 ) -> None:
@@ -193,7 +178,7 @@ def test_a_list_that_cannot_be_had_is_told(
     warnings = list[str]()
     Survey(wanted(source, target, "app:1", "app:1"), pair.copying(warn=warnings.append)).ask()
     assert len(warnings) == 1
-    assert "stays behind, except what a tag names: the source registry" in warnings[0]
+    assert "stay behind, except those that a tag names: the source registry" in warnings[0]
 
 
 def test_a_target_by_another_digest_is_refused(

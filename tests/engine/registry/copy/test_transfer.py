@@ -36,12 +36,13 @@ from towline.errors import (
     RegistryUnreachable,
 )
 from towline.http.client import Transport
+from towline.image import Repository
 from towline.parallel import JOBS
 from towline.record import replace
 from towline.registry.client import Download
 from towline.registry.copy import stream
-from towline.registry.copy.job import COPIED, MOUNTED, SKIPPED, Moved
-from towline.registry.copy.plan import CopyBlob, CopyPlan, TargetRepository
+from towline.registry.copy.job import COPIED, MOUNTED, SKIPPED, BlobOutcome
+from towline.registry.copy.plan import CopyBlob, CopyPlan
 from towline.registry.copy.progress import Progress
 from towline.registry.copy.transfer import ATTEMPTS, Transfer
 from towline.registry.manifest import Manifest
@@ -49,7 +50,7 @@ from towline.registry.manifest import Manifest
 BIG = 3 * 1024 * 1024
 
 
-def perform(pair: Pair, *plans: CopyPlan) -> dict[CopyBlob, Moved]:
+def perform(pair: Pair, *plans: CopyPlan) -> dict[CopyBlob, BlobOutcome]:
     copying = pair.copying()
     return dict(
         Transfer(copying.source, copying.targets, pair.target.transport, copying.progress).perform(
@@ -67,9 +68,9 @@ def blob_of(
 ) -> CopyBlob:
     digest = claimed or digest_of(data)
     source.create("app").blobs[digest] = data
-    place = TargetRepository(registry=pair.target.registry, repository="app")
+    repository = Repository(registry=pair.target.registry, name="app")
     return CopyBlob(
-        source="app", place=place, digest=digest, size=len(data) if size is None else size
+        source="app", repository=repository, digest=digest, size=len(data) if size is None else size
     )
 
 
@@ -117,7 +118,7 @@ def test_eight_blobs_move_at_once(source: FakeRegistry, target: FakeRegistry, pa
 
 def test_twice_as_many_blobs_are_mounted_at_once(target: FakeRegistry, pair: Pair) -> None:
     together = threading.Barrier(JOBS * 2, timeout=30)
-    place = TargetRepository(registry=pair.target.registry, repository="app")
+    repository = Repository(registry=pair.target.registry, name="app")
     contents = [bytes([number]) * 10 for number in range(JOBS * 2)]
     target.create("base").blobs.update({digest_of(data): data for data in contents})
 
@@ -130,7 +131,13 @@ def test_twice_as_many_blobs_are_mounted_at_once(target: FakeRegistry, pair: Pai
     transfer(
         pair,
         *(
-            CopyBlob(source="base", place=place, digest=digest_of(data), size=10, mount_from="base")
+            CopyBlob(
+                source="base",
+                repository=repository,
+                digest=digest_of(data),
+                size=10,
+                mount_from="base",
+            )
             for data in contents
         ),
     )
@@ -381,11 +388,13 @@ def test_each_byte_is_read_once_from_the_source_once_a_target_is_known(
                 blob_of(random.Random(number).randbytes(3 * 1024**2 + number), source, pair)
                 for number in numbers
             ]
-            places = [
-                TargetRepository(registry=target.registry, repository="app") for target in targets
-            ]
+            repositories = [Repository(registry=target.registry, name="app") for target in targets]
             return CopyPlan(
-                blobs=tuple(replace(blob, place=place) for blob in found for place in places)
+                blobs=tuple(
+                    replace(blob, repository=repository)
+                    for blob in found
+                    for repository in repositories
+                )
             )
 
         one.largest_body = other.largest_body = largest
@@ -794,7 +803,7 @@ def test_a_mounted_blob_moves_no_byte(target: FakeRegistry, pair: Pair) -> None:
     target.create("base").blobs[digest_of(b"x")] = b"x"
     blob = CopyBlob(
         source="base",
-        place=TargetRepository(registry=pair.target.registry, repository="app"),
+        repository=Repository(registry=pair.target.registry, name="app"),
         digest=digest_of(b"x"),
         size=1,
         mount_from="base",
@@ -868,7 +877,7 @@ def test_several_repositories_of_a_registry_get_a_blob_by_one_upload_where_it_mo
 ) -> None:
     target.mount = mounts
     blob = blob_of(b"x" * 100, source, pair)
-    others = [replace(blob, place=replace(blob.place, repository=name)) for name in ("b", "c")]
+    others = [replace(blob, repository=replace(blob.repository, name=name)) for name in ("b", "c")]
     ways = transfer(pair, *others, blob)
     assert sorted(ways.values()) == [COPIED, *[MOUNTED if mounts else COPIED] * 2]
     assert source.count("GET") == target.count("PUT") == (1 if mounts else 3)
@@ -880,7 +889,7 @@ def test_several_repositories_of_a_registry_get_a_blob_by_one_upload_where_it_mo
 def to_both(pair: Pair, blob: CopyBlob, other: FakeRegistry) -> None:
     """Bring a blob to the target of the pair, and to another registry."""
     second = client(other, "target", pair.target.transport)
-    further = replace(blob, place=TargetRepository(registry=second.registry, repository="app"))
+    further = replace(blob, repository=Repository(registry=second.registry, name="app"))
     copying = pair.copying()
     Transfer(
         copying.source,

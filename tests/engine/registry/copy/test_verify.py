@@ -13,8 +13,8 @@ from towline.errors import DigestMismatch, RegistryError, RegistryUnreachable
 from towline.http.client import Transport
 from towline.record import replace
 from towline.registry.copy.images import copy_images
-from towline.registry.copy.job import COPIED, DEMANDED, TAKEN, CopyReport
-from towline.registry.copy.referrers import ReferrerLists, tag_of
+from towline.registry.copy.job import COPIED, OPTIONAL, REQUIRED, CopyReport
+from towline.registry.copy.referrers import ReferrerLists, referrers_tag
 from towline.registry.copy.verify import verify_images
 
 
@@ -75,13 +75,13 @@ def test_a_list_of_referrers_that_is_seen_later_is_asked_for_itself(
         put(one, source, "app", "1" if one is image else "")
     copying = pair.copying()
     reports = copy_images(
-        [replace(job(source, target, "app:1", "b/app:1"), referrers=TAKEN)], copying
+        [replace(job(source, target, "app:1", "b/app:1"), referrers=OPTIONAL)], copying
     )
     target.forget()
     begun = time.time
     target.fault = lambda record: (
         Status(code=404)
-        if record.path.endswith(tag_of(image.digest)) and time.time < begun + 2
+        if record.path.endswith(referrers_tag(image.digest)) and time.time < begun + 2
         else None
     )
     assert verify_images(reports, copying) == tuple(reports)
@@ -282,7 +282,7 @@ def test_what_refers_to_the_image_is_read_again_too_and_must_be_listed(
         put(one, source, "app", "1" if one is image else "")
     copying = pair.copying()
     reports = copy_images(
-        [replace(job(source, target, "app:1", "b/app:1"), referrers=TAKEN)], copying
+        [replace(job(source, target, "app:1", "b/app:1"), referrers=OPTIONAL)], copying
     )
     assert verify_images(reports, copying) == reports
     if lists:
@@ -347,7 +347,7 @@ class Dropping(FakeRegistry):
         return answer
 
 
-@pytest.mark.parametrize("mode", [TAKEN, DEMANDED])
+@pytest.mark.parametrize("mode", [OPTIONAL, REQUIRED])
 def test_a_target_that_takes_what_refers_to_the_image_and_drops_it_is_a_warning_unless_it_is_demanded(
     source: FakeRegistry,
     transport: Transport,
@@ -364,7 +364,7 @@ def test_a_target_that_takes_what_refers_to_the_image_and_drops_it_is_a_warning_
         reports = copy_images(
             [replace(job(source, target, "app:1", "app:1"), referrers=mode)], copying
         )
-        if mode == DEMANDED:
+        if mode == REQUIRED:
             with pytest.raises(RegistryError, match=f"lacks the manifest {sbom.digest}"):
                 verify_images(reports, copying)
             return
@@ -400,7 +400,7 @@ def test_other_content_for_what_refers_to_the_image_is_an_error_in_any_case(
     with Spoiling(referrers=True) as target:
         copying = Pair(source, target, transport).copying()
         reports = copy_images(
-            [replace(job(source, target, "app:1", "app:1"), referrers=TAKEN)], copying
+            [replace(job(source, target, "app:1", "app:1"), referrers=OPTIONAL)], copying
         )
         with pytest.raises(DigestMismatch, match=f"other content for the manifest {sbom.digest}"):
             verify_images(reports, copying)
@@ -418,5 +418,5 @@ def list_of(
         ImageParts(manifest=body, media_type=OCI_INDEX, digest=digest_of(body)),
         target,
         repository,
-        tag_of(subject.digest),
+        referrers_tag(subject.digest),
     )

@@ -5,15 +5,15 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from towline.parallel import Stopped
-from towline.registry.gzip import Packed
-from towline.registry.local.growing import Growing
+from towline.parallel import Cancelled
+from towline.registry.gzip import PackedBlob
+from towline.registry.local.growing import GrowingBlob
 from towline.registry.local.spool import Spool
 
-PACKED = Packed(plain="sha256:p", digest="sha256:d", size=6)
+PACKED = PackedBlob(plain="sha256:p", digest="sha256:d", size=6)
 
 
-def read(growing: Growing, position: int, size: int = 100) -> bytes:
+def read(growing: GrowingBlob, position: int, size: int = 100) -> bytes:
     buffer = memoryview(bytearray(size))
     return bytes(buffer[: growing.readinto(buffer, position, threading.Event())])
 
@@ -21,7 +21,7 @@ def read(growing: Growing, position: int, size: int = 100) -> bytes:
 def test_what_is_there_is_read_from_its_own_place_in_the_spool() -> None:
     with Spool() as spool:
         spool.append(b"others")
-        growing = Growing(spool, config="c", plain="p")
+        growing = GrowingBlob(spool, config="c", plain="p")
         growing.append(b"abc")
         growing.append(b"def")
         assert (read(growing, 0), read(growing, 2, 2), growing.offset, growing.packed) == (
@@ -37,10 +37,10 @@ def test_what_is_there_is_read_from_its_own_place_in_the_spool() -> None:
 
 
 @pytest.mark.parametrize("packed", [PACKED, None])
-def test_who_reads_at_the_end_waits_for_more_or_for_the_end(packed: Packed | None) -> None:
+def test_who_reads_at_the_end_waits_for_more_or_for_the_end(packed: PackedBlob | None) -> None:
     found: list[bytes] = []
     with Spool() as spool:
-        growing = Growing(spool, config="c", plain="p")
+        growing = GrowingBlob(spool, config="c", plain="p")
 
         def follow() -> None:
             while piece := read(growing, sum(map(len, found))):
@@ -58,7 +58,7 @@ def test_who_reads_at_the_end_waits_for_more_or_for_the_end(packed: Packed | Non
 
 def test_so_many_bytes_are_waited_for_but_not_beyond_the_end() -> None:
     with Spool() as spool:
-        growing = Growing(spool, config="c", plain="p")
+        growing = GrowingBlob(spool, config="c", plain="p")
         growing.append(b"abc")
         assert growing.wait(2, threading.Event()) == 3
         growing.end(None)
@@ -69,12 +69,12 @@ def test_nobody_waits_for_more_when_the_run_has_ended() -> None:
     ending = threading.Event()
     ending.set()
     with Spool() as spool:
-        growing = Growing(spool, config="c", plain="p")
+        growing = GrowingBlob(spool, config="c", plain="p")
         growing.append(b"abc")
         assert growing.wait(3, ending) == 3
         with ThreadPoolExecutor(1) as pool:
             waiting = pool.submit(growing.wait, 4, ending)
             try:
-                assert isinstance(waiting.exception(30), Stopped)
+                assert isinstance(waiting.exception(30), Cancelled)
             finally:
                 growing.end(None)

@@ -18,7 +18,7 @@ from towline.registry.local import layout as module
 from towline.registry.local.layout import LayoutFolder, OciLayout, is_digest
 from towline.registry.local.spool import Spool
 from towline.registry.local.tar import Tar
-from towline.registry.manifest import LIMIT
+from towline.registry.manifest import MANIFEST_LIMIT
 
 SHAPES = ["folder", "tar"]
 _descriptors: list[int] = []
@@ -418,7 +418,7 @@ def test_a_blob_is_read_from_where_it_broke_off(shape: str, tmp_path: Path) -> N
         ("index.json", b'{"schemaVersion":2,"manifests":{}}', "not a list"),
         ("index.json", b'{"schemaVersion":2,"manifests":[1]}', "without digest"),
         ("index.json", b'{"schemaVersion":2,"manifests":[]}', "has no image"),
-        ("index.json", b" " * (LIMIT + 1), "larger than"),
+        ("index.json", b" " * (MANIFEST_LIMIT + 1), "larger than"),
         (
             "index.json",
             b'{"schemaVersion":2,"manifests":[{"digest":"sha256:../../../etc/passwd","size":1}]}',

@@ -15,8 +15,8 @@ from towline.errors import ConfigError, RegistryError
 from towline.image import Reference, parse_image, parse_platform
 from towline.record import replace
 from towline.registry.copy.images import copy_images
-from towline.registry.copy.job import DEMANDED, LEFT, TAKEN, CopyJob, CopyReport
-from towline.registry.copy.referrers import ReferrerLists, tag_of
+from towline.registry.copy.job import NOT_COPIED, OPTIONAL, REQUIRED, CopyJob, CopyReport
+from towline.registry.copy.referrers import ReferrerLists, referrers_tag
 from towline.registry.copy.verify import verify_images
 from towline.registry.local.layout_index import LayoutEntry, LayoutReferrers
 from towline.registry.local.locations import OciArchive, OciFolder
@@ -53,7 +53,7 @@ class Signed:
         ]
         self.signature = make_image(seed=77)
         self.all = [self.sbom, self.of_sbom, *self.attestations]
-        self.old = (f"{tag_of(self.index.digest)}.sig", self.signature)
+        self.old = (f"{referrers_tag(self.index.digest)}.sig", self.signature)
 
     def by_subject(self) -> dict[str, bytes]:
         """Every referrer as an entry of index.json, as oras writes them; the platforms of the
@@ -73,7 +73,7 @@ class Signed:
         return layout(
             [
                 ("1", self.index),
-                *((tag_of(of.digest), list_of(*several)) for of, several in lists),
+                *((referrers_tag(of.digest), list_of(*several)) for of, several in lists),
                 self.old,
             ]
         )
@@ -90,7 +90,7 @@ def copy(
     pair: Pair,
     folder: Path,
     *,
-    referrers: str = DEMANDED,
+    referrers: str = REQUIRED,
     shape: str = "folder",
     verify: bool = True,
     warn: Callable[[str], None] = print,
@@ -98,7 +98,7 @@ def copy(
 ) -> CopyReport:
     """Copy the image of a layout; the copy is read again."""
     targets = (Reference(registry=registry_of(target), image=parse_image("team/app:1")),)
-    job = CopyJob(repository="", target="", name="oci:app:1", targets=targets, referrers=referrers)
+    job = CopyJob(source=None, name="oci:app:1", targets=targets, referrers=referrers)
     if shape == "folder":
         place: OciFolder | OciArchive = OciFolder(
             path=str(write(folder / "app", files)), target="1"
@@ -155,9 +155,9 @@ def test_they_stay_where_they_are_where_they_are_not_wanted_and_a_dry_run_counts
     target: FakeRegistry, pair: Pair, tmp_path: Path
 ) -> None:
     signed = Signed()
-    dry = copy(signed.by_subject(), target, pair, tmp_path, dry_run=True, referrers=TAKEN)
+    dry = copy(signed.by_subject(), target, pair, tmp_path, dry_run=True, referrers=OPTIONAL)
     assert (len(dry.referrers), target.storage) == (6, {})
-    assert copy(signed.by_subject(), target, pair, tmp_path, referrers=LEFT).referrers == ()
+    assert copy(signed.by_subject(), target, pair, tmp_path, referrers=NOT_COPIED).referrers == ()
     assert set(target.storage["team/app"].tags) == {"1"}
     assert signed.sbom.digest not in target.storage["team/app"].manifests
 
@@ -173,8 +173,8 @@ def test_what_cosign_saved_travels_under_cosigns_tags(
     copy({**files, "index.json": json.dumps(index).encode()}, target, pair, tmp_path)
     tags = {
         "1": image.digest,
-        f"{tag_of(image.digest)}.sig": signature.digest,
-        f"{tag_of(image.digest)}.att": other.digest,
+        f"{referrers_tag(image.digest)}.sig": signature.digest,
+        f"{referrers_tag(image.digest)}.att": other.digest,
     }
     assert target.storage["team/app"].tags == tags
     assert [missing(one, target, "team/app") for one in (image, signature, other)] == [()] * 3
@@ -190,8 +190,8 @@ def test_of_another_image_of_the_layout_nothing_travels(
             ("1", image),
             ("2", other),
             ("", theirs),
-            (f"{tag_of(other.digest)}.sig", make_image(seed=77)),
-            (tag_of(other.digest), list_of(theirs)),
+            (f"{referrers_tag(other.digest)}.sig", make_image(seed=77)),
+            (referrers_tag(other.digest), list_of(theirs)),
         ]
     )
     assert copy(files, target, pair, tmp_path).referrers == ()
@@ -207,7 +207,7 @@ BLOB = digest_of(b"what is in it")
 
 
 @pytest.mark.parametrize("demanded", [False, True])
-@pytest.mark.parametrize("written", [("", SBOM), (tag_of(IMAGE.digest), list_of(SBOM))])
+@pytest.mark.parametrize("written", [("", SBOM), (referrers_tag(IMAGE.digest), list_of(SBOM))])
 @pytest.mark.parametrize(
     ("path", "content", "said"),
     [
@@ -239,7 +239,7 @@ def test_one_that_is_lacking_or_damaged_is_a_warning_and_where_they_are_demanded
             copy(files, target, pair, tmp_path)
         assert "1" not in (target.storage["team/app"].tags if "team/app" in target.storage else {})
         return
-    report = copy(files, target, pair, tmp_path, referrers=TAKEN, warn=warnings.append)
+    report = copy(files, target, pair, tmp_path, referrers=OPTIONAL, warn=warnings.append)
     assert [one.digest for one in report.referrers] == [whole.digest]
     assert target.storage["team/app"].tags["1"] == IMAGE.digest
     assert (missing(IMAGE, target, "team/app"), missing(whole, target, "team/app")) == ((), ())
@@ -259,7 +259,7 @@ def test_a_target_that_refuses_them_gets_the_image_with_a_warning(
             target,
             pair,
             tmp_path,
-            referrers=TAKEN,
+            referrers=OPTIONAL,
             warn=warnings.append,
         ).referrers
         == ()
@@ -274,15 +274,15 @@ def test_signatures_that_the_target_has_more_of_are_not_replaced(
     target: FakeRegistry, pair: Pair, tmp_path: Path
 ) -> None:
     ours, theirs = make_image(files={"a": b"a"}), make_image(files={"b": b"b"})
-    put(theirs, target, "team/app", f"{tag_of(IMAGE.digest)}.sig")
+    put(theirs, target, "team/app", f"{referrers_tag(IMAGE.digest)}.sig")
     files, warnings = (
-        layout([("1", IMAGE), (f"host/app:{tag_of(IMAGE.digest)}.sig", ours)]),
+        layout([("1", IMAGE), (f"host/app:{referrers_tag(IMAGE.digest)}.sig", ours)]),
         list[str](),
     )
-    copy(files, target, pair, tmp_path, referrers=TAKEN, warn=warnings.append)
+    copy(files, target, pair, tmp_path, referrers=OPTIONAL, warn=warnings.append)
     assert target.storage["team/app"].tags == {
         "1": IMAGE.digest,
-        f"{tag_of(IMAGE.digest)}.sig": theirs.digest,
+        f"{referrers_tag(IMAGE.digest)}.sig": theirs.digest,
     }
     assert "holds other content than" in warnings[0]
 
@@ -295,11 +295,10 @@ def test_a_chosen_platform_takes_its_own_along(
     targets = (Reference(registry=registry_of(target), image=parse_image("team/app:1")),)
     with open_source(place, environ={}) as source:
         job = CopyJob(
-            repository="",
-            target="",
+            source=None,
             name="oci:app:1",
             targets=targets,
-            referrers=DEMANDED,
+            referrers=REQUIRED,
             platforms=(parse_platform("linux/amd64"),),
         )
         report = copy_images([job], replace(pair.copying(), source=source))[0]

@@ -22,10 +22,10 @@ from tests.fakes.registry import digest_of
 from towline import dispatch
 from towline.errors import ConfigError, MachineError
 from towline.http.client import Transport
-from towline.registry.copy.plan import ImageSource
-from towline.registry.local.locations import LocalPlace, parse_local_location
+from towline.registry.local.locations import LocalLocation, parse_local_location
 from towline.registry.local.open_local import open_source
 from towline.registry.manifest import Manifest
+from towline.registry.source import ImageSource
 
 IMAGE = make_image(layers=2)
 SKOPEO = shutil.which("skopeo")
@@ -56,7 +56,7 @@ def place(tmp_path: Path) -> Path:
     )
 
 
-def parsed(text: str, folder: Path) -> LocalPlace:
+def parsed(text: str, folder: Path) -> LocalLocation:
     prefix, colon, rest = text.partition(":") if ":" in text else ("", "", text)
     return parse_local_location(f"{prefix}{colon}{folder}/{rest}")
 

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from tests.fakes.archives import Member, member, tar, tar_of
 from towline.errors import ConfigError
 from towline.registry.local import tar as tarball
-from towline.registry.local.open_local import open_anywhere
+from towline.registry.local.open_local import open_path
 from towline.registry.local.spool import Spool
 from towline.registry.local.tar import Tar, open_tar
 
@@ -239,7 +239,7 @@ def test_headers_and_names_have_a_limit(monkeypatch: pytest.MonkeyPatch) -> None
     monkeypatch.setattr(tarball, "HEADERS", 5)
     assert "more than 5 headers" in refused(tar_of({str(number): b"" for number in range(5)}))
     assert contents(tar_of({str(number): b"" for number in range(4)}), "3") == [b""]
-    monkeypatch.setattr(tarball, "TEXT", 100)
+    monkeypatch.setattr(tarball, "BYTES_OF_NAMES", 100)
     assert "bytes of names" in refused(tar_of({"n" * 90: b"", "m" * 20: b""}))
 
 
@@ -302,7 +302,7 @@ def test_hostile_members_end_in_content_from_the_archive_or_in_an_error(
 
 @contextmanager
 def tar_at(path: Path) -> Iterator[Tar]:
-    descriptor = open_anywhere(str(path))
+    descriptor = open_path(str(path))
     try:
         with open_tar(descriptor, str(path)) as archive:
             yield archive

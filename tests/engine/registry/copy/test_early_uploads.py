@@ -25,24 +25,25 @@ from tests.fakes.registry import (
 from tests.fakes.slow_line import SlowLine
 from towline.errors import DigestMismatch
 from towline.http.client import Transport
-from towline.parallel import Stopped, in_parallel
+from towline.image import Repository
+from towline.parallel import Cancelled, in_parallel
 from towline.record import replace
-from towline.registry.copy.early import Early
+from towline.registry.copy.copying import Copying
+from towline.registry.copy.early_uploads import EarlyUploads
 from towline.registry.copy.images import copy_images
 from towline.registry.copy.job import COPIED, CopyJob, CopyReport
-from towline.registry.copy.plan import CopyBlob, TargetRepository
+from towline.registry.copy.plan import CopyBlob
 from towline.registry.copy.progress import Progress
-from towline.registry.copy.survey import Copying
-from towline.registry.gzip import Packed
+from towline.registry.gzip import PackedBlob
 from towline.registry.local.docker_archive import DockerArchive
-from towline.registry.local.growing import Follower, Growing
+from towline.registry.local.growing import GrowingBlob, PackingObserver
 from towline.registry.local.spool import Spool
 from towline.registry.local.tar import Tar
 from towline.retry import Clock
 
 MIB = 1024 * 1024
 DATA = random.Random(1).randbytes(10 * MIB)
-PACKED = Packed(plain=digest_of(b"plain"), digest=digest_of(DATA), size=len(DATA))
+PACKED = PackedBlob(plain=digest_of(b"plain"), digest=digest_of(DATA), size=len(DATA))
 LARGE = make_image(files={"large": random.Random(2).randbytes(6 * MIB)}, layers=2)
 
 
@@ -50,7 +51,7 @@ class Packing:
     """A source that packs; nothing is asked of it here."""
 
     def __init__(self) -> None:
-        self.followers: list[Follower] = []
+        self.followers: list[PackingObserver] = []
 
 
 class Desk:
@@ -64,7 +65,7 @@ class Desk:
             targets={self.client.registry: self.client},
             progress=Progress(None, transport.clock),
         )
-        self.growing = Growing(spool, config=digest_of(b"{}"), plain=PACKED.plain)
+        self.growing = GrowingBlob(spool, config=digest_of(b"{}"), plain=PACKED.plain)
         self.sending, self.asked = threading.Event(), threading.Event()
         target.fault = self.seen
 
@@ -75,14 +76,16 @@ class Desk:
         if "/manifests/" in record.path:
             self.asked.set()
 
-    def early(self) -> Early:
-        return Early([job(self.target, self.target, "app:1", "app:1", "app:2")], self.copying)
+    def early(self) -> EarlyUploads:
+        return EarlyUploads(
+            [job(self.target, self.target, "app:1", "app:1", "app:2")], self.copying
+        )
 
     @property
     def blob(self) -> CopyBlob:
         return CopyBlob(
             source="",
-            place=TargetRepository(registry=self.client.registry, repository="app"),
+            repository=Repository(registry=self.client.registry, name="app"),
             digest=PACKED.digest,
             size=PACKED.size,
         )
@@ -150,7 +153,7 @@ def test_what_is_still_on_its_way_is_waited_for_and_counts_as_it_comes(desk: Des
         )
         progress, wanted = desk.copying.progress, desk.blob
         progress.expect({"app": {wanted.digest: wanted.size}})
-        with Early([job(desk.target, line, "app:1", "app:1")], desk.copying) as early:
+        with EarlyUploads([job(desk.target, line, "app:1", "app:1")], desk.copying) as early:
             early.begin(desk.growing)
             desk.growing.append(DATA)
             desk.growing.end(PACKED)
@@ -222,8 +225,8 @@ def test_what_hangs_beside_the_network_is_not_waited_for_when_the_run_ends(
         over.wait(60)
         return 0
 
-    def take(early: Early) -> None:
-        with pytest.raises(Stopped):
+    def take(early: EarlyUploads) -> None:
+        with pytest.raises(Cancelled):
             early.take(desk.blob)
         ended.set()
 
@@ -240,7 +243,7 @@ def test_what_hangs_beside_the_network_is_not_waited_for_when_the_run_ends(
     assert stopped
 
 
-class Meanwhile(Growing):
+class Meanwhile(GrowingBlob):
     """One that is looked at for long: something else happens meanwhile, once."""
 
     def __init__(self, spool: Spool) -> None:
@@ -248,13 +251,13 @@ class Meanwhile(Growing):
         super().__init__(spool, config="", plain="")
 
     @property
-    def packed(self) -> Packed | None:
+    def packed(self) -> PackedBlob | None:
         if self.happens:
             self.happens.pop()()
         return self._packed
 
     @packed.setter
-    def packed(self, packed: Packed | None) -> None:
+    def packed(self, packed: PackedBlob | None) -> None:
         self._packed = packed
 
 
@@ -262,7 +265,7 @@ def test_what_is_taken_by_one_thread_while_another_looks_hides_nothing(
     desk: Desk, tmp_path: Path
 ) -> None:
     first, second = (
-        Packed(plain=digest_of(name), digest=digest_of(name), size=1) for name in (b"1", b"2")
+        PackedBlob(plain=digest_of(name), digest=digest_of(name), size=1) for name in (b"1", b"2")
     )
     with desk.early() as early, Spool() as spool:
         growing = [Meanwhile(spool) for _ in range(3)]
@@ -421,9 +424,7 @@ def copied_to(
                 progress=Progress(None, transport.clock),
                 dry_run=dry_run,
             )
-            return copy_images(
-                [CopyJob(repository="", target="", name="app.tar", targets=targets)], copying
-            )[0]
+            return copy_images([CopyJob(source=None, name="app.tar", targets=targets)], copying)[0]
 
 
 def archive_of(image: ImageParts) -> bytes:

@@ -7,10 +7,10 @@ import pytest
 from tests.engine.registry.clients import TARGET_LOGIN, client
 from tests.fakes.registry import CutAnswer, FakeRegistry, Fault, Record, Status, on
 from towline.http.client import Transport
-from towline.image import Registry
+from towline.image import Registry, Repository
 from towline.record import replace
-from towline.registry.copy.early import AbandonedUploads
-from towline.registry.copy.plan import CopyBlob, TargetRepository
+from towline.registry.copy.abandoned_uploads import AbandonedUploads
+from towline.registry.copy.plan import CopyBlob
 from towline.registry.uploads import UploadSession
 
 
@@ -36,7 +36,7 @@ class Begun:
 def blob_of(registry: Registry, number: int) -> CopyBlob:
     return CopyBlob(
         source="app",
-        place=TargetRepository(registry=registry, repository="app"),
+        repository=Repository(registry=registry, name="app"),
         digest=f"sha256:{number:064}",
         size=1,
     )

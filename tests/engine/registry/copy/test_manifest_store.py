@@ -7,26 +7,26 @@ from tests.fakes.clock import FakeClock
 from tests.fakes.images import ImageParts, make_image, put
 from tests.fakes.registry import FakeRegistry, Status
 from towline.errors import RegistryError
-from towline.registry.copy.plan import PutManifest, TargetRepository
-from towline.registry.copy.storing import Storing
+from towline.image import Repository
+from towline.registry.copy.manifest_store import ManifestStore
+from towline.registry.copy.plan import PutManifest
 from towline.registry.errors import ManifestIncomplete
 from towline.registry.manifest import parse_manifest
 
 
 def put_of(
-    image: ImageParts, pair: Pair, target: str = "1", *, believed: bool = False
+    image: ImageParts, pair: Pair, target: str = "1", *, assumed_present: bool = False
 ) -> PutManifest:
     manifest = parse_manifest(image.manifest, image.media_type)
     return PutManifest(
-        place=TargetRepository(registry=pair.target.registry, repository="app"),
-        target=target,
+        reference=Repository(registry=pair.target.registry, name="app").reference(target),
         manifest=manifest,
-        believed=believed,
+        assumed_present=assumed_present,
     )
 
 
 def store(pair: Pair, *puts: PutManifest) -> None:
-    Storing({pair.target.registry: pair.target}, pair.target.transport).put(puts)
+    ManifestStore({pair.target.registry: pair.target}, pair.target.transport).put(puts)
 
 
 def test_a_registry_that_does_not_see_its_blobs_at_once_is_given_a_moment(
@@ -51,7 +51,7 @@ def test_a_manifest_whose_parts_stay_away_is_given_up(
         store(pair, put_of(make_image(), pair))
     assert sum(time.sleeps) == pytest.approx(10)
     with pytest.raises(ManifestIncomplete):
-        store(pair, put_of(make_image(), pair, believed=True))
+        store(pair, put_of(make_image(), pair, assumed_present=True))
 
 
 def test_an_immutable_tag_with_the_same_image_is_done_and_with_another_a_clear_error(

@@ -9,92 +9,26 @@ Uploads that a run has begun and not ended: when it is over, for whatever reason
 
 from __future__ import annotations
 
-import contextlib
 import re
-from collections.abc import Mapping, Sequence
-from threading import Event, Lock, Thread
+from collections.abc import Sequence
+from threading import Event, Lock
 from typing import Self
 
-from towline.errors import CredentialError, RegistryError, TowlineError, TransportError
-from towline.http.client import Transport
+from towline.errors import TowlineError, TransportError
 from towline.http.messages import BodySender, HttpRequest
-from towline.image import Registry
+from towline.image import Repository
 from towline.literals import load_json
-from towline.parallel import GRACE, Stopped, beside, in_parallel
+from towline.parallel import GRACE, Cancelled, in_background
 from towline.registry.client import RegistryClient
+from towline.registry.copy.abandoned_uploads import AbandonedUploads
+from towline.registry.copy.copying import Copying
 from towline.registry.copy.job import CopyJob
-from towline.registry.copy.plan import CopyBlob, TargetRepository
+from towline.registry.copy.plan import CopyBlob
 from towline.registry.copy.stream import read_small
-from towline.registry.copy.survey import Copying, repository_of
-from towline.registry.local.growing import Growing, Packs
+from towline.registry.local.growing import GrowingBlob, PackingSource
+from towline.registry.manifest import Descriptor
 from towline.registry.uploads import UploadSession
 from towline.retry import Clock, Deadline
-
-# seconds for all of them: a run that was interrupted ends within two seconds, one that has done its
-# work has more time
-SOON, PATIENTLY = 0.6, 5.0
-_Left = tuple[Registry, UploadSession]
-
-
-class AbandonedUploads:
-    """What is under way at `targets`; shared by threads."""
-
-    def __init__(self, targets: Mapping[Registry, RegistryClient], transport: Transport) -> None:
-        self._targets = targets
-        self._transport = transport
-        self._under_way: dict[CopyBlob, UploadSession] = {}
-        self._given_up: list[_Left] = []
-
-    def goes_on(self, blob: CopyBlob, upload: UploadSession) -> None:
-        """The upload of `blob` has begun, or goes on there; at the place that redirects it nothing more comes."""
-        earlier = self._under_way.get(blob)
-        self._given_up += (
-            [(blob.place.registry, earlier)] if earlier and upload.hops > earlier.hops else []
-        )
-        self._under_way[blob] = upload
-
-    def given_up(self, blob: CopyBlob) -> None:
-        """The upload of `blob` is not gone on with, where it had one."""
-        earlier = self._under_way.pop(blob, None)
-        self._given_up += [(blob.place.registry, earlier)] if earlier else []
-
-    def ended(self, blob: CopyBlob) -> None:
-        """The blob is stored."""
-        self._under_way.pop(blob, None)
-
-    def cancel(self, seconds: float = SOON) -> None:
-        """Tell the registries, those too whose questions have begun an upload that nobody needs, as far as they hear it in time; raises nothing.
-
-        The request is distribution's (its API's "Canceling an Upload"; the OCI spec has none); that
-        takes it at the offset which it has named last, so not after a PUT that was cut. By a
-        transport of its own, since that of the run may be closed; in a thread, since looking up a
-        name has no time limit.
-        """
-        unused = [
-            (registry, upload)
-            for registry, client in self._targets.items()
-            for upload in client.uploads.unused()
-        ]
-        left = [
-            *unused,
-            *self._given_up,
-            *((blob.place.registry, upload) for blob, upload in list(self._under_way.items())),
-        ]
-        if left:
-            thread = Thread(target=self._tell, args=(left, seconds), daemon=True)
-            thread.start()
-            thread.join(seconds)
-
-    def _tell(self, left: list[_Left], seconds: float) -> None:
-        with self._transport.afresh(seconds) as transport:
-            clients = {registry: self._targets[registry].by(transport) for registry, _ in left}
-            in_parallel(lambda one: _cancel(clients[one[0]], one[1]), left)
-
-
-def _cancel(client: RegistryClient, upload: UploadSession) -> None:
-    with contextlib.suppress(RegistryError, CredentialError):
-        client.uploads.cancel(upload)
-
 
 _WORTH = 4 * 1024 * 1024  # bytes: a smaller blob is packed before its upload has begun
 _PIECE = 1024 * 1024
@@ -102,7 +36,7 @@ _LOOK = 0.2  # seconds
 _TAG = re.compile(r"\w[\w.-]{0,127}", re.ASCII)
 
 
-class Early:
+class EarlyUploads:
     """What is sent early at the first place of each target registry; shared by threads.
 
     Outside its context nothing is begun, and left ones are given up.
@@ -110,14 +44,14 @@ class Early:
 
     def __init__(self, jobs: Sequence[CopyJob], copying: Copying) -> None:
         places = {
-            target.registry: repository_of(target)
-            for job in jobs
-            for target in reversed(job.targets)
+            target.registry: target.repository for job in jobs for target in reversed(job.targets)
         }
         tags = [target.image.tag for job in jobs for target in job.targets if target.image.tag]
         self._copying = copying
         self._packs = (
-            copying.source if isinstance(copying.source, Packs) and not copying.dry_run else None
+            copying.source
+            if isinstance(copying.source, PackingSource) and not copying.dry_run
+            else None
         )
         self._targets = {
             place: _Target(copying.targets[registry], place, tags)
@@ -127,21 +61,21 @@ class Early:
         self._ways: list[_Way] = []
         self._began = False
 
-    def begin(self, growing: Growing) -> None:
+    def begin(self, growing: GrowingBlob) -> None:
         """Packing of a layer begins."""
         for target in self._targets.values():
             way = _Way(growing, target)
             with self._lock:
                 self._ways.append(way)
             self._began = True
-            beside(way.go)
+            in_background(way.go)
 
     def take(self, blob: CopyBlob) -> UploadSession | None:
         """The upload that has all bytes of the blob, waited for while it gets further; None where there is none.
 
         It is the caller's then.
 
-        Raises Stopped where the run ends meanwhile: it stays here, and is given up with all others.
+        Raises Cancelled where the run ends meanwhile: it stays here, and is given up with all others.
         """
         way = self._way(blob)
         if way is None:
@@ -162,7 +96,7 @@ class Early:
             (
                 way
                 for way in ways
-                if way.target.place == blob.place
+                if way.target.place == blob.repository
                 and way.growing.packed
                 and way.growing.packed.digest == blob.digest
             ),
@@ -194,15 +128,13 @@ class Early:
 class _Target:
     """A place, and what it is likely to have: the layers of the images that have the wanted tags there, and of the one with the last tag."""
 
-    def __init__(
-        self, client: RegistryClient, place: TargetRepository, tags: Sequence[str]
-    ) -> None:
+    def __init__(self, client: RegistryClient, place: Repository, tags: Sequence[str]) -> None:
         self.client, self.place = client, place
         self._tags = tags
         self._lock = Lock()
         self._likely: tuple[frozenset[str], frozenset[str]] | None = None
 
-    def likely(self, growing: Growing) -> bool:
+    def likely(self, growing: GrowingBlob) -> bool:
         """Whether it probably has the layer: then its digest is waited for, and asked about, before anything is sent."""
         with self._lock:
             if self._likely is None:
@@ -214,21 +146,22 @@ class _Target:
         configs, layers = set[str](), set[str]()
         try:
             there = sorted(
-                tag for tag in self.client.tags(self.place.repository) or () if _TAG.fullmatch(tag)
+                tag for tag in self.client.tags(self.place.name) or () if _TAG.fullmatch(tag)
             )
             for tag in dict.fromkeys([*self._tags, *there[-1:]]):
-                manifest = self.client.find_manifest(self.place.repository, tag)
+                manifest = self.client.find_manifest(self.place.name, tag)
                 if manifest is not None and manifest.blobs:
                     configs.add(manifest.blobs[0].digest)
-                    layers.update(self._layers(manifest.blobs[0].digest, manifest.blobs[0].size))
+                    layers.update(self._layers(manifest.blobs[0]))
         except TowlineError:  # who cannot be asked is not known to have anything
             pass
         return frozenset(configs), frozenset(layers)
 
-    def _layers(self, digest: str, size: int) -> Sequence[str]:
-        blob = CopyBlob(source=self.place.repository, place=self.place, digest=digest, size=size)
+    def _layers(self, config: Descriptor) -> Sequence[str]:
         try:
-            data = load_json(read_small(blob, self.client, clock=self.client.transport.clock))
+            data = load_json(
+                read_small(self.client, self.place.name, config, clock=self.client.transport.clock)
+            )
             return [entry for entry in data["rootfs"]["diff_ids"] if isinstance(entry, str)]
         except (ValueError, KeyError, TypeError):
             return []
@@ -237,7 +170,7 @@ class _Target:
 class _Way:
     """A layer on its way to a target."""
 
-    def __init__(self, growing: Growing, target: _Target) -> None:
+    def __init__(self, growing: GrowingBlob, target: _Target) -> None:
         self.growing, self.target = growing, target
         self._uploads, self._ending = target.client.uploads, target.client.transport.ending
         self._lock = Lock()
@@ -259,7 +192,7 @@ class _Way:
             ):
                 self._send()
         # the usual way will tell; ValueError: the spool was closed
-        except (TowlineError, TransportError, Stopped, ValueError):
+        except (TowlineError, TransportError, Cancelled, ValueError):
             pass
         finally:
             self._over.set()
@@ -270,14 +203,14 @@ class _Way:
         return self._sending.come if self._sending else 0
 
     def taken(self) -> UploadSession | None:
-        """The upload that has all bytes, when it has; raises Stopped where that takes longer than GRACE seconds after the run has ended."""
+        """The upload that has all bytes, when it has; raises Cancelled where that takes longer than GRACE seconds after the run has ended."""
         with self._lock:
             self._wanted = self._started
         if not self._wanted:
             return None
         while not self._over.wait(_LOOK):
             if self._ending.is_set() and not self._over.wait(GRACE):
-                raise Stopped
+                raise Cancelled
         if self._whole is None:
             self.give_up(0)
         return self._whole
@@ -296,7 +229,7 @@ class _Way:
             self._uploads.give_up(begun)
 
     def _send(self) -> None:
-        session, repository = self.target.client.uploads.session, self.target.place.repository
+        session, repository = self.target.client.uploads.session, self.target.place.name
         self._begun = upload = self._uploads.begin(repository)
         request = HttpRequest(
             method="PATCH",
