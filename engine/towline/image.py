@@ -227,6 +227,13 @@ def parse_familiar(text: str) -> Reference | None:
     return Reference(registry=Registry(scheme="https", host=host), image=replace(image, name=name))
 
 
+def without_version(text: str) -> str:
+    """The `[host/]name` of an image text without its tag and digest, which are not checked."""
+    name, _, _ = text.partition("@")
+    folder, slash, last = name.rpartition("/")
+    return folder + slash + last.partition(":")[0]
+
+
 def parse_platforms(text: str) -> tuple[Platform, ...]:
     """Platforms with commas between them, each once; none where there is no text.
 

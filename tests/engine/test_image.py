@@ -21,6 +21,7 @@ from towline.image import (
     parse_platforms,
     parse_reference,
     parse_registry,
+    without_version,
 )
 
 HEX = "0123456789abcdef" * 4
@@ -301,3 +302,11 @@ def test_a_registry_is_the_first_part_that_looks_like_a_host() -> None:
     assert [
         has_registry(text) for text in ("a.b/c", "a:1/c", "localhost/c", "a/c", "a.b", "localhost")
     ] == [True, True, True, False, False, False]
+
+
+@pytest.mark.parametrize(
+    "image",
+    ["r.io:5000/a/b", "r.io:5000/a/b:1", "r.io:5000/a/b@sha256:00", "r.io:5000/a/b:1@sha256:00"],
+)
+def test_an_image_loses_its_tag_and_digest_alone(image: str) -> None:
+    assert without_version(image) == "r.io:5000/a/b"

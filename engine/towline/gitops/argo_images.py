@@ -14,8 +14,8 @@ from towline.gitops.kustomize_images import (
     KUSTOMIZATION_FILES,
     old_and_new_names,
     referenced_paths,
-    untagged,
 )
+from towline.image import without_version
 from towline.record import frozen
 from towline.yaml.plain_data import list_at, load_documents, map_at, maps_at, text_at
 
@@ -80,4 +80,6 @@ def _overrides_of(source: Mapping[str, Any]) -> Iterator[Override]:
     for text in list_at(kustomize, "images"):
         if isinstance(text, str) and "{" not in text:
             name, _, image = text.rpartition("=")
-            yield Override(name=name or untagged(image), image=image, folder=folder, roots=roots)
+            yield Override(
+                name=name or without_version(image), image=image, folder=folder, roots=roots
+            )

@@ -20,16 +20,17 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 from towline.errors import RenderError
-from towline.image import Reference, has_registry, parse_familiar
+from towline.image import Reference, has_registry, parse_familiar, without_version
 from towline.record import frozen
 from towline.suggest import list_some
 from towline.yaml import plain_data
-from towline.yaml.plain_data import load_documents
+from towline.yaml.plain_data import load_documents, texts_below
 
 REGISTRY = "registry"
 PARTS = ("image", "repository", REGISTRY, "name", "tag", "digest")
 REPOSITORY_PARTS = ("repository", "image")  # parts whose registry may have a key of its own
 _TEMPLATE = re.compile(r"\{\{|\$[({A-Z]")
+# Laxer than image.py: a chart's old digest may have any algorithm, or none, and must be emptied.
 _DIGEST = re.compile(r"(?:sha\d+:)?[0-9a-f]{64,128}")
 _PARAMETER = re.compile(r"(.*)\[name=([^\]]*)\]\.value")
 _REGISTRY_PATHS = (
@@ -175,9 +176,7 @@ class _Item:
     @property
     def repository(self) -> str:
         """`[host/]name` without tag and digest."""
-        name = self.own.partition("@")[0]
-        folder, slash, last = name.rpartition("/")
-        return folder + slash + last.partition(":")[0]
+        return without_version(self.own)
 
     @property
     def last(self) -> str:
@@ -294,7 +293,7 @@ def separate_keys(data: bytes, image: Reference) -> str:
     name = f"{image.registry.host}/{image.image.name}"
     repositories: dict[str, None] = {}
     tags: dict[str, None] = {}
-    for path, text in _texts(load_documents(data) or ()):
+    for path, text in _texts(load_documents(data) or []):
         held = image_words(text)
         repositories |= {path: None} if name in held else {}
         tags |= {path: None} if image.image.tag and image.image.tag in held else {}
@@ -331,19 +330,8 @@ def _whole(digest: str) -> str:
     return digest if ":" in digest else f"sha256:{digest}"
 
 
-def _texts(root: Any) -> Iterator[tuple[str, str]]:
+def _texts(documents: list[Any]) -> Iterator[tuple[str, str]]:
     """Each text of loaded documents with its path; what aliases repeat comes once."""
-    seen: set[int] = set()
-    waiting: list[tuple[str, Any]] = [("", one) for one in reversed(root)]
-    while waiting:
-        path, node = waiting.pop()
-        if isinstance(node, str):
-            yield path, node
-        if not isinstance(node, dict | list) or id(node) in seen:
-            continue
-        seen.add(id(node))
-        if isinstance(node, dict):
-            below = [(f"{path}.{key}".lstrip("."), value) for key, value in node.items()]
-        else:
-            below = [(f"{path}[{number}]", value) for number, value in enumerate(node)]
-        waiting += reversed(below)
+    for (_, *path), text in texts_below(documents):
+        steps = (f"[{step}]" if isinstance(step, int) else f".{step}" for step in path)
+        yield "".join(steps).lstrip("."), text

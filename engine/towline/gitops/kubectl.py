@@ -23,7 +23,12 @@ from towline.record import frozen
 from towline.suggest import nearest
 from towline.yaml import marks
 from towline.yaml.aliases import REFUSE_ALIASES, AliasPolicy, resolve_alias
-from towline.yaml.edit import ValueEdit, edit, value_with_merge, value_without_merge
+from towline.yaml.edit import (
+    ValueEdit,
+    edit,
+    resolved_value,
+    value_with_merge,
+)
 from towline.yaml.marks import Node, Path, ScalarNode
 from towline.yaml.source import YamlSource, read_source
 
@@ -126,10 +131,7 @@ class _ContainerSearch:
 
         Raises RenderError if it is ambiguous.
         """
-        return resolve_alias(
-            value_without_merge(self.source, resolve_alias(node, self.targets), key, self.targets),
-            self.targets,
-        )
+        return resolved_value(self.source, node, key, self.targets)
 
     def name(self, entry: Node) -> str | None:
         """A container's name: its own, else the first that its merge keys bring in, else None."""

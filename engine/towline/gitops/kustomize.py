@@ -32,7 +32,13 @@ from towline.record import frozen, replace
 from towline.suggest import list_some, nearest
 from towline.yaml import marks
 from towline.yaml.aliases import REFUSE_ALIASES, AliasPolicy, resolve_alias
-from towline.yaml.edit import ValueEdit, edit, value_with_merge, value_without_merge
+from towline.yaml.edit import (
+    ValueEdit,
+    edit,
+    resolved_value,
+    value_with_merge,
+    value_without_merge,
+)
 from towline.yaml.marks import Node, Path, ScalarNode
 from towline.yaml.plain_data import load_documents
 from towline.yaml.plain_scalar import resolve_plain
@@ -155,8 +161,8 @@ class KustomizeImage:
         targets = source.targets(root)
         node: Node | None = root
         for key in prefix:
-            node = resolve_alias(value_without_merge(source, node, str(key), targets), targets)
-        images = resolve_alias(value_without_merge(source, node, "images", targets), targets)
+            node = resolved_value(source, node, str(key), targets)
+        images = resolved_value(source, node, "images", targets)
         items = (
             tuple(resolve_alias(item, targets) for item in images.items)
             if isinstance(images, marks.SequenceNode)

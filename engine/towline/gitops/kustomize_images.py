@@ -13,13 +13,21 @@ from typing import Any
 
 from towline.errors import ConfigError
 from towline.gitops.yaml_lookup import map_texts
+from towline.image import without_version
 from towline.record import frozen, replace
 from towline.suggest import CUTOFF_FEW, close, list_some
 from towline.yaml import marks
 from towline.yaml.aliases import resolve_alias
 from towline.yaml.edit import ValueEdit, value_without_merge
 from towline.yaml.marks import Node, Path, ScalarNode
-from towline.yaml.plain_data import list_at, load_documents, maps_at, text_at, value_at
+from towline.yaml.plain_data import (
+    list_at,
+    load_documents,
+    maps_at,
+    text_at,
+    texts_below,
+    value_at,
+)
 from towline.yaml.source import YamlSource
 
 KUSTOMIZATION_FILES = ("kustomization.yaml", "kustomization.yml", "Kustomization")
@@ -36,7 +44,6 @@ _GENERATORS = (
 _KINDS = ("Kustomization", "Component")
 _FLUX = "kustomize.toolkit.fluxcd.io"
 _MOST_NESTED = 100  # kustomizations, each of which includes the next
-_VERSION = re.compile(r"(?:@.*|:[^/]*)\Z", re.DOTALL)
 
 
 def referenced_paths(path: str, files: Mapping[str, bytes]) -> set[str]:
@@ -147,27 +154,11 @@ def _inline_patches(data: Mapping[str, Any]) -> list[str]:
     return [one for one in (*listed, *patches) if isinstance(one, str)]
 
 
-def _images(root: Any) -> Iterator[str]:
-    """The texts at a key `image` or `value` (of a patch), without tag and digest.
-
-    Each node is visited once, since aliases repeat nodes.
-    """
-    seen, waiting = set[int](), [root]
-    while waiting:
-        node = waiting.pop()
-        if not isinstance(node, dict | list) or id(node) in seen:
-            continue
-        seen.add(id(node))
-        for key, value in node.items() if isinstance(node, dict) else enumerate(node):
-            if key in ("image", "value") and isinstance(value, str):
-                yield untagged(value)
-            else:
-                waiting.append(value)
-
-
-def untagged(image: str) -> str:
-    """An image without its tag and digest."""
-    return _VERSION.sub("", image)
+def _images(documents: Any) -> Iterator[str]:
+    """The texts at a key `image` or `value` (of a patch), without tag and digest."""
+    for path, text in texts_below(documents):
+        if path[-1] in ("image", "value"):
+            yield without_version(text)
 
 
 def _renamed(names: set[str], data: Mapping[str, Any]) -> set[str]:

@@ -387,6 +387,14 @@ def _keys(source: YamlSource, node: MappingNode) -> dict[str, int]:
     return numbers
 
 
+def resolved_value(
+    source: YamlSource, node: Node | None, key: str, targets: abc.Mapping[int, Node]
+) -> Node | None:
+    """As `value_without_merge`, with the aliases of the mapping and of the value followed."""
+    mapping = resolve_alias(node, targets)
+    return resolve_alias(value_without_merge(source, mapping, key, targets), targets)
+
+
 def value_without_merge(
     source: YamlSource, node: Node | None, key: str, targets: abc.Mapping[int, Node]
 ) -> Node | None:

@@ -16,8 +16,7 @@ from collections import abc
 from towline.errors import ConfigError, RenderError
 from towline.record import compact, frozen
 from towline.suggest import CUTOFF_KEY, close, swapped
-from towline.yaml.aliases import resolve_alias
-from towline.yaml.edit import ValueEdit, path_text, value_without_merge
+from towline.yaml.edit import ValueEdit, path_text, resolved_value, value_without_merge
 from towline.yaml.embedded import embedded_text
 from towline.yaml.marks import (
     AliasNode,
@@ -253,10 +252,7 @@ class _Walk:
 
     def _text(self, item: Node, key: str) -> str | None:
         """A text of an item, which is recognised by it behind an alias too, whether that may be changed or not."""
-        value = resolve_alias(
-            value_without_merge(self.source, resolve_alias(item, self.targets), key, self.targets),
-            self.targets,
-        )
+        value = resolved_value(self.source, item, key, self.targets)
         return value.value if isinstance(value, ScalarNode) else None
 
 

@@ -6,7 +6,7 @@ no number; and what stands at a path of keys.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from functools import lru_cache
 from typing import Any
 
@@ -95,6 +95,24 @@ def maps_at(values: Any, *path: object) -> list[dict[str, Any]]:
 def texts_at(values: Any, *path: object) -> dict[str, str]:
     """The texts in the map at a path, by their keys."""
     return {key: text for key, text in map_at(values, *path).items() if isinstance(text, str)}
+
+
+def texts_below(root: Any) -> Iterator[tuple[tuple[Any, ...], str]]:
+    """Each text below plain data, in order, with its path of keys and list indexes.
+
+    A map or list that aliases repeat is read once, where it comes first.
+    """
+    seen: set[int] = set()
+    waiting: list[tuple[tuple[Any, ...], Any]] = [((), root)]
+    while waiting:
+        path, node = waiting.pop()
+        if isinstance(node, str):
+            yield path, node
+        if not isinstance(node, dict | list) or id(node) in seen:
+            continue
+        seen.add(id(node))
+        below = node.items() if isinstance(node, dict) else enumerate(node)
+        waiting += reversed([((*path, step), value) for step, value in below])
 
 
 def load_template(data: bytes) -> list[Any] | None:

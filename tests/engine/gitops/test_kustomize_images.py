@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from towline.gitops.kustomize_images import image_names, referenced_paths, untagged
+from towline.gitops.kustomize_images import image_names, referenced_paths
 
 POD = b"spec: {containers: [{name: a, image: %s}], initContainers: [{image: init:1}]}\n"
 FILES = {
@@ -107,11 +107,3 @@ def test_aliases_are_read_once_and_in_a_circle_not_at_all() -> None:
     assert image_names("k/kustomization.yaml", files) == {"web"}
     endless = files | {"k/d.yaml": b"a: &a {b: *a, image: web}\n"}
     assert image_names("k/kustomization.yaml", endless) is None
-
-
-@pytest.mark.parametrize(
-    "image",
-    ["r.io:5000/a/b", "r.io:5000/a/b:1", "r.io:5000/a/b@sha256:00", "r.io:5000/a/b:1@sha256:00"],
-)
-def test_an_image_loses_its_tag_and_digest_alone(image: str) -> None:
-    assert untagged(image) == "r.io:5000/a/b"

@@ -103,7 +103,7 @@ def test_aliases_stand_for_no_more_than_can_be_walked_through(
     assert caught.value.where == "a/app.yaml:7"
     with pytest.raises(RenderError, match="stand for more than"):
         check("apiVersion: v1\nkind: ConfigMap\ndata: &a {b: *a}\n")
-    monkeypatch.setattr(module, "MOST", 7)
+    monkeypatch.setattr(module, "MAX_VALUES", 7)
     assert check("{a: &a [1], b: *a}")
     with pytest.raises(RenderError, match="stand for more than 7 values"):
         check("{a: &a [1, 1], b: *a}")

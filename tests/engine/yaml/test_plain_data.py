@@ -11,6 +11,7 @@ from towline.yaml.plain_data import (
     maps_at,
     text_at,
     texts_at,
+    texts_below,
     value_at,
 )
 
@@ -111,3 +112,13 @@ def test_a_path_leads_to_a_text_a_map_or_a_list_and_else_to_nothing() -> None:
     assert list_at(values, "a") == maps_at("a") == []
     assert texts_at(values, "a") == {"b": "c"}
     assert texts_at(values, "a", "b") == {}
+
+
+def test_each_text_comes_once_and_in_order_with_its_path() -> None:
+    documents = load_documents(b"a: &a [x, {b: y}]\nc: *a\nd: z\n---\nw\n")
+    assert list(texts_below(documents)) == [
+        ((0, "a", 0), "x"),
+        ((0, "a", 1, "b"), "y"),
+        ((0, "d"), "z"),
+        ((1,), "w"),
+    ]
