@@ -7,11 +7,13 @@ ones; it never reads or writes them itself.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
+from contextlib import ExitStack
 from typing import Protocol, runtime_checkable
 
 from towline.errors import ConfigError, RenderError
 from towline.git import tree
+from towline.gitops.notes import Notes
 from towline.record import frozen
 from towline.suggest import nearest
 
@@ -21,102 +23,109 @@ _PIECE = re.compile(r"\*+|\?|\[[!^]?.[^\]]*\]|.", re.DOTALL)
 
 
 class Change(Protocol):
-    """One edit of a repository, made again on fresh content whenever the branch has moved (facts/gitops.md section 3.5)."""
+    """One edit of a repository, applied again to fresh content whenever the branch has moved.
+
+    Source: facts/gitops.md section 3.5.
+    """
 
     def wants(self, listing: Sequence[str]) -> Sequence[str]:
-        """Paths out of the sorted `listing` of all files, links and submodules whose content `apply` needs; raises ConfigError with near names."""
+        """The paths in `listing` whose content `apply` needs.
+
+        `listing` has all files, links and submodules, sorted. Raises ConfigError with near names.
+        """
 
     def apply(self, files: Mapping[str, bytes]) -> Mapping[str, bytes]:
-        """Wanted files, those that exist, to new content; an unchanged one may be left out; raises ConfigError and RenderError."""
+        """The new content of files, from the wanted `files` that exist.
+
+        A file that stays as it is may be left out. Raises ConfigError and RenderError.
+        """
 
 
 @runtime_checkable
 class HasDependencies(Protocol):
-    """A Change that learns from the files it wants which others it needs, or would like to see: a chart's dependencies, what a kustomization reads."""
+    """A Change whose files refer to others that it needs, such as the charts a chart depends on."""
 
     def dependencies(self, listing: Sequence[str], files: Mapping[str, bytes]) -> Collection[str]:
-        """Paths besides those in `files`; what is not there is left out.
+        """Paths that `files` refer to; a path that does not exist is left out.
 
-        Asked again with what was found, until nothing new is named; raises ConfigError.
+        It is called again with the files that were found, until it returns nothing new. Raises
+        ConfigError.
         """
 
 
 @runtime_checkable
 class HasContext(Protocol):
-    """A Change that looks at files only to tell what it is worth: it does without those that cannot be read."""
+    """A Change that looks at more files to judge its result, and does without unreadable ones."""
 
     def context(self, listing: Sequence[str], files: Mapping[str, bytes]) -> Collection[str]:
-        """Paths, and folders with a slash behind them, that it would like to see besides `files`.
+        """Paths of files, and of folders with a slash at the end, besides `files`.
 
-        Asked again with what was found, and what is in these folders then, until nothing new is
-        named.
+        It is called again with the files that were found, and the entries of these folders in the
+        listing, until it returns nothing new.
         """
 
 
 def dependencies_of(change: Change, listing: Sequence[str], files: Mapping[str, bytes]) -> set[str]:
-    """What a Change would like to see besides `files`; raises ConfigError."""
-    return (
-        set(change.dependencies(listing, files)) - files.keys()
-        if isinstance(change, HasDependencies)
-        else set()
-    )
+    """The dependencies of a Change that are not in `files`; raises ConfigError."""
+    if not isinstance(change, HasDependencies):
+        return set()
+    return set(change.dependencies(listing, files)) - files.keys()
 
 
 def context_of(change: Change, listing: Sequence[str], files: Mapping[str, bytes]) -> set[str]:
-    """Paths that a Change would like to look at besides `files`, if they can be read."""
-    return (
-        set(change.context(listing, files)) - files.keys()
-        if isinstance(change, HasContext)
-        else set()
-    )
-
-
-@frozen
-class Replaced:
-    """What a Change found and what stands there now: the container, key or image `name` of `file`; `old` is empty where nothing stood there."""
-
-    file: str
-    name: str
-    old: str
-    new: str
-
-
-Note = Callable[[Replaced], None]
+    """The context of a Change that is not in `files`."""
+    if not isinstance(change, HasContext):
+        return set()
+    return set(change.context(listing, files)) - files.keys()
 
 
 @frozen
 class Together:
-    """Several Changes as one, each on what those before it have made; a Change.
+    """Several Changes as one, each applied to the result of those before it; a Change.
 
-    `lasting` are those of which nothing may be left to do in the end: what one has written, another
-    one may have written over.
+    `edits` are the changes of single values in them: in the end, none of them may have anything
+    left to do, or a later change has overwritten its value. To find out they are applied once more,
+    and their `notes` dropped.
     """
 
     changes: tuple[Change, ...]
-    lasting: tuple[Change, ...] = ()
+    edits: tuple[Change, ...] = ()
+    notes: tuple[Notes, ...] = ()
 
     def wants(self, listing: Sequence[str]) -> Sequence[str]:
-        """Everything that one of them wants."""
+        """All paths that one of the changes wants."""
         wanted = {path for change in self.changes for path in change.wants(listing)}
         return [path for path in listing if path in wanted]
 
     def dependencies(self, listing: Sequence[str], files: Mapping[str, bytes]) -> Collection[str]:
-        """Everything that one of them would like to see besides."""
+        """The dependencies of all changes."""
         return {path for change in self.changes for path in dependencies_of(change, listing, files)}
 
     def context(self, listing: Sequence[str], files: Mapping[str, bytes]) -> Collection[str]:
-        """Everything that one of them would like to look at."""
+        """The context of all changes."""
         return {path for change in self.changes for path in context_of(change, listing, files)}
 
     def apply(self, files: Mapping[str, bytes]) -> Mapping[str, bytes]:
-        """What all of them make of the files; raises RenderError where two write different texts into one place."""
-        contents, listing, written = dict(files), sorted(files), list[str]()
+        """The files that the changes together change; raises RenderError if two write one value."""
+        contents, listing = dict(files), sorted(files)
+        written: set[str] = set()
+        overlap = False
         for change in self.changes:
             changed = _changed(change, contents, listing)
-            written += changed
+            overlap = overlap or not written.isdisjoint(changed)
+            written |= changed.keys()
             contents |= changed
-        for change in self.lasting if len(set(written)) < len(written) else ():
-            if lost := sorted(_changed(change, contents, listing)):
+        if overlap:
+            with ExitStack() as stack:
+                for notes in self.notes:
+                    stack.enter_context(notes.dropped())
+                self._check_lasting(contents, listing)
+        return {path: data for path, data in contents.items() if files.get(path) != data}
+
+    def _check_lasting(self, contents: Mapping[str, bytes], listing: Sequence[str]) -> None:
+        """Pass if no edit has anything left to do; raises RenderError."""
+        for edit in self.edits:
+            if lost := sorted(_changed(edit, contents, listing)):
                 raise RenderError(
                     f"two different values for one place in {lost[0]}",
                     where=lost[0],
@@ -125,18 +134,18 @@ class Together:
                         " (yamlAliases: own writes it out)"
                     ),
                 )
-        return {path: data for path, data in contents.items() if files.get(path) != data}
 
 
 def _changed(
     change: Change, contents: Mapping[str, bytes], listing: Sequence[str]
 ) -> dict[str, bytes]:
-    """The files that `change` makes others of."""
+    """The files that `change` gives other content; it is shown only those that it asks for."""
     shown = {path: contents[path] for path in change.wants(listing)}
-    while (
-        more := (dependencies_of(change, listing, shown) | context_of(change, listing, shown))
-        & contents.keys()
-    ):
+    while True:
+        asked = dependencies_of(change, listing, shown) | context_of(change, listing, shown)
+        more = asked & contents.keys()
+        if not more:
+            break
         shown |= {path: contents[path] for path in more}
     made = change.apply(shown)
     return {path: data for path, data in made.items() if contents.get(path) != data}

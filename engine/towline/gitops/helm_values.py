@@ -15,7 +15,7 @@ from typing import Any
 from towline.console import silent
 from towline.errors import ConfigError, RenderError, placed
 from towline.gitops.candidates import ANY_CHOICE, Candidate, Choice
-from towline.gitops.change import Note, Replaced, match, select
+from towline.gitops.change import match, select
 from towline.gitops.helm.chart_values import (
     chart_name,
     chart_value_paths,
@@ -25,6 +25,7 @@ from towline.gitops.helm.chart_values import (
     subchart_value_paths,
 )
 from towline.gitops.image_parts import ImagePart, ImageParts, TextWriter, parent_path, replace_text
+from towline.gitops.notes import Note, Replaced
 from towline.gitops.sibling_keys import (
     check_list_indexes,
     check_sibling_versions,

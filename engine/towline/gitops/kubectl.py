@@ -16,8 +16,9 @@ from itertools import compress, groupby
 from towline.console import silent
 from towline.errors import ConfigError, placed
 from towline.gitops.candidates import ANY_CHOICE, Candidate, Choice
-from towline.gitops.change import Note, Replaced, select
+from towline.gitops.change import select
 from towline.gitops.image_parts import with_image
+from towline.gitops.notes import Note, Replaced
 from towline.gitops.yaml_lookup import resource_at
 from towline.record import frozen
 from towline.suggest import nearest

@@ -14,7 +14,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from towline.console import silent
 from towline.errors import ConfigError, RenderError
 from towline.gitops.candidates import ANY_CHOICE, Candidate, Choice
-from towline.gitops.change import Note, Replaced, match, select
+from towline.gitops.change import match, select
 from towline.gitops.kustomize_images import (
     ImageList,
     ImageUse,
@@ -27,6 +27,7 @@ from towline.gitops.kustomize_images import (
     near_image,
 )
 from towline.gitops.manifest_images import last_part
+from towline.gitops.notes import Note, Replaced
 from towline.gitops.yaml_lookup import resource_at
 from towline.record import frozen, replace
 from towline.suggest import list_some, nearest

@@ -259,7 +259,7 @@ def _messages(repository: Repository, tip: BranchTip) -> Iterator[tuple[str, str
 def _changes(job: UpdateJob, tip: BranchTip) -> tuple[BranchTip, tuple[FileEdit, ...], Update]:
     """The tip on which the change is made, its edits there, and the update of the server's branch.
 
-    With `create_branch`, the branch first gets what its base has besides; it may need no edits then.
+    With `create_branch`, the branch first gets what its base has besides; edits may be none then.
     """
     repository, change, options = job.repository, job.change, job.options
     while True:

@@ -1,19 +1,24 @@
-"""gitOpsUpdateDeployment: the pushed images into the stage's GitOps repositories, as one commit for each repository and branch."""
+"""gitOpsUpdateDeployment: write the pushed images into the stage's GitOps repositories.
+
+There is one commit for each repository and branch.
+"""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
+from functools import cache
 from threading import Event
 
 from towline import deadline, dispatch
-from towline.config.settings import Settings
 from towline.contract import Outcome
 from towline.errors import ConfigError, GitUnreachable, MachineError, TowlineError
+from towline.gitops.notes import Notes
 from towline.gitops.provenance import BranchHistory
+from towline.record import replace
 from towline.steps.deployment.branches import deploy
 from towline.steps.deployment.effect import effect_of
-from towline.steps.deployment.preflight import Watched, lacking_lines
+from towline.steps.deployment.preflight import Checks, TargetChange, lacking_lines
 from towline.steps.deployment.report import (
     Deployment,
     Target,
@@ -26,27 +31,24 @@ from towline.steps.deployment.report import (
 from towline.steps.deployment.tools import TargetPlan, plan_target
 from towline.steps.task import Task
 
-_PLANNING = 60.0  # seconds for what is no branch's own work
+_PLANNING = 60.0  # seconds for the work that belongs to no branch
 
 
 def run(task: Task) -> Outcome:
-    """Plan what the tool changes in each target, push one commit to each repository, and say what came of it.
+    """Plan the Change of each target, check it, and push one commit to each branch: the outcome.
 
-    Nothing is pushed before all of them are planned. Where one of them has a newer deployment
-    already, the others get theirs all the same; then raises Superseded. Where a push fails, those
-    behind it are left alone, and the fault and its outputs name those before it.
+    Nothing is pushed before all targets are planned. If one of them already has a newer deployment,
+    the others get theirs all the same; then raises Superseded. If a push fails, the branches behind
+    it are left alone, and the fault and its outputs name those before it.
     """
     started = time.monotonic()
-    past = BranchHistory()
-    targets = task.settings.each("targets")
-    deadline.begin(
-        min(sum(settings.number("pushDeadline") for settings in targets), deadline.LONGEST_STEP)
-        + _PLANNING,
-        _late,
-    )
-    groups = _by_branch([_target(task, settings, past) for settings in targets])
+    history = BranchHistory()
+    tasks = [replace(task, settings=settings) for settings in task.settings.each("targets")]
+    pushing_seconds = sum(one.settings.number("pushDeadline") for one in tasks)
+    deadline.begin(min(pushing_seconds, deadline.LONGEST_STEP) + _PLANNING, _late)
+    groups = _by_branch([_target(one, history) for one in tasks])
     for group in groups:
-        _check_rendered(group)
+        _check_whole_files(group)
     done: list[Deployment] = []
     pushing = Event()
 
@@ -56,7 +58,7 @@ def run(task: Task) -> Outcome:
             task.console.say(f"  {line}")
 
     try:
-        deploy(task, groups, past, landed=landed, pushing=pushing.set)
+        deploy(groups, history, dry_run=task.dry_run, landed=landed, pushing=pushing.set)
     except TowlineError as fault:
         if task.dry_run:
             tell_diff(fault, done)
@@ -70,7 +72,8 @@ def run(task: Task) -> Outcome:
             )
         raise
     finally:
-        for line in lacking_lines(target.watched.lacking for group in groups for target in group):
+        pods = [pod for group in groups for target in group for pod in target.change.lacking_pods()]
+        for line in lacking_lines(pods):
             task.console.warn(line)
     seconds = time.monotonic() - started
     if any(one.update.newer for one in done):
@@ -79,7 +82,7 @@ def run(task: Task) -> Outcome:
 
 
 def leaves(task: Task) -> bool:
-    """Whether the step writes into the pipeline environment: under its stage."""
+    """Whether the step writes into the pipeline environment: its keys have the stage's name."""
     return bool(task.stage)
 
 
@@ -90,24 +93,28 @@ def _late() -> TowlineError:
     )
 
 
-def _target(task: Task, settings: Settings, past: BranchHistory) -> Target:
-    watched = Watched(
-        lambda: _check_images(task, planned),
-        require_secret=settings.flag("requirePullSecret"),
+def _target(task: Task, history: BranchHistory) -> Target:
+    """One target, whose settings `task` has: planned, and with the checks of its Change."""
+    notes = Notes()
+    plan = plan_target(task, notes, history)
+    checks = Checks(
+        hosts=frozenset(image.reference.registry.host for image in plan.distinct_images),
         warn=task.console.warn,
-        validate=_validator(task, settings),
+        effect=effect_of(task.settings, plan),
+        require_secret=task.settings.flag("requirePullSecret"),
+        find_images=cache(lambda: _find_images(task, plan)),  # once, and again after a fault
+        validate=_validator(task),
     )
-    planned = plan_target(task, settings, watched.note, watched.warn, past)
-    watched.watch(
-        planned.change,
-        frozenset(image.reference.registry.host for image in planned.images.values()),
-        effect_of(settings, planned),
-    )
-    return Target(settings=settings, planned=planned, watched=watched)
+    change = TargetChange(plan.change, checks, notes, task.console)
+    return Target(task=task, plan=plan, change=change, notes=notes)
 
 
-def _validator(task: Task, settings: Settings) -> Callable[[str, bytes], None] | None:
-    """What checks manifests before they are written, where that is wanted; raises MachineError where the library is missing."""
+def _validator(task: Task) -> Callable[[str, bytes], None] | None:
+    """The check of manifests before they are written; None if it is not switched on.
+
+    Raises MachineError if the library is missing.
+    """
+    settings = task.settings
     if not settings.flag("validateManifests"):
         return None
     try:
@@ -123,30 +130,29 @@ def _validator(task: Task, settings: Settings) -> Callable[[str, bytes], None] |
     return check
 
 
-def _check_images(task: Task, planned: TargetPlan) -> None:
-    """Have the registries asked where that is wanted: by itself where a login for them is known."""
+def _find_images(task: Task, plan: TargetPlan) -> None:
+    """Look the images up in their registries, if checkImage is set or a login for them is known."""
     settings = task.settings
-    by_itself = any(settings.given(name) for name in ("targetRegistryPassword", "dockerConfigJSON"))
-    if settings.flag("checkImage") or (by_itself and not settings.given("checkImage")):
-        dispatch.part("registry_check").check(
-            task, settings, tuple(dict.fromkeys(planned.images.values()))
-        )
+    has_login = any(settings.given(name) for name in ("targetRegistryPassword", "dockerConfigJSON"))
+    if settings.flag("checkImage") or (has_login and not settings.given("checkImage")):
+        dispatch.part("registry_check").check(task, plan.distinct_images)
 
 
 def _by_branch(targets: Sequence[Target]) -> list[tuple[Target, ...]]:
+    """The targets, those of one repository and branch together."""
     groups: dict[tuple[str, str], list[Target]] = {}
     for target in targets:
-        groups.setdefault(
-            (target.settings.text("serverUrl").rstrip("/"), target.settings.text("branchName")), []
-        ).append(target)
+        settings = target.settings
+        place = settings.text("serverUrl").rstrip("/"), settings.text("branchName")
+        groups.setdefault(place, []).append(target)
     return [tuple(group) for group in groups.values()]
 
 
-def _check_rendered(group: Sequence[Target]) -> None:
-    """Pass where no two targets write one file as a whole; raises ConfigError."""
+def _check_whole_files(group: Sequence[Target]) -> None:
+    """Pass if no two targets write the whole of one file; raises ConfigError."""
     written = set[str]()
     for target in group:
-        path = target.planned.renders
+        path = target.plan.whole_file
         if path in written:
             raise ConfigError(
                 f"two targets write the whole of {path}",

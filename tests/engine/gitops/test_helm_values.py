@@ -6,9 +6,10 @@ import pytest
 
 from towline.errors import ConfigError, RenderError
 from towline.gitops.candidates import Choice
-from towline.gitops.change import Change, Replaced
+from towline.gitops.change import Change
 from towline.gitops.helm_values import PathValues
 from towline.gitops.image_parts import ImagePart, ImageParts, with_image, with_value
+from towline.gitops.notes import Replaced
 from towline.yaml.aliases import ALL, OWN, REFUSE, AliasPolicy
 
 IMAGE = {"image.repository": "host.example/app", "image.tag": "1.20"}

@@ -9,8 +9,9 @@ import pytest
 
 from towline.errors import ConfigError, RenderError
 from towline.gitops.candidates import Choice
-from towline.gitops.change import Change, Replaced
+from towline.gitops.change import Change
 from towline.gitops.kubectl import ContainerImage
+from towline.gitops.notes import Replaced
 from towline.yaml.aliases import ALL, OWN, AliasPolicy
 
 KUBECTL = shutil.which("kubectl")

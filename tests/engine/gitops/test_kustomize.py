@@ -10,8 +10,9 @@ import yaml
 
 from towline.errors import ConfigError, RenderError
 from towline.gitops.candidates import Choice
-from towline.gitops.change import Change, Replaced
+from towline.gitops.change import Change
 from towline.gitops.kustomize import KustomizeImage
+from towline.gitops.notes import Replaced
 from towline.record import replace
 from towline.yaml.aliases import ALL, OWN, REFUSE, AliasPolicy
 

@@ -3,9 +3,9 @@ from __future__ import annotations
 import pytest
 
 from towline.errors import ConfigError
-from towline.gitops.change import Replaced
 from towline.gitops.helm_values import PathValues
 from towline.gitops.image_parts import ImagePart, ImageParts
+from towline.gitops.notes import Replaced
 from towline.record import replace
 
 OLD, NEW = f"sha256:{'a' * 64}", f"sha256:{'b' * 64}"

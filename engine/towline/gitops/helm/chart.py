@@ -17,7 +17,7 @@ from typing import Any
 from towline.console import silent
 from towline.errors import ConfigError, RenderError
 from towline.gitops.candidates import ANY_CHOICE, Candidate, Choice
-from towline.gitops.change import Note, Replaced, check_path, match
+from towline.gitops.change import check_path, match
 from towline.gitops.helm.chart_files import (
     Dependency,
     chart_tree,
@@ -45,6 +45,7 @@ from towline.gitops.helm.renderer import (
     with_names,
 )
 from towline.gitops.manifest_images import pods_in_file
+from towline.gitops.notes import Note, Replaced
 from towline.printable import masked
 from towline.private_folder import PrivateFolder
 from towline.record import field, frozen, replace

@@ -1,4 +1,4 @@
-"""The branches that a step deploys to: all of them are read, changed and judged before the first is pushed to."""
+"""The branches of a deployment: all are read, changed and checked before the first push."""
 
 from __future__ import annotations
 
@@ -27,46 +27,44 @@ from towline.retry import Clock, Deadline, TurnClock
 from towline.steps.deployment.commit import commit_text
 from towline.steps.deployment.report import Deployment, Target
 from towline.steps.deployment.repository import opened
-from towline.steps.task import Task
 
 # repositories that stay open from their plan to their push, each with a folder, two locks and what
 # was read of it; of more, each is opened twice
-_OPEN = 16
+_MOST_OPEN = 16
 
 
 def deploy(
-    task: Task,
     groups: Sequence[tuple[Target, ...]],
-    past: BranchHistory,
+    history: BranchHistory,
     *,
+    dry_run: bool,
     landed: Callable[[Deployment], None],
-    pushing: Callable[[], None] = lambda: None,
+    pushing: Callable[[], None],
 ) -> None:
-    """Plan the change of each branch, ask the servers whether they would take them, and push to one branch after the other.
+    """Plan each group, which is the targets of one branch, rehearse the pushes, and push in order.
 
-    `landed` is told of each that went well; in a dry run, of each plan; `pushing` is called before the first push. Raises what a plan, a check or a push
-    does: nothing is pushed after that.
-
-
+    `landed` is called with each result, in a dry run with each plan; `pushing` before the first
+    push. Raises what a plan, a rehearsal or a push raises; nothing is pushed after that.
     """
-    branches = [Branch(task, group, past) for group in groups]
+    branches = [Branch(group, history) for group in groups]
     with ExitStack() as stack:
         for branch in branches:
             stack.callback(branch.close)
-        for branch in (kept := branches[:_OPEN]):
+        stay_open = branches[:_MOST_OPEN]
+        for branch in stay_open:
             branch.open()
         # in one order: two runs must not wait for each other
-        for branch in sorted(kept, key=lambda branch: branch.place):
+        for branch in sorted(stay_open, key=lambda branch: branch.place):
             branch.lock()
         changing = False
         for number, branch in enumerate(branches):
-            branch.prepare(checked=changing)
+            branch.prepare(rehearse=changing)
             changing = changing or branch.changing
-            if task.dry_run:
-                landed(branch.done())
-            if number >= _OPEN:
+            if dry_run:
+                landed(branch.planned())
+            if number >= _MOST_OPEN:
                 branch.close()
-        if task.dry_run:
+        if dry_run:
             return
         pushing()
         pushed: list[Deployment] = []
@@ -77,153 +75,162 @@ def deploy(
 
 
 class Branch:
-    """Targets on one branch of one repository, which is open between `open` and `close`.
+    """The targets on one branch of one repository, which is open between `open` and `close`.
 
-    Its deadline counts its own work alone.
+    Its deadline counts the time of its own work alone.
     """
 
-    def __init__(self, task: Task, targets: tuple[Target, ...], past: BranchHistory) -> None:
-        settings = targets[0].settings
+    def __init__(self, targets: tuple[Target, ...], history: BranchHistory) -> None:
+        self._task = targets[0].task
+        settings = self._task.settings
         self.place = settings.text("serverUrl").rstrip("/"), settings.text("branchName")
-        self._targets, self._past, self._task = targets, past, replace(task, settings=settings)
+        self._targets, self._history = targets, history
         self._turns = TurnClock()
         self._deadline = Deadline.after(settings.number("pushDeadline"), Clock(now=self._turns.now))
         self._open = ExitStack()
-        self._job: UpdateJob | None = None
+        self._open_job: UpdateJob | None = None
         self._plan: CommitPlan | None = None
 
     @property
     def changing(self) -> bool:
-        """Whether something is to be pushed, or was."""
+        """Whether there is a commit to push, or was one."""
         return bool(self._plan and self._plan.commit)
 
     def open(self) -> None:
-        """Make the copy's folder; raises as `opened` does, and MachineError."""
-        task, settings = self._task, self._task.settings
+        """Make the folder of the clone; raises as `opened` does, and MachineError."""
+        task = self._task
         with self._turn():
             remote = self._open.enter_context(opened(task))
-            made = Repository(
+            unopened = Repository(
                 remote, environ=task.environ, deadline=self._deadline, say=task.console.warn
             )
-            repository = self._open.enter_context(made)
-            self._job = UpdateJob(
-                repository=repository,
-                branch=settings.text("branchName"),
-                change=self._change(),
-                text=self._text(),
+            self._open_job = UpdateJob(
+                repository=self._open.enter_context(unopened),
+                branch=task.settings.text("branchName"),
+                change=_change(self._targets),
+                text=_text(self._targets),
                 options=self._options(),
             )
 
     def lock(self) -> None:
-        """Hold off other writers of this user on this host until `close`, where that can be done; a dry run holds off nobody."""
-        if self._job and not self._task.dry_run:
+        """Lock out other runs of this user on this host until `close`, as far as that is possible.
+
+        A dry run locks nobody out.
+        """
+        if self._open_job and not self._task.dry_run:
             with self._turn():
                 self._open.enter_context(self._job.repository.lock(self._job.branch))
 
-    def prepare(self, *, checked: bool) -> None:
-        """Plan; with `checked`, ask the server whether it would take what is to be pushed.
+    def prepare(self, *, rehearse: bool) -> None:
+        """Plan the commit, and let the server say whether it would take it if `rehearse` is set.
 
-        Raises as `plan` and `check` do.
+        Raises as `plan_update` and `check_push` do.
         """
-        if not self._job:
+        if not self._open_job:
             self.open()
         with self._turn():
-            self._plan = plan_update(self._started)
-            if checked and self._plan.commit:
-                self._plan = check_push(self._started, self._plan)
+            self._plan = plan_update(self._job)
+            if rehearse and self._plan.commit:
+                self._plan = check_push(self._job, self._plan)
 
     def push(self, before: Sequence[Deployment]) -> Deployment:
-        """Push what is planned; planned again if one of those pushed `before` has moved this branch, or may have moved its base.
+        """Push the planned commit: the result.
 
-        Raises as `push` does.
+        The commit is planned again if one of the deployments pushed `before` has moved this branch,
+        or may have moved its base. Raises as `gitops.update.push` does.
         """
-        if not self._job:
+        if not self._open_job:
             self.open()
             self.lock()
-            self.prepare(checked=False)
+            self.prepare(rehearse=False)
         with self._turn():
             assert self._plan
-            name, here = self._plan.tip.branch, host_and_path(self.place[0])
-            beside = [
+            repository = host_and_path(self.place[0])
+            pushed_beside = [
                 one.update.branch
                 for one in before
-                if one.update.commit and host_and_path(one.repository) == here
+                if one.update.commit and host_and_path(one.repository) == repository
             ]
-            if name in beside or (beside and self._started.options.create_branch):
-                self._plan = plan_again(self._started, self._plan)
-            return Deployment(targets=self._targets, update=push(self._started, self._plan))
+            base_moved = pushed_beside and self._job.options.create_branch
+            if self._plan.tip.branch in pushed_beside or base_moved:
+                self._plan = plan_again(self._job, self._plan)
+            return Deployment(targets=self._targets, update=push(self._job, self._plan))
 
-    def done(self) -> Deployment:
-        """What the plan comes to."""
+    def planned(self) -> Deployment:
+        """The result of the plan alone, for a dry run."""
         assert self._plan
         return Deployment(targets=self._targets, update=self._plan.update)
 
+    def close(self) -> None:
+        """Remove the folder, and unlock; a second time it does nothing."""
+        self._open_job = None
+        self._open.close()
+
     @contextmanager
     def _turn(self) -> Iterator[None]:
-        """Its turn, which ends with its deadline: what renders, reads and edits looks at no clock."""
+        """The time of this branch: its deadline ends rendering and reading, which have no clock."""
         with self._turns.turn(), deadline.within(self._deadline.left, self._late):
             yield
 
     def _late(self) -> TowlineError:
-        settings = self._task.settings
+        seconds = self._task.settings.number("pushDeadline")
         return GitUnreachable(
-            f"the deployment has not been done within {settings.number('pushDeadline')} seconds,"
+            f"the deployment has not been done within {seconds} seconds,"
             " with all that it renders and reads",
             where=self.place[0],
             hint="look for a chart or a file that takes long, or raise pushDeadline",
         )
 
-    def close(self) -> None:
-        """Remove the folder and let others write; a second time does nothing."""
-        self._job = None
-        self._open.close()
-
     @property
-    def _started(self) -> UpdateJob:
-        assert self._job
-        return self._job
-
-    def _change(self) -> Change:
-        changes: tuple[Change, ...] = tuple(target.watched for target in self._targets)
-        lasting = tuple(one for target in self._targets for one in target.planned.lasting)
-        return changes[0] if len(changes) == 1 else Together(changes=changes, lasting=lasting)
+    def _job(self) -> UpdateJob:
+        assert self._open_job
+        return self._open_job
 
     def _options(self) -> UpdateOptions:
         settings = self._task.settings
-        paths = tuple(
-            dict.fromkeys(path for target in self._targets for path in _paths(target.settings))
-        )
+        paths = [path for target in self._targets for path in _paths(target.settings)]
         return UpdateOptions(
             max_attempts=settings.number("maxPushAttempts"),
             dry_run=self._task.dry_run,
             console=self._task.console,
-            within=paths,
+            within=tuple(dict.fromkeys(paths)),
             create_branch=settings.flag("createBranch"),
             allowed_paths=settings.texts("allowedPaths"),
             allow_older=settings.flag("allowOlder"),
-            history=self._past,
+            history=self._history,
         )
 
-    def _text(self) -> CommitText:
-        images = tuple(dict.fromkeys(image for target in self._targets for image in target.images))
-        names = tuple(
-            dict.fromkeys(
-                target.settings.text("deploymentName") or target.settings.text("filePath")
-                for target in self._targets
-            )
-        )
-        renderers = [target.planned.renderer for target in self._targets if target.planned.renderer]
-        text = commit_text(self._task, self._task.settings, names, images)
-        return replace(
-            text,
-            renderer=lambda: ", ".join(
-                dict.fromkeys(renderer.version() for renderer in dict.fromkeys(renderers))
-            ),
-        )
+
+def _change(targets: Sequence[Target]) -> Change:
+    """The Changes of all targets as one."""
+    if len(targets) == 1:
+        return targets[0].change
+    return Together(
+        changes=tuple(target.change for target in targets),
+        edits=tuple(edit for target in targets for edit in target.plan.edits),
+        notes=tuple(target.notes for target in targets),
+    )
+
+
+def _text(targets: Sequence[Target]) -> CommitText:
+    """The text of the commit for all targets; the renderers are asked for their versions later."""
+    images = [image for target in targets for image in target.plan.distinct_images]
+    names = [
+        target.settings.text("deploymentName") or target.settings.text("filePath")
+        for target in targets
+    ]
+    renderers = [target.plan.renderer for target in targets if target.plan.renderer]
+
+    def versions() -> str:
+        found = [renderer.version() for renderer in dict.fromkeys(renderers)]
+        return ", ".join(dict.fromkeys(found))
+
+    text = commit_text(targets[0].task, tuple(dict.fromkeys(names)), tuple(dict.fromkeys(images)))
+    return replace(text, renderer=versions)
 
 
 def _paths(settings: Settings) -> tuple[str, ...]:
-    """Paths and globs that hold all that any of the tools asks for or writes."""
+    """The paths and globs of all files that a tool reads or writes."""
     chart = settings.text("chartPath").strip("/")
     return (
         settings.text("filePath"),

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 
 from towline.config.settings import Settings
+from towline.contract import Build
 from towline.errors import ConfigError
 from towline.git.checkout import describe_commit, origin_url
 from towline.git.objects import Author
@@ -31,20 +32,19 @@ _ADDRESS = re.compile(r"[A-Za-z0-9._+-]+@[A-Za-z0-9.-]+")
 _NOT_IN_ADDRESS = re.compile(r"[^A-Za-z0-9._+-]+")
 
 
-def commit_text(
-    task: Task, settings: Settings, names: Sequence[str], images: Sequence[DeployedImage]
-) -> CommitText:
+def commit_text(task: Task, names: Sequence[str], images: Sequence[DeployedImage]) -> CommitText:
     """The commit that deploys `images` under `names`; raises RenderError for a message that is a faulty template, CredentialError for a key."""
+    settings = task.settings
     author = Author(
         name=_name(settings),
         email=settings.text("authorEmail") or _address(settings),
-        key=_key(task, settings),
+        key=_key(task),
     )
     usual = _usual(images, task.stage) or default_message(
         ", ".join(names), settings.text("artifactVersion"), stage=task.stage
     )
     return CommitText(
-        text=_wanted(task, settings, names, images) or usual,
+        text=_wanted(task, names, images) or usual,
         provenance=_provenance(task, names, images),
         author=author,
     )
@@ -88,11 +88,9 @@ def template_image(deployed: DeployedImage) -> TemplateImage:
     )
 
 
-def template_build(task: Task) -> TemplateBuild:
-    """The build as templates have it."""
-    return TemplateBuild(
-        number=task.build.number, url=task.build.url, commit=task.build.source_commit
-    )
+def template_build(build: Build) -> TemplateBuild:
+    """The variable `build` of templates."""
+    return TemplateBuild(number=build.number, url=build.url, commit=build.source_commit)
 
 
 def _usual(images: Sequence[DeployedImage], stage: str) -> str:
@@ -104,13 +102,12 @@ def _usual(images: Sequence[DeployedImage], stage: str) -> str:
     return "\n\n".join(part for part in ("".join(lines[:1]), "\n".join(lines[1:])) if part)
 
 
-def _wanted(
-    task: Task, settings: Settings, names: Sequence[str], images: Sequence[DeployedImage]
-) -> str:
+def _wanted(task: Task, names: Sequence[str], images: Sequence[DeployedImage]) -> str:
     """The configured text, empty where there is none; one with `{{` or `{%` is a template.
 
     Raises ConfigError for one that is too long.
     """
+    settings = task.settings
     text = settings.text("commitMessage").strip()
     if len(text.encode("utf-8", "surrogatepass")) > LONGEST:
         raise ConfigError(
@@ -127,7 +124,7 @@ def _wanted(
         "stage": task.stage,
         "deployment": ", ".join(names),
         "version": settings.text("artifactVersion"),
-        "build": asdict(template_build(task)),
+        "build": asdict(template_build(task.build)),
     }
     return render_document(
         "jinja",
@@ -170,7 +167,8 @@ def _source_time(task: Task, written: str) -> str:
     return ""
 
 
-def _key(task: Task, settings: Settings) -> SigningKey | None:
+def _key(task: Task) -> SigningKey | None:
+    settings = task.settings
     text, origin, kind = (
         key_text(task, "signingPrivateKey"),
         settings.origin("signingPrivateKey"),

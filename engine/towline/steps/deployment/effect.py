@@ -201,54 +201,54 @@ class Effect:
         return _LOOK if self.tool == VALUES else "correct the place"
 
 
-def effect_of(settings: Settings, planned: TargetPlan) -> Effect:
+def effect_of(settings: Settings, plan: TargetPlan) -> Effect:
     """The effect that a target is to have."""
-    images = dict.fromkeys(_known(one) for one in planned.images.values())
+    images = dict.fromkeys(_known(one) for one in plan.images.values())
     parts = {part.partition(" of ")[0] for part in settings.mapping("valuesPaths").values()}
     return Effect(
         pattern=settings.text("filePath"),
         images=tuple(images),
         tool=settings.text("tool"),
         level=settings.text("imageCheck"),
-        places=_places(settings, planned),
-        over=_over(planned),
-        placed=_placed(settings, planned),
+        places=_places(settings, plan),
+        over=_over(plan),
+        placed=_placed(settings, plan),
         whole=not parts or bool(parts & {"image", "repository"}),
-        keys=_keys(settings, planned),
+        keys=_keys(settings, plan),
         new_keys=settings.flag("createPaths"),
         repository=host_and_path(settings.text("serverUrl")),
     )
 
 
-def _over(planned: TargetPlan) -> tuple[tuple[str, bytes | None], ...]:
+def _over(plan: TargetPlan) -> tuple[tuple[str, bytes | None], ...]:
     """The files over the values of a chart that is rendered."""
-    chart = planned.change if isinstance(planned.change, HelmChart) else None
+    chart = plan.change if isinstance(plan.change, HelmChart) else None
     return tuple((one.name, one.content) for one in chart.values_files) if chart else ()
 
 
-def _keys(settings: Settings, planned: TargetPlan) -> tuple[str, ...]:
+def _keys(settings: Settings, plan: TargetPlan) -> tuple[str, ...]:
     """The keys at the top of values that the images are written below; none for a template."""
     if settings.given("valuesTemplate"):
         return ()
-    first = (parse_dotted(path)[0] for path in planned.images)
+    first = (parse_dotted(path)[0] for path in plan.images)
     return tuple(dict.fromkeys(key for key in first if isinstance(key, str)))
 
 
-def _places(settings: Settings, planned: TargetPlan) -> tuple[str, ...]:
+def _places(settings: Settings, plan: TargetPlan) -> tuple[str, ...]:
     """The maps of values that the images were written into; none for a template, which may do as it likes."""
     if settings.given("valuesTemplate"):
         return ()
     if settings.given("valuesPaths"):
-        return tuple(parent_path(path) or WHOLE_DOCUMENT for path in planned.images)
+        return tuple(parent_path(path) or WHOLE_DOCUMENT for path in plan.images)
     if settings.text("tool") == HELM and not settings.given("containers"):
         return (DEFAULT_KEY,)
-    return tuple(planned.images)
+    return tuple(plan.images)
 
 
-def _placed(settings: Settings, planned: TargetPlan) -> tuple[tuple[str, Reference], ...]:
+def _placed(settings: Settings, plan: TargetPlan) -> tuple[tuple[str, Reference], ...]:
     """Each place of values with the image, and its known digest, that was written there."""
-    places = _places(settings, planned) if settings.text("tool") == VALUES else ()
-    images = (_known(one) for one in planned.images.values())
+    places = _places(settings, plan) if settings.text("tool") == VALUES else ()
+    images = (_known(one) for one in plan.images.values())
     return tuple(dict.fromkeys(zip(places, images, strict=False)))  # no places: no pairs
 
 

@@ -1,23 +1,177 @@
-"""A Change that is watched: what it replaced, what its files say in the end, and whether the cluster will be able to pull what they name.
+"""Checks of one target before its commit is made: of what its Change has made of the files.
 
-Files of SOPS, whose MAC covers the plain values beside the encrypted ones too: after an edit of
-these it no longer fits.
+The images have an effect and exist in their registries, the cluster will be able to pull them, and
+the files stay valid.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 
+from towline.console import Console
 from towline.errors import ConfigError
-from towline.gitops.change import Change, Note, Replaced, context_of, dependencies_of
+from towline.gitops.change import Change, context_of, dependencies_of
 from towline.gitops.manifest_images import pods_in_file
+from towline.gitops.notes import Notes, Replaced
+from towline.record import frozen
 from towline.steps.deployment.effect import Effect
 from towline.suggest import list_some
 from towline.yaml.plain_data import load_documents, text_at
 
+_NEITHER = "neither imagePullSecrets nor a service account"
+
+
+@frozen
+class Applied:
+    """One application of a target's Change: its files before, those it has `changed`, its notes.
+
+    `listing` has the paths of the repository.
+    """
+
+    files: Mapping[str, bytes]
+    changed: Mapping[str, bytes]
+    listing: Sequence[str] = ()
+    replaced: tuple[Replaced, ...] = ()
+
+    @property
+    def contents(self) -> dict[str, bytes]:
+        """The files after the change."""
+        return {**self.files, **self.changed}
+
+    @property
+    def new(self) -> dict[str, bytes]:
+        """The files whose content is another one."""
+        return {path: data for path, data in self.changed.items() if self.files.get(path) != data}
+
+    def holds(self, digest: str) -> bool:
+        """Whether a file contains the digest; an empty one is in none."""
+        return bool(digest) and any(digest.encode() in data for data in self.contents.values())
+
+
+@frozen
+class Checks:
+    """The checks of one target: each raises ConfigError, or what its function raises, or warns.
+
+    `hosts` are the registries of its images. `find_images` looks the images up, `validate` a
+    manifest.
+    """
+
+    hosts: frozenset[str]
+    warn: Callable[[str], None]
+    effect: Effect | None = None
+    require_secret: bool = False
+    find_images: Callable[[], None] | None = None
+    validate: Callable[[str, bytes], None] | None = None
+
+    def run(self, applied: Applied) -> None:
+        """Check one application; an image is looked up only if a file changes."""
+        contents, new = applied.contents, applied.new
+        if self.effect:
+            self.effect.check(contents, applied.listing, self.warn)
+            self.effect.check_readers(contents, applied.listing, self.warn)
+        if self.find_images and new:
+            self.find_images()
+        if self.require_secret:
+            _check_pull_secrets(self.lacking_pods(applied))
+        for path, data in new.items():
+            if breaks_mac(data):
+                self.warn(
+                    f"{path} is a file of SOPS, whose MAC covers plain values too: sops refuses the"
+                    " edited file (keep the image in a file of its own, or encrypt with"
+                    " mac_only_encrypted: true)"
+                )
+            if self.validate:
+                self.validate(path, data)
+
+    def lacking_pods(self, applied: Applied) -> list[LackingPod]:
+        """The new pods that run an image of `hosts`, without a pull secret or service account."""
+        found: list[LackingPod] = []
+        for path, data in applied.new.items():
+            for pod in pods_in_file(data) if b"containers" in data else ():
+                hosts = self._hosts_of(image for _, image in pod.images)
+                if hosts and not pod.may_pull:
+                    found.append(LackingPod(path=path, owner=pod.owner, hosts=tuple(hosts)))
+        return found
+
+    def _hosts_of(self, images: Iterable[str]) -> list[str]:
+        """The hosts whose images are among these."""
+        texts = tuple(images)
+        return [
+            host
+            for host in sorted(self.hosts)
+            if any(text.startswith(f"{host}/") for text in texts)
+        ]
+
+
+@frozen
+class LackingPod:
+    """A pod that names neither a pull secret nor a service account, with its image's `hosts`."""
+
+    path: str
+    owner: str
+    hosts: tuple[str, ...]
+
+    def __str__(self) -> str:
+        return f"{self.owner or 'a pod'} in {self.path}"
+
+    @property
+    def hint(self) -> str:
+        """What to do about it."""
+        return (
+            f"the cluster needs the secret of {', '.join(self.hosts)}: create it there, "
+            "and name it in the pod's imagePullSecrets or its service account's"
+        )
+
+
+class TargetChange:
+    """A Change: that of one target, which is checked each time that it is applied.
+
+    It is applied again if the branch has moved; `applied` is the last application.
+    """
+
+    def __init__(self, change: Change, checks: Checks, notes: Notes, console: Console) -> None:
+        self._change, self._checks, self._notes, self._console = change, checks, notes, console
+        self._listing: Sequence[str] = ()
+        self.applied = Applied(files={}, changed={})
+
+    def wants(self, listing: Sequence[str]) -> Sequence[str]:
+        """The paths that the Change wants."""
+        self._listing = listing
+        return self._change.wants(listing)
+
+    def dependencies(self, listing: Sequence[str], files: Mapping[str, bytes]) -> Collection[str]:
+        """The dependencies of the Change."""
+        return dependencies_of(self._change, listing, files)
+
+    def context(self, listing: Sequence[str], files: Mapping[str, bytes]) -> Collection[str]:
+        """The context of the Change, and of the check of its effect."""
+        self._listing = listing
+        effect = self._checks.effect
+        of_effect = effect.context(listing, files) if effect else set()
+        return of_effect | context_of(self._change, listing, files)
+
+    def apply(self, files: Mapping[str, bytes]) -> Mapping[str, bytes]:
+        """The files that the Change changes, once they are checked; raises what both raise."""
+        notes, console = self._notes, self._console
+        notes.clear()
+        try:
+            changed = self._change.apply(files)
+        finally:
+            notes.show(say=console.say, warn=console.warn)
+        self.applied = Applied(
+            files=files, changed=changed, listing=self._listing, replaced=tuple(notes.replaced)
+        )
+        self._checks.run(self.applied)
+        return changed
+
+    def lacking_pods(self) -> list[LackingPod]:
+        """The pods that probably cannot pull their image; none if that is an error."""
+        checks = self._checks
+        return [] if checks.require_secret else checks.lacking_pods(self.applied)
+
 
 def breaks_mac(data: bytes) -> bool:
-    """Whether an edit of a plain value makes a file's MAC a wrong one."""
+    """Whether the file has a MAC of SOPS that covers plain values: after an edit it is wrong."""
     if b"sops" not in data or b"mac" not in data:
         return False
     for document in load_documents(data) or ():
@@ -26,133 +180,20 @@ def breaks_mac(data: bytes) -> bool:
     return False
 
 
-Warn = Callable[[str], None]
-Lacking = dict[str, list[str]]
-"""Pods that cannot pull their image, as it seems: what to do about it, and where they are."""
-_NEITHER = "neither imagePullSecrets nor a service account"
+def _check_pull_secrets(lacking: Sequence[LackingPod]) -> None:
+    """Pass if there is no such pod; raises ConfigError."""
+    if lacking:
+        pod = lacking[0]
+        raise ConfigError(f"{pod} names {_NEITHER}", where=pod.path, hint=pod.hint)
 
 
-class Watched:
-    """A Change of which the last application is remembered: a moved branch has it made again.
-
-    `look` is called before the first that changes something, `validate` with every file that it
-    changes.
-    """
-
-    def __init__(
-        self,
-        look: Callable[[], None],
-        *,
-        require_secret: bool,
-        warn: Warn,
-        validate: Callable[[str, bytes], None] | None = None,
-    ) -> None:
-        self._look_once: Callable[[], None] | None = look
-        self.replaced: list[Replaced] = []
-        self._contents: Mapping[str, bytes] = {}
-        self._hosts: frozenset[str] = frozenset()
-        self._require_secret = require_secret
-        self._warn = warn
-        self._warned: set[str] = set()
-        self.lacking: Lacking = {}
-        self._validate = validate
-        self._change: Change | None = None
-        self._effect: Effect | None = None
-        self._listing: Sequence[str] = ()
-
-    @property
-    def note(self) -> Note:
-        """What the Change tells what it replaces."""
-        return self.replaced.append
-
-    def warn(self, text: str) -> None:
-        """Say it once, however often the Change is made again."""
-        if text not in self._warned:
-            self._warned.add(text)
-            self._warn(text)
-
-    def watch(self, change: Change, hosts: frozenset[str], effect: Effect | None = None) -> None:
-        """Stand for `change`, which was made with this one's `note`, writes images of the registries `hosts`, and is to have that `effect`."""
-        self._change, self._hosts, self._effect = change, hosts, effect
-
-    def holds(self, digest: str) -> bool:
-        """Whether a digest stands in what the files are now; none does not."""
-        return bool(digest) and any(digest.encode() in data for data in self._contents.values())
-
-    def wants(self, listing: Sequence[str]) -> Sequence[str]:
-        """What the Change wants."""
-        assert self._change is not None
-        self._listing = listing
-        return self._change.wants(listing)
-
-    def dependencies(self, listing: Sequence[str], files: Mapping[str, bytes]) -> Collection[str]:
-        """What the Change would like to see besides."""
-        assert self._change is not None
-        return dependencies_of(self._change, listing, files)
-
-    def context(self, listing: Sequence[str], files: Mapping[str, bytes]) -> Collection[str]:
-        """What the Change would like to look at."""
-        assert self._change is not None
-        self._listing = listing
-        ours = self._effect.context(listing, files) if self._effect else set()
-        return ours | context_of(self._change, listing, files)
-
-    def apply(self, files: Mapping[str, bytes]) -> Mapping[str, bytes]:
-        """What the Change makes of the files; raises what `look` does, and ConfigError where it has no effect or a pod cannot pull."""
-        assert self._change is not None
-        self.replaced.clear()
-        changed = self._change.apply(files)
-        self._contents = {**files, **changed}
-        if self._effect:
-            self._effect.check(self._contents, self._listing, self.warn)
-            self._effect.check_readers(self._contents, self._listing, self.warn)
-        if self._look_once and any(files.get(path) != data for path, data in changed.items()):
-            self._look_once()
-            self._look_once = None
-        new = {path: data for path, data in changed.items() if files.get(path) != data}
-        self.lacking = self._lacking(new)
-        for path, data in new.items():
-            if breaks_mac(data):
-                self.warn(
-                    f"{path} is a file of SOPS, whose MAC covers plain values too: sops refuses the"
-                    " edited file (keep the image in a file of its own, or encrypt with"
-                    " mac_only_encrypted: true)"
-                )
-            if self._validate:
-                self._validate(path, data)
-        return changed
-
-    def _lacking(self, changed: Mapping[str, bytes]) -> Lacking:
-        """Pods that run an image of one of the registries and name no pull secret and no service account; raises ConfigError where they must."""
-        lacking: Lacking = {}
-        for path, data in changed.items():
-            for pod in pods_in_file(data) if b"containers" in data else ():
-                hosts = sorted(
-                    host
-                    for host in self._hosts
-                    if any(image.startswith(f"{host}/") for _, image in pod.images)
-                )
-                if pod.may_pull or not hosts:
-                    continue
-                place = f"{pod.owner or 'a pod'} in {path}"
-                hint = (
-                    f"the cluster needs the secret of {', '.join(hosts)}: create it there, "
-                    "and name it in the pod's imagePullSecrets or its service account's"
-                )
-                if self._require_secret:
-                    raise ConfigError(f"{place} names {_NEITHER}", where=path, hint=hint)
-                lacking.setdefault(hint, []).append(place)
-        return lacking
-
-
-def lacking_lines(every: Iterable[Lacking]) -> list[str]:
-    """The pods of several targets that cannot pull their images, for people: a line for each thing to do."""
-    together: Lacking = {}
-    for lacking in every:
-        for hint, places in lacking.items():
-            together.setdefault(hint, []).extend(places)
-    places_of = {hint: list(dict.fromkeys(places)) for hint, places in together.items()}
-    return [
-        f"{list_some(places)} {'name' if places[1:] else 'names'} {_NEITHER}: {hint}"
-        for hint, places in places_of.items()
-    ]
+def lacking_lines(pods_lacking: Iterable[LackingPod]) -> list[str]:
+    """A line for each thing to do about pods that probably cannot pull their image."""
+    by_hint: dict[str, list[str]] = {}
+    for pod in pods_lacking:
+        by_hint.setdefault(pod.hint, []).append(str(pod))
+    lines = []
+    for hint, names in by_hint.items():
+        unique = list(dict.fromkeys(names))
+        lines.append(f"{list_some(unique)} {'name' if unique[1:] else 'names'} {_NEITHER}: {hint}")
+    return lines

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from towline.config.settings import Settings
-from towline.credential_hosts import AddressTampered, CredentialRefused
+from towline.credential_hosts import CredentialRefused, AddressTampered
 from towline.errors import (
     ConfigError,
     CredentialError,
@@ -31,7 +30,7 @@ _SEEN = 4.0  # seconds until what this build has pushed is seen, at the latest
 _SECONDS = 60  # for all images: a deployment does not wait for a registry that only confirms it
 
 
-def check(task: Task, settings: Settings, images: Sequence[DeployedImage]) -> None:
+def check(task: Task, images: Sequence[DeployedImage]) -> None:
     """Look for every image; a registry that cannot say is a warning.
 
     Raises ConfigError (missing, or not for the platform), DigestMismatch and AddressTampered.
@@ -41,9 +40,9 @@ def check(task: Task, settings: Settings, images: Sequence[DeployedImage]) -> No
     ) as transport:
         for image in images:
             try:
-                client = _client(task, settings, image, transport)
+                client = _client(task, image, transport)
                 if client:
-                    _check(client, image, settings.text("imagePlatform"))
+                    _check(client, image, task.settings.text("imagePlatform"))
             except (DigestMismatch, AddressTampered):
                 raise
             except (RegistryError, CredentialError) as fault:
@@ -54,16 +53,15 @@ def check(task: Task, settings: Settings, images: Sequence[DeployedImage]) -> No
                 )
 
 
-def _client(
-    task: Task, settings: Settings, image: DeployedImage, transport: Transport
-) -> RegistryClient | None:
+def _client(task: Task, image: DeployedImage, transport: Transport) -> RegistryClient | None:
     """Who asks for the image; None without a login, unless the settings want it asked: a private registry knows nothing of its images then.
 
     User and password are for the registry that imagePushToRegistry pushed to and no other, whatever
     the project deploys from. That it was promoted, nobody but the step that does so says: else a
     file in the workspace would leave the look out.
     """
-    host, known = image.reference.registry.host, task.pipeline_environment
+    settings, known = task.settings, task.pipeline_environment
+    host = image.reference.registry.host
     pushed, promoted = _at(host, known.get(_TO)), _at(host, proven_values(known).get(_PROMOTED))
     registry = pushed or image.reference.registry  # with the scheme that it was pushed by
     found = registry_login(

@@ -8,12 +8,13 @@ from collections.abc import Iterator, Sequence
 from towline.config.settings import Settings
 from towline.contract import SUCCESS, UNCHANGED, Outcome
 from towline.errors import GitUnreachable, MachineError, Superseded, TowlineError
+from towline.gitops.notes import Notes
 from towline.gitops.update import Update
 from towline.printable import masked
 from towline.record import frozen
-from towline.steps.deployment.images import DeployedImage
-from towline.steps.deployment.preflight import Watched
+from towline.steps.deployment.preflight import TargetChange
 from towline.steps.deployment.tools import TargetPlan
+from towline.steps.task import Task
 from towline.suggest import list_some
 
 _LINES = 10
@@ -22,16 +23,20 @@ _LONGEST = 200  # bytes of a folder's name
 
 @frozen
 class Target:
-    """One place to deploy to: its settings, what is written, and the Change that does it."""
+    """One place to deploy to: the step's task with the settings of this place, its plan and Change.
 
-    settings: Settings
-    planned: TargetPlan
-    watched: Watched
+    `notes` are those of the Change.
+    """
+
+    task: Task
+    plan: TargetPlan
+    change: TargetChange
+    notes: Notes
 
     @property
-    def images(self) -> tuple[DeployedImage, ...]:
-        """The images, each once."""
-        return tuple(dict.fromkeys(self.planned.images.values()))
+    def settings(self) -> Settings:
+        """The settings of this place."""
+        return self.task.settings
 
 
 @frozen
@@ -66,9 +71,7 @@ class Deployment:
     def images(self) -> Iterator[dict[str, str]]:
         """Container, key or deployment and the image that is deployed there: ours, or those of the newer deployment."""
         ours = [
-            (name, image)
-            for target in self.targets
-            for name, image in target.planned.images.items()
+            (name, image) for target in self.targets for name, image in target.plan.images.items()
         ]
         if not self.update.newer:
             yield from ({"name": name, "image": image.full} for name, image in ours)
@@ -88,7 +91,11 @@ def outputs_of(done: Sequence[Deployment], *, seconds: float) -> dict[str, objec
     """The outputs of docs/contract.md, but for the diff."""
     first = done[0].update
     written = [target for one in done if not one.update.newer for target in one.targets]
-    digests = [target.watched.holds(image.digest) for target in written for image in target.images]
+    digests = [
+        target.change.applied.holds(image.digest)
+        for target in written
+        for image in target.plan.distinct_images
+    ]
     return {
         "commit": first.commit,
         "branch": first.branch,
@@ -97,7 +104,7 @@ def outputs_of(done: Sequence[Deployment], *, seconds: float) -> dict[str, objec
         "changes": [
             {"file": one.file, "name": one.name, "old": one.old, "new": one.new}
             for target in written
-            for one in target.watched.replaced
+            for one in target.change.applied.replaced
         ],
         "digestWritten": bool(digests) and all(digests),
         "repositories": [one.record() for one in done],
@@ -137,7 +144,7 @@ def replaced_lines(deployment: Deployment) -> list[str]:
         [
             one
             for target in deployment.targets
-            for one in target.watched.replaced
+            for one in target.change.applied.replaced
             if one.old != one.new
         ]
         if deployment.update.files
@@ -211,7 +218,9 @@ def outcome(done: Sequence[Deployment], *, stage: str, dry_run: bool, seconds: f
     targets = [target for one in done for target in one.targets]
     images = (
         ", ".join(
-            dict.fromkeys(str(image.reference) for target in targets for image in target.images)
+            dict.fromkeys(
+                str(image.reference) for target in targets for image in target.plan.distinct_images
+            )
         )
         or "the version"
     )

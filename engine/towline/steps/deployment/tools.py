@@ -1,4 +1,4 @@
-"""From a tool's parameters to its Change: what each of them needs, and where it puts name, tag and digest of the images."""
+"""The plan of one target: from the parameters of its tool to the Change that writes the images."""
 
 from __future__ import annotations
 
@@ -8,11 +8,10 @@ from typing import Any
 
 from towline import dispatch
 from towline.config.settings import Settings
-from towline.console import silent
 from towline.errors import ConfigError, MachineError, placed
 from towline.files import in_workspace
 from towline.gitops.candidates import Choice
-from towline.gitops.change import Change, Note, Together, check_path
+from towline.gitops.change import Change, Together, check_path
 from towline.gitops.helm.chart import HelmChart, ValuesFile
 from towline.gitops.helm.chart_files import Dependency
 from towline.gitops.helm.image_values import ImageValues
@@ -28,6 +27,7 @@ from towline.gitops.image_parts import (
 )
 from towline.gitops.kubectl import ContainerImage
 from towline.gitops.kustomize import KustomizeImage
+from towline.gitops.notes import Notes
 from towline.gitops.provenance import BranchHistory
 from towline.gitops.values_template import TemplateVariables, ValuesTemplate
 from towline.process import find
@@ -39,64 +39,65 @@ from towline.steps.workspace_files import find_file
 from towline.suggest import nearest
 from towline.yaml.aliases import AliasPolicy
 
-_Edit = ContainerImage | KustomizeImage | PathValues
 _HELM = "TOWLINE_HELM"
 DEFAULT_KEY = "image"  # where a chart's values usually have it
 
 
 @frozen
 class TargetPlan:
-    """What is to be written: the Change, and the images by the container or key that they are for.
+    """The plan of one target: its Change, and its images by container, key or deployment.
 
-    `lasting` are as `Together` has them; `renders` is the path of a file that is written as a
-    whole, `renderer` is Helm where it writes it.
+    `edits` are the changes of single values in the Change (`Together`). `whole_file` is the path of
+    a file that is written as a whole, `renderer` the Helm that renders it.
     """
 
     change: Change
     images: Mapping[str, DeployedImage]
-    lasting: tuple[Change, ...] = ()
-    renders: str = ""
+    edits: tuple[Change, ...] = ()
+    whole_file: str = ""
     renderer: Renderer | None = None
 
+    @property
+    def distinct_images(self) -> tuple[DeployedImage, ...]:
+        """The images, each once."""
+        return tuple(dict.fromkeys(self.images.values()))
 
-def plan_target(
-    task: Task,
-    settings: Settings,
-    note: Note,
-    warn: Callable[[str], None],
-    past: BranchHistory | None = None,
-) -> TargetPlan:
-    """The Change of the chosen tool; `note` is told what it replaces, `warn` what may go wrong, `past` knows what was deployed; raises ConfigError."""
+
+def plan_target(task: Task, notes: Notes, history: BranchHistory) -> TargetPlan:
+    """The plan of a target, whose settings are those of `task`: the Change of the chosen tool.
+
+    The Change makes its notes in `notes`. `history` is that of the branch, once it is fetched.
+    Raises ConfigError and MachineError.
+    """
+    settings = task.settings
     images = KnownImages(settings=settings, environment=task.pipeline_environment)
-    call = _Call(
-        task=task,
-        settings=settings,
-        images=images,
-        note=note,
-        warn=warn,
-        past=past or BranchHistory(),
-    )
-    planned = _TOOLS[settings.text("tool")](call)
+    tool = _Tool(task=task, images=images, notes=notes, history=history)
+    plan = _TOOLS[settings.text("tool")](tool)
     if path := images.idle_path():
-        warn(
-            f"the path {path!r} of containerRegistryUrl does not count"
+        task.console.warn(
+            f"the path {path!r} of containerRegistryUrl is ignored"
             f" ({settings.origin('containerRegistryUrl')}), since imagePushToRegistry did not push"
             f" there; if it belongs to the image's name, write it there: {path}/name:tag"
         )
-    return planned
+    return plan
 
 
 @frozen
-class _Call:
+class _Tool:
+    """The inputs of a tool, and the parts of a Change that several tools need."""
+
     task: Task
-    settings: Settings
     images: KnownImages
-    note: Note
-    warn: Callable[[str], None]
-    past: BranchHistory
+    notes: Notes
+    history: BranchHistory
+
+    @property
+    def settings(self) -> Settings:
+        """The target's settings."""
+        return self.task.settings
 
     def needed(self, name: str) -> str:
-        """A parameter that the chosen tool cannot do without; raises ConfigError."""
+        """The value of a parameter that the chosen tool requires; raises ConfigError."""
         settings = self.settings
         if not settings.given(name):
             raise ConfigError(
@@ -108,59 +109,57 @@ class _Call:
 
     @property
     def file(self) -> str:
-        """The file, or the pattern of files, that is changed."""
+        """The path or glob of the files to change; raises ConfigError."""
         with placed(self.settings.origin("filePath")):
             return check_path(self.settings.text("filePath"))
 
     @property
     def deployment(self) -> str:
-        """What the deployment is called."""
+        """The name of the deployment."""
         return self.settings.text("deploymentName")
 
     @property
     def sharing(self) -> AliasPolicy:
-        """What becomes of aliases in the files that are edited."""
-        return AliasPolicy(policy=self.settings.text("yamlAliases"), say=self.task.console.say)
+        """The policy for aliases in the edited files."""
+        return AliasPolicy(policy=self.settings.text("yamlAliases"), say=self.notes.say)
 
     @property
     def choice(self) -> Choice:
-        """Which of several places that fit are meant."""
+        """The choice among several places that fit."""
         return Choice(
             resource=self.settings.text("resource"),
-            deployed_before=self.past.images,
-            say=_once(self.task.console.say),
-            warn=self.warn,
+            deployed_before=self.history.images,
+            say=self.notes.say,
+            warn=self.notes.warn,
         )
 
-    def planned(self, images: Mapping[str, DeployedImage], changes: Iterable[_Edit]) -> TargetPlan:
-        """Edits of files, all of which must hold in the end."""
-        every = tuple(changes)
-        lasting = tuple(_again(one) for one in every)
-        return TargetPlan(
-            change=Together(changes=every, lasting=lasting), images=images, lasting=lasting
-        )
+    def plan(self, images: Mapping[str, DeployedImage], changes: Iterable[Change]) -> TargetPlan:
+        """A plan of edits, all of which must hold in the end."""
+        edits = tuple(changes)
+        together = Together(changes=edits, edits=edits, notes=(self.notes,))
+        return TargetPlan(change=together, images=images, edits=edits)
 
-    def paths(
+    def plan_paths(
         self,
         images: Mapping[str, DeployedImage],
         values: Mapping[str, str | ImagePart],
         *,
         writers: Mapping[str, TextWriter],
     ) -> TargetPlan:
-        """Edits of paths in files."""
+        """A plan that edits the values at paths."""
         change = PathValues(
             pattern=self.file,
             values=values,
             writers=writers,
-            note=self.note,
+            note=self.notes.replaced.append,
             sharing=self.sharing,
             choice=self.choice,
             create=self.settings.flag("createPaths"),
         )
-        return self.planned(images, [change])
+        return self.plan(images, [change])
 
     def workspace_file(self, name: str, parameter: str) -> bytes | None:
-        """The content of a file of the workspace, None where it is not there."""
+        """The content of a file in the workspace, None if it does not exist; raises ConfigError."""
         with placed(self.settings.origin(parameter)):
             return find_file(
                 self.task.folder,
@@ -169,82 +168,59 @@ class _Call:
             )
 
 
-def _again(change: _Edit) -> _Edit:
-    """The same edit, of which nothing is told."""
-    quiet = replace(
-        change,
-        note=silent,
-        sharing=replace(change.sharing, say=silent),
-        choice=replace(change.choice, say=silent, warn=silent),
-    )
-    return replace(quiet, check_use=False) if isinstance(quiet, KustomizeImage) else quiet
-
-
-def _once(say: Callable[[str], None]) -> Callable[[str], None]:
-    """Says each text once, however often a Change is made again."""
-    said: set[str] = set()
-
-    def tell(text: str) -> None:
-        if text not in said:
-            said.add(text)
-            say(text)
-
-    return tell
-
-
-def _manifest(call: _Call) -> TargetPlan:
-    if call.settings.given("imagePath"):
-        image = call.images.single()
-        path = call.settings.text("imagePath")
-        return call.paths(
+def _manifest(tool: _Tool) -> TargetPlan:
+    if tool.settings.given("imagePath"):
+        image = tool.images.single()
+        path = tool.settings.text("imagePath")
+        return tool.plan_paths(
             {path: image}, {path: _part(image, "image")}, writers={path: image_writer(path)}
         )
-    images = call.images.by_container(
-        "" if call.settings.given("containers") else call.needed("containerName")
+    images = tool.images.by_container(
+        "" if tool.settings.given("containers") else tool.needed("containerName")
     )
     changes = (
         ContainerImage(
-            pattern=call.file,
+            pattern=tool.file,
             container=name,
             image=image.written,
-            note=call.note,
-            sharing=call.sharing,
-            choice=call.choice,
+            note=tool.notes.replaced.append,
+            sharing=tool.sharing,
+            choice=tool.choice,
         )
         for name, image in images.items()
     )
-    return call.planned(images, changes)
+    return tool.plan(images, changes)
 
 
-def _kustomize(call: _Call) -> TargetPlan:
-    images = call.images.by_container(call.needed("deploymentName"))
-    level = call.settings.text("imageCheck")
+def _kustomize(tool: _Tool) -> TargetPlan:
+    images = tool.images.by_container(tool.needed("deploymentName"))
+    level = tool.settings.text("imageCheck")
     changes = (
         KustomizeImage(
-            pattern=call.file,
+            pattern=tool.file,
             name=name,
             new_name=image.repository,
             new_tag=image.tag,
             digest=image.digest if image.pinned or not image.tag else "",
-            note=call.note,
-            sharing=call.sharing,
-            choice=call.choice,
-            warn=call.warn,
+            note=tool.notes.replaced.append,
+            sharing=tool.sharing,
+            choice=tool.choice,
+            warn=tool.notes.warn,
             check_use=level != "off",
             strict=level == "error",
         )
         for name, image in images.items()
     )
-    return call.planned(images, changes)
+    return tool.plan(images, changes)
 
 
-def _helm(call: _Call) -> TargetPlan:
-    settings, environ = call.settings, call.task.environ
-    images = call.images.by_container(DEFAULT_KEY)
+def _helm(tool: _Tool) -> TargetPlan:
+    settings, environ = tool.settings, tool.task.environ
+    images = tool.images.by_container(DEFAULT_KEY)
     change = HelmChart(
-        chart_path=call.needed("chartPath").strip("/"),
-        file_path=call.file,
-        release=call.needed("deploymentName"),
+        chart_path=tool.needed("chartPath").strip("/"),
+        file_path=tool.file,
+        release=tool.needed("deploymentName"),
         namespace=settings.text("namespace"),
         images={
             key: ImageValues(
@@ -253,29 +229,32 @@ def _helm(call: _Call) -> TargetPlan:
             for key, one in images.items()
         },
         values_files=tuple(
-            ValuesFile(name=name, content=call.workspace_file(name, "helmValues"))
+            ValuesFile(name=name, content=tool.workspace_file(name, "helmValues"))
             for name in settings.texts("helmValues")
         ),
         cluster=Cluster(
             kube_version=settings.text("kubeVersion"), api_versions=settings.texts("apiVersions")
         ),
         renderer=choose_renderer(_helm_program(environ) or find("helm", environ)),
-        note=call.note,
-        warn=call.warn,
-        say=call.task.console.say,
-        fetch=_fetcher(call.task),
-        choice=replace(call.choice, resource=""),
+        note=tool.notes.replaced.append,
+        warn=tool.notes.warn,
+        say=tool.notes.say,
+        fetch=_fetcher(tool.task),
+        choice=replace(tool.choice, resource=""),
     )
     return TargetPlan(
         change=change,
-        images=images if settings.given("containers") else {call.deployment: images[DEFAULT_KEY]},
-        renders=call.file,
+        images=images if settings.given("containers") else {tool.deployment: images[DEFAULT_KEY]},
+        whole_file=tool.file,
         renderer=change.renderer,
     )
 
 
 def _helm_program(environ: Mapping[str, str]) -> str:
-    """The program that TOWLINE_HELM names, empty where it names none; raises MachineError for one that a pull request can change."""
+    """The program that TOWLINE_HELM names, empty without it.
+
+    Raises MachineError for a program that a pull request can change.
+    """
     named = environ.get(_HELM, "")
     if named and (not Path(named).is_absolute() or in_workspace(Path(named), Path.cwd())):
         raise MachineError(
@@ -290,30 +269,30 @@ def _helm_program(environ: Mapping[str, str]) -> str:
 
 
 def _fetcher(task: Task) -> Callable[[Dependency, str], bytes]:
-    """What brings charts from elsewhere; the network is loaded with the first."""
+    """A function that downloads charts; HTTP is loaded with the first of them."""
     repositories: list[Any] = []
 
-    def fetch(wanted: Dependency, where: str) -> bytes:
+    def fetch(dependency: Dependency, where: str) -> bytes:
         if not repositories:
             repositories.append(dispatch.part("chart_repositories").ChartRepositories(task))
-        data: bytes = repositories[0].fetch(wanted, where=where)
+        data: bytes = repositories[0].fetch(dependency, where=where)
         return data
 
     return fetch
 
 
-def _values(call: _Call) -> TargetPlan:
-    if call.settings.given("valuesTemplate"):
-        return _template(call)
-    if call.settings.given("valuesPaths"):
-        return _values_paths(call)
-    images = call.images.by_container(DEFAULT_KEY)
+def _values(tool: _Tool) -> TargetPlan:
+    if tool.settings.given("valuesTemplate"):
+        return _template(tool)
+    if tool.settings.given("valuesPaths"):
+        return _values_paths(tool)
+    images = tool.images.by_container(DEFAULT_KEY)
     values: dict[str, str | ImagePart] = {}
     for key, image in images.items():
         values[f"{key}.repository"] = _part(image, "repository")
         values |= {f"{key}.tag": _part(image, "tag")} if image.tag else {}
         values |= {f"{key}.digest": _part(image, "digest")} if image.pinned or not image.tag else {}
-    return call.paths(images, values, writers=dict.fromkeys(values, with_value))
+    return tool.plan_paths(images, values, writers=dict.fromkeys(values, with_value))
 
 
 def _part(image: DeployedImage, part: str) -> ImagePart:
@@ -328,38 +307,41 @@ def _part(image: DeployedImage, part: str) -> ImagePart:
     return ImagePart(image=parts, part=part)
 
 
-def _values_paths(call: _Call) -> TargetPlan:
-    """Each path with the part of an image that it asks for: `tag`, or `tag of NAME` where there are several; `version` is the build's own."""
+def _values_paths(tool: _Tool) -> TargetPlan:
+    """The plan for valuesPaths: each path gets the part of an image that it names.
+
+    A part is `tag`, or `tag of NAME` if there are several images; `version` is artifactVersion.
+    """
     values: dict[str, str | ImagePart] = {}
     writers: dict[str, TextWriter] = {}
     images: dict[str, DeployedImage] = {}
-    for path, wanted in call.settings.mapping("valuesPaths").items():
+    for path, wanted in tool.settings.mapping("valuesPaths").items():
         part, _, name = wanted.partition(" of ")
         if part == "version" and not name:
-            values[path] = call.needed("artifactVersion")
+            values[path] = tool.needed("artifactVersion")
             continue
         if part not in PARTS:
             raise ConfigError(
-                f"{wanted!r} is no part of an image",
-                where=call.settings.origin("valuesPaths"),
+                f"{wanted!r} is not a part of an image",
+                where=tool.settings.origin("valuesPaths"),
                 hint=nearest(part, [*PARTS, "version"]),
             )
-        images[path] = call.images.named(name, "valuesPaths") if name else call.images.single()
+        images[path] = tool.images.named(name, "valuesPaths") if name else tool.images.single()
         values[path] = _part(images[path], part)
         writers[path] = image_writer(path) if part == "image" else with_value
         if not str(values[path]):
             raise ConfigError(
                 f"no {part} is known of {images[path].reference}",
-                where=call.settings.origin("valuesPaths"),
+                where=tool.settings.origin("valuesPaths"),
                 hint=f"leave {path} out",
             )
-    return call.paths(images, values, writers=writers)
+    return tool.plan_paths(images, values, writers=writers)
 
 
-def _template(call: _Call) -> TargetPlan:
-    settings, task, deployed = call.settings, call.task, call.images.single()
+def _template(tool: _Tool) -> TargetPlan:
+    settings, task, deployed = tool.settings, tool.task, tool.images.single()
     name = settings.text("valuesTemplate")
-    content = call.workspace_file(name, "valuesTemplate")
+    content = tool.workspace_file(name, "valuesTemplate")
     if content is None:
         raise ConfigError(
             f"there is no template {name} in the workspace",
@@ -369,15 +351,17 @@ def _template(call: _Call) -> TargetPlan:
     change = ValuesTemplate(
         template_name=name,
         template_text=_decoded(name, content),
-        file_path=call.file,
+        file_path=tool.file,
         variables=TemplateVariables(
             image=template_image(deployed),
             stage=task.stage,
-            deployment=call.deployment,
-            build=template_build(task),
+            deployment=tool.deployment,
+            build=template_build(task.build),
         ),
     )
-    return TargetPlan(change=change, images={call.deployment or name: deployed}, renders=call.file)
+    return TargetPlan(
+        change=change, images={tool.deployment or name: deployed}, whole_file=tool.file
+    )
 
 
 def _decoded(name: str, content: bytes) -> str:
@@ -387,7 +371,7 @@ def _decoded(name: str, content: bytes) -> str:
         raise ConfigError(f"{name} is not UTF-8", hint="save it as UTF-8") from fault
 
 
-_TOOLS: Mapping[str, Callable[[_Call], TargetPlan]] = {
+_TOOLS: Mapping[str, Callable[[_Tool], TargetPlan]] = {
     "kubectl": _manifest,
     "kustomize": _kustomize,
     "helm": _helm,

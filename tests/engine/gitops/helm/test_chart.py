@@ -16,11 +16,11 @@ import pytest
 from tests.engine.gitops.charts import CHART_YAML, as_bytes, chart, fake_helm
 from towline.errors import ConfigError, MachineError, RenderError
 from towline.gitops.candidates import Choice
-from towline.gitops.change import Replaced
 from towline.gitops.helm.chart import HelmChart, ValuesFile
 from towline.gitops.helm.image_values import ImageValues
 from towline.gitops.helm.renderer import Cluster, HelmLibrary, HelmProgram, Rendering
 from towline.gitops.manifest_images import pods_in_file
+from towline.gitops.notes import Replaced
 from towline.gitops.render.process import RenderLimits
 from towline.private_folder import sweep
 from towline.retry import Clock

@@ -1,12 +1,17 @@
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import io
+from collections.abc import Callable, Mapping, Sequence
+from functools import cache
 
 import pytest
 
+from towline.console import Console
 from towline.errors import ConfigError
+from towline.gitops.change import Change
 from towline.gitops.kubectl import ContainerImage
-from towline.steps.deployment.preflight import Watched, lacking_lines
+from towline.gitops.notes import Notes
+from towline.steps.deployment.preflight import Checks, LackingPod, TargetChange, lacking_lines
 
 POD = b"kind: Pod\nmetadata: {name: web}\nspec:\n  containers: [{name: app, image: old/app:1}]\n"
 NEW = "reg.example.com:5000/app:2"
@@ -23,53 +28,69 @@ class Whole:
 
 
 def watched(
-    warnings: list[str], *, require: bool = False, host: str = "reg.example.com:5000"
-) -> Watched:
-    found = Watched(lambda: None, require_secret=require, warn=warnings.append)
-    found.watch(
-        ContainerImage(pattern="*.yaml", container="app", image=NEW, note=found.note),
-        frozenset([host]),
+    warn: Callable[[str], None],
+    *,
+    require: bool = False,
+    host: str = "reg.example.com:5000",
+    change: Change | None = None,
+    find_images: Callable[[], None] | None = None,
+) -> TargetChange:
+    notes = Notes()
+    image = ContainerImage(pattern="*.yaml", container="app", image=NEW, note=notes.replaced.append)
+    checks = Checks(
+        hosts=frozenset([host]),
+        warn=warn,
+        require_secret=require,
+        find_images=find_images,
     )
-    return found
+    return TargetChange(change or image, checks, notes, Console(io.StringIO()))
 
 
 def test_it_does_what_the_change_does_and_remembers_the_last_time() -> None:
-    change = watched([])
+    change = watched(print)
     assert list(change.wants(["a.yaml", "b.txt"])) == ["a.yaml"]
     for _ in range(2):
         assert change.apply({"a.yaml": POD}) == {"a.yaml": POD.replace(b"old/app:1", NEW.encode())}
-    assert [(one.file, one.name, one.old, one.new) for one in change.replaced] == [
+    assert [(one.file, one.name, one.old, one.new) for one in change.applied.replaced] == [
         ("a.yaml", "app", "old/app:1", NEW)
     ]
-    assert change.holds("app:2")
-    assert not change.holds("old/app")
-    assert not change.holds("")
+    assert change.applied.holds("app:2")
+    assert not change.applied.holds("old/app")
+    assert not change.applied.holds("")
 
 
 def test_pods_without_a_pull_secret_are_one_line_for_all_targets() -> None:
-    changes = [watched([]), watched([])]
+    changes = [watched(print), watched(print)]
     for change in changes:
         for _ in range(2):
             change.apply({"a.yaml": POD})
     changes[1].apply({"b.yaml": POD})
-    (line,) = lacking_lines(change.lacking for change in changes)
+    (line,) = lacking_lines(pod for change in changes for pod in change.lacking_pods())
     assert line.startswith("Pod web in a.yaml, Pod web in b.yaml name neither")
     assert "the cluster needs the secret of reg.example.com:5000" in line
-    assert len(lacking_lines([changes[0].lacking, {"another": ["x"]}])) == 2
+    assert (
+        len(
+            lacking_lines(
+                [*changes[0].lacking_pods(), LackingPod(path="x", owner="", hosts=("other",))]
+            )
+        )
+        == 2
+    )
 
 
 def test_nothing_is_said_of_what_stays_as_it_is() -> None:
-    change = watched([], require=True, host="old")
-    change.watch(Whole(), frozenset(["old"]))
+    change = watched(print, require=True, host="old", change=Whole())
     change.apply({"a.yaml": POD})
-    assert lacking_lines([change.lacking]) == []
+    change = watched(print, host="old", change=Whole())
+    change.apply({"a.yaml": POD})
+    assert lacking_lines(change.lacking_pods()) == []
 
 
 def test_or_an_error_where_it_is_required() -> None:
     with pytest.raises(
         ConfigError, match="neither imagePullSecrets nor a service account"
     ) as caught:
-        watched([], require=True).apply({"a.yaml": POD})
+        watched(print, require=True).apply({"a.yaml": POD})
     assert caught.value.where == "a.yaml"
 
 
@@ -84,30 +105,29 @@ def test_or_an_error_where_it_is_required() -> None:
 def test_a_pod_that_may_pull_or_runs_another_registrys_image_is_fine(
     data: bytes, host: str
 ) -> None:
-    change = watched([], require=True, host=host)
+    watched(print, require=True, host=host).apply({"a.yaml": data})
+    change = watched(print, host=host)
     change.apply({"a.yaml": data})
-    assert change.lacking == {}
+    assert change.lacking_pods() == []
 
 
 def test_it_is_looked_once_and_only_before_something_changes() -> None:
     looks: list[int] = []
-    change = Watched(lambda: looks.append(1), require_secret=False, warn=print)
-    change.watch(ContainerImage(pattern="*", container="app", image=NEW), frozenset())
+    change = watched(print, find_images=cache(lambda: looks.append(1)))
     done = change.apply({"a.yaml": POD})
     assert looks == [1]
     change.apply({"a.yaml": POD})
     assert looks == [1]
-    fresh = Watched(lambda: looks.append(2), require_secret=False, warn=print)
-    fresh.watch(ContainerImage(pattern="*", container="app", image=NEW), frozenset())
+    fresh = watched(print, find_images=lambda: looks.append(2))
     fresh.apply(done)
     assert looks == [1]
 
 
 def test_many_pods_are_one_warning_that_names_the_first() -> None:
-    change = watched([])
+    change = watched(print)
     for _ in range(2):
         change.apply({f"{number:03}.yaml": POD for number in range(300)})
-    (warning,) = lacking_lines([change.lacking])
+    (warning,) = lacking_lines(change.lacking_pods())
     assert warning.startswith(
         "Pod web in 000.yaml, Pod web in 001.yaml, Pod web in 002.yaml, Pod web in 003.yaml, Pod"
         " web in 004.yaml and 295 more name nei"
@@ -115,14 +135,14 @@ def test_many_pods_are_one_warning_that_names_the_first() -> None:
 
 
 def test_a_file_whose_mac_an_edit_breaks_is_a_warning_and_only_where_it_changes() -> None:
-    warnings: list[str] = []
+    log = io.StringIO()
     mac = b"sops:\n  mac: ENC[x]\n"
-    change = watched(warnings, host="other")
+    change = watched(Console(log).warn, host="other")
     change.apply({"a.yaml": POD + mac, "b.yaml": POD})
     change.apply({"a.yaml": POD + mac, "b.yaml": POD})
-    (said,) = [one for one in warnings if "SOPS" in one]
-    assert said.startswith("a.yaml is a file of SOPS, whose MAC covers plain values too")
+    (said,) = log.getvalue().splitlines()
+    assert said.startswith("warning: a.yaml is a file of SOPS, whose MAC covers plain values too")
     assert "mac_only_encrypted" in said
-    warnings.clear()
-    watched(warnings).apply({"a.yaml": POD.replace(b"old/app:1", NEW.encode()) + mac})
-    assert warnings == []
+    log = io.StringIO()
+    watched(Console(log).warn).apply({"a.yaml": POD.replace(b"old/app:1", NEW.encode()) + mac})
+    assert log.getvalue() == ""

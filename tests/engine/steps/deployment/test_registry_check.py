@@ -65,7 +65,7 @@ class Look:
             dry_run=False,
             addressees=addressees(found.settings),
         )
-        check(task, found.settings, [found.single()])
+        check(task, [found.single()])
 
 
 @pytest.fixture

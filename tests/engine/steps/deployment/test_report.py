@@ -1,23 +1,27 @@
 from __future__ import annotations
 
+import io
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from tests.trust import addressees
 from towline.config.documents import ConfigDocuments, parse_document
 from towline.config.layers import Inputs
 from towline.config.metadata import load_schema
 from towline.config.resolve import resolve
-from towline.contract import SUCCESS, UNCHANGED
+from towline.console import Console
+from towline.contract import SUCCESS, UNCHANGED, Build
 from towline.errors import GitError
 from towline.gitops.change import Together
+from towline.gitops.notes import Notes
 from towline.gitops.provenance import NewerDeployment, Provenance
 from towline.gitops.update import Update
 from towline.image import parse_reference
 from towline.pipeline.environment import read_environment, write_environment
 from towline.steps.deployment.images import DeployedImage
-from towline.steps.deployment.preflight import Watched
+from towline.steps.deployment.preflight import Checks, TargetChange
 from towline.steps.deployment.report import (
     Deployment,
     Target,
@@ -30,6 +34,7 @@ from towline.steps.deployment.report import (
     tell_pushed,
 )
 from towline.steps.deployment.tools import TargetPlan
+from towline.steps.task import Task
 
 DIGEST = f"sha256:{'5' * 64}"
 OURS, BASE, THEIRS = "a" * 40, "b" * 40, "c" * 40
@@ -71,15 +76,22 @@ def deployment(
         name: DeployedImage(reference=parse_reference(text), digest="")
         for name, text in (images or {"app": "reg.example.com/app:2"}).items()
     }
-    watched = Watched(lambda: None, require_secret=False, warn=print)
+    plan, notes = TargetPlan(change=Together(changes=()), images=deployed), Notes()
+    console = Console(io.StringIO())
+    task = Task(
+        settings=settings,
+        pipeline_environment={},
+        stage="",
+        build=Build(),
+        folder=Path(),
+        environ={},
+        console=console,
+        dry_run=False,
+        addressees=addressees(settings),
+    )
+    change = TargetChange(plan.change, Checks(hosts=frozenset(), warn=print), notes, console)
     return Deployment(
-        targets=(
-            Target(
-                settings=settings,
-                planned=TargetPlan(change=Together(changes=()), images=deployed),
-                watched=watched,
-            ),
-        ),
+        targets=(Target(task=task, plan=plan, change=change, notes=notes),),
         update=update,
     )
 

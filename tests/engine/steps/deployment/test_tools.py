@@ -12,10 +12,11 @@ from tests.trust import addressees
 from towline.console import Console
 from towline.contract import Build
 from towline.errors import ConfigError, MachineError, RenderError
-from towline.gitops.change import Replaced
 from towline.gitops.helm.chart import HelmChart
 from towline.gitops.helm.renderer import Cluster, HelmProgram
-from towline.steps.deployment.tools import TargetPlan, _once, plan_target
+from towline.gitops.notes import Notes
+from towline.gitops.provenance import BranchHistory
+from towline.steps.deployment.tools import TargetPlan, plan_target
 from towline.steps.task import Task
 
 IMAGE = "reg.example.com/team/app"
@@ -37,14 +38,15 @@ def planned(
         build=Build(),
         folder=folder,
         environ=environ or {},
-        console=Console(io.StringIO()),
+        console=Console(log),
         dry_run=False,
         addressees=addressees(settings),
     )
-    return plan_target(task, settings, noted.append, print)
+    return plan_target(task, notes, BranchHistory())
 
 
-noted: list[Replaced] = []
+notes = Notes()
+log = io.StringIO()
 
 
 def changed(folder: Path, files: Mapping[str, bytes], **parameters: Any) -> dict[str, str]:
@@ -229,7 +231,7 @@ def test_a_value_that_holds_more_than_an_image_keeps_it(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("paths", "says"),
     [
-        ({"a": "tagg"}, "no part"),
+        ({"a": "tagg"}, "is not a part"),
         ({"a": "tag of nobody"}, "no image is called 'nobody'"),
     ],
 )
@@ -284,11 +286,13 @@ def test_two_images_for_what_aliases_share_are_refused_and_one_is_not(tmp_path: 
     several: dict[str, Any] = {"filePath": "x.yaml", "yamlAliases": "all"}
     with pytest.raises(RenderError, match="two different values for one place"):
         changed(tmp_path, {"x.yaml": SHARED}, **several, containers={"one": "app", "two": "side"})
-    noted.clear()
+    notes.clear()
     assert list(
         changed(tmp_path, {"x.yaml": SHARED}, **several, containers={"one": "app", "two": "app"})
     ) == ["x.yaml"]
-    assert [one.old for one in noted] == ["old", noted[0].new], "what is only checked notes nothing"
+    assert [one.old for one in notes.replaced] == ["old", notes.replaced[0].new], (
+        "what is only checked notes nothing"
+    )
 
 
 @pytest.mark.parametrize(
@@ -312,19 +316,10 @@ def test_a_path_outside_of_the_workspace_is_said_to_be_none_of_it(tmp_path: Path
 
 
 def test_a_path_of_the_registry_that_does_not_count_is_a_warning(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    tmp_path: Path,
 ) -> None:
     planned(tmp_path, containerName="c", containerRegistryUrl="https://reg.example.com/other")
     assert (
-        "the path 'other' of containerRegistryUrl does not count (parameter of the call)"
-        in capsys.readouterr().out
+        "the path 'other' of containerRegistryUrl is ignored (parameter of the call)"
+        in log.getvalue()
     )
-
-
-def test_what_is_left_alone_is_said_once_however_often_the_change_is_made(
-    capsys: pytest.CaptureFixture[str],
-) -> None:
-    say = _once(print)
-    for text in ("a", "a", "b"):
-        say(text)
-    assert capsys.readouterr().out == "a\nb\n"
