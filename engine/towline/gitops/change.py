@@ -1,7 +1,7 @@
 """Pure.
 
-What a tool wants to do to a repository: a Change names the files it needs and turns them into new
-ones; it never reads or writes them itself.
+The Change that a tool makes to a repository: it names the files that it needs and returns their new
+content, and never reads or writes them itself. Globs choose the files.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from towline.gitops.notes import Notes
 from towline.record import frozen
 from towline.suggest import nearest
 
-_ALTERNATIVES, _CHARACTERS = 256, 256 * 1024
+_MOST_ALTERNATIVES, _MOST_CHARACTERS = 256, 256 * 1024
 _BRACES = re.compile(r"\{([^{}]*)\}")
 _PIECE = re.compile(r"\*+|\?|\[[!^]?.[^\]]*\]|.", re.DOTALL)
 
@@ -152,19 +152,25 @@ def _changed(
 
 
 def check_path(path: str, *, inside: str = "repository") -> str:
-    """A path of the configuration as git writes it, without `./`; raises ConfigError where it does not stay inside the repository."""
+    """A path of the configuration as git writes it, without `./`.
+
+    Raises ConfigError if it does not stay inside the repository.
+    """
     return tree.check_path("/".join(part for part in path.split("/") if part != "."), inside=inside)
 
 
 def match(pattern: str, listing: Sequence[str]) -> tuple[str, ...]:
-    """Paths of `listing` that are `pattern` or fit it: `**` spans folders, `*`, `?` and `[...]` stay in one, `{a,b}` chooses; raises ConfigError."""
+    """The paths in `listing` that are `pattern` or match it; raises ConfigError.
+
+    `**` spans folders; `*`, `?` and `[...]` stay in one; `{a,b}` are alternatives.
+    """
     clean = check_path(pattern)
     if clean in listing:
         return (clean,)
     found: set[str] = set()
-    for one in _choices(clean):
-        literal = re.split(r"[*?\[]", one, maxsplit=1)[0]
-        parts = [None if part == "**" else _part(part) for part in one.split("/")]
+    for alternative in _alternatives(clean):
+        literal = re.split(r"[*?\[]", alternative, maxsplit=1)[0]
+        parts = [None if part == "**" else _part(part) for part in alternative.split("/")]
         found.update(
             path for path in listing if path.startswith(literal) and _fits(parts, path.split("/"))
         )
@@ -172,7 +178,7 @@ def match(pattern: str, listing: Sequence[str]) -> tuple[str, ...]:
 
 
 def select(pattern: str, listing: Sequence[str]) -> tuple[str, ...]:
-    """Like `match`, but nothing found is a ConfigError that names what is near."""
+    """As `match`, but raises ConfigError with near names if no path matches."""
     found = match(pattern, listing)
     if not found:
         raise ConfigError(
@@ -183,46 +189,51 @@ def select(pattern: str, listing: Sequence[str]) -> tuple[str, ...]:
 
 
 def _candidates(pattern: str, listing: Sequence[str]) -> Sequence[str]:
-    """Names worth comparing, at most 1,000: the same folder, else the same file name, else the first of all."""
+    """At most 1,000 paths to compare: of the same file name, else of the same folder, else any."""
     folder, _, name = pattern.rpartition("/")
     beside = [path for path in listing if path.rpartition("/")[0] == folder]
     alike = [path for path in listing if path.rpartition("/")[2] == name]
     return (alike or beside or listing)[:1000]
 
 
-def _choices(pattern: str) -> list[str]:
-    """Every way to choose from the innermost braces outwards; raises ConfigError before there are too many, or too long ones."""
+def _alternatives(pattern: str) -> list[str]:
+    """All alternatives of the braces, from the innermost outwards.
+
+    Raises ConfigError before they become too many or too long.
+    """
     done: list[str] = []
-    open_ones = [pattern]
-    while open_ones:
-        one = open_ones.pop()
-        braces = _BRACES.search(one)
+    waiting = [pattern]
+    while waiting:
+        text = waiting.pop()
+        braces = _BRACES.search(text)
         choices = braces.group(1).split(",") if braces else [""]
-        _check_amount(pattern, len(done) + len(open_ones) + len(choices))
+        _check_amount(pattern, len(done) + len(waiting) + len(choices))
         if braces is None:
-            done.append(one)
+            done.append(text)
         else:
-            open_ones += [
-                one[: braces.start()] + choice + one[braces.end() :] for choice in choices
-            ]
+            before, after = text[: braces.start()], text[braces.end() :]
+            waiting += [before + choice + after for choice in choices]
     return done
 
 
 def _check_amount(pattern: str, alternatives: int) -> None:
-    if alternatives > _ALTERNATIVES:
+    if alternatives > _MOST_ALTERNATIVES:
         raise ConfigError(
-            f"{pattern!r} has more than {_ALTERNATIVES} alternatives",
+            f"{pattern!r} has more than {_MOST_ALTERNATIVES} alternatives",
             hint="use * or ** instead of some of them",
         )
-    if alternatives * len(pattern) > _CHARACTERS:
+    if alternatives * len(pattern) > _MOST_CHARACTERS:
         raise ConfigError(
             f"{pattern!r} is too long",
-            hint=f"all its alternatives together may have {_CHARACTERS} characters",
+            hint=f"all its alternatives together may have {_MOST_CHARACTERS} characters",
         )
 
 
 def _part(part: str) -> re.Pattern[str]:
-    """One folder's or file's pattern; what follows a star is found at its first place and not tried again, so no pattern is slow."""
+    """The expression for one folder's or file's name.
+
+    What follows a star is found at its first place and not tried again, so no pattern is slow.
+    """
     groups: list[str] = [""]
     for piece in _PIECE.findall(part):
         if piece.startswith("*"):
@@ -239,15 +250,19 @@ def _part(part: str) -> re.Pattern[str]:
         return re.compile(text, re.DOTALL)
     except re.error as fault:
         raise ConfigError(
-            f"{part!r} is no file pattern", hint="a range in [...] goes upwards"
+            f"{part!r} is not a file pattern", hint="a range in [...] goes upwards"
         ) from fault
 
 
 def _class(text: str) -> str:
-    """What stands between brackets, each character taken for itself but for ranges."""
+    """The expression for the text between brackets: characters and ranges."""
     denied = len(text) > 1 and text[0] in "!^"
     ranges = re.findall(r"(.)-(.)|(.)", text[denied:], re.DOTALL)
-    return f"[{'^' if denied else ''}{''.join(f'{re.escape(low)}-{re.escape(high)}' if low else re.escape(one) for low, high, one in ranges)}]"
+    members = [
+        f"{re.escape(low)}-{re.escape(high)}" if low else re.escape(single)
+        for low, high, single in ranges
+    ]
+    return f"[{'^' if denied else ''}{''.join(members)}]"
 
 
 def _fits(parts: Sequence[re.Pattern[str] | None], path: Sequence[str]) -> bool:

@@ -1,7 +1,7 @@
 """Pure.
 
-Files of a repository by which a code host or a CI system runs programs or gives rights: whoever
-writes them does more than deploy an image.
+The files of a repository by which a code host or a CI system runs programs or grants rights: to
+write them is more than to deploy an image.
 """
 
 from __future__ import annotations
@@ -48,9 +48,12 @@ _FILES = (
 
 
 def check_files(paths: Iterable[str], allowed: Sequence[str]) -> None:
-    """Pass where none of `paths` is such a file, but for those that `allowed` (paths and globs) names; raises ConfigError."""
+    """Pass if none of `paths` is such a file, except for `allowed` (paths and globs).
+
+    Raises ConfigError.
+    """
     for path in paths:
-        if _runs(path) and not any(match(pattern, [path]) for pattern in allowed):
+        if _is_host_file(path) and not any(match(pattern, [path]) for pattern in allowed):
             raise ConfigError(
                 f"{path} is a file by which a code host or CI system runs programs or gives rights:"
                 " a deployment does not write it",
@@ -62,7 +65,7 @@ def check_files(paths: Iterable[str], allowed: Sequence[str]) -> None:
             )
 
 
-def _runs(path: str) -> bool:
+def _is_host_file(path: str) -> bool:
     small = path.lower()
     return any(small.startswith(f"{folder}/") for folder in _FOLDERS) or any(
         match(pattern, [small]) for pattern in _FILES

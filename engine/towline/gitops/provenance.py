@@ -1,16 +1,12 @@
 """Pure.
 
-Where a deployment comes from, as trailers of its commit: the one definition of docs/contract.md,
-"Trailers".
+The provenance of a deployment: where it comes from, in the trailers of its commit
+(docs/contract.md, "Trailers").
 
-The trailers of a commit message, as git finds them (git-interpret-trailers), and more of them put
-to those that are there.
-
-Whether what is in place comes from a later build of the same pipeline: then a deployment must not
-go back to an older one.
-
-What was deployed here before, by the commits of the branch: asked for only if nothing else tells
-whose a place is.
+The trailers of a commit message are found as git does (git-interpret-trailers), and appended to
+those that the message has. They tell whether the deployment in place comes from a later build of
+the same pipeline, behind which an older one must not go back; and, from the commits of the branch,
+which images were deployed before.
 """
 
 from __future__ import annotations
@@ -30,10 +26,10 @@ _GIT_OWN = ("Signed-off-by: ", "(cherry picked from commit ")
 
 
 def append(text: str, lines: Sequence[str], *, reserved: Sequence[str]) -> str:
-    """The message `text` with `lines` in its last paragraph: in the one of its own trailers, so that git finds all of them, else in a new one.
+    """The message `text` with the trailers `lines` in its last paragraph.
 
-    Trailers of `text` whose names begin with one of `reserved` are left out: they would be taken
-    for what `lines` say.
+    That is the paragraph of its own trailers, so that git finds all of them, else a new one. Own
+    trailers whose names begin with one of `reserved` are removed: they would be taken for `lines`.
     """
     body, own = _split(text.replace("\r\n", "\n").strip())
     kept = _without(own, reserved)
@@ -42,12 +38,15 @@ def append(text: str, lines: Sequence[str], *, reserved: Sequence[str]) -> str:
 
 
 def last_paragraph(message: str) -> list[str]:
-    """The lines of a message's last paragraph, in which its trailers are."""
+    """The lines of a message's last paragraph, which may be its trailers."""
     return _BLANK.split(message.replace("\r\n", "\n").strip())[-1].splitlines()
 
 
 def _split(text: str) -> tuple[str, list[str]]:
-    """What comes before the trailers of a message, and their lines; the first paragraph is its title, never trailers."""
+    """The text before the trailers of a message, and the lines of these trailers.
+
+    The first paragraph is the title, never trailers.
+    """
     breaks = list(_BLANK.finditer(text))
     if not breaks or not _is_block(lines := text[breaks[-1].end() :].split("\n")):
         return text, []
@@ -55,10 +54,11 @@ def _split(text: str) -> tuple[str, list[str]]:
 
 
 def _is_block(lines: Sequence[str]) -> bool:
-    """Whether git takes a paragraph for trailers: nothing but these, or one that git itself writes, and three other lines at most for each.
+    """Whether git takes a paragraph for trailers.
 
-    A line that begins with a blank goes on with the one before it; one that begins with # is a
-    comment, which counts for nothing.
+    It does if all lines are trailers; or if one is a trailer that git itself writes, and there are
+    at most three other lines for each trailer. A line that begins with a blank continues the one
+    before it; a line that begins with # is a comment, which is not counted.
     """
     trailers = others = indented = 0
     own = False
@@ -80,7 +80,7 @@ def _is_block(lines: Sequence[str]) -> bool:
 
 
 def _without(lines: Sequence[str], reserved: Sequence[str]) -> list[str]:
-    """`lines` without the trailers of these names, and what they go on with."""
+    """`lines` without the trailers of these names and their continued lines."""
     kept, leaving = [], False
     for line in lines:
         if line[:1] not in (" ", "\t"):
@@ -93,10 +93,10 @@ def _without(lines: Sequence[str], reserved: Sequence[str]) -> list[str]:
 _CONTROL = re.compile(r"[\s\x00-\x1f\x7f-\x9f\u2028\u2029]+")
 _USER_INFO = re.compile(r"(?<=://)[^/\s]*@")
 _LINE = re.compile(r"(Towline-[A-Za-z-]+): (.*)")
-_LONGEST = 1000
+_LONGEST_VALUE = 1000
 _ARGO = "Argocd-reference-commit"
 _COMMIT = re.compile(r"[0-9a-f]{5,64}")
-_LONGEST_SHA = 40  # that Argo CD takes
+_ARGO_LONGEST_SHA = 40  # that Argo CD takes
 _IMAGES = "images"
 _RESERVED = ("Towline-", _ARGO)
 _TRAILERS = {
@@ -117,10 +117,10 @@ _TRAILERS = {
 
 @frozen
 class Provenance:
-    """What a deployment's commit says of itself; parts that are unknown are empty and leave their line out.
+    """The provenance in a deployment's commit; a part that is unknown is empty and has no line.
 
     Author (RFC 5322), date, subject and body of the source commit are for Argo CD alone, and are
-    not read back.
+    not parsed.
     """
 
     deployment: str = ""
@@ -141,7 +141,7 @@ class Provenance:
     request: str = ""
 
     def trailers(self) -> tuple[str, ...]:
-        """The lines, in the contract's order; each value on one line and without user info."""
+        """The trailers, in the contract's order; each value is one line without user info."""
         lines = []
         for trailer, field in _TRAILERS.items():
             values: tuple[str, ...] = self.images if field == _IMAGES else (getattr(self, field),)
@@ -150,11 +150,14 @@ class Provenance:
         return (*lines, *self._for_argo())
 
     def _for_argo(self) -> Iterator[str]:
-        """The lines by which Argo CD shows the source commit (its documentation: Source Hydrator, "Commit Tracing")."""
+        """The trailers by which Argo CD shows the source commit.
+
+        Source: its documentation, Source Hydrator, "Commit Tracing".
+        """
         if not _COMMIT.fullmatch(self.source_commit):
             return
         url = _clean(public_url(self.source))
-        sha = self.source_commit if len(self.source_commit) <= _LONGEST_SHA else ""
+        sha = self.source_commit if len(self.source_commit) <= _ARGO_LONGEST_SHA else ""
         values = {
             "author": self.source_author,
             "sha": sha,
@@ -171,12 +174,12 @@ class Provenance:
 
 
 def compose(text: str, provenance: Provenance) -> str:
-    """A whole commit message: `text` for people, in whose last paragraph the trailers stand, beside its own ones where it has any."""
+    """The whole commit message: `text` for people, then the trailers."""
     return append(text, provenance.trailers(), reserved=_RESERVED)
 
 
 def parse(message: str) -> Provenance:
-    """The provenance in a commit message's last paragraph; empty where the commit is none of Towline's."""
+    """The provenance in the trailers of a commit message; empty if Towline did not write it."""
     found: dict[str, list[str]] = {}
     for line in last_paragraph(message):
         match = _LINE.fullmatch(line.rstrip())
@@ -187,10 +190,11 @@ def parse(message: str) -> Provenance:
 
 
 def is_deployment(history: Sequence[tuple[str, str]]) -> bool:
-    """Whether the newest of these commits (id and message, newest first) is a deployment, and nothing but deployments came after what it deployed.
+    """Whether the newest commit is a deployment, and only deployments follow the one it deployed.
 
-    Where the source repository is the GitOps repository too, building such a commit would deploy it
-    again, and so on. A commit of somebody else that came in between has yet to be built.
+    `history` has id and message of each commit, newest first. If the source repository is the
+    GitOps repository too, to build such a commit would deploy it again, and so on. A commit of
+    somebody else in between has yet to be built.
     """
     built: set[str] = set()
     for number, (commit, message) in enumerate(history):
@@ -198,41 +202,41 @@ def is_deployment(history: Sequence[tuple[str, str]]) -> bool:
         if not provenance.deployment:
             return number > 0 and (commit in built or built == {""})
         built.add(provenance.source_commit)
-    return bool(history)  # a shallow checkout: further back nothing is known
+    return bool(history)  # a shallow checkout: older commits are unknown
 
 
-def default_message(what: str, version: str, *, stage: str = "") -> str:
-    """The text for people where the configuration has none: `host/name` of the image and its tag or digest (Piper's words), and the stage."""
+def default_message(image: str, version: str, *, stage: str = "") -> str:
+    """The default text, as in Piper: `host/name` of the image, tag or digest, and the stage."""
     return (
-        f"Updated {_clean(what)} to version"
+        f"Updated {_clean(image)} to version"
         f" {_clean(version)}{f' in {_clean(stage)}' if stage else ''}"
     )
 
 
 def _quoted(text: str) -> str:
-    """`text` as JSON, cut until it fits into a line; empty for none."""
+    """`text` as JSON, cut until it fits into a line; empty for an empty text."""
     text = masked(text)
-    while len(quoted := json.dumps(text, ensure_ascii=False)) > _LONGEST:
+    while len(quoted := json.dumps(text, ensure_ascii=False)) > _LONGEST_VALUE:
         text = text[: len(text) // 2]
     return quoted if text else ""
 
 
 def _clean(value: str) -> str:
-    """`value` on one line, without user info in URLs, capped."""
-    return _USER_INFO.sub("", _CONTROL.sub(" ", masked(value))).strip()[:_LONGEST].strip()
+    """`value` on one line, cut, without user info in URLs."""
+    return _USER_INFO.sub("", _CONTROL.sub(" ", masked(value))).strip()[:_LONGEST_VALUE].strip()
 
 
-_SKEW = timedelta(minutes=10)  # between two clocks
+_LARGEST_SKEW = timedelta(minutes=10)  # between two clocks
 
 
 def needs_history(message: str, ours: Provenance) -> bool:
-    """Whether it takes the commits before the last one, of this message, to tell what `find_newer` asks."""
+    """Whether `find_newer` needs more commits than the last one, which has this `message`."""
     return _comparable(ours) and not _same(parse(message), parse(compose("", ours)))
 
 
 @frozen
 class NewerDeployment:
-    """A later deployment that is in place: what it and ours both deploy, its commit, and what that says of itself."""
+    """A later deployment that is in place: the deployment's name, its commit and provenance."""
 
     deployment: str
     commit: str
@@ -240,7 +244,7 @@ class NewerDeployment:
 
     @property
     def text(self) -> str:
-        """The deployment and what it comes from, for people."""
+        """The deployment and its build or source commit, for messages."""
         theirs = self.provenance
         by = (
             f"build {theirs.build_number}"
@@ -251,31 +255,36 @@ class NewerDeployment:
 
 
 def is_plausible_time(time: str, now: datetime) -> bool:
-    """Whether a commit's time (ISO 8601) can be: one in the future comes from a clock that is wrong, or was made up, and says nothing about the order."""
+    """Whether a commit's time (ISO 8601) is plausible.
+
+    A time in the future comes from a wrong clock, or was made up, and does not tell the order.
+    """
     known = _time(time)
-    return known is not None and known <= now + _SKEW
+    return known is not None and known <= now + _LARGEST_SKEW
 
 
 def find_newer(
     history: Iterable[tuple[str, str]], ours: Provenance, files: Collection[bytes], *, now: datetime
 ) -> NewerDeployment | None:
-    """The last deployment of ours in `history` (id and message, newest first), where it is a later one and `files` still hold it.
+    """The last deployment of the same in `history`, if it is later than ours and still in place.
 
-    Where somebody has taken it back since, by hand for example, it is no longer in place. `history`
-    is read no further than needed.
+    `history` has id and message of each commit, newest first, and is read as far as needed. `files`
+    are the contents now: if somebody has taken the deployment back, it is no longer in them.
     """
-    ours = parse(compose("", ours))  # as it would be read again
-    same = (
-        (commit, theirs) for commit, message in history if _same(theirs := parse(message), ours)
-    )
-    commit, theirs = next(same, ("", ours)) if _comparable(ours) else ("", ours)
-    if not commit or not _later(theirs, ours, now) or not _in_place(theirs, ours, files):
+    ours = parse(compose("", ours))  # as it is parsed from a commit
+    if not _comparable(ours):
         return None
-    return NewerDeployment(deployment=ours.deployment, commit=commit, provenance=theirs)
+    for commit, message in history:
+        theirs = parse(message)
+        if _same(theirs, ours):
+            if not _later(theirs, ours, now) or not _in_place(theirs, ours, files):
+                return None
+            return NewerDeployment(deployment=ours.deployment, commit=commit, provenance=theirs)
+    return None
 
 
 def same_deployment(message: str, ours: Provenance) -> Provenance | None:
-    """What a commit's message says of a deployment of ours; None for any other commit."""
+    """The provenance in a commit message, if it is of the same deployment as ours; else None."""
     theirs = parse(message)
     return theirs if _same(theirs, parse(compose("", ours))) else None
 
@@ -285,7 +294,7 @@ def _comparable(ours: Provenance) -> bool:
 
 
 def _same(theirs: Provenance, ours: Provenance) -> bool:
-    """Whether both deploy the same in the same stage."""
+    """Whether both are deployments of the same in the same stage."""
     return theirs.stage == ours.stage and bool(_names(theirs) & _names(ours))
 
 
@@ -307,7 +316,7 @@ def _later(theirs: Provenance, ours: Provenance, now: datetime) -> bool:
 
 
 def _commits(theirs: Provenance, ours: Provenance, now: datetime) -> int:
-    """1 where their commit is the later one, -1 where ours is; 0 where both are of one time, or it cannot be told."""
+    """1 if their source commit is later, -1 if ours is; 0 if neither is, or it is unknown."""
     times = [
         _time(one.source_time) for one in (theirs, ours) if is_plausible_time(one.source_time, now)
     ]
@@ -324,10 +333,10 @@ def _commits(theirs: Provenance, ours: Provenance, now: datetime) -> int:
 
 
 def _job(provenance: Provenance) -> tuple[str, int]:
-    """What names the build's job, and the build's number; no name where that is unknown.
+    """A name of the build's job, empty if it is unknown, and the build's number.
 
-    The job's URL is that of the build without the number, where it ends in that; else the job has a
-    name on the CI system at the build's URL.
+    If the build's URL ends in the number, the name is the URL without it; else it is the job's name
+    and the host of that URL.
     """
     number, url = provenance.build_number, provenance.build.rstrip("/")
     if not re.fullmatch(r"[0-9]{1,18}", number):
@@ -347,12 +356,15 @@ def _time(text: str) -> datetime | None:
 
 
 def _in_place(theirs: Provenance, ours: Provenance, files: Collection[bytes]) -> bool:
-    """Whether one of the images that only they have deployed stands in one of the files, by digest or tag; true where it cannot be told."""
+    """Whether a file contains, by digest or tag, an image that only they have deployed.
+
+    It is true if they have deployed no such image.
+    """
     images = [image for image in theirs.images if image not in ours.images]
-    return not images or any(_stands(image, data) for image in images for data in files)
+    return not images or any(_contains(image, data) for image in images for data in files)
 
 
-def _stands(image: str, data: bytes) -> bool:
+def _contains(image: str, data: bytes) -> bool:
     name, _, digest = image.partition("@")
     tag = name.rpartition("/")[2].partition(":")[2]
     return any(
@@ -367,18 +379,18 @@ def _unknown() -> Iterable[tuple[str, str]]:
 
 
 class BranchHistory:
-    """The history of the branch that is being changed, once it is known."""
+    """The deployments before this one, by the branch's history, once that is fetched."""
 
     def __init__(self) -> None:
         self._history: Callable[[], Iterable[tuple[str, str]]] = _unknown
         self._ours = Provenance()
 
     def learn(self, history: Callable[[], Iterable[tuple[str, str]]], ours: Provenance) -> None:
-        """Look from now on into `history` (id and message, newest first), for the deployment `ours`."""
+        """Set `history` (id and message of each commit, newest first), and our deployment."""
         self._history, self._ours = history, ours
 
     def images(self) -> tuple[str, ...]:
-        """The images of the last deployment of the same in the same stage; none where there was none, or it is not known."""
+        """The images of the last deployment of the same in the same stage; none if unknown."""
         return next(self._deployed(), ())
 
     def _deployed(self) -> Iterator[tuple[str, ...]]:

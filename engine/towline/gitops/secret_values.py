@@ -1,8 +1,7 @@
 """Pure.
 
-Secrets in what is shown: each value of a Secret becomes a mark, the same value the same one.
-
-So a diff still tells what changes; a document that cannot be told for certain is hidden whole.
+Hides the values of Secrets in a diff: each becomes a mark, and the same value the same mark, so the
+diff still shows what changes. A document in which they are not certain is hidden as a whole.
 """
 
 from __future__ import annotations
@@ -43,31 +42,31 @@ _DATA = re.compile(r"[\"'\s]/(?:data|stringData)\b|\b(?:data|stringData)[\"']?\s
 _OPERATION = re.compile(r"\bop\W+(?:add|replace|test|copy|move)\b")
 _AIMED = re.compile(r"\btarget\b")
 _PATCH = re.compile(r"\bpatch(?:es)?\b|\bjsonOp\b")
-_MOST = 300  # values of one document, for each of which it is read anew
+_MOST_VALUES = 300  # values of one document, for each of which it is read anew
 _COMMENT = re.compile(r"#(?! Source: \S+/templates/\S+$).*$", re.MULTILINE)
 
-# How much of a node is not to be shown: of a Secret all but names; all; what may be a Secret's in
-# a patch of any kind; in a patch that says its kind; and in one of a kind that is another.
+# How much of a node is hidden: of a Secret, all but names; all; in a patch of an unknown kind, what
+# may belong to a Secret; the same in a patch that names its kind; and in a patch of another kind.
 _SECRET, _ALL, _DOUBTED, _NAMING, _OTHER = "secret", "all", "doubted", "naming", "other"
 
 
 @mutable
 class Marks:
-    """The marks of values that are not to be shown."""
+    """The marks of hidden values."""
 
     _known: dict[str, str] = field(default_factory=dict)
 
     def of(self, value: str) -> str:
-        """The mark of a value."""
+        """The mark of `value`."""
         return self._known.setdefault(value, f"{MASK}{len(self._known) + 1}")
 
     def made(self, text: str) -> bool:
-        """Whether `text` is such a mark, or empty."""
+        """Whether `text` is a mark, or empty."""
         return not text or text in self._known.values()
 
 
 def mask_secrets(contents: Mapping[str, bytes], marks: Marks) -> dict[str, bytes]:
-    """The files with marks in place of the values of their Secrets; those without are left out."""
+    """The files with marks for the values of their Secrets; a file without any is left out."""
     found = {}
     for path, content in contents.items():
         text = content.decode(errors="replace")
@@ -83,7 +82,7 @@ def mask_secrets(contents: Mapping[str, bytes], marks: Marks) -> dict[str, bytes
 
 
 def _shown(one: RenderedDocument, marks: Marks) -> str:
-    """The text of a document as it may be shown."""
+    """The text of a document with marks for hidden values."""
     if not _suspect(one.text):
         return one.text
     if one.empty:
@@ -91,7 +90,7 @@ def _shown(one: RenderedDocument, marks: Marks) -> str:
     if one.root is None or not _plain_keys(one.root):
         return f"---\n# a Secret that cannot be read: {marks.of(one.text)}\n"
     made, wanted = one, list(_hidden(one.root, ()))
-    for path, value in wanted[:_MOST]:
+    for path, value in wanted[:_MOST_VALUES]:
         made = with_values(made, {path: ("", marks.of(value))})
     commented = "\n".join(_COMMENT.findall(one.text))
     if wanted or _HELD.search(commented):
@@ -103,7 +102,7 @@ def _shown(one: RenderedDocument, marks: Marks) -> str:
 
 
 def _without_change(one: RenderedDocument, text: str) -> RenderedDocument:
-    """`one` with this text; without any root where that is not the same to what reads YAML."""
+    """`one` with this text, and empty if the text reads as other data."""
     made = replace(one, text=text)
     same = (
         made.root is not None and one.root is not None and as_data(made.root) == as_data(one.root)
@@ -112,13 +111,13 @@ def _without_change(one: RenderedDocument, text: str) -> RenderedDocument:
 
 
 def _suspect(text: str) -> bool:
-    """Whether there may be a Secret in it, or a patch of one: that need not name its kind."""
+    """Whether the text may contain a Secret, or a patch of one, which need not name its kind."""
     aimed = _OPERATION.search(text) or (_AIMED.search(text) and _PATCH.search(text))
     return bool(_WORD.search(text) or (aimed and _DATA.search(text)))
 
 
 def _hidden(node: yaml.Node | None, path: Path, how: str = "") -> Iterator[tuple[Path, str]]:
-    """What is not to be shown of a node, with its places: the Secrets in it, and texts that hold one."""
+    """Path and text of each hidden value: those of Secrets, and texts that contain one."""
     if isinstance(node, yaml.ScalarNode):
         if node.value and (how in (_SECRET, _ALL) or _holds(node.value, how)):
             yield path, node.value
@@ -133,7 +132,7 @@ def _hidden(node: yaml.Node | None, path: Path, how: str = "") -> Iterator[tuple
 
 
 def _holds(text: str, how: str) -> bool:
-    """Whether a text holds a Secret, or a patch of one."""
+    """Whether a text contains a Secret, or a patch of one."""
     if _HELD.search(text) or (how in (_DOUBTED, _NAMING) and _WORD.search(text)):
         return True
     patches = how == _DOUBTED or (how != _OTHER and _OPERATION.search(text))
@@ -141,7 +140,7 @@ def _holds(text: str, how: str) -> bool:
 
 
 def _below(here: Mapping[str, yaml.Node], key: str, how: str) -> str:
-    """How what is under a key of a mapping is to be hidden; a patch is hidden as its target says."""
+    """How much is hidden of the value of a key; of a patch, as much as its target says."""
     if how == _SECRET:
         plain = key in (*_OPEN, *_NAMES) and isinstance(here[key], yaml.ScalarNode)
         return "" if key == "metadata" or plain else _ALL
@@ -161,7 +160,10 @@ def _of_data(here: Mapping[str, yaml.Node]) -> bool:
 
 
 def _of_target(kind: yaml.Node | None) -> str:
-    """How a patch is to be hidden whose target has this kind: kustomize reads it as a pattern, and none as any."""
+    """How much is hidden of a patch with this target kind.
+
+    kustomize reads the kind as a pattern, and a missing one as any.
+    """
     text = _value(kind)
     if text in _KINDS:
         return _ALL
@@ -177,7 +179,7 @@ def _text(node: yaml.Node | None, *path: str) -> str:
 
 
 def _plain_keys(node: yaml.Node) -> bool:
-    """Whether each key stands once, and is a text that holds nothing itself."""
+    """Whether each key is unique, and a text that contains no Secret itself."""
     if isinstance(node, yaml.MappingNode):
         keys = [key.value for key, _ in node.value if isinstance(key, yaml.ScalarNode)]
         return (

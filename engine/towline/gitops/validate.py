@@ -1,7 +1,7 @@
-"""Manifests against the schemas of Kubernetes, by the library kubernetes-validate (extra `validate`): offline, built-in kinds only.
+"""Validates manifests by the schemas of Kubernetes, offline, for built-in kinds only.
 
-How much a YAML document comes to where every alias is replaced by what it stands for, as whoever
-walks through its data meets it.
+The schemas are those of the library kubernetes-validate (extra `validate`). It walks through a
+document's data with each alias replaced by its value, so the size of that is limited first.
 """
 
 from __future__ import annotations
@@ -21,7 +21,10 @@ from towline.yaml.marks import MAX_NODES
 
 
 def expanded_size(root: yaml.Node) -> float:
-    """The nodes of a composed document, each as often as aliases repeat it; infinite where one holds itself."""
+    """The number of nodes of a composed document, each as often as aliases repeat it.
+
+    It is infinite if a node contains itself.
+    """
     sizes: dict[int, float] = {}
     above = set[int]()
     waiting: list[tuple[yaml.Node, bool]] = [(root, False)]
@@ -45,8 +48,8 @@ def _below(node: yaml.Node) -> list[yaml.Node]:
     return list(node.value) if isinstance(node, yaml.SequenceNode) else []
 
 
-MAX_LEVELS = 500  # Python itself knows a thousand, and validating takes more than one for each
-MAX_VALUES = MAX_NODES  # values of a document, those counted that its aliases repeat
+MAX_LEVELS = 500  # Python has a limit of 1,000 calls, and each level takes more than one
+MAX_VALUES = MAX_NODES  # of a document, with those that its aliases repeat
 _TEMPLATES = "leave validateManifests out for files with templates in them"
 _KIND = re.compile(r"[A-Za-z0-9]+")
 # of a group with another domain the library would take the wrong schema
@@ -54,20 +57,26 @@ _API = re.compile(r"(?:[a-z0-9]+/|[a-z0-9.-]+\.k8s\.io/)?v[a-z0-9]+")
 
 
 class Validator:
-    """Checks files for one version of Kubernetes, empty for the newest that is known; `say` is told what was checked and what skipped."""
+    """Validates files for one version of Kubernetes, empty for the newest known one.
+
+    `say` gets a line about what was validated and what was skipped.
+    """
 
     def __init__(self, version: str, *, say: Callable[[str], None]) -> None:
         self._version = version.removeprefix("v") or kubernetes_validate.latest_version()
         self._say = say
         if not re.fullmatch(r"[0-9]+\.[0-9]+(\.[0-9]+)?", self._version):
             raise ConfigError(
-                f"{version!r} is no version of Kubernetes",
+                f"{version!r} is not a version of Kubernetes",
                 where="kubeVersion",
                 hint="expected 1.33, for example",
             )
 
     def check(self, path: str, data: bytes) -> None:
-        """Pass where every document of a built-in kind fits; others are counted; raises RenderError with file, document and path."""
+        """Pass if each document of a built-in kind is valid; documents of other kinds are counted.
+
+        Raises RenderError with file, document and path.
+        """
         fit = skipped = 0
         for number, document in enumerate(_documents(path, data), start=1):
             fits = self._fits(document, f"{path}, document {number}", path)
@@ -78,7 +87,7 @@ class Validator:
         )
 
     def _fits(self, document: Any, place: str, path: str) -> bool:
-        """Whether there is a schema, and the document fits it."""
+        """Whether there is a schema, and the document is valid by it; raises RenderError if not."""
         if (
             not isinstance(document, dict)
             or not _is(_KIND, document.get("kind"))
@@ -113,8 +122,9 @@ class Validator:
         return True
 
 
-class _Loader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # type: ignore[misc]  # libyaml where it is there
-    """Plain data as Kubernetes reads it: what looks like a date is a text."""
+# libyaml, if it is installed
+class _Loader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # type: ignore[misc]
+    """Loads plain data as Kubernetes reads it: a date is a text."""
 
 
 _Loader.add_constructor("tag:yaml.org,2002:timestamp", lambda _loader, node: node.value)
@@ -124,7 +134,7 @@ def _documents(path: str, data: bytes) -> Iterator[Any]:
     text = data.decode("utf-8", "replace")
     if is_nested_deeper(text, MAX_LEVELS):
         raise RenderError(
-            f"{path} is no YAML that could be validated, or it is nested deeper than {MAX_LEVELS}"
+            f"{path} is not YAML that could be validated, or it is nested deeper than {MAX_LEVELS}"
             " levels",
             where=path,
             hint=_TEMPLATES,
@@ -139,14 +149,14 @@ def _documents(path: str, data: bytes) -> Iterator[Any]:
             loader.dispose()
     except (yaml.YAMLError, ValueError, OverflowError) as fault:
         raise RenderError(
-            f"{path} is no YAML that could be validated: {str(fault).splitlines()[0]}",
+            f"{path} is not YAML that could be validated: {str(fault).splitlines()[0]}",
             where=path,
             hint=_TEMPLATES,
         ) from fault
 
 
 def _document(loader: Any, path: str) -> Any:
-    """The next document; raises RenderError where aliases make too much of it for whoever walks through it."""
+    """The next document; raises RenderError if its aliases make it too large."""
     node = loader.get_node()
     if expanded_size(node) > MAX_VALUES:
         raise RenderError(

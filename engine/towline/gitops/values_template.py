@@ -1,4 +1,4 @@
-"""Tool `helm-values`: a Jinja template of the workspace, filled in with what is deployed, becomes a values file of the repository."""
+"""Tool `helm-values` with a template: a Jinja template of the workspace becomes a values file."""
 
 from __future__ import annotations
 
@@ -13,9 +13,10 @@ from towline.yaml.source import is_json
 
 @frozen
 class TemplateImage:
-    """`image` in a template: `registry` is host[:port], `repository` the name in it; `tag` and `digest` are empty where unknown.
+    """The variable `image`: `registry` is host[:port], `repository` the name in that registry.
 
-    `reference` is all of it in one, as a container runtime takes it.
+    `tag` and `digest` are empty if unknown; `reference` is all of it, as a container runtime takes
+    it.
     """
 
     registry: str
@@ -27,10 +28,7 @@ class TemplateImage:
 
 @frozen
 class TemplateBuild:
-    """`build` in a template: its number, its URL and the commit that was built.
-
-    A file that names them changes with every build.
-    """
+    """The variable `build`: number, URL, source commit; a file with them changes each time."""
 
     number: str = ""
     url: str = ""
@@ -39,7 +37,7 @@ class TemplateBuild:
 
 @frozen
 class TemplateVariables:
-    """Every variable that a template is offered; the stage and the deployment are names."""
+    """All variables of a template; `stage` and `deployment` are names."""
 
     image: TemplateImage
     stage: str = ""
@@ -49,9 +47,9 @@ class TemplateVariables:
 
 @frozen
 class ValuesTemplate:
-    """A Change: the template, filled in, becomes `file_path`.
+    """A Change: the rendered template becomes the file `file_path`.
 
-    Filters beside Jinja's own: `yaml` (also named `tojson`) writes a value as quoted YAML.
+    Its filter `yaml` (also called `tojson`) writes a value as quoted YAML.
     """
 
     template_name: str
@@ -61,11 +59,11 @@ class ValuesTemplate:
     limits: RenderLimits = field(default_factory=RenderLimits)
 
     def wants(self, listing: Sequence[str]) -> Sequence[str]:
-        """The file to write, where it is there already."""
+        """The path of the file to write, if it exists."""
         return [path for path in listing if path == self.file_path]
 
-    def apply(self, files: Mapping[str, bytes]) -> Mapping[str, bytes]:  # noqa: ARG002 - a template starts from nothing
-        """`file_path` as the template gives it now; raises RenderError."""
+    def apply(self, _files: Mapping[str, bytes]) -> Mapping[str, bytes]:
+        """`file_path` with the rendered template as its content; raises RenderError."""
         request = {
             "name": self.template_name,
             "text": self.template_text,
@@ -76,13 +74,13 @@ class ValuesTemplate:
             documents = parse(text)
         except YamlFault as fault:
             raise RenderError(
-                f"the template gives no YAML: {fault.problem}",
+                f"the template does not give YAML: {fault.problem}",
                 where=f"{self.file_path}:{fault.line}:{fault.column}",
                 hint=f"pass values through the filter `yaml` in {self.template_name}",
             ) from fault
         if self.file_path.endswith(".json") and not is_json(text):
             raise RenderError(
-                f"the template gives no JSON for {self.file_path}",
+                f"the template does not give JSON for {self.file_path}",
                 where=self.template_name,
                 hint=(
                     f"write it as JSON, values through the filter `tojson`, or let {self.file_path}"

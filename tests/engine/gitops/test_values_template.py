@@ -135,5 +135,5 @@ def test_a_file_that_is_called_json_becomes_json() -> None:
     text = '{"tag": {{ image.tag | tojson }}}\n'
     assert change(text, file_path="env/v.json").apply({}) == {"env/v.json": b'{"tag": "1.0"}\n'}
     found = fault("tag: {{ image.tag | tojson }}\n", file_path="env/v.json")
-    assert found.message == "the template gives no JSON for env/v.json"
+    assert found.message == "the template does not give JSON for env/v.json"
     assert "tojson" in found.hint
