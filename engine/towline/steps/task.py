@@ -1,4 +1,4 @@
-"""What every step is given."""
+"""The input of every step."""
 
 from __future__ import annotations
 
@@ -14,12 +14,11 @@ from towline.record import frozen
 
 @frozen
 class Task:
-    """A step's checked settings, the pipeline environment, the build that calls, the workspace and the machine's variables.
+    """A step's checked settings, the pipeline environment, the build, and the machine's variables.
 
-    `addressees` is asked before each use of a credential.
-
-    `project`: the folder is a project's workspace, whose files a pull request can change; `towline
-    copy` works without one.
+    `folder` is the workspace. If `project` is set, it is that of a project, whose files a pull
+    request can change; `towline copy` works without one. `addressees` is asked before each use of a
+    credential.
     """
 
     settings: Settings

@@ -1,4 +1,7 @@
-"""Files that a step's settings name: what a pull request can change names files of the workspace only, and never too large ones."""
+"""Files that a step's settings name, of at most 4 MiB.
+
+A layer that a pull request can change can only name files inside the workspace.
+"""
 
 from __future__ import annotations
 
@@ -8,13 +11,16 @@ from towline.errors import ConfigError
 from towline.files import Misfit, Outside, misfit, read_inside
 from towline.steps.task import Task
 
-_LARGEST = 4 * 1024 * 1024
+_LARGEST_FILE = 4 * 1024 * 1024
 
 
 def find_file(folder: Path, name: str, *, where: str) -> bytes | None:
-    """The content of the file `name` inside the workspace, None where there is none; raises ConfigError for one that lies outside."""
+    """The content of the file `name` inside the workspace, None if it does not exist.
+
+    Raises ConfigError for a file that lies outside, is too large, or cannot be read.
+    """
     try:
-        return read_inside(folder, name, _LARGEST)
+        return read_inside(folder, name, _LARGEST_FILE)
     except Outside as fault:
         raise ConfigError(
             f"{name} leads out of the workspace",
@@ -30,7 +36,10 @@ def find_file(folder: Path, name: str, *, where: str) -> bytes | None:
 
 
 def named_file(task: Task, parameter: str) -> bytes:
-    """The content of the file that a parameter names: anywhere for a trusted layer, else in the workspace; raises ConfigError."""
+    """The content of the file that a parameter names; raises ConfigError.
+
+    A trusted layer may name any file, another layer one inside the workspace.
+    """
     name, where = task.settings.text(parameter), task.settings.origin(parameter)
     trusted = task.settings.trusted(parameter)
     content = (
@@ -50,7 +59,7 @@ def named_file(task: Task, parameter: str) -> bytes:
 def read_file(path: Path, name: str, where: str) -> bytes:
     """The content of a file of at most 4 MiB, `name` in messages; raises ConfigError."""
     try:
-        if why := misfit(path, _LARGEST):
+        if why := misfit(path, _LARGEST_FILE):
             raise _misfit(name, why, where)
         return path.read_bytes()
     except (OSError, ValueError) as fault:  # ValueError: a null byte in a trusted layer's path

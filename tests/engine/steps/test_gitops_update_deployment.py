@@ -712,6 +712,16 @@ def test_an_image_that_is_not_in_its_registry_is_not_deployed(place: Place) -> N
         )
 
 
+def test_each_target_says_whether_its_image_has_to_exist(place: Place) -> None:
+    with FakeRegistry() as registry:
+        environment = {**SEVERAL, "container/targetRegistryUrl": f"{registry.url}/team"}
+        ending = place.deploy(environment=environment, **KUBECTL, targets=[{"checkImage": True}])
+        assert (ending.code, place.commits()) == (3, 1), ending.err
+        assert "team/app:2.0 does not exist" in ending.message
+        wanted = {**KUBECTL, "checkImage": True, "targets": [{"checkImage": False}]}
+        assert place.deploy(environment=environment, **wanted).code == 0
+
+
 def test_without_a_login_nobody_asks_a_registry(place: Place) -> None:
     with FakeRegistry() as registry:
         assert (

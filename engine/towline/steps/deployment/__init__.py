@@ -1,1 +1,1 @@
-"""What gitOpsUpdateDeployment is made of: which images, by which tool, and what is looked at before anything is written."""
+"""Parts of gitOpsUpdateDeployment: images, the plan of each target, its checks, branches."""

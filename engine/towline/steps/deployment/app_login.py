@@ -1,4 +1,4 @@
-"""The login of a GitHub App for a step's repository: which App, and which host may have its word."""
+"""The login of a GitHub App for a step's repository, and the hosts that may get it."""
 
 from __future__ import annotations
 
@@ -20,6 +20,7 @@ from towline.http.tls import Tls
 from towline.image import is_loopback
 from towline.record import replace
 from towline.secret import Login
+from towline.steps.deployment.repository import git_address
 from towline.steps.host_access import authorities
 from towline.steps.task import Task
 
@@ -28,9 +29,10 @@ _API = "githubAppApiUrl"
 
 @contextlib.contextmanager
 def app_login(task: Task, remote: Remote) -> Iterator[Login]:
-    """The login for `remote` while the block runs; the token behind it is good for this repository alone, and given back.
+    """The login for `remote` while the block runs.
 
-    Raises as `token` does.
+    Its token is valid for this repository alone, and is revoked in the end. Raises ConfigError,
+    CredentialError, and as `token` does.
     """
     settings, console = task.settings, task.console
     if remote.scheme == "ssh":
@@ -41,7 +43,9 @@ def app_login(task: Task, remote: Remote) -> Iterator[Login]:
         )
     there, app = _place(task, remote), _app(task)
     hosts = task.addressees.admit(
-        credential(settings), _server(remote.url), named_host(settings, "serverUrl", _server)
+        credential(settings),
+        git_address(remote.url),
+        named_host(settings, "serverUrl", git_address),
     )
     network = Network(proxies=Proxies(task.environ), tls=Tls(authorities(task)))
     with (
@@ -71,8 +75,8 @@ def _app(task: Task) -> GithubApp:
 def _place(task: Task, remote: Remote) -> Repository:
     """The repository at its API.
 
-    What a pull request can change chooses no other host than the repository's own; raises
-    ConfigError, CredentialError.
+    A layer that a pull request can change can only name the API of the repository's own server.
+    Raises ConfigError and CredentialError.
     """
     settings = task.settings
     own, given, where = app_repository(remote.url), settings.text(_API), settings.origin(_API)
@@ -90,7 +94,7 @@ def _place(task: Task, remote: Remote) -> Repository:
         or not given.isprintable()
     ):
         raise ConfigError(
-            f"{_API} is no URL of an API", where=where, hint=f"expected {own.api}, for example"
+            f"{_API} is not the URL of an API", where=where, hint=f"expected {own.api}, for example"
         )
     if _origin(there) != _origin(own) and not settings.trusted(_API):
         raise CredentialError(
@@ -106,29 +110,38 @@ def _place(task: Task, remote: Remote) -> Repository:
 
 
 def admissions(settings: Settings) -> Iterator[tuple[Credential, HostAddress, HostSource]]:
-    """The App's login, where it is to go and who says so: the API, and the repository's server; raises ConfigError."""
+    """The App's login with each host that gets it, the API and the git server, and who names it.
+
+    Raises ConfigError.
+    """
     url, api = parse_remote(settings.text("serverUrl")).url, settings.text(_API)
     yield (
         credential(settings),
         _api(app_repository(url, api).api),
         named_host(settings, _API if api else "serverUrl", _own_api),
     )
-    yield credential(settings), _server(url), named_host(settings, "serverUrl", _server)
+    yield credential(settings), git_address(url), named_host(settings, "serverUrl", git_address)
 
 
 def credential(settings: Settings) -> Credential:
-    """The App's login in words."""
+    """The App's login as messages name it."""
     return secret_of(settings, "githubAppPrivateKey", "the login of the GitHub App")
 
 
 def named_host(settings: Settings, name: str, parse: Parse) -> HostSource:
-    """Who names a host that the App's login is for: the parameter `name`; what trusted layers say of either URL counts."""
+    """The source of a host that gets the App's login: the parameter `name`.
+
+    A trusted layer that sets either of the two URLs counts.
+    """
     server, api = host_source(settings, "serverUrl", parse), host_source(settings, _API, _api)
     return replace(api if name == _API else server, trusted=server.trusted | api.trusted)
 
 
 def _check(task: Task, there: Repository, name: str) -> None:
-    """Pass where the App's login may go to the API's host, which the URL in the parameter `name` names; raises CredentialError."""
+    """Pass if the App's login may go to the API's host, which comes from the parameter `name`.
+
+    Raises CredentialError.
+    """
     settings, where = task.settings, task.settings.origin(name)
     scheme, host = _origin(there)
     task.addressees.admit(
@@ -144,14 +157,8 @@ def _check(task: Task, there: Repository, name: str) -> None:
         )
 
 
-def _server(url: str) -> HostAddress:
-    """Where a repository's server is; raises ConfigError."""
-    remote = parse_remote(url)
-    return HostAddress(scheme=remote.scheme, host=remote.host)
-
-
 def _own_api(url: str) -> HostAddress:
-    """Where the API of a repository's own server is; raises ConfigError."""
+    """The address of the API on the server of a repository's URL; raises ConfigError."""
     return _api(app_repository(parse_remote(url).url).api)
 
 

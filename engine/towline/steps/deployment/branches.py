@@ -26,7 +26,7 @@ from towline.record import replace
 from towline.retry import Clock, Deadline, TurnClock
 from towline.steps.deployment.commit import commit_text
 from towline.steps.deployment.report import Deployment, Target
-from towline.steps.deployment.repository import opened
+from towline.steps.deployment.repository import open_remote
 
 # repositories that stay open from their plan to their push, each with a folder, two locks and what
 # was read of it; of more, each is opened twice
@@ -97,10 +97,10 @@ class Branch:
         return bool(self._plan and self._plan.commit)
 
     def open(self) -> None:
-        """Make the folder of the clone; raises as `opened` does, and MachineError."""
+        """Make the folder of the clone; raises as `open_remote` does, and MachineError."""
         task = self._task
         with self._turn():
-            remote = self._open.enter_context(opened(task))
+            remote = self._open.enter_context(open_remote(task))
             unopened = Repository(
                 remote, environ=task.environ, deadline=self._deadline, say=task.console.warn
             )

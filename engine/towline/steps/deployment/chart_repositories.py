@@ -1,4 +1,7 @@
-"""Charts that a chart depends on, fetched before it is rendered: from the repositories and registries that the platform team names, and no others."""
+"""The charts that a chart depends on, fetched before it is rendered.
+
+They come only from the repositories and registries that the platform team names.
+"""
 
 from __future__ import annotations
 
@@ -33,15 +36,15 @@ from towline.steps.registry_access import network, registry_login
 from towline.steps.task import Task
 from towline.yaml.plain_data import first_mapping, maps_at, text_at
 
-INDEX = 8 * 1024 * 1024  # bytes that are read as YAML
-_MOST = 64 * 1024 * 1024
+MAX_INDEX = 8 * 1024 * 1024  # bytes that are read as YAML
+_MAX_CHART = 64 * 1024 * 1024  # bytes
 _SECONDS = 300
 _CONTENT = "application/vnd.cncf.helm.chart.content.v1.tar+gzip"
 _WHERE = "chartRepositories"
 
 
 class ChartRepositories:
-    """Where charts come from; what was fetched once is not fetched again, since a moved branch has the chart rendered anew."""
+    """Downloads charts, each once: if the branch has moved, its chart is rendered again."""
 
     def __init__(self, task: Task) -> None:
         self._task = task
@@ -49,10 +52,10 @@ class ChartRepositories:
         self._fetched: dict[tuple[str, str, str], bytes] = {}
 
     def fetch(self, wanted: Dependency, *, where: str) -> bytes:
-        """The packed chart; `where` is the Chart.yaml that wants it.
+        """The packed chart that a Chart.yaml, at `where`, depends on.
 
-        Raises ConfigError (a host that is not allowed, a version that is not there), RenderError
-        and what a registry raises.
+        Raises ConfigError (the host is not allowed, the version does not exist), RenderError, and
+        what a registry raises.
         """
         self._check(wanted, where)
         version = exact_version(wanted.name, wanted.version, wanted.locked, where=where)
@@ -78,13 +81,13 @@ class ChartRepositories:
         return self._fetched[key]
 
     def _check(self, wanted: Dependency, where: str) -> None:
-        """Pass where a trusted layer allows the host; raises ConfigError."""
+        """Pass if a trusted layer allows the host; raises ConfigError."""
         settings = self._task.settings
         scheme, host = _place(wanted.repository)
         what = f"charts/ lacks {wanted.name}, which the chart depends on"
         if not host:
             raise ConfigError(
-                f"{what}, and {wanted.repository!r} is no URL of a repository",
+                f"{what}, and {wanted.repository!r} is not the URL of a repository",
                 where=where,
                 hint="write https:// or oci:// with a host",
             )
@@ -107,19 +110,18 @@ class ChartRepositories:
             )
 
     def _from_index(self, transport: Transport, repository: str, name: str, version: str) -> bytes:
-        """From a repository with an index.yaml, held against the digest in it."""
+        """The packed chart from a repository with an index.yaml, compared with the digest in it."""
         base = f"{repository.rstrip('/')}/"
         index = self._get(transport, f"{base}index.yaml", base)
         entry = _entry(index, name, version)
         if entry is None:
-            large = len(index) > INDEX
-            raise ConfigError(
-                f"{display_url(repository)} has no chart {name} in version {version}"
-                + ", as far as its index can be read" * large,
-                hint="correct the version, or run `helm dependency update`"
-                + f"; more than {INDEX >> 20} MiB are read only as `helm repo index` writes them"
-                * large,
-            )
+            message = f"{display_url(repository)} has no chart {name} in version {version}"
+            hint = "correct the version, or run `helm dependency update`"
+            if len(index) > MAX_INDEX:
+                message += ", as far as its index can be read"
+                hint += f"; more than {MAX_INDEX >> 20} MiB are read only as"
+                hint += " `helm repo index` writes them"
+            raise ConfigError(message, hint=hint)
         urls, digest = entry.get("urls"), text_at(entry, "digest").removeprefix("sha256:")
         host = Registry(scheme=urlsplit(base).scheme, host=urlsplit(base).netloc)
         url = (
@@ -142,7 +144,7 @@ class ChartRepositories:
         return data
 
     def _get(self, transport: Transport, url: str, base: str) -> bytes:
-        """What is at `url`, with the login for the repository's host where it is on it."""
+        """The content at `url`, with the login if it is on the host of the repository at `base`."""
         headers = {}
         parts = urlsplit(url)
         if parts.netloc == urlsplit(base).netloc:
@@ -158,7 +160,7 @@ class ChartRepositories:
                 headers = {"Authorization": basic_authorization(found)}
         try:
             request = HttpRequest(method="GET", url=url, headers=headers, named_by=origin(base))
-            return get_bytes(transport, request, "", largest=_MOST)
+            return get_bytes(transport, request, "", largest=_MAX_CHART)
         except ConfigError as fault:
             hint = "correct the URL, or give its host a login in dockerConfigJSON"
             raise ConfigError(fault.message, where=fault.where, hint=hint) from fault
@@ -172,7 +174,7 @@ class ChartRepositories:
     def _from_registry(
         self, transport: Transport, repository: str, name: str, version: str
     ) -> bytes:
-        """From an OCI registry: the chart's layer, held against its digest."""
+        """The packed chart from an OCI registry: its layer, compared with its digest."""
         _, host = _place(repository)
         scheme = "http" if is_loopback(host) else "https"
         registry, path = parse_registry(f"{scheme}://{repository.removeprefix('oci://')}/{name}")
@@ -191,14 +193,17 @@ class ChartRepositories:
         )
         if layer is None:
             raise ConfigError(
-                f"{repository}/{name}:{tag} is {'no chart' if manifest else 'not there'}",
+                f"{repository}/{name}:{tag} is {'not a chart' if manifest else 'not there'}",
                 hint="correct the version, or run `helm dependency update`",
             )
         return _layer(client, path, layer)
 
 
 def _place(repository: str) -> tuple[str, str]:
-    """Scheme and `host[:port]` of a repository's URL, both empty for another one; a registry is asked over https, on this machine over http."""
+    """Scheme and `host[:port]` of a repository's URL, both empty if it is not one.
+
+    A registry is asked over https, on this machine over http.
+    """
     parts = urlsplit(repository)
     if (
         parts.scheme not in ("https", "http", "oci")
@@ -217,12 +222,15 @@ def _place(repository: str) -> tuple[str, str]:
 
 
 def _read(index: bytes) -> dict[str, object]:
-    """What stands in an index, or a part of one; empty for one that would take the memory: a hundred times its size."""
-    return first_mapping(index) if len(index) <= INDEX else {}
+    """The content of an index, or of a part; empty if too large: YAML takes 100 times its size."""
+    return first_mapping(index) if len(index) <= MAX_INDEX else {}
 
 
 def _entry(index: bytes, name: str, version: str) -> dict[str, object] | None:
-    """What an index.yaml has of one version of a chart; of a large one only the lines of that chart are read."""
+    """The entry of a chart's version in an index.yaml, None without one.
+
+    Of a large index only the lines of that chart are read.
+    """
     found = re.search(
         rb"^  " + re.escape(name).encode() + rb":[^\S\n]*\n((?:  [ -].*\n?|[^\S\n]*\n)+)",
         index,
@@ -241,9 +249,9 @@ def _entry(index: bytes, name: str, version: str) -> dict[str, object] | None:
 
 
 def _layer(client: RegistryClient, name: str, layer: Descriptor) -> bytes:
-    if layer.size > _MOST:
+    if layer.size > _MAX_CHART:
         raise RenderError(
-            f"the chart in {name} has {layer.size} bytes, and at most {_MOST} are read",
+            f"the chart in {name} has {layer.size} bytes, and at most {_MAX_CHART} are read",
             where=str(client.registry),
             hint="exclude the files that it does not need (.helmignore), or commit charts/",
         )
@@ -252,7 +260,7 @@ def _layer(client: RegistryClient, name: str, layer: Descriptor) -> bytes:
 
 
 def _check_chart(data: bytes, name: str, version: str, where: str) -> None:
-    """Pass where the archive holds this chart; raises RenderError."""
+    """Pass if the archive contains this chart; raises RenderError."""
     there = first_mapping(unpack_chart(name, data)["Chart.yaml"])
     there_name, there_version = text_at(there, "name"), text_at(there, "version")
     if there_name != name or there_version.removeprefix("v") != version.removeprefix("v"):

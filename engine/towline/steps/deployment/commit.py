@@ -1,4 +1,4 @@
-"""What the commit of a deployment says: a text for people, where it comes from, whose it is, and what signs it."""
+"""The text, trailers, author and signing key of the commit that deploys images."""
 
 from __future__ import annotations
 
@@ -26,32 +26,37 @@ from towline.steps.deployment.images import DeployedImage
 from towline.steps.deployment.repository import key_text
 from towline.steps.task import Task
 
-LONGEST = 64 * 1024  # bytes of a message: everybody who deploys to the repository reads it again
+# bytes: everybody who deploys to the repository reads the message again
+LONGEST_MESSAGE = 64 * 1024
 _TEMPLATE = re.compile(r"\{\{|\{%")
 _ADDRESS = re.compile(r"[A-Za-z0-9._+-]+@[A-Za-z0-9.-]+")
 _NOT_IN_ADDRESS = re.compile(r"[^A-Za-z0-9._+-]+")
 
 
 def commit_text(task: Task, names: Sequence[str], images: Sequence[DeployedImage]) -> CommitText:
-    """The commit that deploys `images` under `names`; raises RenderError for a message that is a faulty template, CredentialError for a key."""
+    """The text of the commit that deploys `images` under `names`, and its author.
+
+    Raises RenderError (a message template with an error), ConfigError, and CredentialError for a
+    key.
+    """
     settings = task.settings
     author = Author(
         name=_name(settings),
         email=settings.text("authorEmail") or _address(settings),
         key=_key(task),
     )
-    usual = _usual(images, task.stage) or default_message(
+    usual = _default_text(images, task.stage) or default_message(
         ", ".join(names), settings.text("artifactVersion"), stage=task.stage
     )
     return CommitText(
-        text=_wanted(task, names, images) or usual,
+        text=_configured_text(task, names, images) or usual,
         provenance=_provenance(task, names, images),
         author=author,
     )
 
 
 def _name(settings: Settings) -> str:
-    """Who commits; raises ConfigError for a name of which git would leave nothing."""
+    """The author's name; raises ConfigError for a name that git would strip to nothing."""
     name = settings.text("authorName").strip()
     if name and not any(sign.isalnum() for sign in name):
         raise ConfigError(
@@ -63,9 +68,9 @@ def _name(settings: Settings) -> str:
 
 
 def _address(settings: Settings) -> str:
-    """An address for the author, who has none: the user at the host of the git server.
+    """The author's address if none is configured: the user at the host of the git server.
 
-    Hosts refuse commits without any.
+    Code hosts refuse commits without an address.
     """
     user = settings.text("username")
     host = host_and_path(settings.text("serverUrl")).partition("/")[0]
@@ -77,7 +82,7 @@ def _address(settings: Settings) -> str:
 
 
 def template_image(deployed: DeployedImage) -> TemplateImage:
-    """An image as templates have it."""
+    """The variable `image` of templates."""
     image = deployed.reference.image
     return TemplateImage(
         registry=deployed.reference.registry.host,
@@ -93,8 +98,11 @@ def template_build(build: Build) -> TemplateBuild:
     return TemplateBuild(number=build.number, url=build.url, commit=build.source_commit)
 
 
-def _usual(images: Sequence[DeployedImage], stage: str) -> str:
-    """Piper's sentence for the first image, with the stage, and one line for each further one below it; empty without an image."""
+def _default_text(images: Sequence[DeployedImage], stage: str) -> str:
+    """Piper's sentence for the first image, with the stage, then a line for each further image.
+
+    Empty without an image.
+    """
     lines = [
         default_message(image.repository, image.tag or image.digest, stage="" if number else stage)
         for number, image in enumerate(images)
@@ -102,16 +110,16 @@ def _usual(images: Sequence[DeployedImage], stage: str) -> str:
     return "\n\n".join(part for part in ("".join(lines[:1]), "\n".join(lines[1:])) if part)
 
 
-def _wanted(task: Task, names: Sequence[str], images: Sequence[DeployedImage]) -> str:
-    """The configured text, empty where there is none; one with `{{` or `{%` is a template.
+def _configured_text(task: Task, names: Sequence[str], images: Sequence[DeployedImage]) -> str:
+    """The configured text, empty without one; a text with `{{` or `{%` is a template.
 
-    Raises ConfigError for one that is too long.
+    Raises ConfigError if it is too long, and RenderError.
     """
     settings = task.settings
     text = settings.text("commitMessage").strip()
-    if len(text.encode("utf-8", "surrogatepass")) > LONGEST:
+    if len(text.encode("utf-8", "surrogatepass")) > LONGEST_MESSAGE:
         raise ConfigError(
-            f"commitMessage has more than {amount(LONGEST)}",
+            f"commitMessage has more than {amount(LONGEST_MESSAGE)}",
             where=settings.origin("commitMessage"),
             hint="write a shorter one",
         )
@@ -129,12 +137,12 @@ def _wanted(task: Task, names: Sequence[str], images: Sequence[DeployedImage]) -
     return render_document(
         "jinja",
         {"name": "commitMessage", "text": text, "variables": variables},
-        limits=RenderLimits(output=LONGEST),
+        limits=RenderLimits(output=LONGEST_MESSAGE),
     ).strip()
 
 
 def _provenance(task: Task, names: Sequence[str], images: Sequence[DeployedImage]) -> Provenance:
-    """What the build says, and where it does not, the workspace's own checkout, which knows the commit that was built."""
+    """The provenance by the build, and by the workspace's checkout, which has the source commit."""
     build = task.build
     commit = describe_commit(task.folder, task.environ, build.source_commit)
     return Provenance(
@@ -157,12 +165,15 @@ def _provenance(task: Task, names: Sequence[str], images: Sequence[DeployedImage
 
 
 def _source_time(task: Task, written: str) -> str:
-    """The time of the commit that was built; empty where it cannot be: it would hold up every build until then."""
+    """The time of the source commit, empty if it is in the future.
+
+    Such a time would hold up all builds until then.
+    """
     if not written or is_plausible_time(written, datetime.fromtimestamp(time.time(), UTC)):
         return written
     task.console.warn(
-        f"the commit that was built is of {written!r}, which is no time that has been: it does not"
-        " count for the order of builds; check the clock where it was made"
+        f"the commit that was built is of {written!r}, which is not a time in the past: it is"
+        " ignored for the order of builds; check the clock where it was made"
     )
     return ""
 

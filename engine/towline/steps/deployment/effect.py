@@ -1,4 +1,7 @@
-"""Whether a deployment has an effect: after the change, something that a cluster or a renderer reads names the image that was to be deployed."""
+"""The check that a deployment has an effect.
+
+After the change, a place that a cluster or a renderer reads must name the deployed image.
+"""
 
 from __future__ import annotations
 
@@ -43,15 +46,14 @@ _LOOK = "say in containers or valuesPaths where the chart takes the image from"
 
 @frozen
 class Effect:
-    """What is looked for in the files that fit `pattern`: each of `images`, with its known digest.
+    """The images that the files which match `pattern` must name, with their known digests.
 
-    `level` is that of imageCheck. Values are read by a chart: of them it counts what stands at
-    `places` (paths of maps), and it is an error only if that chart lies beside them and the
-    image was written as a `whole`, not its tag alone. `placed` says which image is at which of
-    these places: each of them is judged for itself. `keys` are those at the top of the values
-    that it was written below, some `new` if paths may be created. `repository` is the identity
-    of the one that is changed. A chart is rendered with the files `over` its values, of which the
-    content is None if they are in the repository.
+    `level` is the value of imageCheck. A chart reads values: only the images at `places` (paths of
+    maps) count, and a missing image is an error only if the chart lies beside the values and the
+    image was written as a `whole`, not its tag alone. `placed` has the image for each place, which
+    is checked separately. `keys` are the top-level keys of these places; with `new_keys`, they may
+    be new. `repository` is host and path of the changed repository. `over` are the files whose
+    values override those of a rendered chart; the content is None for files of the repository.
     """
 
     pattern: str
@@ -67,7 +69,7 @@ class Effect:
     repository: str = ""
 
     def context(self, listing: Sequence[str], files: Mapping[str, bytes]) -> set[str]:
-        """What else tells whether something reads the images."""
+        """The paths of other files that show whether the images are read."""
         found: set[str] = set()
         if self.level == OFF or not self.images:
             return found
@@ -75,119 +77,138 @@ class Effect:
             found |= argo_images.override_paths(files[path], files, self._is_ours)
             if self.tool == VALUES and self.keys:
                 found |= chart_values.reader_folders(path, self.keys, files, new=self.new_keys)
-        folders = tuple(one for one in found if one.endswith("/templates/") or one == "templates/")
+        folders = tuple(path for path in found if f"/{path}".endswith("/templates/"))
         return found | {path for path in listing if path.startswith(folders)}
 
     def check_readers(
         self, contents: Mapping[str, bytes], listing: Sequence[str], warn: Callable[[str], None]
     ) -> None:
-        """Say of values and overrides that name an image that nothing reads them."""
+        """Warn of values and overrides that contain an image and that nothing reads."""
         if self.level == OFF:
             return
         for path in match(self.pattern, sorted(contents)):
             if self.tool == VALUES and self.keys:
-                lost, read = chart_values.unread_keys(path, self.keys, contents, listing)
-                for key in lost:
+                unread, read = chart_values.unread_keys(path, self.keys, contents, listing)
+                for key in unread:
                     near = close(key, read)
                     guess = f"; did you mean {near}?" if near else ""
-                    told = f"its templates read {list_some(sorted(read)) or 'no values'}{guess}"
-                    warn(f"{path} has the image in {key}, which the chart does not read: {told}")
-            for one in argo_images.overrides(contents[path], self._is_ours):
-                there = argo_images.images_of_override(one, contents)
-                ours = any(
-                    is_same_image(FoundImage(location=path, text=one.image), image)
-                    for image in self.images
-                )
-                if ours and there is not None and one.name not in there:
                     warn(
-                        f"{path} has an entry for an image called {one.name}, which no resource of "
-                        f"{one.folder} runs; known images: "
-                        f"{list_some(sorted(there)) or 'none'}"
+                        f"{path} has the image in {key}, which the chart does not read: its"
+                        f" templates read {list_some(sorted(read)) or 'no values'}{guess}"
+                    )
+            for override in argo_images.overrides(contents[path], self._is_ours):
+                run = argo_images.images_of_override(override, contents)
+                entry = FoundImage(location=path, text=override.image)
+                is_ours = any(is_same_image(entry, image) for image in self.images)
+                if is_ours and run is not None and override.name not in run:
+                    warn(
+                        f"{path} has an entry for an image called {override.name}, which no"
+                        f" resource of {override.folder} runs; known images:"
+                        f" {list_some(sorted(run)) or 'none'}"
                     )
 
     def _is_ours(self, url: str) -> bool:
-        """Whether a URL is that of the repository that is changed."""
+        """Whether the URL is that of the changed repository."""
         return bool(self.repository) and host_and_path(url) == self.repository
 
     def check(
         self, contents: Mapping[str, bytes], listing: Sequence[str], warn: Callable[[str], None]
     ) -> None:
-        """Look at what the files are in the end; raises ConfigError if an image is nowhere."""
+        """Look for each image in the changed files; raises ConfigError if one is in none."""
         if self.level == OFF or not self.images:
             return
         paths = match(self.pattern, sorted(contents))
-        like = {last_part(image.image.name) for image in self.images}
-        found = [container_images(contents[path]) for path in paths]
-        if self.placed or not all(
-            any(is_same_image(one, image) for listed in found for one in listed or ())
-            for image in self.images
-        ):
-            joined = [
-                chart_values.prepends_global_registry(path, contents) is not False for path in paths
-            ]
-            read = zip(paths, joined, strict=True)
-            found = [images_in_file(contents[path], like, joined=one) for path, one in read]
-        every = [one for listed in found for one in listed or ()]
-        over = [one for path in paths for one in images_over_defaults(path, contents, like)]
-        self._check_places([*every, *over] if self.placed else every, warn)
+        by_file = self._images_by_file(contents, paths)
+        found = [image for images in by_file for image in images or ()]
+        if self.placed:
+            names = self._last_parts()
+            over = [one for path in paths for one in images_over_defaults(path, contents, names)]
+            self._check_places([*found, *over], warn)
         for image in self.images:
-            wrong = stale_containers(every, image) if self.tool == HELM else []
-            for one in wrong:
+            stale = stale_containers(found, image) if self.tool == HELM else []
+            for one in stale:
                 warn(f"{one.location} in {list_some(paths)} runs {one.text}, not {_shown(image)}")
-            named = any(is_same_image(one, image) for one in every)
-            if (named and (not wrong or is_used(every, image))) or None in found:
-                continue  # what cannot be read is not judged: an edit is proven by itself
-            beside = any(chart_folder(path, listing) is not None for path in paths)
-            there = (
-                [str(one) for one in wrong]
-                if named
-                else self._instead(every, image, unknown=not beside)
-            )
-            if there or self.tool != VALUES or not _holds_part(image, contents, paths):
-                sure = self.tool != VALUES or (beside and self.whole)
-                reader = "no container" if named else "nothing that is read"
-                message = f"{reader} in {list_some(paths)} names {_shown(image)}"
-                told = (
-                    f"{message}: it names {list_some(there)}"
-                    if there
-                    else f"{message}, nor any image"
-                )
-                hint = self._hint(contents, every, image)
-                if sure and self.level != WARN:
-                    hint = f"{hint}; imageCheck: warn makes it a warning"
-                    raise ConfigError(told, where=self.pattern, hint=hint)
-                warn(f"{told} ({hint})")
+            named = any(is_same_image(one, image) for one in found)
+            if (named and (not stale or is_used(found, image))) or None in by_file:
+                continue  # a file that cannot be read is not judged: an edit is proven by itself
+            has_chart = any(chart_folder(path, listing) is not None for path in paths)
+            instead = [str(one) for one in stale]
+            if not named:
+                instead = self._instead(found, image, unknown=not has_chart)
+            if not instead and self.tool == VALUES and _holds_part(image, contents, paths):
+                continue
+            reader = "no container" if named else "nothing that is read"
+            message = f"{reader} in {list_some(paths)} names {_shown(image)}"
+            message += f": it names {list_some(instead)}" if instead else ", nor any image"
+            hint = self._hint(contents, found, image)
+            is_certain = self.tool != VALUES or (has_chart and self.whole)
+            if is_certain and self.level != WARN:
+                hint = f"{hint}; imageCheck: warn makes it a warning"
+                raise ConfigError(message, where=self.pattern, hint=hint)
+            warn(f"{message} ({hint})")
+
+    def _images_by_file(
+        self, contents: Mapping[str, bytes], paths: Sequence[str]
+    ) -> list[Sequence[FoundImage] | None]:
+        """The images in each file, None for a file that cannot be read.
+
+        Those of containers are enough if they are all of ours; else whatever reads as an image.
+        """
+        of_containers = [container_images(contents[path]) for path in paths]
+        every = [one for images in of_containers for one in images or ()]
+        complete = all(any(is_same_image(one, image) for one in every) for image in self.images)
+        if complete and not self.placed:
+            return [*of_containers]
+        names = self._last_parts()
+        found: list[Sequence[FoundImage] | None] = []
+        for path in paths:
+            joined = chart_values.prepends_global_registry(path, contents) is not False
+            found.append(images_in_file(contents[path], names, joined=joined))
+        return found
+
+    def _last_parts(self) -> set[str]:
+        """The last part of each image's name."""
+        return {last_part(image.image.name) for image in self.images}
 
     def _check_places(self, found: Sequence[FoundImage], warn: Callable[[str], None]) -> None:
-        """Look at each place that was written; raises ConfigError if one is another image's."""
+        """Check each written place; raises ConfigError if another image stands there."""
         for place, image in self.placed:
-            there = [one for one in found if one.location == place]
-            if any(is_same_image(one, image) for one in there):
+            at_place = [one for one in found if one.location == place]
+            if any(is_same_image(one, image) for one in at_place):
                 continue  # of several of that path, the others were left alone
-            if others := [str(one) for one in there if is_other_image(one, image)]:
-                told = f"{place} is another image's place: {list_some(others)}, not {_shown(image)}"
-                if self.level != WARN:
-                    hint = (
-                        "say in valuesPaths which image is meant, as tag of NAME, or leave it out"
-                    )
-                    hint += "; imageCheck: warn makes it a warning"
-                    raise ConfigError(told, where=self.pattern, hint=hint)
-                warn(told)
+            others = [str(one) for one in at_place if is_other_image(one, image)]
+            if not others:
+                continue
+            message = f"{place} is another image's place: {list_some(others)}, not {_shown(image)}"
+            if self.level != WARN:
+                raise ConfigError(
+                    message,
+                    where=self.pattern,
+                    hint=(
+                        "say in valuesPaths which image is meant, as tag of NAME, or leave it out;"
+                        " imageCheck: warn makes it a warning"
+                    ),
+                )
+            warn(message)
 
     def _instead(
         self, found: Sequence[FoundImage], image: Reference, *, unknown: bool
     ) -> list[str]:
-        """What is named instead, where the image should be; an `unknown` chart may put the rest before the end of its name."""
+        """The images that stand where `image` should be.
+
+        An `unknown` chart may complete the end of an image's name by what it puts before it.
+        """
         if self.tool != VALUES:
             return nearest_images(found, image)
-        there = [one for one in found if one.location in self.places]
-        may_join = unknown and not self.whole
-        return [str(one) for one in there if not (may_join and is_end_of_image(image, one))]
+        at_places = [one for one in found if one.location in self.places]
+        if unknown and not self.whole:
+            at_places = [one for one in at_places if not is_end_of_image(image, one)]
+        return [str(one) for one in at_places]
 
     def _hint(
         self, contents: Mapping[str, bytes], found: Sequence[FoundImage], image: Reference
     ) -> str:
-        """What to do about it."""
+        """The hint for a missing image."""
         if self.tool == HELM:
             over = (
                 first_mapping(data or contents.get(name, b"")) for name, data in reversed(self.over)
@@ -202,7 +223,7 @@ class Effect:
 
 
 def effect_of(settings: Settings, plan: TargetPlan) -> Effect:
-    """The effect that a target is to have."""
+    """The effect that a target must have."""
     images = dict.fromkeys(_known(one) for one in plan.images.values())
     parts = {part.partition(" of ")[0] for part in settings.mapping("valuesPaths").values()}
     return Effect(
@@ -221,13 +242,13 @@ def effect_of(settings: Settings, plan: TargetPlan) -> Effect:
 
 
 def _over(plan: TargetPlan) -> tuple[tuple[str, bytes | None], ...]:
-    """The files over the values of a chart that is rendered."""
+    """The values files of a rendered chart, in their order."""
     chart = plan.change if isinstance(plan.change, HelmChart) else None
     return tuple((one.name, one.content) for one in chart.values_files) if chart else ()
 
 
 def _keys(settings: Settings, plan: TargetPlan) -> tuple[str, ...]:
-    """The keys at the top of values that the images are written below; none for a template."""
+    """The top-level keys of the values that get the images; none for a template."""
     if settings.given("valuesTemplate"):
         return ()
     first = (parse_dotted(path)[0] for path in plan.images)
@@ -235,7 +256,7 @@ def _keys(settings: Settings, plan: TargetPlan) -> tuple[str, ...]:
 
 
 def _places(settings: Settings, plan: TargetPlan) -> tuple[str, ...]:
-    """The maps of values that the images were written into; none for a template, which may do as it likes."""
+    """The maps of values that the images were written into; none for a template."""
     if settings.given("valuesTemplate"):
         return ()
     if settings.given("valuesPaths"):
@@ -246,7 +267,7 @@ def _places(settings: Settings, plan: TargetPlan) -> tuple[str, ...]:
 
 
 def _placed(settings: Settings, plan: TargetPlan) -> tuple[tuple[str, Reference], ...]:
-    """Each place of values with the image, and its known digest, that was written there."""
+    """Each place of values, with the image that was written there and its known digest."""
     places = _places(settings, plan) if settings.text("tool") == VALUES else ()
     images = (_known(one) for one in plan.images.values())
     return tuple(dict.fromkeys(zip(places, images, strict=False)))  # no places: no pairs
@@ -258,12 +279,12 @@ def _known(one: DeployedImage) -> Reference:
 
 
 def _shown(image: Reference) -> str:
-    """An image for people: by its tag, if it has one."""
+    """The image for messages: with its tag alone, if it has one."""
     known = image.image
     return str(replace(image, image=replace(known, digest="" if known.tag else known.digest)))
 
 
 def _holds_part(image: Reference, contents: Mapping[str, bytes], paths: Sequence[str]) -> bool:
-    """Whether what changes of an image with each build stands in one of the files at all."""
+    """Whether a file contains the part of the image that changes with each build."""
     part = (image.image.tag or image.image.digest).encode()
     return any(part in contents[path] for path in paths)

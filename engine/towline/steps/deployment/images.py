@@ -1,4 +1,4 @@
-"""Which images a deployment writes: one as in Piper, or several by the containers or keys that they belong to."""
+"""The images that a deployment writes: one as in Piper, or several by container or key."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from towline.suggest import nearest
 
 @frozen
 class DeployedImage:
-    """An image that is written: as a runtime names it, the digest that was pushed where it is known, and whether that is written too."""
+    """A deployed image: its reference, the pushed digest if known, and whether to write that."""
 
     reference: Reference
     digest: str
@@ -37,23 +37,23 @@ class DeployedImage:
 
     @property
     def tag(self) -> str:
-        """The tag; empty where the image is known by its digest alone."""
+        """The tag; empty if the image is known by its digest alone."""
         return self.reference.image.tag
 
     @property
     def written(self) -> str:
-        """What a container's `image` becomes."""
+        """The text for a container's `image`."""
         return self.full if self.pinned else str(self.reference)
 
     @property
     def full(self) -> str:
-        """The image with everything that is known of it, for trailers and outputs."""
+        """The image with tag and digest, as far as they are known, for trailers and outputs."""
         return str(replace(self.reference, image=replace(self.reference.image, digest=self.digest)))
 
 
 @frozen
 class KnownImages:
-    """The images that settings and pipeline environment know."""
+    """The images in settings and pipeline environment."""
 
     settings: Settings
     environment: Mapping[str, object]
@@ -73,7 +73,10 @@ class KnownImages:
         return self._deployed(text, "", "containerImageNameTag")
 
     def by_container(self, usual: str) -> dict[str, DeployedImage]:
-        """The image of every container or key that `containers` names, else the single one for the `usual` one; raises ConfigError."""
+        """The image for each container or key in `containers`, else the single one for `usual`.
+
+        Raises ConfigError.
+        """
         wanted = self.settings.mapping("containers")
         if not wanted:
             self._check_lists()
@@ -81,7 +84,7 @@ class KnownImages:
         return {container: self.named(name, "containers") for container, name in wanted.items()}
 
     def named(self, name: str, parameter: str) -> DeployedImage:
-        """The image called `name`, which stands in `parameter`; raises ConfigError with near names."""
+        """The image called `name` in `parameter`; raises ConfigError with near names."""
         found = self._catalogue()
         if name not in found:
             nothing = (
@@ -95,22 +98,21 @@ class KnownImages:
             )
         return found[name]
 
-    def idle_path(self) -> str:
-        """The path of a containerRegistryUrl that somebody has set and that counts for none of the images, else empty; raises ConfigError."""
+    def ignored_path(self) -> str:
+        """The path of a containerRegistryUrl that is set but used for no image, else empty.
+
+        Raises ConfigError.
+        """
         settings = self.settings
         url, origin = settings.text("containerRegistryUrl"), settings.origin("containerRegistryUrl")
         texts = (settings.text("containerImageNameTag"), *settings.texts("containerImageNameTags"))
-        known = settings.left("containerRegistryUrl") or all(
-            has_registry(text) for text in texts if text
-        )
-        if not url or known:
+        complete = all(has_registry(text) for text in texts if text)
+        if not url or complete or settings.left("containerRegistryUrl"):
             return ""
         with placed(origin):
-            return (
-                ""
-                if _same_place(url, self.environment.get("container/targetRegistryUrl"))
-                else parse_registry(url)[1]
-            )
+            if _is_same_registry(url, self.environment.get("container/targetRegistryUrl")):
+                return ""
+            return parse_registry(url)[1]
 
     def _check_lists(self) -> None:
         for name in ("imageNames", "imageDigests"):
@@ -122,7 +124,7 @@ class KnownImages:
                 )
 
     def _catalogue(self) -> dict[str, DeployedImage]:
-        """Every image of the lists by its own name, the last part of it where that is unique, and its name in imageNames."""
+        """Each listed image by its name, by the last part if unique, and by imageNames."""
         settings = self.settings
         texts = settings.texts("containerImageNameTags")
         for name in ("imageNames", "imageDigests"):
@@ -137,26 +139,25 @@ class KnownImages:
             self._deployed(text, digest, "containerImageNameTags")
             for text, digest in zip(texts, digests, strict=True)
         ]
-        lasts = [image.reference.image.name.rpartition("/")[2] for image in images]
-        found = {
-            last: image for last, image in zip(lasts, images, strict=True) if lasts.count(last) == 1
-        }
+        last_parts = [image.reference.image.name.rpartition("/")[2] for image in images]
+        by_last_part = zip(last_parts, images, strict=True)
+        found = {last: image for last, image in by_last_part if last_parts.count(last) == 1}
         found |= {image.reference.image.name: image for image in images}
-        found |= {
-            parse_image(text).name: image
-            for text, image in zip(texts, images, strict=True)
-            if not has_registry(text)
-        }
+        for text, image in zip(texts, images, strict=True):
+            if not has_registry(text):
+                found[parse_image(text).name] = image
         return found | dict(zip(settings.texts("imageNames"), images, strict=False))
 
     def _deployed(self, text: str, digest: str, parameter: str) -> DeployedImage:
         settings, environment = self.settings, self.environment
         url = settings.text("containerRegistryUrl")
         with placed(settings.origin(parameter)):
-            reference = _within(
-                text, url, pushed=_same_place(url, environment.get("container/targetRegistryUrl"))
+            reference = _reference(
+                text,
+                url,
+                pushed=_is_same_registry(url, environment.get("container/targetRegistryUrl")),
             )
-        pushed = _digest_there(reference, environment)
+        pushed = _proven_digest(reference, environment)
         if (
             pushed
             and reference.image.digest not in ("", pushed)
@@ -190,8 +191,8 @@ class KnownImages:
         return DeployedImage(reference=reference, digest=known, pinned=pinned)
 
 
-def _same_place(url: str, pushed: object) -> bool:
-    """Whether both URLs mean one registry and path, however they are written."""
+def _is_same_registry(url: str, pushed: object) -> bool:
+    """Whether both URLs mean the same registry and path, however they are written."""
     return (
         bool(url)
         and isinstance(pushed, str)
@@ -200,11 +201,11 @@ def _same_place(url: str, pushed: object) -> bool:
     )
 
 
-def _within(text: str, url: str, *, pushed: bool) -> Reference:
-    """`text` as it is where it names a registry, else in the registry at `url`; raises ConfigError.
+def _reference(text: str, url: str, *, pushed: bool) -> Reference:
+    """The reference in `text`, in the registry at `url` if it names none; raises ConfigError.
 
-    Of the URL the path counts only where Towline pushed to it: Piper's builders put the whole URL
-    into the environment and then push to its host alone.
+    The path of the URL counts only if Towline pushed to it: Piper's builders put the whole URL into
+    the environment, and then push to its host alone.
     """
     if has_registry(text):
         return parse_reference(text)
@@ -224,49 +225,43 @@ def _within(text: str, url: str, *, pushed: bool) -> Reference:
     )
 
 
-def _digest_there(reference: Reference, environment: Mapping[str, object]) -> str:
-    """The digest that a step of this build is known to have pushed to this very place, however the workspace writes that by now; else empty."""
+def _proven_digest(reference: Reference, environment: Mapping[str, object]) -> str:
+    """The digest that a step of this build has provably pushed under this reference, else empty.
+
+    The workspace may write the reference in another way by now.
+    """
     facts = proven_values(environment)
     url = facts.get("container/targetRegistryUrl")
-    names, digests = (
-        facts.get("container/targetImageNameTags"),
-        facts.get("container/targetImageDigests"),
-    )
-    if not (
-        isinstance(url, str)
-        and isinstance(names, list)
-        and isinstance(digests, list)
-        and len(names) == len(digests)
-    ):
+    if not isinstance(url, str):
         return ""
-    for name, digest in zip(names, digests, strict=True):
-        with suppress(ConfigError):  # what a Jenkinsfile has set may be no image
-            if _place(_within(str(name), url, pushed=True)) == _place(reference):
+    for name, digest in _named_digests(facts, "targetImage"):
+        with suppress(ConfigError):  # a Jenkinsfile may have set any text
+            if _pushed_as(_reference(str(name), url, pushed=True)) == _pushed_as(reference):
                 return str(digest)
     return ""
 
 
-def _place(reference: Reference) -> tuple[str, str, str]:
+def _pushed_as(reference: Reference) -> tuple[str, str, str]:
     registry, image = reference.registry, reference.image
     return HostAddress(scheme=registry.scheme, host=registry.host).entry, image.name, image.tag
 
 
 def _pushed_digest(text: str, environment: Mapping[str, object]) -> str:
-    """The digest that imagePushToRegistry, or without it the builder, left for this very name and tag, else empty.
+    """The digest that imagePushToRegistry, or else the builder, left for this name and tag.
 
-    What a step is known to have pushed stands over what the workspace says by now.
+    Empty without one. What a step has provably pushed overrides what the workspace says by now.
     """
     for source in (proven_values(environment), environment):
         kind = "targetImage" if source.get("container/targetRegistryUrl") else "image"
-        names, digests = (
-            source.get(f"container/{kind}NameTags"),
-            source.get(f"container/{kind}Digests"),
-        )
-        if (
-            isinstance(names, list)
-            and isinstance(digests, list)
-            and len(names) == len(digests)
-            and text in names
-        ):
-            return str(digests[names.index(text)])
+        for name, digest in _named_digests(source, kind):
+            if name == text:
+                return str(digest)
     return ""
+
+
+def _named_digests(facts: Mapping[str, object], kind: str) -> list[tuple[object, object]]:
+    """Name and digest of each image of a `kind` in the facts; none if the lists do not match."""
+    names, digests = facts.get(f"container/{kind}NameTags"), facts.get(f"container/{kind}Digests")
+    if not isinstance(names, list) or not isinstance(digests, list) or len(names) != len(digests):
+        return []
+    return list(zip(names, digests, strict=True))

@@ -1,10 +1,10 @@
-"""Before anything is written: the images are in their registry, for the platform that is wanted and with the digest that was pushed."""
+"""The check before a deployment that its images exist, with the right platform and digest."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
-from towline.credential_hosts import CredentialRefused, AddressTampered
+from towline.credential_hosts import AddressTampered, CredentialRefused
 from towline.errors import (
     ConfigError,
     CredentialError,
@@ -26,17 +26,17 @@ from towline.steps.registry_access import network, registry_login
 from towline.steps.task import Task
 
 _TO, _PROMOTED = "container/targetRegistryUrl", "container/promotedTo"
-_SEEN = 4.0  # seconds until what this build has pushed is seen, at the latest
-_SECONDS = 60  # for all images: a deployment does not wait for a registry that only confirms it
+_VISIBLE = 4.0  # seconds until an image that this build has pushed is visible, at the latest
+_LOOKUP_SECONDS = 60  # for all images: a deployment does not wait for a mere confirmation
 
 
 def check(task: Task, images: Sequence[DeployedImage]) -> None:
-    """Look for every image; a registry that cannot say is a warning.
+    """Look each image up; it is a warning if a registry cannot tell.
 
     Raises ConfigError (missing, or not for the platform), DigestMismatch and AddressTampered.
     """
     with Transport(
-        read=20, limit=_SECONDS, network=network(task), hide=task.console.hide
+        read=20, limit=_LOOKUP_SECONDS, network=network(task), hide=task.console.hide
     ) as transport:
         for image in images:
             try:
@@ -54,11 +54,12 @@ def check(task: Task, images: Sequence[DeployedImage]) -> None:
 
 
 def _client(task: Task, image: DeployedImage, transport: Transport) -> RegistryClient | None:
-    """Who asks for the image; None without a login, unless the settings want it asked: a private registry knows nothing of its images then.
+    """The client that looks the image up; None without a login, unless checkImage is set.
 
-    User and password are for the registry that imagePushToRegistry pushed to and no other, whatever
-    the project deploys from. That it was promoted, nobody but the step that does so says: else a
-    file in the workspace would leave the look out.
+    Without a login, a private registry says that its images do not exist. User and password are for
+    the registry that imagePushToRegistry pushed to and no other, whatever the project deploys from.
+    Only the step that promotes an image can say that it was promoted: else a file in the workspace
+    could switch the check off.
     """
     settings, known = task.settings, task.pipeline_environment
     host = image.reference.registry.host
@@ -79,12 +80,12 @@ def _client(task: Task, image: DeployedImage, transport: Transport) -> RegistryC
 
 
 def _next(fault: TowlineError) -> str:
-    """What to do about a login that goes nowhere; of what a registry says, the fault itself tells enough for a warning."""
+    """The hint of a login that was refused; of a registry's answer, the message is enough."""
     return f"; {fault.hint}" if isinstance(fault, CredentialRefused) else ""
 
 
 def _at(host: str, url: object) -> Registry | None:
-    """The registry of a URL in the pipeline environment, where that is `host`."""
+    """The registry of a URL in the pipeline environment, if its host is `host`."""
     registry = parse_registry(url)[0] if isinstance(url, str) and url else None
     return registry if registry and registry.host == host else None
 
@@ -97,7 +98,9 @@ def _check(client: RegistryClient, image: DeployedImage, platform: str) -> None:
     )
     manifest, found = None, None
     for _ in poll_attempts(
-        client.transport.clock, seconds=_SEEN if image.digest else 0.0, sleep=client.transport.wait
+        client.transport.clock,
+        seconds=_VISIBLE if image.digest else 0.0,
+        sleep=client.transport.wait,
     ):
         manifest = client.find_manifest(name, target) if platform else None
         found = client.head_manifest(name, target) if manifest is None else manifest.descriptor
@@ -129,7 +132,7 @@ def _check(client: RegistryClient, image: DeployedImage, platform: str) -> None:
 def _check_platform(
     client: RegistryClient, name: str, manifest: Manifest, platform: Platform
 ) -> None:
-    """An index says what it holds; of an image alone it is its configuration that does."""
+    """Pass if an index, or the configuration of a single image, names the platform."""
     if manifest.children or not manifest.blobs:
         select_platform(manifest, platform)
         return

@@ -1,4 +1,4 @@
-"""What became of a deployment: the outputs of the step, its facts for the pipeline environment, and the line for people."""
+"""The results of a deployment: outputs, facts for the pipeline environment, and the summary."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ from towline.steps.deployment.tools import TargetPlan
 from towline.steps.task import Task
 from towline.suggest import list_some
 
-_LINES = 10
-_LONGEST = 200  # bytes of a folder's name
+_MOST_LINES = 10
+_LONGEST_FOLDER = 200  # bytes of a folder's name
 
 
 @frozen
@@ -41,24 +41,24 @@ class Target:
 
 @frozen
 class Deployment:
-    """Targets on one branch of one repository, and what became of its update."""
+    """The targets on one branch of one repository, and the result of its update."""
 
     targets: tuple[Target, ...]
     update: Update
 
     @property
     def repository(self) -> str:
-        """The repository's URL, which holds no user."""
+        """The repository's URL, which contains no user."""
         return self.targets[0].settings.text("serverUrl")
 
     @property
     def commit(self) -> str:
-        """The commit that holds what is deployed, new or not."""
+        """The commit that contains the deployment, new or not."""
         newer = self.update.newer
         return newer.commit if newer else self.update.commit or self.update.base
 
     def record(self) -> dict[str, object]:
-        """What became of it, for the outputs."""
+        """The result, for the outputs."""
         update = self.update
         record: dict[str, object] = {
             "repository": self.repository,
@@ -69,7 +69,7 @@ class Deployment:
         return record | ({"newer": update.newer.commit} if update.newer else {})
 
     def images(self) -> Iterator[dict[str, str]]:
-        """Container, key or deployment and the image that is deployed there: ours, or those of the newer deployment."""
+        """Each image with its container, key or deployment: ours, or of the newer deployment."""
         ours = [
             (name, image) for target in self.targets for name, image in target.plan.images.items()
         ]
@@ -88,7 +88,7 @@ class Deployment:
 
 
 def outputs_of(done: Sequence[Deployment], *, seconds: float) -> dict[str, object]:
-    """The outputs of docs/contract.md, but for the diff."""
+    """The outputs of docs/contract.md, without the diff."""
     first = done[0].update
     written = [target for one in done if not one.update.newer for target in one.targets]
     digests = [
@@ -113,52 +113,44 @@ def outputs_of(done: Sequence[Deployment], *, seconds: float) -> dict[str, objec
 
 
 def diff_of(done: Sequence[Deployment]) -> str:
-    """What a dry run has found, as a patch that git can apply, but for what is masked in it."""
+    """The diff of a dry run, a patch that git can apply except for masked values."""
     return masked("".join(one.update.diff for one in done))
 
 
 def deployment_facts(done: Sequence[Deployment], stage: str) -> dict[str, object]:
-    """What later steps of the pipeline can read of this stage: what is deployed there, by this run or before it."""
+    """The facts for later steps of the pipeline: the deployment of this stage, new or not."""
     if not stage:
         return {}
-    place, outputs = f"deployment/{_as_name(stage)}", outputs_of(done, seconds=0.0)
+    folder, outputs = f"deployment/{_folder_name(stage)}", outputs_of(done, seconds=0.0)
     return {
-        f"{place}/commit": done[0].commit,
-        f"{place}/branch": done[0].update.branch,
-        **{f"{place}/{name}": outputs[name] for name in ("repositories", "images", "files")},
+        f"{folder}/commit": done[0].commit,
+        f"{folder}/branch": done[0].update.branch,
+        **{f"{folder}/{name}": outputs[name] for name in ("repositories", "images", "files")},
     }
 
 
-def _as_name(stage: str) -> str:
-    """The stage as the name of a folder: what cannot be one must not let a step fail that has deployed already."""
-    return (
-        re.sub(r"^\.|[/\\\0]", "-", stage)
-        .encode("utf-8", "replace")[:_LONGEST]
-        .decode("utf-8", "ignore")
-    )
+def _folder_name(stage: str) -> str:
+    """The stage as a folder's name: a step that has deployed must not fail for a name."""
+    name = re.sub(r"^\.|[/\\\0]", "-", stage)
+    return name.encode("utf-8", "replace")[:_LONGEST_FOLDER].decode("utf-8", "ignore")
 
 
 def replaced_lines(deployment: Deployment) -> list[str]:
-    """What a deployment replaces by what, a line each for people; of many the first."""
-    changes = (
-        [
-            one
-            for target in deployment.targets
-            for one in target.change.applied.replaced
-            if one.old != one.new
-        ]
-        if deployment.update.files
-        else []
-    )
+    """A line for each replaced value, old and new; of many values the first."""
+    if not deployment.update.files:
+        return []
+    replaced = [one for target in deployment.targets for one in target.change.applied.replaced]
     lines = [
         f"{one.file}: {one.name}: {one.old or 'nothing'} -> {one.new or 'nothing'}"
-        for one in dict.fromkeys(changes)
+        for one in dict.fromkeys(replaced)
+        if one.old != one.new
     ]
-    return lines if len(lines) <= _LINES else [*lines[:_LINES], f"and {len(lines) - _LINES} more"]
+    more = len(lines) - _MOST_LINES
+    return lines if more <= 0 else [*lines[:_MOST_LINES], f"and {more} more"]
 
 
 def commits(pushed: Sequence[Deployment]) -> str:
-    """The commits that were made, for people."""
+    """The new commits, for messages."""
     return ", ".join(f"commit {one.update.commit[:12]} on {one.update.branch}" for one in pushed)
 
 
@@ -170,15 +162,16 @@ def tell_pushed(
     pushing: bool,
     seconds: float,
 ) -> None:
-    """Let a fault tell what was pushed before it, of several branches also that none was, and what is left to do.
+    """Add to a fault which branches were pushed before it, and which are left to do.
 
-    One that came while `pushing` may be no more than a lost answer.
+    If none was, and there are several, it says so; but a fault while `pushing` may be nothing but a
+    lost answer.
     """
     pushed, count = [one for one in done if one.update.commit], len(done) + len(rest)
     if pushed:
         fault.outputs = outputs_of(done, seconds=seconds)
         places = "; ".join(f"{one.repository}: {commits([one])}" for one in pushed)
-        left = list_some([_place(targets) for targets in rest])
+        left = list_some([_branch_name(targets) for targets in rest])
         fault.message = (
             f"{fault.message}; pushed before the fault, and they stay: {places}; not known to be"
             f" pushed: {left}"
@@ -194,68 +187,86 @@ def tell_pushed(
 
 
 def tell_diff(fault: TowlineError, done: Sequence[Deployment]) -> None:
-    """Let the fault of a dry run tell what was found before it."""
+    """Add to the fault of a dry run the diff that was found before it."""
     fault.outputs = {**fault.outputs, "diff": diff_of(done)}
 
 
-def _place(targets: Sequence[Target]) -> str:
-    """The branch of a repository, for people."""
+def _branch_name(targets: Sequence[Target]) -> str:
+    """The branch and repository of the targets, for messages."""
     url, branch = (targets[0].settings.text(name) for name in ("serverUrl", "branchName"))
     return f"branch {branch} of {url}" if branch else url
 
 
-def _idle(one: Deployment) -> str:
-    """That a branch got what its base has besides, and nothing else."""
+def _idle_line(one: Deployment) -> str:
+    """The line about a branch that got nothing but the commits of its base."""
     return f"branch {one.update.branch} was brought up to date with its base, {commits([one])}"
 
 
 def outcome(done: Sequence[Deployment], *, stage: str, dry_run: bool, seconds: float) -> Outcome:
-    """The step's outcome where all is well; a dry run leaves no facts."""
-    outputs = {**outputs_of(done, seconds=seconds), **({"diff": diff_of(done)} if dry_run else {})}
-    changed = [one for one in done if one.update.commit and not one.update.idle]
-    idle = [one for one in done if one.update.idle]
-    files = list_some([path for one in done for path in one.update.files if not one.update.idle])
-    targets = [target for one in done for target in one.targets]
-    images = (
-        ", ".join(
-            dict.fromkeys(
-                str(image.reference) for target in targets for image in target.plan.distinct_images
-            )
-        )
-        or "the version"
-    )
-    branches = ", ".join(dict.fromkeys(one.update.branch for one in done))
+    """The outcome of a step without a fault; a dry run leaves no facts."""
+    outputs = _outputs_with_diff(done, dry_run=dry_run, seconds=seconds)
     if dry_run:
-        besides = [
-            f"branch {one.update.branch} would be brought up to date with its base" for one in idle
-        ]
-        return Outcome(
-            status=SUCCESS,
-            summary="; ".join([f"would change {files or 'nothing'} on {branches}", *besides]),
-            outputs=outputs,
-        )
-    facts = deployment_facts(done, stage)
-    if changed:
-        summary = f"{files or branches}: {images}, {commits(changed)}"
-    else:
-        places = ", ".join(dict.fromkeys(target.settings.text("filePath") for target in targets))
-        summary = f"{places} on {branches} holds {images} already"
-    summary = "; ".join([summary, *map(_idle, idle)])
+        return Outcome(status=SUCCESS, summary=_dry_summary(done), outputs=outputs)
+    anything = any(one.update.commit or one.update.idle for one in done)
     return Outcome(
-        status=SUCCESS if changed or idle else UNCHANGED,
+        status=SUCCESS if anything else UNCHANGED,
         outputs=outputs,
-        summary=summary,
-        pipeline_environment=facts,
+        summary=_summary(done),
+        pipeline_environment=deployment_facts(done, stage),
     )
+
+
+def _outputs_with_diff(
+    done: Sequence[Deployment], *, dry_run: bool, seconds: float
+) -> dict[str, object]:
+    """The outputs of docs/contract.md; the diff is that of a dry run."""
+    outputs = outputs_of(done, seconds=seconds)
+    return {**outputs, "diff": diff_of(done)} if dry_run else outputs
+
+
+def _summary(done: Sequence[Deployment]) -> str:
+    """The line about what was deployed where."""
+    changed = [one for one in done if one.update.commit and not one.update.idle]
+    targets = [target for one in done for target in one.targets]
+    references = [
+        str(image.reference) for target in targets for image in target.plan.distinct_images
+    ]
+    images = ", ".join(dict.fromkeys(references)) or "the version"
+    if changed:
+        summary = f"{_changed_files(done) or _branches(done)}: {images}, {commits(changed)}"
+    else:
+        paths = ", ".join(dict.fromkeys(target.settings.text("filePath") for target in targets))
+        summary = f"{paths} on {_branches(done)} holds {images} already"
+    return "; ".join([summary, *(_idle_line(one) for one in done if one.update.idle)])
+
+
+def _dry_summary(done: Sequence[Deployment]) -> str:
+    """The line about what a dry run would change."""
+    idle = [
+        f"branch {one.update.branch} would be brought up to date with its base"
+        for one in done
+        if one.update.idle
+    ]
+    changes = f"would change {_changed_files(done) or 'nothing'} on {_branches(done)}"
+    return "; ".join([changes, *idle])
+
+
+def _changed_files(done: Sequence[Deployment]) -> str:
+    """The first files that the changes themselves change."""
+    return list_some([path for one in done for path in one.update.files if not one.update.idle])
+
+
+def _branches(done: Sequence[Deployment]) -> str:
+    return ", ".join(dict.fromkeys(one.update.branch for one in done))
 
 
 def superseded(
     done: Sequence[Deployment], *, stage: str, dry_run: bool, seconds: float
 ) -> Superseded:
-    """The step's end where one of the deployments found a newer one in place; what is deployed is known all the same."""
+    """The end of a step that found a newer deployment on a branch, with outputs and facts."""
     found = next(one for one in done if one.update.newer)
     assert found.update.newer
-    outputs = {**outputs_of(done, seconds=seconds), **({"diff": diff_of(done)} if dry_run else {})}
+    outputs = _outputs_with_diff(done, dry_run=dry_run, seconds=seconds)
     return Superseded(
         f"a newer deployment of {found.update.newer.text}",
         where=found.repository,

@@ -1,6 +1,6 @@
-"""The repository that a step's settings name, with what opens it: a login, a Bearer token, or an SSH key.
+"""The repository that a step's settings name, with its login, Bearer token or SSH key.
 
-Private keys of a step: as text, or as the path of a file that a pull request cannot choose.
+A private key is a text, or the path of a file that a pull request cannot choose.
 """
 
 from __future__ import annotations
@@ -21,7 +21,10 @@ from towline.steps.task import Task
 
 
 def key_text(task: Task, name: str) -> str:
-    """The text of the key that the parameter `name` holds or names, masked; empty where it is not set; raises CredentialError."""
+    """The text of the private key that the parameter `name` contains or whose file it names.
+
+    It is masked in the log; empty if the parameter is not set. Raises CredentialError.
+    """
     settings = task.settings
     text, origin = settings.text(name).strip(), settings.origin(name)
     if text.startswith("/") and "\n" not in text:
@@ -47,8 +50,11 @@ def key_text(task: Task, name: str) -> str:
 
 
 @contextlib.contextmanager
-def opened(task: Task) -> Iterator[Remote]:
-    """The repository with what opens it while the block runs; raises ConfigError, CredentialError, and where a code host is asked GitError."""
+def open_remote(task: Task) -> Iterator[Remote]:
+    """The repository with its credential while the block runs.
+
+    Raises ConfigError, CredentialError, and GitError if a code host is asked for a token.
+    """
     settings = task.settings
     if settings.text("authenticationMode") != "githubApp":
         yield _remote(task)
@@ -70,7 +76,7 @@ def _remote(task: Task) -> Remote:
         settings.text("authenticationMode"),
     )
     with placed(settings.origin("serverUrl")):
-        plain = parse_remote(url)  # a URL that is none must not come as far as the login
+        plain = parse_remote(url)  # before the login: the URL may be wrong
     place, named = address_of(plain), host_source(settings, "serverUrl", git_address)
     if plain.scheme == "ssh":
         key = _key(task)
@@ -84,7 +90,10 @@ def _remote(task: Task) -> Remote:
 def key_admission(
     settings: Settings, place: HostAddress, named: HostSource
 ) -> tuple[Credential, HostAddress, HostSource]:
-    """The SSH key, where it is to go and who says so; the agent's own keys meet the hosts that its own known_hosts has."""
+    """The SSH key, the host that gets it, and who names that host.
+
+    The agent's own keys may go to the hosts of its own known_hosts.
+    """
     if settings.given("gitSshPrivateKey"):
         return secret_of(settings, "gitSshPrivateKey", "the SSH key"), place, named
     own = replace(named, origin="known_hosts of the agent", record=frozenset([place.plain]))
@@ -92,17 +101,17 @@ def key_admission(
 
 
 def address_of(remote: Remote) -> HostAddress:
-    """Where a repository's server is."""
+    """The address of a repository's server."""
     return HostAddress(scheme=remote.scheme, host=remote.host)
 
 
 def git_address(url: str) -> HostAddress:
-    """Where the server of a repository's URL is; raises ConfigError."""
+    """The address of the server of a repository's URL; raises ConfigError."""
     return address_of(parse_remote(url))
 
 
 def _key(task: Task) -> SshKey | None:
-    """The SSH key, and the hosts that it may meet; raises CredentialError."""
+    """The SSH key with the hosts that it may go to, None without both; raises CredentialError."""
     text, known = key_text(task, "gitSshPrivateKey"), task.settings.text("gitSshKnownHosts")
     if not text:
         return SshKey(known_hosts=known) if known else None

@@ -73,7 +73,7 @@ def plan_target(task: Task, notes: Notes, history: BranchHistory) -> TargetPlan:
     images = KnownImages(settings=settings, environment=task.pipeline_environment)
     tool = _Tool(task=task, images=images, notes=notes, history=history)
     plan = _TOOLS[settings.text("tool")](tool)
-    if path := images.idle_path():
+    if path := images.ignored_path():
         task.console.warn(
             f"the path {path!r} of containerRegistryUrl is ignored"
             f" ({settings.origin('containerRegistryUrl')}), since imagePushToRegistry did not push"

@@ -241,7 +241,7 @@ def test_a_first_push_whose_answer_is_lost_for_good_is_not_said_to_have_changed_
 def test_of_more_repositories_than_stay_open_each_gets_its_commit(
     place: Place, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(branches, "_OPEN", 1)
+    monkeypatch.setattr(branches, "_MOST_OPEN", 1)
     most: list[int] = []
     place.server.fault = lambda _method, _path: most.append(
         sum(name.startswith("towline-git-") for name in place.left())

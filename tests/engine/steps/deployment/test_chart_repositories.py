@@ -31,7 +31,7 @@ from towline.errors import (
     TowlineError,
 )
 from towline.gitops.helm.chart_files import Dependency
-from towline.steps.deployment.chart_repositories import INDEX, ChartRepositories
+from towline.steps.deployment.chart_repositories import MAX_INDEX, ChartRepositories
 from towline.steps.task import Task
 
 WHERE = "charts/web/Chart.yaml"
@@ -122,15 +122,15 @@ def fault(kind: type[Exception], fetch: Fetcher, repository: str, **more: str) -
 
 def test_of_a_large_index_the_lines_of_the_chart_are_read(shelf: Shelf, tmp_path: Path) -> None:
     """All of it would take a hundred times as much memory."""
-    others = "  - {name: x, version: 0.0.1, urls: [x.tgz]}\n" * (INDEX // 45)
+    others = "  - {name: x, version: 0.0.1, urls: [x.tgz]}\n" * (MAX_INDEX // 45)
     chart = packed()
     shelf.offer(chart, more=f"  x:\n{others}")
-    assert len(shelf.answers["/charts/index.yaml"].body) > INDEX
+    assert len(shelf.answers["/charts/index.yaml"].body) > MAX_INDEX
     assert Fetcher(tmp_path, chartRepositories=[shelf.host])(f"{shelf.url}/charts") == chart
     shelf.answers["/charts/index.yaml"] = Answer(
         status=200,
         body=(
-            f"entries: {{redis: [{'{version: 18.1.2, urls: [x]}, ' * (INDEX // 30 + 1)}]}}".encode()
+            f"entries: {{redis: [{'{version: 18.1.2, urls: [x]}, ' * (MAX_INDEX // 30 + 1)}]}}".encode()
         ),
     )
     found = fault(
@@ -199,7 +199,7 @@ def test_what_is_no_url_of_a_repository_is_named(tmp_path: Path, repository: str
     found = fault(
         ConfigError, Fetcher(tmp_path, chartRepositories=["charts.example.com"]), repository
     )
-    assert "no URL of a repository" in found.message
+    assert "not the URL of a repository" in found.message
     assert "https://" in found.hint
 
 
@@ -351,7 +351,7 @@ def test_a_chart_comes_from_an_oci_registry_with_a_login(tmp_path: Path) -> None
             media_type="application/vnd.oci.image.layer.v1.tar+gzip",
         )
         assert (
-            "is no chart"
+            "is not a chart"
             in fault(
                 ConfigError, fetch, f"oci://{registry.host}/team/charts", version="2.0.0"
             ).message

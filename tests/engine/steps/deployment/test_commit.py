@@ -12,7 +12,7 @@ from tests.calls import Ending, configure, request
 from tests.fakes.git_server import GitServer
 from tests.fakes.gnupg import GnuPG
 from tests.fakes.ssh_server import make_key
-from towline.steps.deployment.commit import LONGEST
+from towline.steps.deployment.commit import LONGEST_MESSAGE
 
 MANIFEST = (
     b"kind: Pod\nspec:\n  serviceAccountName: app\n  containers:\n  - name: app\n    image:"
@@ -175,8 +175,8 @@ def test_a_message_that_is_too_long_is_refused(place: Place) -> None:
     """All who deploy to the repository read the messages of its commits: a dozen of 7 MB kept
     everybody out.
     """
-    assert place.deploy(commitMessage="x" * LONGEST).code == 0
-    ending = place.deploy(commitMessage=f"{'x' * (LONGEST - 1)}ä")
+    assert place.deploy(commitMessage="x" * LONGEST_MESSAGE).code == 0
+    ending = place.deploy(commitMessage=f"{'x' * (LONGEST_MESSAGE - 1)}ä")
     assert (ending.code, ending.message) == (3, "commitMessage has more than 64 KiB"), ending.err
 
 
@@ -238,7 +238,7 @@ def test_a_time_that_has_not_been_is_left_out_and_said(place: Place, time: str) 
     assert ending.code == 0
     assert place.shown("%(trailers:key=Towline-Source-Time,valueonly)") == ""
     assert (
-        f"warning: the commit that was built is of {time!r}, which is no time that has been"
+        f"warning: the commit that was built is of {time!r}, which is not a time in the past"
         in ending.err
     )
 

@@ -86,7 +86,7 @@ def test_one_image_is_the_usual_case() -> None:
 def test_a_path_of_the_registry_that_counts_for_nothing_is_known(
     parameters: dict[str, Any], path: str
 ) -> None:
-    assert images(**parameters).idle_path() == path
+    assert images(**parameters).ignored_path() == path
 
 
 def test_a_path_that_a_builder_has_left_is_no_matter() -> None:
@@ -96,7 +96,7 @@ def test_a_path_that_a_builder_has_left_is_no_matter() -> None:
                 "container/registryUrl": "https://reg.example.com/sub",
                 "container/imageNameTag": "app:1",
             }
-        ).idle_path()
+        ).ignored_path()
         == ""
     )
 
