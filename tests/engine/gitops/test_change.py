@@ -95,7 +95,7 @@ def test_patterns_are_checked_like_paths() -> None:
 
 
 def test_a_pattern_with_a_range_the_wrong_way_round_is_refused() -> None:
-    with pytest.raises(ConfigError, match="no file pattern"):
+    with pytest.raises(ConfigError, match="not a file pattern"):
         match("[z-a]", LISTING)
 
 

@@ -131,8 +131,8 @@ class ChartRepositories:
         )
         if not may_follow(url, host):
             raise ConfigError(
-                f"the index of {display_url(repository)} has no URL for {name} {version} that could be"
-                " asked",
+                f"the index of {display_url(repository)} has no URL for {name} {version} that"
+                " could be asked",
                 hint="name the chart's OCI registry",
             )
         data = self._get(transport, url, base)

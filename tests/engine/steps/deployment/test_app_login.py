@@ -74,9 +74,9 @@ def test_a_project_does_not_send_the_apps_word_to_another_host(workspace: Path) 
     ("url", "code", "said"),
     [
         ("http://api.example.com", 4, "plain HTTP"),
-        ("https://me@api.example.com", 3, "no URL"),
-        ("https://api.example.com?a=b", 3, "no URL"),
-        ("api.example.com", 3, "no URL"),
+        ("https://me@api.example.com", 3, "not the URL"),
+        ("https://api.example.com?a=b", 3, "not the URL"),
+        ("api.example.com", 3, "not the URL"),
         ("https://api.example.com", 4, "no credential may be sent to api.example.com"),
     ],
 )
