@@ -1058,7 +1058,7 @@ def test_an_entry_that_nothing_runs_is_said_with_every_run_and_the_next_image_fo
         "deploymentName": "ap",
     }
     text = (
-        "an entry for an image called ap, which none of its resources runs; images that are there:"
+        "an entry for an image called ap, which none of its resources runs; known images:"
         " old.example.com/app, proxy"
     )
     added = place.deploy(**call)
