@@ -132,7 +132,7 @@ class Console:
         self._once("warning", text, self.shown_fault(fault, text), _YELLOW)
 
     def note(self, text: str) -> None:
-        """Write one line, once, on something that the administrator of an agent or host can mend."""
+        """Write one line, once, on what only the administrator of an agent or host can mend."""
         self._once("note", text, self.shown(text), "")
 
     def fail(self, fault: TowlineError) -> None:

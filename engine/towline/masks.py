@@ -39,7 +39,7 @@ class Masks:
         self._patterns: dict[str, re.Pattern[str]] = {}
 
     def hide(self, secret: str) -> None:
-        """Mask `secret` from now on, and each of its lines that is too long for an ordinary word."""
+        """Mask `secret` from now on, and each of its lines that is no ordinary word."""
         for text in dict.fromkeys((secret, secret.strip())):
             self._hide(text)
         lines = secret.splitlines()

@@ -1,6 +1,6 @@
-"""The build that a call belongs to: what the Jenkins library says of it, else the variables of the CI system that it runs on.
+"""The build that a call belongs to, and the orchestrator and stage of a call in a shell.
 
-What Piper calls an orchestrator, and the stage that it is in, for a call in a shell.
+The build is described by the Jenkins library, else by the variables of the CI system.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ _VARIABLES = {
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
-    """Add the flags that stand over what the CI system says."""
+    """Add the flags that override what the CI system says."""
     parser.add_argument(
         "--branch",
         metavar="NAME",
@@ -50,14 +50,14 @@ def configure(parser: argparse.ArgumentParser) -> None:
         metavar="ID",
         default="",
         help=(
-            f"the change request that is built; `{NO_CHANGE}`: there is none, where the platform team"
+            f"the change request that is built; `{NO_CHANGE}`: there is none, if the platform team"
             " lets the call say so"
         ),
     )
 
 
 def build_of(call: Call) -> Build:
-    """What is known of the build; unknown parts are empty."""
+    """Return what is known of the build; unknown parts are empty."""
     given, found = call.request.build, facts(call)
     return Build(
         number=given.number or found.number,
@@ -74,10 +74,11 @@ def build_of(call: Call) -> Build:
 
 
 def change_request(call: Call, named: str = "", *, deniable: bool = False) -> str:
-    """What says that a change request is built: the flag `named`, else a variable or the request; empty where nothing does.
+    """Return the sign that a change request is built; empty if there is none.
 
-    That none is built, the flag says only where a trusted layer lets change requests publish
-    (`deniable`): it belongs to the call, and the call of a change request to its author.
+    It is the flag `named`, else a variable or the request. The flag can deny a change request only
+    if a trusted layer lets change requests publish (`deniable`): the flag belongs to the call, and
+    the call of a change request belongs to its author.
     """
     if names_change(named):
         return f"--change-request {named}"
@@ -85,14 +86,17 @@ def change_request(call: Call, named: str = "", *, deniable: bool = False) -> st
 
 
 def facts(call: Call) -> BuildFacts:
-    """What the CI system says of the build."""
+    """Return what the CI system says of the build."""
     return build_facts(_variables(call), _system(call))
 
 
 def revision_of(
     call: Call, *, branch: str = "", sign: str = ""
 ) -> tuple[Revision, tuple[tuple[str, str], ...]]:
-    """What is built, by the `sign` of a change request and the flag `branch` before all else, and the checkout's last commits: id and message, newest first."""
+    """Return what is built, and the checkout's last commits (id and message, newest first).
+
+    The `sign` of a change request and the flag `branch` come before everything else.
+    """
     found = facts(call)
     commits = tuple((commit.id, commit.message) for commit in history(call.folder, call.environ))
     asked = not (branch or found.branch or found.tag)
@@ -108,7 +112,7 @@ def _system(call: Call) -> str:
 
 
 def _variables(call: Call) -> Mapping[str, str]:
-    """The variables of the machine, and the request's facts in the place of those that Jenkins has for them."""
+    """Return the machine's variables, with the request's facts instead of those of Jenkins."""
     facts = {variable: getattr(call.request.build, name) for name, variable in _VARIABLES.items()}
     return {**call.environ, **{variable: value for variable, value in facts.items() if value}}
 
@@ -121,13 +125,19 @@ _STAGES = {
 
 
 def orchestrator(environ: Mapping[str, str]) -> str:
-    """The orchestrator whose variables are set, by the name that stage definitions have for it (facts 3.2); `Unknown` for others and for none."""
+    """Return the orchestrator whose variables are set, as stage definitions name it (facts 3.2).
+
+    It is `Unknown` for any other, and if none is set.
+    """
     name = system_of(environ)
     return name if name in _STAGES else "Unknown"
 
 
 def stage_of(environ: Mapping[str, str]) -> str:
-    """The stage that the parameters as JSON name, else the one that the orchestrator is in; empty where neither says (facts 1.1 and 12); raises ConfigError."""
+    """Return the stage that the parameters as JSON name, else the orchestrator's; else "".
+
+    Raises ConfigError. Source: facts 1.1 and 12.
+    """
     named = read_parameters(environ.get(PARAMETERS_JSON, "")).get("stageName")
     return (
         named

@@ -1,8 +1,7 @@
-"""The default branch of the project's repository: as the CI system names it, else as the clone has kept it.
+"""What stages, steps and credentials are decided by, besides the configuration.
 
-What is known of a build besides its configuration, from the call: what stages and steps are decided by.
-
-What is built, as far as credentials go: whether the project's own configuration may name hosts there.
+It is the default branch (as the CI system names it, else as the clone has kept it), the context of
+the build, and whether the project's own configuration may name hosts for credentials.
 """
 
 from __future__ import annotations
@@ -33,9 +32,9 @@ _LARGEST = 32 * 1024 * 1024
 
 
 def default_of(call: Call, config: str = "") -> Callable[[], DefaultBranch]:
-    """Who asks gets the default branch; it is looked for once, and only then.
+    """Return a function that gives the default branch; it is looked for once, at the first call.
 
-    `config` is the project's file, where that is not its usual one.
+    `config` is the project's file, if it is not the usual one.
     """
 
     @cache
@@ -51,7 +50,7 @@ def default_of(call: Call, config: str = "") -> Callable[[], DefaultBranch]:
 
 
 def _named(call: Call) -> DefaultBranch:
-    """What the CI system says, else the clone; neither may."""
+    """Return the default branch as the CI system says it, else as the clone does; else ""."""
     known = facts(call)
     if known.default:
         return DefaultBranch(name=known.default, by=known.default_by)
@@ -62,7 +61,10 @@ def _named(call: Call) -> DefaultBranch:
 
 
 def _of_event(call: Call) -> str:
-    """The default branch in the payload of a workflow's event (GitHub Actions, "Default environment variables")."""
+    """Return the default branch in the payload of a workflow's event.
+
+    Source: GitHub Actions, "Default environment variables".
+    """
     path = call.environ.get(_EVENT, "")
     try:
         if not path or misfit(Path(path), _LARGEST):
@@ -75,7 +77,10 @@ def _of_event(call: Call) -> str:
 
 
 def _configuration(call: Call, branch: str, config: str) -> ConfigDocument | None:
-    """The project's configuration on the tip of the default branch; None where the tip is not here, or its configuration cannot be read."""
+    """Return the project's configuration on the tip of the default branch.
+
+    It is None if the tip is not in the clone, or its configuration cannot be read.
+    """
     for name in (config,) if config else (PROJECT_FILE, PROJECT_FILE.replace(".yml", ".yaml")):
         text = file_on_branch(call.folder, call.environ, branch, name)
         if text is None:
@@ -91,9 +96,10 @@ def _configuration(call: Call, branch: str, config: str) -> ConfigDocument | Non
 def build_context(
     call: Call, values: Mapping[str, object], *, branch: str = "", sign: str = "", config: str = ""
 ) -> BuildContext:
-    """The circumstances of a call with the pipeline environment `values`; the `sign` of a change request, then `branch` stand over what the CI system says.
+    """Return the context of a call with the pipeline environment `values`.
 
-    `config` is the project's file, where that is not its usual one.
+    The `sign` of a change request, then `branch`, override what the CI system says. `config` is the
+    project's file, if it is not the usual one.
     """
     names = frozenset(parameter.name for parameter in PIPELINE.parameters)
     for name, meant in misspelt(call.environ, names, names):
@@ -118,9 +124,9 @@ def build_context(
 def standing_of(
     known: ConfigDocuments, context: Callable[[], BuildContext], sign: str
 ) -> Callable[[], BuildTrust]:
-    """Who asks is told what is built; `sign` says that a change request is.
+    """Return a function that says what is built; `sign` says that it is a change request.
 
-    It is looked at once, and only then. Raises ConfigError.
+    It looks once, at the first call. Raises ConfigError.
     """
 
     @cache

@@ -1,4 +1,4 @@
-"""What every command is given: the request, the variables and folder of the machine, and where to write for people."""
+"""What every command is given: the request, the machine's variables and folder, and the streams."""
 
 from __future__ import annotations
 
@@ -12,9 +12,10 @@ from towline.record import frozen
 
 @frozen
 class Call:
-    """One call of the engine; `requested` tells the Jenkins library's call from one in a shell; `out` is standard output.
+    """One call of the engine; `out` is standard output.
 
-    `program` is what stands behind `--`, for the command that runs one.
+    `requested` tells a call of the Jenkins library from one in a shell. `program` holds the words
+    behind `--`, for the command that runs a program.
     """
 
     request: Request

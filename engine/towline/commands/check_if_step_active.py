@@ -1,7 +1,7 @@
-"""`towline checkIfStepActive`: the drop-in for Piper's command of that name, with its flags, files and exit codes (facts 3.3).
+"""`towline checkIfStepActive`: the drop-in for Piper's command, with its flags and exit codes.
 
-It answers by flags and conditions alone; the rules for stages, branches and change requests are
-those of `towline plan` and of `--if-active`.
+It answers by flags and conditions alone (facts 3.3). The rules for stages, branches and change
+requests belong to `towline plan` and `--if-active`.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ _LARGEST = 8 * 1024 * 1024
 
 
 def configure(parser: argparse.ArgumentParser, words: Sequence[str]) -> None:  # noqa: ARG001 - every command is set up alike
-    """The flags of Piper's command."""
+    """Add the flags of Piper's command."""
     parser.add_argument("--step", metavar="NAME", required=True, help="the step that is asked for")
     parser.add_argument(
         "--stageConfig",
@@ -60,7 +60,10 @@ def configure(parser: argparse.ArgumentParser, words: Sequence[str]) -> None:  #
 
 
 def execute(arguments: argparse.Namespace, call: Call) -> Outcome:
-    """Exit code 0 where the step is active, or where a file was asked for; 1 where it is not; raises UsageError, ConfigError and MachineError."""
+    """Exit with 0 if the step is active, or if a file was asked for; else with 1.
+
+    Raises UsageError, ConfigError and MachineError.
+    """
     pipeline = _pipeline(arguments.stageConfig, call)
     known = piper_flags.documents(arguments, call)
     given = build_context(
@@ -74,13 +77,8 @@ def execute(arguments: argparse.Namespace, call: Call) -> Outcome:
             arguments.stageOutputFile,
             {stage: any(steps.values()) for stage, steps in active.items()},
         )
-        return Outcome(
-            status=SUCCESS,
-            summary=(
-                "active:"
-                f" {', '.join(stage for stage, steps in active.items() if any(steps.values())) or 'no stage'}"
-            ),
-        )
+        names = [stage for stage, steps in active.items() if any(steps.values())]
+        return Outcome(status=SUCCESS, summary=f"active: {', '.join(names) or 'no stage'}")
     stage = piper_flags.stage(arguments, call)
     if not stage:
         raise UsageError(
@@ -100,7 +98,10 @@ def execute(arguments: argparse.Namespace, call: Call) -> Outcome:
 
 
 def _pipeline(name: str, call: Call) -> Pipeline:
-    """The stage definition that is asked for, else the usual one, else Towline's own; raises ConfigError."""
+    """Return the stage definition that is asked for, else the usual one, else Towline's own.
+
+    Raises ConfigError.
+    """
     if not name:
         # and is then refused, not passed over
         there = is_inside(call.folder, _USUAL) or leads_out(call.folder, _USUAL)

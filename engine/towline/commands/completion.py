@@ -1,4 +1,4 @@
-"""`towline completion bash|zsh`: the completion of commands, steps and flags for a shell, on standard output."""
+"""`towline completion bash|zsh`: print a shell's completion of commands, steps and flags."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _FILES = {"FILE": shtab.FILE, "FOLDER": shtab.DIRECTORY}
 
 
 def configure(parser: argparse.ArgumentParser, _words: Sequence[str]) -> None:
-    """The shell."""
+    """Add the shell."""
     parser.add_argument(
         "shell",
         metavar="SHELL",
@@ -36,7 +36,7 @@ def execute(arguments: argparse.Namespace, call: Call) -> Outcome:
 
 
 def _complete(parser: argparse.ArgumentParser) -> None:
-    """Say what the flags of a parser, and of those below it, take."""
+    """Set the completion of the values of a parser's flags, and of those of its subcommands."""
     for action in parser._actions:  # noqa: SLF001 - argparse has no other list
         if isinstance(action, argparse._SubParsersAction):  # noqa: SLF001
             for one in action.choices.values():

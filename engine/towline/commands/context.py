@@ -1,6 +1,7 @@
-"""What a call knows of its project: documents, parameters and pipeline environment, from a request or from disk.
+"""The project of a call: documents, parameters and pipeline environment.
 
-In a shell: which values of the pipeline environment this build's own steps have written, kept beside the workspace from step to step.
+They come from a request or from disk. In a shell the values that this build's own steps have
+written are kept beside the workspace from step to step.
 """
 
 from __future__ import annotations
@@ -39,12 +40,15 @@ from towline.suggest import nearest
 
 
 def facts(call: Call) -> Mapping[str, object]:
-    """What this build's own steps have written."""
+    """Return what this build's own steps have written."""
     return _copy(call).read()
 
 
 def write(call: Call, values: Mapping[str, object]) -> None:
-    """Keep what a step has changed, and write it into the workspace, where Piper's programs read it; raises ConfigError, MachineError."""
+    """Keep what a step has changed, and write it into the workspace for Piper's programs.
+
+    Raises ConfigError and MachineError.
+    """
     if not values:
         return
     try:
@@ -60,12 +64,12 @@ def write(call: Call, values: Mapping[str, object]) -> None:
 
 
 def check(call: Call) -> None:
-    """Pass where `write` can write into the workspace; raises ConfigError, MachineError."""
+    """Raise ConfigError or MachineError if `write` cannot write into the workspace."""
     environment.check_writable(call.folder)
 
 
 def _copy(call: Call) -> ProvenCopy:
-    """The copy for the build as its CI system calls it; where none does, the commit that is checked out says what belongs together in a workspace."""
+    """Return the copy for the build that the CI system names, else for the commit checked out."""
     found = build.facts(call)
     commit = "" if found.number or found.url else describe_commit(call.folder, call.environ, "").id
     return ProvenCopy(
@@ -79,9 +83,10 @@ _SECRETS = 1000
 
 
 def documents(call: Call, config: str) -> ConfigDocuments:
-    """The library's, the platform team's and the project's documents; raises UsageError and ConfigError.
+    """Return the documents of the library, the platform team and the project.
 
-    Those that come with the call of a change request are not trusted.
+    Those that come with the call of a change request are not trusted. Raises UsageError and
+    ConfigError.
     """
     _agree(call.request.version)
     carried = [
@@ -101,15 +106,16 @@ def documents(call: Call, config: str) -> ConfigDocuments:
 
 
 def hide_in_documents(call: Call, known: ConfigDocuments) -> None:
-    """Mask from here on what is secret in documents by its name; raises ConfigError."""
+    """Mask the values that are secret by their names in documents; raises ConfigError."""
     for document in (*known.defaults, known.project):
         hide_secrets(call, document.content, document.name, trusted=document.trusted)
 
 
 def hide_secrets(call: Call, values: Mapping[str, object], where: str, *, trusted: bool) -> None:
-    """Mask from here on what is secret in `values` by its name, at every depth; raises ConfigError where that is too much to look for in each line.
+    """Mask the values that are secret by their names in `values`, at every depth.
 
-    Where they are not trusted, it is only called a secret: any word may be.
+    Values of an untrusted layer are only called secret: any word may be. Raises ConfigError if
+    there are too many to look for in each line.
     """
     found = dict.fromkeys(secret_texts(values))
     if len(found) > _SECRETS:
@@ -124,7 +130,7 @@ def hide_secrets(call: Call, values: Mapping[str, object], where: str, *, truste
 
 
 def hide_settings(call: Call, settings: Settings) -> None:
-    """Mask from here on every value that a secret parameter has."""
+    """Mask every value of a secret parameter."""
     for secret in settings.secrets():
         call.console.hide(secret)
     for text in settings.claimed():
@@ -132,7 +138,7 @@ def hide_settings(call: Call, settings: Settings) -> None:
 
 
 def team_documents(call: Call) -> tuple[ConfigDocument, ...]:
-    """The platform team's documents alone; raises UsageError and ConfigError."""
+    """Return the platform team's documents alone; raises UsageError and ConfigError."""
     _agree(call.request.version)
     files = (team_file(call.folder, path) for path in _team_files(call))
     return (
@@ -142,7 +148,7 @@ def team_documents(call: Call) -> tuple[ConfigDocument, ...]:
 
 
 def has_team_documents(call: Call) -> bool:
-    """Whether the platform team has given any documents."""
+    """Return whether the platform team has given any documents."""
     return bool(_team_files(call) or call.request.defaults)
 
 
@@ -151,9 +157,10 @@ def _team_files(call: Call) -> list[str]:
 
 
 def for_hosts(call: Call) -> Mapping[str, str]:
-    """The call's variables, for what comes over http(s): the tokens of PIPER_gitHubTokens and the passwords of proxies are masked from here on.
+    """Return the call's variables for downloads over http(s).
 
-    Whether they are as they should be, is seen where one is needed.
+    The tokens in PIPER_gitHubTokens and the passwords of proxies are masked; their form is checked
+    when one is needed.
     """
     text = call.environ.get(TOKENS, "")
     for secret in (text, *re.findall(r'"[^"]*:([^":]+)"', text), *Proxies(call.environ).secrets()):
@@ -162,9 +169,9 @@ def for_hosts(call: Call) -> Mapping[str, str]:
 
 
 def given(call: Call) -> Mapping[str, object]:
-    """The call's parameters with those that travelled as variables; their secrets are masked from here on.
+    """Return the call's parameters, with those that travelled as variables.
 
-    Raises UsageError and ConfigError.
+    Their secrets are masked. Raises UsageError and ConfigError.
     """
     values = {**call.request.parameters, **_secrets(call, _PARAMETERS)}
     hide_secrets(call, values, "parameters of the call", trusted=True)
@@ -177,12 +184,12 @@ def given(call: Call) -> Mapping[str, object]:
 
 
 def known_stages(known: ConfigDocuments) -> frozenset[str]:
-    """Every stage that a document configures or that the General Purpose Pipeline has."""
+    """Return every stage that a document configures or the General Purpose Pipeline has."""
     return _configured_stages(known) | frozenset(stage_names())
 
 
 def tell_of_files(call: Call, known: ConfigDocuments) -> None:
-    """Say in a shell that the project has no configuration; warn of what is nearly a section of its files, and is read by nobody."""
+    """Say in a shell that the project has no configuration, and warn of misspelt sections."""
     if not call.requested and not (call.folder / known.project.name).exists():
         call.console.say(
             f"there is no {known.project.name} here, so no configuration of a project counts"
@@ -198,20 +205,23 @@ def tell_of_files(call: Call, known: ConfigDocuments) -> None:
 
 
 def tell_of_unread(call: Call, known: ConfigDocuments) -> None:
-    """Warn of what stands behind the first YAML document of a file: Piper does not read it either, and says nothing."""
+    """Warn of content behind the first YAML document of a file, which Piper ignores silently."""
     for document in (*known.defaults, known.project):
         if document.unread:
             call.console.warn(f"{document.name}:{document.unread}: {UNREAD_DOCUMENT}")
 
 
 def no_stage(call: Call, known: ConfigDocuments) -> str:
-    """A hint if none is named in a shell, and the project has some: what is missing may stand in a stage's section; else empty."""
+    """Return a hint if no stage is named in a shell and the project has stages; else "".
+
+    A missing value may stand in a stage's section.
+    """
     there = [] if call.request.stage or call.requested else list(known.project.section("stages"))
     return f"no stage is named: --stage takes {', '.join(there)}" if there else ""
 
 
 def unknown_stage(stage: str, known: ConfigDocuments) -> str:
-    """A hint if nobody knows the stage; empty if somebody does, or none is named."""
+    """Return a hint if the named stage is not known; else ""."""
     name = stage_name(stage)
     # the usual case, for which the pipeline's definition is not read
     if not name or name in _configured_stages(known):
@@ -227,12 +237,10 @@ def _configured_stages(known: ConfigDocuments) -> frozenset[str]:
 
 
 def pipeline_environment(call: Call) -> PipelineEnvironment:
-    """The pipeline environment: the request's where there is one, else the one on disk; its secrets are masked from here on.
+    """Return the pipeline environment of the request, else the one on disk; its secrets are masked.
 
-    Raises ConfigError.
-
-    Facts are what Jenkins has kept, but for what only Piper's library knows, and in a shell what
-    was kept beside the workspace.
+    Facts are the values that Jenkins has kept, except those that only Piper's library knows; in a
+    shell they are the values kept beside the workspace. Raises ConfigError.
     """
     if call.requested:
         values = {**call.request.pipeline_environment, **_secrets(call, _ENVIRONMENT)}
@@ -262,7 +270,10 @@ def _secrets(call: Call, prefix: str) -> dict[str, object]:
 
 
 def _secret(call: Call, name: str, text: str) -> object:
-    """What a variable holds for the entry `name` of the request: a text that is secret as a whole, or JSON with secrets in it."""
+    """Return the value of the variable for the entry `name` of the request.
+
+    It is a text that is secret as a whole, or JSON with secrets in it.
+    """
     if name not in call.request.encoded:
         if not is_path(name, text):
             call.console.hide(text, real=call.request.secrets[name] not in call.request.claimed)
@@ -277,7 +288,10 @@ def _secret(call: Call, name: str, text: str) -> object:
 
 
 def _agree(library: str) -> None:
-    """Pass where library and engine are of one major version (of one minor version while that is 0); raises UsageError."""
+    """Raise UsageError unless library and engine have one major version.
+
+    While that is 0, they must have one minor version.
+    """
     ours, theirs = version().split("."), library.split(".")
     parts = 2 if ours[0] == "0" else 1
     if library and ours[:parts] != theirs[:parts]:

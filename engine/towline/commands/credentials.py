@@ -1,4 +1,7 @@
-"""`towline explain --credentials`: which credential goes where, by whose word, before anything is sent; asks no network and shows no secret."""
+"""`towline explain --credentials`: which credential goes where, and who allows it.
+
+It asks no network and shows no secret.
+"""
 
 from __future__ import annotations
 
@@ -97,7 +100,7 @@ _Use = tuple[Credential, HostAddress, HostSource]
 
 @frozen
 class _Row:
-    """One credential of a step: what it is, where it is to go, and by whose word it does, or the fault that keeps it."""
+    """One credential of a step, its host, and who allows it, or the error that keeps it back."""
 
     step: str
     what: str
@@ -108,7 +111,7 @@ class _Row:
     allow: tuple[str, str, str] | None = None
 
     def record(self) -> dict[str, str]:
-        """The row as data."""
+        """Return the row as data."""
         said = (
             {"refused": self.fault.message, "hint": self.fault.hint}
             if self.fault
@@ -124,7 +127,7 @@ class _Row:
         }
 
     def lines(self) -> Iterator[str]:
-        """The row for people."""
+        """Return the row for people."""
         yield f"  {self.what} -> {self.to or 'nowhere yet'}"
         yield f"      refused: {_why(self.fault)}" if self.fault else f"      by {self.by}"
         if self.warning:
@@ -132,14 +135,17 @@ class _Row:
 
 
 def _why(fault: TowlineError) -> str:
-    """Why it is refused, without what stands above it."""
+    """Return why it is refused, without the context above the reason."""
     if isinstance(fault, CredentialRefused) and fault.why:
         return f"nothing names it but {fault.where}: {fault.why}"
     return f"{fault.message} ({fault.where or fault.hint})"
 
 
 def explain(arguments: argparse.Namespace, call: Call) -> Outcome:
-    """Every credential of the steps, as outputs and as text on standard output; raises UsageError for a step that is none of Towline's own."""
+    """Return every credential of the steps as outputs, and print them.
+
+    Raises UsageError for a step that Towline does not run.
+    """
     if arguments.key or arguments.set:
         raise UsageError(
             "--credentials explains no parameter", hint="leave out the parameter and --set"
@@ -195,7 +201,7 @@ def explain(arguments: argparse.Namespace, call: Call) -> Outcome:
 
 
 def _mask_fault(fault: TowlineError | None, console: Console) -> None:
-    """Take out of a fault that refuses no credential what only the project calls a secret, too."""
+    """Mask in an error that refuses no credential also what only the project calls a secret."""
     if fault and not isinstance(fault, Refusal):
         fault.message, fault.where, fault.hint = map(
             console.mask, (fault.message, fault.where, fault.hint)
@@ -229,7 +235,7 @@ def _text(names: list[str], rows: list[_Row], standing: BuildTrust) -> Iterator[
 
 
 def _allowing(wanted: Sequence[tuple[str, str, str]]) -> Iterator[str]:
-    """The lines of `general` that allow all of it."""
+    """Return the lines of `general` that allow all of them."""
     for rule in dict.fromkeys(rule for rule, _, _ in wanted):
         yield f"  {rule}:"
         found: dict[str, list[str]] = {}
@@ -241,7 +247,7 @@ def _allowing(wanted: Sequence[tuple[str, str, str]]) -> Iterator[str]:
 
 
 def _rows(schema: StepSchema, inputs: Inputs, standing: Callable[[], BuildTrust]) -> Iterator[_Row]:
-    """The step's credentials, each once, of settings with faults as well."""
+    """Return the step's credentials, each once, also if the settings have faults."""
     found = {(row.what, row.to): row for row in reversed([*_all_rows(schema, inputs, standing)])}
     yield from reversed(found.values())
 
@@ -277,7 +283,7 @@ def _all_rows(
 
 
 def _settings(schema: StepSchema, inputs: Inputs) -> Settings:
-    """The step's settings, as far as they have no faults."""
+    """Return the step's settings as far as they have no faults."""
     layers = step_layers(schema, inputs)
     found, _ = check_settings(schema, layers, fold_layers(schema, layers))
     return Settings(schema, found, layers)
@@ -292,7 +298,7 @@ def _row(step: str, what: str, to: str, ask: Callable[[], Permission]) -> _Row:
 
 
 def _each(settings: Settings) -> tuple[Settings, ...]:
-    """The settings for each of the targets, as far as they have no faults."""
+    """Return the settings of each target as far as they have no faults."""
     try:
         return settings.each("targets", unchecked=True) if settings.has("targets") else (settings,)
     except TowlineError:
@@ -300,7 +306,7 @@ def _each(settings: Settings) -> tuple[Settings, ...]:
 
 
 def _bound(schema: StepSchema, settings: Settings, rules: CredentialRules) -> Iterator[_Row]:
-    """The Jenkins credentials that are named, each to be bound in the build."""
+    """Return the named Jenkins credentials, each of which the build would bind."""
     for entry in schema.credentials:
         if settings.given(entry.name):
             yield _id_row(schema.name, settings, entry.name, rules)
@@ -319,7 +325,7 @@ def _id_row(step: str, settings: Settings, entry: str, rules: CredentialRules) -
 def _vault(
     schema: StepSchema, inputs: Inputs, standing: Callable[[], BuildTrust], ask: Ask | None = None
 ) -> Iterator[_Row]:
-    """The login for Vault, and the paths that the project chooses there."""
+    """Return the login for Vault, and the paths that the project chooses there."""
     try:
         asked = plan_lookup(schema, vault_schema(), inputs, ask)
     except TowlineError as fault:
@@ -337,7 +343,10 @@ def _vault(
 
 
 def _login(step: str, asked: VaultLookup, inputs: Inputs, rules: CredentialRules) -> Iterator[_Row]:
-    """The login for Vault, one by a token if nothing says which, and the role that the project chooses for it."""
+    """Return the login for Vault, and the role that the project chooses for it.
+
+    If nothing says which login, it is one by a token.
+    """
     settings, here = asked.settings, available_sources(inputs.environ)
     try:
         login = choose_login(settings, here) or _TOKEN
@@ -376,7 +385,7 @@ def _login(step: str, asked: VaultLookup, inputs: Inputs, rules: CredentialRules
 
 
 def _choice(step: str, what: str, ask: Callable[[], Permission | None]) -> Iterator[_Row]:
-    """What the project chooses, if it does."""
+    """Return a choice of the project, if it makes one."""
     try:
         said = ask()
     except TowlineError as fault:
@@ -399,7 +408,7 @@ def _choice(step: str, what: str, ask: Callable[[], Permission | None]) -> Itera
 
 
 def _uses(step: str, settings: Settings) -> Iterator[_Use]:
-    """Logins for registries, then what opens the repository, as far as it is known where they are to go."""
+    """Return the logins for registries, then that for the repository, if their hosts are known."""
     for user, password, url in _REGISTRIES.get(step, ()):
         if settings.given(url) and (
             settings.has(f"{password[:6]}RegistryUrl") or settings.given(password)
@@ -420,7 +429,10 @@ def _uses(step: str, settings: Settings) -> Iterator[_Use]:
 
 
 def _rotation(settings: Settings) -> Iterator[_Use]:
-    """What renews a secret id: the AppRole's login for Vault, and the user of Jenkins; raises ConfigError for a URL that is none."""
+    """Return what renews a secret id: the AppRole's login for Vault, and the user of Jenkins.
+
+    Raises ConfigError for a wrong URL.
+    """
     if settings.given("vaultServerUrl"):
         ids = {
             name: settings.text(entry)
@@ -440,7 +452,7 @@ def _rotation(settings: Settings) -> Iterator[_Use]:
 
 
 def _git(settings: Settings) -> Iterator[_Use]:
-    """What opens the repository; raises ConfigError for a URL that is none."""
+    """Return the login for the repository; raises ConfigError for a wrong URL."""
     place, named = (
         git_address(settings.text("serverUrl")),
         host_source(settings, "serverUrl", git_address),
@@ -459,7 +471,7 @@ def _git(settings: Settings) -> Iterator[_Use]:
 
 
 def _known(settings: Settings, name: str, credential: Credential) -> Credential:
-    """The credential as it is called before anybody has bound it or asked Vault."""
+    """Return the credential by its name before it is bound or read from Vault."""
     if settings.given(name):
         return credential
     ids = settings.credential_ids(name)

@@ -1,6 +1,7 @@
-"""`towline exec -- PROGRAM`: run a program of the caller's own with Vault's general and test credentials in its environment.
+"""`towline exec -- PROGRAM`: run the caller's program with secrets of Vault in its variables.
 
-What a program writes, in whole lines: a secret that arrives in two pieces would get past the masks.
+They are Vault's general and test credentials. The program's output is masked by whole lines: a
+secret that arrives in two pieces would not be recognised.
 """
 
 from __future__ import annotations
@@ -40,7 +41,10 @@ _LEFT_OUT = b"[a line of more than 1 MiB is left out]"
 
 
 class Lines:
-    """Takes pieces of a stream as they come and hands on whole lines as texts; a carriage return ends one too, as progress bars have it."""
+    """Turns pieces of a stream into whole lines.
+
+    A carriage return ends a line too, as progress bars have it.
+    """
 
     def __init__(self, hand_on: Callable[[str], None]) -> None:
         self._hand_on = hand_on
@@ -48,7 +52,7 @@ class Lines:
         self._dropping = False
 
     def take(self, piece: bytes) -> None:
-        """Hand on what is whole by now."""
+        """Hand on the lines that are complete."""
         data = self._kept + piece
         end = max(data.rfind(b"\n"), data.rfind(b"\r")) + 1
         whole, self._kept = data[:end], data[end:]
@@ -63,7 +67,7 @@ class Lines:
             self._hand_on(whole.decode("utf-8", "replace"))
 
     def close(self) -> None:
-        """Hand on what is left."""
+        """Hand on the rest."""
         if self._kept:
             self._hand_on(self._kept.decode("utf-8", "replace"))
             self._kept = b""
@@ -76,7 +80,10 @@ _MOST = 30 * 24 * 3600
 
 
 class ProgramFailed(TowlineError):
-    """The program has failed; `exit_code` is its own, or 128 plus the number of the signal that ended it."""
+    """Raised if the program failed.
+
+    `exit_code` is its own, or 128 plus the number of the signal that ended it.
+    """
 
     category = "custom"
     usual_hint = "see what it has written above"
@@ -91,7 +98,7 @@ class ProgramFailed(TowlineError):
 
 
 def configure(parser: argparse.ArgumentParser, _words: Sequence[str]) -> None:
-    """Whose sections of the configuration count, what is built, and how long it may take."""
+    """Add the flags: step and stage, what is built, and how long the program may run."""
     parser.usage = (
         "towline exec [--step STEP] [--stage NAME] [--deadline SECONDS] -- PROGRAM [ARGUMENT ...]"
     )
@@ -139,7 +146,10 @@ def _late() -> TowlineError:
 
 
 def _program(call: Call) -> str:
-    """What is to be run: a path as the caller writes it, a name from PATH but not from the workspace; raises MachineError."""
+    """Return the program to run: a path as given, or a name from PATH outside the workspace.
+
+    Raises MachineError.
+    """
     name = call.program[0]
     found = name if "/" in name else find(name, call.environ)
     if not found:
@@ -156,9 +166,9 @@ def _program(call: Call) -> str:
 
 
 def _held(arguments: argparse.Namespace, call: Call) -> Mapping[str, str]:
-    """The variables that Vault's secrets make; each is masked from here on.
+    """Return the variables that Vault's secrets make; each is masked.
 
-    Raises ConfigError, CredentialError (VaultUnreachable too).
+    Raises ConfigError and CredentialError (VaultUnreachable too).
     """
     schema = with_credential_keys(_schema(arguments.step))
     known, values = documents(call, arguments.config), pipeline_environment(call)
@@ -208,7 +218,7 @@ def _held(arguments: argparse.Namespace, call: Call) -> Mapping[str, str]:
 
 
 def _schema(name: str) -> StepSchema:
-    """The step whose sections count: one of Towline's or another library's; without one, no step's own.
+    """Return the step whose sections are read, also one of another library; else no step's.
 
     Raises UsageError.
     """
@@ -227,9 +237,9 @@ def _schema(name: str) -> StepSchema:
 
 
 def _run(program: str, call: Call, environment: Mapping[str, str], seconds: int) -> int:
-    """Its exit code; what it writes goes where this process writes, masked.
+    """Run the program and return its exit code; its output is passed on, masked.
 
-    Raises MachineError, ConfigError.
+    Raises MachineError and ConfigError.
     """
     streams = {
         1: Lines(lambda text: call.out.relay(call.console.mask(text))),

@@ -1,4 +1,7 @@
-"""`towline explain <step> [key]`: the value of every parameter, where it stands and what it stands over; asks no Vault and shows no secret."""
+"""`towline explain <step> [key]`: the value of every parameter, its origin, and what it overrides.
+
+It does not ask Vault and shows no secret.
+"""
 
 from __future__ import annotations
 
@@ -39,7 +42,7 @@ _VALUED = ("--branch", "--change-request")
 
 
 def configure(parser: argparse.ArgumentParser, words: Sequence[str]) -> str:
-    """The step and one of its parameters; the step's own name is given back. Raises UsageError."""
+    """Add the step and a parameter, and return the step's own name; raises UsageError."""
     parser.add_argument(
         "step",
         metavar="STEP",
@@ -75,7 +78,10 @@ def configure(parser: argparse.ArgumentParser, words: Sequence[str]) -> str:
 
 
 def execute(arguments: argparse.Namespace, call: Call) -> Outcome:
-    """Every parameter, or the one asked for, as outputs and as text on standard output; settings with faults are explained as well, and so are these."""
+    """Return every parameter, or the one asked for, as outputs, and print them.
+
+    Settings with faults are explained too, together with the faults.
+    """
     if arguments.credentials:
         explained: Outcome = dispatch.part("credentials").explain(arguments, call)
         return explained
@@ -141,7 +147,7 @@ def _notes(title: str, texts: Sequence[str]) -> list[str]:
 
 
 def _chosen(schema: StepSchema, key: str) -> tuple[Parameter, ...]:
-    """All parameters, or those that `key` is a name or an alias of; raises UsageError with the nearest known name."""
+    """Return all parameters, or the one with the name or alias `key`; raises UsageError."""
     if not key:
         return schema.parameters
     own = tuple(parameter for parameter in schema.parameters if parameter.name == key)
@@ -161,7 +167,7 @@ def _chosen(schema: StepSchema, key: str) -> tuple[Parameter, ...]:
 
 
 def _secrets(schema: StepSchema, inputs: Inputs) -> Iterator[str]:
-    """Every text that a secret parameter has in any layer."""
+    """Return every text of a secret parameter in any layer."""
     for layer in step_layers(schema, inputs):
         for name, setting in layer.settings.items():
             parameter = schema.find(name)
@@ -171,14 +177,17 @@ def _secrets(schema: StepSchema, inputs: Inputs) -> Iterator[str]:
 
 @frozen
 class _View:
-    """How values of a step are looked at: masked."""
+    """How values of a step are shown: masked."""
 
     schema: StepSchema
     mask: Callable[[str], str]
 
 
 def _record(parameter: Parameter, setting: Setting | None, view: _View) -> dict[str, Any]:
-    """One parameter as data: its value as the step gets it, its place, and what it stands over, strongest first; secrets are masked in all of them."""
+    """Return one parameter as data: its value for the step, its origin, and what it overrides.
+
+    What it overrides is listed strongest first. Secrets are masked everywhere.
+    """
     known = {
         "name": parameter.name,
         "type": parameter.type,
@@ -220,7 +229,7 @@ def _place(parameter: Parameter, setting: Setting, view: _View) -> dict[str, obj
 
 
 def _over(item: object, own: Mapping[str, Parameter]) -> object:
-    """A map that stands over the step's other parameters, with values as these have them."""
+    """Return a map that overrides the step's other parameters, with the types of these."""
     if not isinstance(item, dict):
         return item
     return {
@@ -229,7 +238,7 @@ def _over(item: object, own: Mapping[str, Parameter]) -> object:
 
 
 def _taken(value: object, kind: str) -> object:
-    """A value as the step gets it; one with a fault as it was written."""
+    """Return a value as the step gets it; one with a fault as it was written."""
     try:
         return coerce(value, kind)
     except ValueError:
@@ -237,9 +246,10 @@ def _taken(value: object, kind: str) -> object:
 
 
 def _open(value: object, mask: Callable[[str], str], *, named: bool = True) -> object:
-    """A value without what is secret in it: by being a secret of another parameter, as user info of a URL, as a whole file in JSON, by name inside a map.
+    """Return a value without its secrets.
 
-    `named`: the keys of the map are names that say something.
+    A secret is the value of a secret parameter, user info of a URL, a whole file in JSON, or a
+    value whose name in a map is secret. `named`: the keys of the map are such names.
     """
     if isinstance(value, Mapping):
         return {
@@ -273,14 +283,14 @@ def _where(place: Mapping[str, Any]) -> str:
 
 
 def _shown(value: object) -> str:
-    """A value on one line; a text is quoted where it would not be seen otherwise."""
+    """Return a value on one line; a text is quoted if it would not be visible otherwise."""
     plain = isinstance(value, str) and value.isprintable() and value == value.strip() and value
     text = masked(str(value) if plain else json.dumps(value, ensure_ascii=False, default=str))
     return text if len(text) <= _LONGEST else f"{text[:_LONGEST]}..."
 
 
 def _about(parameter: Parameter) -> list[str]:
-    """What the metadata says of a parameter."""
+    """Return the description of a parameter in the metadata."""
     aliases = [
         f"{alias.name}{' (deprecated)' if alias.deprecated else ''}" for alias in parameter.aliases
     ]

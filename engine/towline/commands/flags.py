@@ -1,4 +1,4 @@
-"""A step's parameters as flags of a command; secrets have none."""
+"""A step's parameters as flags of a command; secret parameters have no flag."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _VALUES = {
 
 
 def add_flag(group: argparse._ArgumentGroup, parameter: Parameter) -> None:
-    """Add the flag of one parameter to a group of flags; one that stands without a value is true."""
+    """Add the flag of one parameter to a group; without a value it means true."""
     if parameter.secret:
         # a secret in argv is readable by every process of the machine: it comes by PIPER_<name>
         return
@@ -38,7 +38,7 @@ def add_flag(group: argparse._ArgumentGroup, parameter: Parameter) -> None:
 
 
 def offer_values(parser: argparse.ArgumentParser, schema: StepSchema) -> None:
-    """Have the flags of parameters with known values offer these to a shell; a run checks them with better words than argparse's."""
+    """Let a shell complete known values; a run checks them with better messages than argparse."""
     for action in parser._actions:  # noqa: SLF001 - argparse has no other list
         parameter = schema.find(action.dest.removeprefix("parameter:"))
         if parameter and parameter.possible_values and action.dest.startswith("parameter:"):
@@ -46,13 +46,13 @@ def offer_values(parser: argparse.ArgumentParser, schema: StepSchema) -> None:
 
 
 def secrets_of(schema: StepSchema) -> str:
-    """What help says of the parameters that have no flag; empty where there is none."""
+    """Return the help on the parameters without a flag; "" if there are none."""
     names = [f"PIPER_{parameter.name}" for parameter in schema.parameters if parameter.secret]
     return f"Secrets come by variables alone: {', '.join(names)}." if names else ""
 
 
 def _help(parameter: Parameter) -> str:
-    """What a parameter is, whether it must be set, what it may be, and what it is if it is not set."""
+    """Return the help of a parameter: its purpose, whether it is mandatory, values and default."""
     facts = []
     needed = " and ".join(
         f"{one.parameter} is {' or '.join(one.values) or 'set'}" for one in parameter.mandatory_if
@@ -68,7 +68,10 @@ def _help(parameter: Parameter) -> str:
 
 
 def given_flags(arguments: argparse.Namespace, schema: StepSchema) -> Mapping[str, object]:
-    """Flags that were given: of repeated ones all items of lists and maps, else the last one; raises UsageError for a key of a map with two values."""
+    """Return the flags that were given; raises UsageError for a map's key with two values.
+
+    Repeated flags of a list or map add up; of other ones the last counts.
+    """
     found: dict[str, object] = {}
     for parameter in schema.parameters:
         texts = getattr(arguments, f"parameter:{parameter.name}", None)

@@ -1,7 +1,7 @@
-"""`towline getConfig`: the drop-in for Piper's command of that name, with its flags, outputs and exit codes (facts 1.8 and 12).
+"""`towline getConfig`: the drop-in for Piper's command, with its flags, outputs and exit codes.
 
-What it prints is resolved and unchecked, secrets included, as scripts that were written for Piper's
-binary expect it.
+It prints the resolved, unchecked configuration, secrets included, as scripts written for Piper's
+binary expect (facts 1.8 and 12).
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ _NEVER_FROM_VARIABLES = ("PIPER_vault", "PIPER_gcs", "PIPER_gcp")
 
 
 def configure(parser: argparse.ArgumentParser, words: Sequence[str]) -> None:  # noqa: ARG001 - every command is set up alike
-    """The flags of Piper's command."""
+    """Add the flags of Piper's command."""
     parser.add_argument(
         "--stepName", metavar="NAME", default="", help="the step, by any of its names"
     )
@@ -117,7 +117,10 @@ def configure(parser: argparse.ArgumentParser, words: Sequence[str]) -> None:  #
 
 
 def execute(arguments: argparse.Namespace, call: Call) -> Outcome:
-    """Print the configuration of a step, of its context, or of a stage; raises UsageError and ConfigError."""
+    """Print the configuration of a step, of its context, or of a stage.
+
+    Raises UsageError and ConfigError.
+    """
     output = _USUAL if arguments.output is None else arguments.output
     if output not in (_USUAL, "yaml", "yml"):
         raise UsageError(f"there is no output format {output!r}", hint="expected json, yaml or yml")
@@ -138,7 +141,7 @@ def execute(arguments: argparse.Namespace, call: Call) -> Outcome:
 
 
 def _informed(arguments: argparse.Namespace, call: Call) -> Call:
-    """The call with what flags say in place of variables."""
+    """Return the call with the values that flags give in place of variables."""
     environ = {
         name: value
         for name, value in call.environ.items()
@@ -199,7 +202,7 @@ def _step(
 
 
 def _schema(arguments: argparse.Namespace, call: Call) -> StepSchema:
-    """The metadata of the step that is meant; raises UsageError and ConfigError."""
+    """Return the metadata of the step; raises UsageError and ConfigError."""
     name = arguments.stepMetadata
     if not name:
         if not arguments.stepName:
@@ -228,7 +231,10 @@ def _schema(arguments: argparse.Namespace, call: Call) -> StepSchema:
 
 
 def _without_commands(schema: StepSchema) -> StepSchema:
-    """The schema as Piper's binary has it built in: without what its containers are kept running by, which only the metadata's file says."""
+    """Return the schema as Piper's binary has it built in.
+
+    It lacks the commands that keep containers running, which only the metadata's file has.
+    """
     return replace(
         schema,
         containers=tuple(
@@ -239,7 +245,7 @@ def _without_commands(schema: StepSchema) -> StepSchema:
 
 
 def _secret_names(schema: StepSchema, documents: ConfigDocuments, stage: str) -> list[str]:
-    """Keys of the sections that count which name a secret in Vault: any step takes each of them."""
+    """Return the keys that name a secret in Vault, in the sections that count for any step."""
     layers = unfiltered_layers(documents, schema.names, stage)
     return [
         key
@@ -250,7 +256,7 @@ def _secret_names(schema: StepSchema, documents: ConfigDocuments, stage: str) ->
 
 
 def _reports(schema: StepSchema, inputs: Inputs) -> dict[str, Setting]:
-    """What files say about reports: it stands over flags and variables."""
+    """Return what files say about reports: it overrides flags and variables."""
     found = effective_settings(schema, replace(inputs, environ={}, flags={}))
     return {
         name: found[name]
@@ -260,7 +266,10 @@ def _reports(schema: StepSchema, inputs: Inputs) -> dict[str, Setting]:
 
 
 def _filled(schema: StepSchema) -> StepSchema:
-    """The schema with its type's empty value as the default of each parameter that has none, as in Piper's built-in metadata (facts 1.2)."""
+    """Return the schema with the empty value of its type as the default of each parameter.
+
+    So does Piper's built-in metadata (facts 1.2).
+    """
     return replace(
         schema, parameters=tuple(_with_default(parameter) for parameter in schema.parameters)
     )
@@ -277,7 +286,7 @@ def _with_default(parameter: Parameter) -> Parameter:
 
 
 def _chosen(schema: StepSchema, config: Mapping[str, object]) -> set[str]:
-    """The values of conditions that hold: what stands under them has been taken over."""
+    """Return the values of the conditions that hold; the keys below them have been taken over."""
     conditions = (
         condition for parameter in schema.parameters for condition in parameter.conditions
     )
@@ -289,7 +298,7 @@ def _chosen(schema: StepSchema, config: Mapping[str, object]) -> set[str]:
 
 
 def _given(arguments: argparse.Namespace) -> dict[str, object]:
-    """The flags that were set, which are printed as well (facts 12), but for tokens."""
+    """Return the flags that were set, which are printed too (facts 12), except tokens."""
     found: dict[str, object] = {}
     for name, value in vars(arguments).items():
         if name not in _OWN and isinstance(value, str | list) and value:
@@ -351,7 +360,7 @@ def _entries(texts: Sequence[str]) -> list[str]:
 
 
 def _as_piper_prints(value: Any) -> Any:
-    """`value` with `1` in place of `1.0`, and so on at every depth, no number as it was written: a script may compare texts."""
+    """Return `value` with `1` for `1.0` at every depth: a script may compare texts."""
     if isinstance(value, dict):
         return {key: _as_piper_prints(inner) for key, inner in value.items()}
     if isinstance(value, list):
@@ -386,10 +395,10 @@ def _text(config: Mapping[str, object], output: str) -> str:
 
 
 class _Dumper(yaml.SafeDumper):
-    """Quotes every text that Piper's reader would take for something else; two equal lists are written twice."""
+    """Quotes every text that Piper's reader would misread; writes two equal lists twice."""
 
     def ignore_aliases(self, data: object) -> bool:  # noqa: ARG002 - the base class asks for each
-        """No anchors, whatever `data` is."""
+        """Write no anchors."""
         return True
 
 

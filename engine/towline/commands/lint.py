@@ -1,4 +1,7 @@
-"""`towline lint`: everything that is wrong in the project's configuration files, at once; asks no network and no Vault."""
+"""`towline lint`: report everything that is wrong in the project's configuration files at once.
+
+It asks neither the network nor Vault.
+"""
 
 from __future__ import annotations
 
@@ -51,7 +54,7 @@ _DEPLOYS = "gitOpsUpdateDeployment"
 
 
 def configure(parser: argparse.ArgumentParser, words: Sequence[str]) -> None:  # noqa: ARG001 - every command is given them
-    """The file for code hosts, and the platform team's files."""
+    """Add the flags: the file for code hosts, and the platform team's files."""
     parser.add_argument(
         "--sarif",
         metavar="FILE",
@@ -71,7 +74,10 @@ def configure(parser: argparse.ArgumentParser, words: Sequence[str]) -> None:  #
 
 
 def execute(arguments: argparse.Namespace, call: Call) -> Outcome:
-    """All findings as outputs, and as lines on standard output for a person; raises ConfigError, which holds them too, where one is an error."""
+    """Return all findings as outputs, and print them.
+
+    Raises ConfigError, which holds the findings too, if one of them is an error.
+    """
     report, names = (
         _team(call.folder, arguments.defaults) if arguments.defaults else _own(arguments, call)
     )
@@ -98,7 +104,7 @@ def execute(arguments: argparse.Namespace, call: Call) -> Outcome:
 
 
 def _own(arguments: argparse.Namespace, call: Call) -> tuple[LintReport, Sequence[str]]:
-    """What is found in the project's files, with the name of its own."""
+    """Return the findings in the project's files, and the name of its own file."""
     teams = team_documents(call)
     there = team.known(teams)
     project, findings = _project(call.folder, arguments.config)
@@ -115,7 +121,10 @@ def _own(arguments: argparse.Namespace, call: Call) -> tuple[LintReport, Sequenc
 
 
 def _team(folder: Path, files: Sequence[str]) -> tuple[LintReport, Sequence[str]]:
-    """What is found in default documents of the platform team, with their names; raises ConfigError for one that is not there."""
+    """Return the findings in the platform team's documents, and their names.
+
+    Raises ConfigError for a document that does not exist.
+    """
     documents: list[ConfigDocument] = []
     findings: list[Finding] = []
     for name in dict.fromkeys(files):
@@ -159,7 +168,10 @@ def _masked(found: Finding, mask: Callable[[str], str]) -> Finding:
 
 
 def _project(folder: Path, config: str) -> tuple[ConfigDocument, list[Finding]]:
-    """The project's own document, an empty one where it is not there or cannot be read; raises ConfigError where the one asked for is not there."""
+    """Return the project's own document, or an empty one if it is missing or unreadable.
+
+    Raises ConfigError if the file asked for is missing.
+    """
     name = find_project(folder, config)
     document, findings = _read(folder, name, inside=not config) if name else (None, [])
     return (
@@ -171,7 +183,10 @@ def _project(folder: Path, config: str) -> tuple[ConfigDocument, list[Finding]]:
 def _defaults(
     folder: Path, project: ConfigDocument, findings: list[Finding]
 ) -> Iterator[ConfigDocument]:
-    """The default documents in the workspace: the usual one, and those that the project names; what cannot be read is added to `findings`."""
+    """Return the default documents in the workspace: the usual one and those that are named.
+
+    Unreadable ones are added to `findings`.
+    """
     for entry, path in _named(folder, project, findings):
         try:
             document, faults = _read(folder, find_document(folder, entry, where=""))
@@ -188,7 +203,7 @@ def _defaults(
 def _named(
     folder: Path, project: ConfigDocument, findings: list[Finding]
 ) -> Iterator[tuple[str, tuple[str | int, ...]]]:
-    """The names of default documents that are files, with the places that name them; those behind a URL are not asked for."""
+    """Return the default documents that are files, with the places that name them, not URLs."""
     if DocumentReader(folder).has(DEFAULTS_FILE):
         yield DEFAULTS_FILE, ()
     entries = project.content.get("customDefaults")
@@ -222,7 +237,7 @@ def _named(
 def _read(
     folder: Path, name: str, *, inside: bool = True, trusted: bool = False
 ) -> tuple[ConfigDocument | None, list[Finding]]:
-    """A file as a document with its faults of shape; no document where it cannot be read at all."""
+    """Return a file as a document, with findings on its shape; None if it cannot be read."""
     try:
         document, faults = shape_document(
             name, load_located(text_in(folder, name, inside=inside)), trusted=trusted
@@ -243,7 +258,7 @@ def _read(
 
 
 def _source(call: Call, rules: BranchRules) -> SourceRepository:
-    """The project's own repository, as the build or else the checkout names it."""
+    """Return the project's own repository, as the build or else the checkout names it."""
     content = None
     with contextlib.suppress(ConfigError):
         content = find_file(call.folder, "Jenkinsfile", where="Jenkinsfile")

@@ -1,4 +1,7 @@
-"""The command line: its flags and commands, of which only the one that is called is loaded, and what an unknown word is told."""
+"""The flags and commands of the command line, and the answer to an unknown word.
+
+Only the called command is loaded.
+"""
 
 from __future__ import annotations
 
@@ -41,7 +44,7 @@ _ALONE = {"help": "show the help of a command, or of a step", "version": "show t
 
 
 class Parser(argparse.ArgumentParser):
-    """Raises UsageError where argparse would end the process, with the nearest known flag or word."""
+    """A parser that raises UsageError with the nearest known word where argparse would exit."""
 
     def __init__(self, **options: Any) -> None:
         # argparse makes a formatter for each flag that is added, and loads `shutil` for the width
@@ -49,12 +52,12 @@ class Parser(argparse.ArgumentParser):
         super().__init__(**options, formatter_class=partial(argparse.HelpFormatter, width=80))
 
     def format_help(self) -> str:
-        """The help, as wide as the terminal."""
+        """Return the help, as wide as the terminal."""
         self.formatter_class = argparse.HelpFormatter
         return super().format_help()
 
     def error(self, message: str) -> NoReturn:
-        """Turn argparse's complaint into the engine's own kind of fault."""
+        """Turn argparse's complaint into the engine's own error."""
         flag, _, complaint = message.removeprefix("argument ").partition(": ")
         if complaint.startswith("ignored explicit argument"):
             raise UsageError(
@@ -65,12 +68,12 @@ class Parser(argparse.ArgumentParser):
         raise UsageError(message, hint=f"see {self.prog} --help")
 
     def _print_message(self, message: str, file: Any = None) -> None:
-        """Print a help; raises MachineError where argparse would say nothing of a full disk."""
+        """Print a help; raises MachineError if the disk is full, where argparse says nothing."""
         Output(file or io.StringIO()).write(message)
 
 
 def apart(words: Sequence[str]) -> tuple[list[str], tuple[str, ...]]:
-    """The words that are ours, and those of the program that `exec` runs, which stand behind `--`."""
+    """Return the words for the engine, and those behind `--` for the program that `exec` runs."""
     ours = list(words)
     if "--" not in ours or RUNS not in ours[: ours.index("--")]:
         return ours, ()
@@ -79,7 +82,10 @@ def apart(words: Sequence[str]) -> tuple[list[str], tuple[str, ...]]:
 
 
 def spelled_out(words: Sequence[str]) -> list[str]:
-    """The words of the command line with its short forms written out: nothing at all, and `help COMMAND`; raises UsageError for more than help takes."""
+    """Return the words with short forms written out: no words at all, and `help COMMAND`.
+
+    Raises UsageError if `help` is given too many words.
+    """
     if not words:
         return ["--help"]
     if words[0] != "help":
@@ -93,7 +99,10 @@ def spelled_out(words: Sequence[str]) -> list[str]:
 
 
 def shared(words: Sequence[str]) -> tuple[argparse.Namespace, list[str]]:
-    """The flags that several commands share, which may stand before the command as well, and the other words."""
+    """Return the flags that several commands share, and the other words.
+
+    The flags may stand before the command too.
+    """
     parser = Parser(prog="towline", add_help=False, allow_abbrev=False)
     for name, words_of in SHARED.items():
         parser.add_argument(f"--{name}", **words_of)
@@ -101,10 +110,10 @@ def shared(words: Sequence[str]) -> tuple[argparse.Namespace, list[str]]:
 
 
 def chosen(words: Sequence[str]) -> tuple[Parser, Any, str]:
-    """The parser with the chosen command set up, that command's module, the only one loaded, and the step's own name.
+    """Return the parser with the chosen command, that command's module, and the step's own name.
 
-    Raises UsageError for an unknown command or step. Prints the help that is asked for and ends the
-    process.
+    Only that module is loaded. Raises UsageError for an unknown command or step. Prints a help that
+    is asked for, and ends the process.
     """
     name = next((word for word in words if not word.startswith("-")), "")
     if name and name not in dispatch.COMMANDS and name not in _ALONE:
@@ -126,7 +135,7 @@ def chosen(words: Sequence[str]) -> tuple[Parser, Any, str]:
 
 
 def whole() -> Parser:
-    """The parser with every command set up, for the completion of shells; loads them all."""
+    """Return the parser with every command set up, for completion; loads them all."""
     parser, parsers = _commands()
     for name in dispatch.COMMANDS:
         module = dispatch.command(name)
@@ -143,7 +152,7 @@ def whole() -> Parser:
 def arguments(
     parser: Parser, words: Sequence[str], common: argparse.Namespace, module: Any
 ) -> argparse.Namespace:
-    """The command's arguments with the shared ones; raises UsageError for what it does not know."""
+    """Return the command's arguments with the shared ones; raises UsageError for unknown words."""
     if _own_verbosity(module):
         words = [word for word in words if word not in VERBOSITY]
     found, rest = parser.parse_known_args(words)
@@ -156,12 +165,15 @@ def arguments(
 
 
 def verbosity(words: Sequence[str], module: Any) -> str:
-    """Which of `--verbose` and `--quiet` is given, else empty; Piper's commands have a flag of their own of that name."""
+    """Return `--verbose` or `--quiet` if one is given, else "".
+
+    Piper's commands have a flag of their own of that name.
+    """
     return next((word for word in words if word in VERBOSITY), "") if _own_verbosity(module) else ""
 
 
 def unknown(word: str, parser: argparse.ArgumentParser) -> UsageError:
-    """The fault for a word that `parser` does not know, with the flag that was probably meant."""
+    """Return the error for an unknown word, with the flag that was probably meant."""
     flag = word.partition("=")[0]
     known = [option for action in parser._actions for option in action.option_strings]  # noqa: SLF001 - argparse has no other list
     if flag.startswith("--") and is_secret(flag) and not close(flag, known, cutoff=CUTOFF_SECRET):
@@ -179,7 +191,7 @@ def unknown(word: str, parser: argparse.ArgumentParser) -> UsageError:
 
 
 def _commands(only: str = "") -> tuple[Parser, dict[str, Parser]]:
-    """The parser of the whole and by its name one for each command, or for `only` one of them, still without flags."""
+    """Return the main parser, and by name an empty one for each command, or for `only` one."""
     parser = Parser(prog="towline", description=DESCRIPTION, epilog=_END, allow_abbrev=False)
     parser.add_argument("--version", action="version", version=f"towline {version()}")
     commands = parser.add_subparsers(
@@ -195,7 +207,7 @@ def _commands(only: str = "") -> tuple[Parser, dict[str, Parser]]:
 
 
 def _with_shared(parser: Parser, module: Any) -> Parser:
-    """`parser` with those shared flags that mean something to the command."""
+    """Add to `parser` the shared flags that mean something to the command."""
     for name in _shared_by(module):
         parser.add_argument(f"--{name}", **SHARED[name])
     for flag, text in VERBOSITY.items() if _own_verbosity(module) else ():

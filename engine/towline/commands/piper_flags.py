@@ -1,4 +1,4 @@
-"""The flags that every command of Piper's binary takes, for the commands that scripts written for it call (facts 1.1)."""
+"""The flags that every command of Piper's binary takes, for scripts written for it (facts 1.1)."""
 
 from __future__ import annotations
 
@@ -34,9 +34,9 @@ _ROOT = ".pipeline"
 
 
 def configure(parser: argparse.ArgumentParser, *, parameters: str) -> None:
-    """Add the flags to `parser`; what has no meaning here is taken and left alone.
+    """Add the flags to `parser`; those without a meaning here are accepted and ignored.
 
-    `parameters` says what those of the call do to the answer.
+    `parameters` says what the call's parameters do to the answer.
     """
     parser.add_argument(
         "--stageName", metavar="NAME", default="", help="the stage, where --stage does not name it"
@@ -80,13 +80,16 @@ def configure(parser: argparse.ArgumentParser, *, parameters: str) -> None:
 
 
 def stage(arguments: argparse.Namespace, call: Call) -> str:
-    """The stage that is meant: by flag, by the parameters' stageName, else what the orchestrator says; raises ConfigError."""
+    """Return the stage: by flag, by the parameters' stageName, else by the orchestrator.
+
+    Raises ConfigError.
+    """
     given = {PARAMETERS_JSON: arguments.parametersJSON} if arguments.parametersJSON else {}
     return call.request.stage or arguments.stageName or stage_of({**call.environ, **given})
 
 
 def documents(arguments: argparse.Namespace, call: Call) -> ConfigDocuments:
-    """The documents that the flags name; without any, the usual ones; raises ConfigError."""
+    """Return the documents that the flags name, else the usual ones; raises ConfigError."""
     flags = (
         arguments.customConfig,
         arguments.defaultConfig is not None,
@@ -117,7 +120,7 @@ def _named(arguments: argparse.Namespace, call: Call) -> ConfigDocuments:
 
 
 def pipeline_environment(arguments: argparse.Namespace, call: Call) -> dict[str, object]:
-    """The pipeline environment below `--envRootPath`; raises ConfigError, MachineError."""
+    """Return the pipeline environment below `--envRootPath`; raises ConfigError, MachineError."""
     values = environment.read_environment(
         call.folder,
         f"{arguments.envRootPath or _ROOT}/{PurePath(environment.ENVIRONMENT_FOLDER).name}",
@@ -127,12 +130,12 @@ def pipeline_environment(arguments: argparse.Namespace, call: Call) -> dict[str,
 
 
 def ignores_custom_defaults(arguments: argparse.Namespace) -> bool:
-    """Whether `customDefaults` of the project count for nothing."""
+    """Return whether the project's `customDefaults` are ignored."""
     return str(arguments.ignoreCustomDefaults).lower() == "true"
 
 
 def _project(name: str, reader: DocumentReader) -> ConfigDocument:
-    """The project's document; a missing one is empty, as in Piper (facts 1.1)."""
+    """Return the project's document; a missing one is empty, as in Piper (facts 1.1)."""
     trusted = name not in (PROJECT_FILE, PROJECT_FILE.replace(".yml", ".yaml"))
     if "://" in name or reader.has(name, trusted=trusted):
         return reader.read(name, where="--customConfig", trusted=trusted)
@@ -140,5 +143,5 @@ def _project(name: str, reader: DocumentReader) -> ConfigDocument:
 
 
 def _entries(texts: Sequence[str]) -> list[str]:
-    """The entries of a flag that is repeated or holds several, separated by commas (facts 1.6)."""
+    """Return the entries of a flag that is repeated or holds commas (facts 1.6)."""
     return [entry for row in csv.reader(texts) for entry in row if entry]

@@ -1,4 +1,4 @@
-"""`towline plan`: which stages and steps are active, and why; pure, no network, no secrets."""
+"""`towline plan`: which stages and steps are active, and why; no network, no secrets."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ from towline.suggest import nearest
 
 
 def configure(parser: argparse.ArgumentParser, _words: Sequence[str]) -> None:
-    """What is built, and how much is shown."""
+    """Add the flags: what is built, and how much is shown."""
     build.configure(parser)
     parser.add_argument("--all", action="store_true", help="also show what is not active, and why")
 
 
 def execute(arguments: argparse.Namespace, call: Call) -> Outcome:
-    """The plan as outputs for the library, and as text on standard output for a person."""
+    """Return the plan as outputs for the library, and print it."""
     known = documents(call, arguments.config)
     tell_of_files(call, known)
     # of a stage that begins now; before that, whatever is there is an older run's
@@ -80,7 +80,7 @@ def execute(arguments: argparse.Namespace, call: Call) -> Outcome:
 
 
 def _lines(stage: StagePlan, *, whole: bool) -> list[str]:
-    """A stage and its steps with their reasons; those that are not active only in the whole plan."""
+    """Return the lines of a stage and its steps; inactive ones only in the whole plan."""
     if stage.active == "no" and not whole:
         return []
     steps = [step for step in stage.steps if whole or step.active != "no"]
@@ -88,7 +88,7 @@ def _lines(stage: StagePlan, *, whole: bool) -> list[str]:
 
 
 def _step(step: StepPlan, stage: StagePlan) -> str:
-    """A step with its reason, unless that is the stage's, which stands above it."""
+    """Return the line of a step; its reason is left out if it is the stage's."""
     return f"  {step.name}: {step.active}" + (f" ({step.why})" if step.why != stage.why else "")
 
 

@@ -1,4 +1,4 @@
-"""`towline run <step>`: from the call to the step's outcome; the step tells its own story in `steps/`."""
+"""`towline run <step>`: from the call to the outcome; the step's own story stands in `steps/`."""
 
 from __future__ import annotations
 
@@ -73,7 +73,10 @@ STAGE = stage_of  # where a call in a shell names none, as for Piper's steps
 
 
 def configure(parser: argparse.ArgumentParser, words: Sequence[str]) -> str:
-    """The command's own flags, and one for every parameter of the step that `words` name, whose own name is given back; raises UsageError."""
+    """Add the command's flags and one per parameter of the step, and return the step's own name.
+
+    Raises UsageError.
+    """
     parser.add_argument("step", metavar="STEP", help="the step, by any of its names")
     _add_own(parser)
     asked = [word for word in words if word in _HELP]
@@ -98,7 +101,7 @@ def configure(parser: argparse.ArgumentParser, words: Sequence[str]) -> str:
 def configure_whole(
     parser: argparse.ArgumentParser, words: Sequence[str]
 ) -> list[argparse.ArgumentParser]:
-    """Every step as a command of its own, for the completion of shells; gives the parsers of the steps."""
+    """Add every step as a command of its own, for completion, and return their parsers."""
     del words
     steps = parser.add_subparsers(dest="step", metavar="STEP")
     made = []
@@ -131,7 +134,7 @@ def _add_parameters(parser: argparse.ArgumentParser, schema: StepSchema) -> None
 
 
 def _steps() -> str:
-    """Every step with what it does, those that can be run first."""
+    """Return the list of all steps with their descriptions, those that Towline runs first."""
     schemas = {name: load_schema(name).description for name in step_names()}
     runs = [f"  {name}\n      {schemas[name]}" for name in dispatch.STEPS]
     others = ", ".join(name for name in schemas if name not in dispatch.STEPS)
@@ -146,7 +149,7 @@ def _steps() -> str:
 
 
 def execute(arguments: argparse.Namespace, call: Call) -> Outcome:
-    """Resolve, decide whether the step is active, let it run, and keep what it says about the pipeline."""
+    """Resolve the settings, decide whether the step is active, run it, and keep what it leaves."""
     schema: StepSchema = replace(arguments.schema, flags=not call.requested)
     if call.request.step and call.request.step not in schema.names:
         raise UsageError(
@@ -213,13 +216,16 @@ def _bind(bindings: tuple[Binding, ...]) -> Outcome:
 
 
 def _lost(call: Call, known: ConfigDocuments) -> tuple[str, ...]:
-    """A line on each slip in the platform team's documents; raises ConfigError for a rule that does not count."""
+    """Return a line on each slip in the platform team's documents.
+
+    Raises ConfigError for a rule that would be ignored.
+    """
     lines: tuple[str, ...] = dispatch.part("team").check(known) if has_team_documents(call) else ()
     return lines
 
 
 def _allows(schema: StepSchema, call: Call, known: ConfigDocuments) -> bool:
-    """Whether a trusted layer lets builds of change requests publish by the step."""
+    """Return whether a trusted layer lets builds of change requests publish by the step."""
     return allows_change_request(known, agent_layer(PIPELINE, call.environ), schema.names)
 
 
@@ -229,7 +235,11 @@ def _decision(
     known: ConfigDocuments,
     given: Callable[[], BuildContext],
 ) -> Decision:
-    """Whether the step is to run: by the stage's flags and conditions where they are to be obeyed, and never for a change request, unless nothing changes."""
+    """Return whether the step is to run.
+
+    The stage's flags and conditions count if the call obeys them. A change request runs no step
+    that changes anything.
+    """
     name: str = arguments.schema.name
     if arguments.if_active:
         return stages.decide_step(known, given(), stage=call.request.stage, step=name)
@@ -243,15 +253,18 @@ def _decision(
         )
         return Decision(
             active="no",
-            why=f"{CHANGE_REQUEST_PUBLISHES_NOTHING}, and {sign} says that this is one{denied}; {_HOW_TO_ALLOW}",
+            why=(
+                f"{CHANGE_REQUEST_PUBLISHES_NOTHING}, and {sign} says that this is one{denied};"
+                f" {_HOW_TO_ALLOW}"
+            ),
         )
     return Decision(active="yes", why="called directly")
 
 
 def _check_stage(call: Call, known: ConfigDocuments, *, told: bool) -> None:
-    """Say that nobody knows the stage, unless the call was `told` parameters of its own.
+    """Warn that the stage is unknown, unless the call was `told` parameters of its own.
 
-    Raises UsageError in a shell if the name is nearly that of one that is known.
+    Raises UsageError in a shell if the name is nearly that of a known stage.
     """
     stage = call.request.stage
     if not (hint := unknown_stage(stage, known)):
@@ -266,7 +279,11 @@ def _check_stage(call: Call, known: ConfigDocuments, *, told: bool) -> None:
 def _hints(
     call: Call, known: ConfigDocuments, schema: StepSchema, inputs: Inputs
 ) -> Iterator[None]:
-    """Let a fault say what may hold what is missing: of the configuration a stage, if none is named; of a login a Vault that nobody logs in to."""
+    """Add hints to an error on missing values.
+
+    A missing configuration may stand in a stage if none is named; a missing login in a Vault
+    without a login.
+    """
     try:
         yield
     except ConfigError as fault:
@@ -282,7 +299,7 @@ def _hints(
 def _vault(
     schema: StepSchema, inputs: Inputs, call: Call, standing: Callable[[], BuildTrust]
 ) -> contextlib.AbstractContextManager[Layer | None]:
-    """What Vault holds for the step; without a login for it nothing of Vault is loaded."""
+    """Yield Vault's values for the step; without a login for Vault nothing of it is loaded."""
     if not _may_log_in(schema, inputs):
         return contextlib.nullcontext()
     held: contextlib.AbstractContextManager[Layer | None] = dispatch.part("vault").from_vault(
@@ -292,20 +309,20 @@ def _vault(
 
 
 def _may_log_in(schema: StepSchema, inputs: Inputs) -> bool:
-    """Whether the environment has a login for Vault, or a part of one, or the settings say of one."""
+    """Return whether variables or settings name a login for Vault, or a part of one."""
     return any(inputs.environ.get(name) for name in VARIABLES) or mentions_any(
         schema, inputs, _LOGIN_KEYS
     )
 
 
 def _own(schema: StepSchema, parameters: Mapping[str, object]) -> Mapping[str, object]:
-    """The call's parameters without its keys for Vault, which are no parameters of the step."""
+    """Return the call's parameters without its keys for Vault, which belong to no step."""
     keys = vault_keys(schema)
     return {key: value for key, value in parameters.items() if key not in keys}
 
 
 def _perform(arguments: argparse.Namespace, call: Call, task: Task, *, why: str) -> Outcome:
-    """Say what is to be said of the configuration, and let the step run."""
+    """Write the notes on the configuration, and run the step."""
     schema, settings = arguments.schema, task.settings
     for warning in settings.warnings:
         call.console.warn(warning)
@@ -343,7 +360,7 @@ def _perform(arguments: argparse.Namespace, call: Call, task: Task, *, why: str)
 
 
 def _leave(call: Call, values: Mapping[str, object]) -> TowlineError | None:
-    """Leave for later steps what this one says of the pipeline; gives the fault if it cannot."""
+    """Leave the step's values for later steps; return the error if that fails."""
     try:
         context.write(call, values)
     except (ConfigError, MachineError) as fault:
@@ -356,7 +373,7 @@ def _leave(call: Call, values: Mapping[str, object]) -> TowlineError | None:
 
 
 def _show(call: Call, arguments: argparse.Namespace, outputs: Mapping[str, object]) -> None:
-    """Print the diff of a dry run to standard output, where nothing else goes, so that it can be read by a program."""
+    """Print the diff of a dry run alone to standard output, so that a program can read it."""
     if not arguments.json and outputs.get("diff"):
         call.out.write(tame_lines(call.console.mask(str(outputs["diff"]))))
 
@@ -384,7 +401,7 @@ def _task(
 
 
 def _bindings(schema: StepSchema, task: Task, call: Call) -> tuple[Binding, ...]:
-    """Jenkins credentials that the configuration names and that nobody has bound yet.
+    """Return the Jenkins credentials that the configuration names and that are not bound yet.
 
     Raises CredentialError outside of Jenkins, and for one that the project may not name;
     ConfigError for two that would fill one parameter.

@@ -1,4 +1,4 @@
-"""`towline schema`: the JSON Schema of `.pipeline/config.yml` on standard output, for editors."""
+"""`towline schema`: print the JSON Schema of `.pipeline/config.yml`, for editors."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ SHARED = ("result", "json")
 
 
 def configure(parser: argparse.ArgumentParser, words: Sequence[str]) -> None:
-    """Nothing beyond the common flags."""
+    """Add nothing beyond the common flags."""
 
 
 def execute(arguments: argparse.Namespace, call: Call) -> Outcome:
-    """The schema as an output, and as text on standard output for a person."""
+    """Return the schema as an output, and print it."""
     schemas = all_schemas()
     described = json_schema(
         schemas, {stage.name: [step.name for step in stage.steps] for stage in definition().stages}

@@ -1,4 +1,7 @@
-"""The platform team's default documents, looked at: as a whole by `towline lint --defaults`, and at each run for what would be lost silently."""
+"""Checks of the platform team's default documents.
+
+`towline lint --defaults` checks them as a whole, each run for rules that would be lost silently.
+"""
 
 from __future__ import annotations
 
@@ -23,7 +26,7 @@ _UNREAD = frozenset(
 
 
 def known(elsewhere: Sequence[ConfigDocument] = ()) -> KnownConfiguration:
-    """What configuration files are held against: every step, every stage, and what the documents `elsewhere` name."""
+    """Return what files are checked against: every step, stage, and name `elsewhere`."""
     return _known(all_schemas(), elsewhere)
 
 
@@ -46,7 +49,10 @@ def _known(
 
 
 def report(documents: Sequence[ConfigDocument], there: KnownConfiguration) -> LintReport:
-    """All findings of default documents that are trusted; a rule that nothing reads is an error, and no other finding says it again."""
+    """Return all findings in trusted default documents.
+
+    A rule that nothing reads is an error, and no other finding repeats it.
+    """
     names = _names(there)
     lost = [finding for document in documents for finding in lost_rules(document, names)]
     places = {(finding.file, finding.line, finding.column) for finding in lost}
@@ -61,7 +67,10 @@ def report(documents: Sequence[ConfigDocument], there: KnownConfiguration) -> Li
 
 
 def check(documents: ConfigDocuments) -> tuple[str, ...]:
-    """A line on each key of the platform team's documents that nothing reads and that is nearly one which counts; raises ConfigError for a lost rule."""
+    """Return a line on each key that nothing reads and that is nearly one that counts.
+
+    Raises ConfigError for a lost rule.
+    """
     team = [document for document in documents.defaults if document.trusted]
     said = _said(team)
     there = _known(schemas_with(said), [documents.project])
@@ -86,7 +95,7 @@ def check(documents: ConfigDocuments) -> tuple[str, ...]:
 
 
 def _said(documents: Sequence[ConfigDocument]) -> frozenset[str]:
-    """The names of steps and the keys that stand in sections."""
+    """Return the names of steps and the keys in sections."""
     sections: list[Mapping[str, Any]] = [
         document.section(kind) for document in documents for kind in ("general", "steps")
     ]
@@ -100,7 +109,7 @@ def _said(documents: Sequence[ConfigDocument]) -> frozenset[str]:
 
 
 def _without_parameters(document: ConfigDocument) -> ConfigDocument:
-    """The document with empty sections of steps: what a step does not read in its own section, `resolve` says."""
+    """Return the document with empty sections of steps, whose keys `resolve` checks."""
     return replace(
         document,
         content={**document.content, "steps": {name: {} for name in document.section("steps")}},

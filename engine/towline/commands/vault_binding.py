@@ -1,4 +1,4 @@
-"""The login for Vault as Jenkins credentials: which are to be bound before anything can be asked there."""
+"""The login for Vault as Jenkins credentials: those to bind before Vault can be asked."""
 
 from __future__ import annotations
 
@@ -22,9 +22,10 @@ _NAMES = frozenset(VAULT_CREDENTIALS[name] for name in _ROLE)
 def to_bind(
     schema: StepSchema, inputs: Inputs, call: Call, standing: Callable[[], BuildTrust]
 ) -> tuple[Binding, ...]:
-    """The Jenkins credentials that hold the login; none in a shell, where the login is there, or where Vault has nothing for the step.
+    """Return the Jenkins credentials that hold the login for Vault.
 
-    Raises CredentialError for one that the project may not name, and what `plan_lookup` does.
+    There are none in a shell, if the login is there already, or if Vault has nothing for the step.
+    Raises CredentialError for one that the project may not name, and the errors of `plan_lookup`.
     """
     if not call.requested or not mentions_any(schema, inputs, tuple(VAULT_CREDENTIALS.values())):
         return ()
@@ -52,7 +53,10 @@ def to_bind(
 
 
 def _wanted(settings: Settings, call: Call) -> Sequence[str]:
-    """The variables to bind: for a token, else for what the environment lacks of an AppRole; none where half of one is named, with a note."""
+    """Return the variables to bind: a token, else the missing parts of an AppRole.
+
+    There are none, but a note, if half of an AppRole is named.
+    """
     method = settings.text(AUTH_METHOD)
     if settings.given(VAULT_CREDENTIALS[_TOKEN]) and method != APP_ROLE:
         return [_TOKEN]

@@ -1,8 +1,9 @@
-"""What Vault holds for a step, as one layer of its settings: the command enters `from_vault`, and everything of Vault's is gone when it leaves.
+"""Vault's values for a step as one layer of its settings.
 
-The login for Vault that the settings choose, from the agent's variables and what the machine has: never from what a pull request can change.
-
-Secrets of Vault that are files: in memory where the machine allows it, for their owner alone, and gone when the block ends.
+The command enters `from_vault`; the token, the files and the layer's secrets are gone when it
+leaves. The settings choose the login, from the agent's variables and the machine alone: a pull
+request cannot change them. Secrets that are files lie in memory if the machine allows it, for their
+owner alone.
 """
 
 from __future__ import annotations
@@ -58,7 +59,10 @@ from towline.vault.tokens import checked_jwt, from_file, from_github
 
 
 def login(asked: VaultLookup, call: Call) -> VaultLogin | None:
-    """The login with what proves it, None where there is none; raises ConfigError, and from its `proof` CredentialError."""
+    """Return the login with its proof, or None without one.
+
+    Raises ConfigError; its `proof` raises CredentialError.
+    """
     found = choose_login(asked.settings, logins.available_sources(call.environ))
     if found is None:
         return None
@@ -87,9 +91,9 @@ def _variable(call: Call, name: str) -> str:
 def secret_files(
     contents: Mapping[str, str], environ: Mapping[str, str]
 ) -> Iterator[Mapping[str, str]]:
-    """The path of a file for each text, by the same name, that nobody else can read; gone when the block ends, however it does.
+    """Yield the path of a private file for each text, by the same name; raises MachineError.
 
-    Raises MachineError.
+    The files are gone when the block ends.
     """
     with contextlib.closing(PrivateFolder(environ, secret=True)) as folder:
         paths = {parameter: folder.path / parameter for parameter in contents}
@@ -105,10 +109,10 @@ __all__ = ["entered", "from_vault", "is_bindable", "plan_of"]
 def from_vault(
     schema: StepSchema, inputs: Inputs, call: Call, standing: Callable[[], BuildTrust]
 ) -> Iterator[Layer | None]:
-    """The layer of what Vault holds for the step, None where it is off; secrets that are files exist until the block ends.
+    """Yield the layer of Vault's values for the step, or None if Vault is off.
 
-    `standing` says what is built, for what the project may name. Raises ConfigError,
-    CredentialError (VaultUnreachable too) and MachineError.
+    Its files exist until the block ends. `standing` says what is built, for what the project may
+    name. Raises ConfigError, CredentialError (VaultUnreachable too) and MachineError.
     """
     asked = plan_of(schema, inputs)
     entry = _login(asked, call) if asked else None
@@ -136,13 +140,16 @@ def from_vault(
 
 
 def plan_of(schema: StepSchema, inputs: Inputs) -> VaultLookup | None:
-    """What Vault is to be asked for the step, also before there is a login for it; raises as `plan` does."""
+    """Return the questions to Vault for the step, also before there is a login.
+
+    Raises the errors of `plan_lookup`.
+    """
     return plan_lookup(schema, vault_schema(), inputs)
 
 
 @contextlib.contextmanager
 def entered(asked: VaultLookup, call: Call, standing: Callable[[], BuildTrust]) -> Iterator[Any]:
-    """The server between log-in and log-out, for what is `asked` there; raises as `from_vault` does, and CredentialError without a login."""
+    """Yield the server, logged in; raises as `from_vault`, and CredentialError without a login."""
     entry = _login(asked, call)
     if entry is None:
         why = missing_login(asked.settings, available_sources(call.environ))
@@ -150,8 +157,8 @@ def entered(asked: VaultLookup, call: Call, standing: Callable[[], BuildTrust]) 
             f"there is no login for Vault{f': {why}' if why else ''}",
             where=asked.server.origin,
             hint=(
-                f"set {describe_sources(TOKEN)}, or {describe_sources(APP_ROLE)}, or {describe_sources(JWT)} (with vaultAuthRole); or"
-                " skipVault: true"
+                f"set {describe_sources(TOKEN)}, or {describe_sources(APP_ROLE)}, or"
+                f" {describe_sources(JWT)} (with vaultAuthRole); or skipVault: true"
             ),
         )
     with _opened(asked, entry, call, standing) as vault:
@@ -159,7 +166,7 @@ def entered(asked: VaultLookup, call: Call, standing: Callable[[], BuildTrust]) 
 
 
 def _login(asked: VaultLookup, call: Call) -> VaultLogin | None:
-    """The login, which is masked from here on; None without one."""
+    """Return the login, masked, or None without one."""
     for name in SECRETS:
         call.console.hide(call.environ.get(name, "").strip())
     return login(asked, call)
@@ -169,7 +176,7 @@ def _login(asked: VaultLookup, call: Call) -> VaultLogin | None:
 def _opened(
     asked: VaultLookup, entry: VaultLogin, call: Call, standing: Callable[[], BuildTrust]
 ) -> Iterator[Any]:
-    """The server, which may have the login; it is over when the block ends."""
+    """Yield the server, if it may get the login, until the block ends."""
     admit_lookup(
         asked,
         CredentialGate(
@@ -189,9 +196,9 @@ def _opened(
 
 
 def _layer(found: Sequence[VaultAnswer], paths: Mapping[str, str]) -> Layer:
-    """The answers as a layer, with the hosts that each secret is for.
+    """Return the answers as a layer, with the hosts that each secret is for.
 
-    A pull request changes none of them, nor does it choose the path of a file.
+    A pull request cannot change them, nor choose the path of a file.
     """
     settings = {
         answer.parameter: Setting(
