@@ -30,7 +30,6 @@ _PLAIN = re.compile(
     r"(?!(?:true|false|yes|no|on|off|null|[yn])\Z)[a-z][a-z0-9._-]*(?::[0-9]+)?|[0-9]+(?:\.[0-9]+){3}(?::[0-9]+)?",
     re.IGNORECASE,
 )
-_USUAL = {"https": ":443", "http": ":80", "ssh": ":22"}
 _WARNED = "without `enforcement: warn` this will be refused"
 
 
@@ -84,9 +83,8 @@ class HostAddress:
     @property
     def plain(self) -> tuple[str, str]:
         """Scheme and host as equal ones compare: in lower case, without the scheme's own port."""
-        return self.scheme, self.host.lower().removesuffix(
-            _USUAL.get(self.scheme, "")
-        ).removesuffix(".")
+        usual = host_patterns.USUAL_PORTS.get(self.scheme, 0)
+        return self.scheme, self.host.lower().removesuffix(f":{usual}").removesuffix(".")
 
     @property
     def entry(self) -> str:

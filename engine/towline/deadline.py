@@ -1,7 +1,7 @@
-"""The time that a step may take as a whole: reading, planning, rendering and editing too, which wait for nobody and look at no clock.
+"""The time limit of a whole step, also while it reads, plans, renders or edits without waiting.
 
-A timer of the kernel interrupts the main thread, as a signal of a user does (errors.Interrupted).
-Deadlines of parts say more of what is late: they end a moment before.
+A kernel timer interrupts the main thread, as a user's signal does (errors.Interrupted). Deadlines
+of parts give a more exact message: they end a moment before.
 """
 
 from __future__ import annotations
@@ -15,15 +15,15 @@ from contextlib import contextmanager
 from towline.errors import TowlineError
 from towline.record import compact
 
-LONGEST_STEP = 24 * 3600  # seconds that a project may give a step, by as many parts as it likes
-GRACE = 1.0  # seconds in which a part's own deadline may be told first
-_AGAIN = 5.0  # seconds after which it is told again, where something went on all the same
+LONGEST_STEP = 24 * 3600  # seconds that a project may give a step, all parts together
+GRACE = 1.0  # seconds in which a part's own deadline may report first
+_AGAIN = 5.0  # seconds after which the error is raised again, if work went on all the same
 _Late = Callable[[], TowlineError]
 
 
 @compact
 class _Until:
-    """A point in time, and what is wrong when it is over."""
+    """A point in time, and the error to raise after it."""
 
     end: float
     late: _Late
@@ -33,13 +33,16 @@ _now: list[_Until] = []  # at most one
 
 
 def begin(seconds: float, late: _Late) -> None:
-    """From now on the whole takes at most so long, instead of what was said before; else the main thread raises what `late` makes."""
+    """Set the time limit of the whole step, replacing an earlier one.
+
+    After `seconds` the main thread raises the error that `late` makes.
+    """
     _set(_Until(time.monotonic() + seconds + GRACE, late))
 
 
 @contextmanager
 def within(seconds: float, late: _Late) -> Iterator[None]:
-    """Bound a part of it in the same way; not beyond the end of the whole."""
+    """Limit a block in the same way; not beyond the end of the whole step."""
     before = _now[0] if _now else None
     mine = _Until(time.monotonic() + seconds + GRACE, late)
     _set(mine if before is None or mine.end < before.end else before)
@@ -56,7 +59,7 @@ def _set(until: _Until | None) -> None:
     if until:
         signal.signal(signal.SIGALRM, _ring)
         left = until.end - time.monotonic()
-        # what is over was told: now it is cleared away
+        # an expired limit was raised once: leave time to clean up
         signal.setitimer(signal.ITIMER_REAL, left if left > 0 else _AGAIN, _AGAIN)
     else:
         signal.setitimer(signal.ITIMER_REAL, 0)

@@ -1,10 +1,10 @@
 """Pure.
 
-Which hosts a list of the platform team names: `host`, `host:port`, and `*.example.com` for every
-name below that domain.
+Host patterns of the platform team's lists: `host`, `host:port`, and `*.example.com` for every name
+below that domain.
 
-Without a port an entry means the usual one of the scheme that is spoken (443 for https, 80 for
-http, 22 for ssh); any other port counts only if it is named.
+A pattern without a port means the usual port of the scheme in use (443 for https, 80 for http, 22
+for ssh); any other port counts only if the pattern names it.
 """
 
 from __future__ import annotations
@@ -14,23 +14,25 @@ from collections.abc import Iterable
 from ipaddress import IPv6Address
 from typing import NamedTuple
 
-_USUAL = {"https": 443, "http": 80, "ssh": 22}
+USUAL_PORTS = {"https": 443, "http": 80, "ssh": 22}
 _LABEL = r"[A-Za-z0-9_](?:[A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?"
+_NAME = rf"{_LABEL}(?:\.{_LABEL})*\.?"
 _ENTRY = re.compile(
-    rf"(?P<below>\*\.)?(?:(?P<name>{_LABEL}(?:\.{_LABEL})*\.?)|\[(?P<address>[0-9A-Fa-f:.]+)\])(?::(?P<port>[0-9]{{1,5}}))?"
+    rf"(?P<below>\*\.)?(?:(?P<name>{_NAME})|\[(?P<address>[0-9A-Fa-f:.]+)\])"
+    r"(?::(?P<port>[0-9]{1,5}))?"
 )
 _HINTS = {
     "://": "write the host alone, without scheme and path",
     "/": "write the host alone, without scheme and path",
     "@": "write the host alone, without a user",
-    "*": "a `*` stands for everything below a domain only: *.example.com",
+    "*": "a `*` may stand only for the names below a domain: *.example.com",
 }
 _USE = "write host, host:port or *.example.com"
-_LARGEST = 65535
+_LARGEST_PORT = 65535
 
 
 class HostPattern(NamedTuple):
-    """One entry: the name in lower case, whether what is below it is meant instead of itself, its port, 0 where it names none."""
+    """One pattern: the name in lower case, whether only names below it match, and its port or 0."""
 
     name: str
     below: bool
@@ -38,12 +40,12 @@ class HostPattern(NamedTuple):
 
 
 def parse(text: str) -> HostPattern:
-    """An entry of the list; raises ValueError with a hint for one that no host can match."""
+    """The pattern of a text; raises ValueError with a hint for a text that no host can match."""
     found = _ENTRY.fullmatch(text)
     port = int(found["port"] or 0) if found else 0
     if (
         found is None
-        or (found["port"] and not 0 < port <= _LARGEST)
+        or (found["port"] and not 0 < port <= _LARGEST_PORT)
         or (found["below"] and found["address"])
     ):
         raise ValueError(next((hint for sign, hint in _HINTS.items() if sign in text), _USE))
@@ -61,15 +63,15 @@ def parse(text: str) -> HostPattern:
 
 
 def matches_any(entries: Iterable[str], host: str, scheme: str) -> bool:
-    """Whether an entry names `host[:port]`, spoken to by `scheme`; raises ValueError for an entry that no host can match."""
+    """Whether one of `entries` matches `host[:port]` of this scheme; raises as `parse` does."""
     try:
-        there = parse(host)
+        asked = parse(host)
     except ValueError:
         return False
-    usual = _USUAL.get(scheme, 0)
-    port = there.port or usual
-    return not there.below and any(
-        _fits(entry, there.name) and port == (entry.port or usual) for entry in map(parse, entries)
+    usual = USUAL_PORTS.get(scheme, 0)
+    port = asked.port or usual
+    return not asked.below and any(
+        _fits(entry, asked.name) and port == (entry.port or usual) for entry in map(parse, entries)
     )
 
 

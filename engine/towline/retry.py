@@ -1,4 +1,9 @@
-"""Deadline, jitter and Retry-After in one place, on a clock that tests inject."""
+"""Time rules of retries: attempts, backoff with jitter, Retry-After (HTTP 429, 503), deadlines.
+
+The rules only; who retries what: http/client.py a request that may be repeated,
+registry/copy/transfer.py the upload of a blob, steps/deployment the push of a commit. All run on a
+clock that tests inject.
+"""
 
 from __future__ import annotations
 
@@ -11,12 +16,14 @@ from email.utils import parsedate_to_datetime
 
 from towline.record import field, frozen
 
-_LONGEST = 60.0  # seconds that a host may ask for
+# attempts in all, or in a row without progress
+ATTEMPTS = 5
+_LONGEST_RETRY_AFTER = 60.0  # seconds that a host may ask for
 
 
 @frozen
 class Clock:
-    """Seconds: `now` is monotonic, `wall` is since the epoch, `sleep` waits, `uniform` draws between two bounds."""
+    """Time source: `now` monotonic, `wall` since the epoch, `sleep` waits, `uniform` draws."""
 
     now: Callable[[], float] = time.monotonic
     wall: Callable[[], float] = time.time
@@ -26,7 +33,7 @@ class Clock:
 
 @frozen
 class Deadline:
-    """A point in time until which something may take."""
+    """A point in time after which something must stop."""
 
     clock: Clock
     end: float
@@ -43,7 +50,7 @@ class Deadline:
 
 
 class TurnClock:
-    """The seconds of one of several that work in turns: they pass only while it is its turn."""
+    """Working time of one of several workers that take turns: it passes only during its turn."""
 
     def __init__(self, now: Callable[[], float] = time.monotonic) -> None:
         self._now = now
@@ -51,12 +58,12 @@ class TurnClock:
         self._began: float | None = None
 
     def now(self) -> float:
-        """Seconds that it has worked so far."""
+        """Seconds of work so far."""
         return self._spent + (0.0 if self._began is None else self._now() - self._began)
 
     @contextmanager
     def turn(self) -> Iterator[None]:
-        """Its turn, while the block runs."""
+        """Count the time while the block runs."""
         self._began = self._now()
         try:
             yield
@@ -65,16 +72,19 @@ class TurnClock:
 
 
 def backoff(attempt: int, clock: Clock) -> float:
-    """Seconds to wait after failed attempt number `attempt` (from 0): full jitter below 0.2 x 2^attempt, at most 5."""
+    """Seconds to wait after failed attempt `attempt` (from 0).
+
+    Full jitter below 0.2 x 2^attempt seconds, at most 5.
+    """
     return clock.uniform(0.0, min(5.0, 0.2 * 2.0 ** min(attempt, 30)))
 
 
 def poll_attempts(
     clock: Clock, *, seconds: float = 10.0, sleep: Callable[[float], None] | None = None
 ) -> Iterator[None]:
-    """Now, and again after growing pauses, for `seconds` in all: to ask for what may need a moment to be seen.
+    """Yield now and again after growing pauses, for `seconds` in all; the caller leaves the loop.
 
-    It is for the caller to leave.
+    For a result that may take a moment to become visible.
     """
     deadline = Deadline.after(seconds, clock)
     for attempt in itertools.count():
@@ -86,12 +96,16 @@ def poll_attempts(
 
 
 def retry_after(value: str | None, clock: Clock) -> float | None:
-    """Seconds that a Retry-After header asks for, as seconds or as a date (RFC 9110 10.2.3), at most a minute; None without one."""
+    """Seconds that a Retry-After header asks for, at most a minute; None without one.
+
+    The header has seconds or a date (RFC 9110 10.2.3).
+    """
     if not value:
         return None
     if value.isascii() and value.strip().isdigit():
-        return min(float(value), _LONGEST)
+        return min(float(value), _LONGEST_RETRY_AFTER)
     try:
-        return min(max(0.0, parsedate_to_datetime(value).timestamp() - clock.wall()), _LONGEST)
-    except (ValueError, OverflowError):  # no date, or one that no clock will ever show
+        seconds = parsedate_to_datetime(value).timestamp() - clock.wall()
+    except (ValueError, OverflowError):  # not a date, or one beyond every clock
         return None
+    return min(max(0.0, seconds), _LONGEST_RETRY_AFTER)

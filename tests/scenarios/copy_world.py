@@ -302,7 +302,7 @@ def _unclear(ended: TowlineError) -> str:
     told = f"{ended.message} {ended.hint} {ended.where}"
     if SECRET in told:
         return "the password is in the error"
-    if "has not been done within" in told:
+    if "the time limit of" in told:
         return "it hangs"
     return (
         ""

@@ -22,7 +22,8 @@ from towline.errors import ConfigError, GitError, GitUnreachable, MachineError
 from towline.git import errors
 from towline.git.limits import GitLimits, RepositoryTooLarge
 from towline.git.remote import Remote
-from towline.http.addresses import PORTS, AddressPolicy, PermanentTransportError, parse_address
+from towline.host_patterns import USUAL_PORTS
+from towline.http.addresses import AddressPolicy, PermanentTransportError, parse_address
 from towline.http.proxy import Proxies
 from towline.limits import ProcessLimits
 from towline.printable import hide, masked
@@ -190,7 +191,7 @@ class PinnedServer:
             policy.check_before_proxy(where)
             return ""
         found, parts = policy.addresses(where), urlsplit(where)
-        host, port = parts.hostname or "", parts.port or PORTS.get(parts.scheme, 0)
+        host, port = parts.hostname or "", parts.port or USUAL_PORTS.get(parts.scheme, 0)
         if self._remote.scheme == "ssh" or parse_address(host) is not None:
             return ""
         addresses = ",".join(f"[{address}]" if ":" in address else address for address in found)

@@ -1,1 +1,1 @@
-"""HTTP/1.1 to hosts that are not registries too: client, connections, TLS, proxies, addresses."""
+"""HTTP/1.1 client: connections, TLS, proxies, addresses, redirects; not for registries alone."""

@@ -1,10 +1,12 @@
-"""What network an address is of, however it is written, and into which of them a host may send us.
+"""Network classes of IP addresses, and the policy which addresses a host may be connected to.
 
-At which addresses a host is connected to: its name is resolved for the connection, every address is checked, and what was checked is connected to.
+A host name is resolved for each connection, every address is checked, and the connection goes to a
+checked address.
 
-The host that is configured may be inside (companies run internal registries), but it does not move
-inside later: a name whose owner binds it anew stays in the networks that it was in at first. What
-another host names is no more internal than that one (facts of the registries, section 4).
+A configured host may be in a private network (companies run internal registries), but it does not
+move there later: a name whose owner rebinds it stays in the networks of its first addresses. A host
+that another host names is not more internal than that other host (facts of the registries, section
+4).
 """
 
 from __future__ import annotations
@@ -17,6 +19,7 @@ from ipaddress import IPv4Address, IPv6Address, IPv6Network, ip_address
 from urllib.parse import urlsplit
 
 from towline.errors import TransportError
+from towline.host_patterns import USUAL_PORTS
 
 Address = IPv4Address | IPv6Address
 PUBLIC, PRIVATE, LOOPBACK, LINK_LOCAL, NOWHERE = (
@@ -27,7 +30,7 @@ PUBLIC, PRIVATE, LOOPBACK, LINK_LOCAL, NOWHERE = (
     "nowhere",
 )
 METADATA = "of a metadata service"
-# whoever names it: what answers there gives away the machine's own identity
+# never connected to, whoever names it: these services give away the machine's own identity
 FORBIDDEN_NETWORKS = frozenset({LINK_LOCAL, METADATA})
 
 _NUMBER = re.compile(r"0[xX][0-9a-fA-F]{0,16}|0[0-7]{0,22}|[1-9][0-9]{0,19}")
@@ -36,7 +39,7 @@ _CARRYING = (  # the last 32 bits are an IPv4 address
     IPv6Network("::/96"),  # IPv4-compatible, RFC 4291 2.5.5.1
     IPv6Network("::ffff:0:0:0/96"),  # IPv4-translated, RFC 2765
 )
-# RFC 8215; how long its prefixes are, each network decides for itself
+# RFC 8215; each network chooses the length of its prefixes
 _LOCAL_NAT64 = IPv6Network("64:ff9b:1::/48")
 _SPLIT = 8  # the byte that RFC 6052 2.2 leaves out of every embedded address
 _SERVICES = frozenset(
@@ -52,7 +55,10 @@ _V4 = 32
 
 
 def parse_address(name: str) -> Address | None:
-    """The address that a host name spells out, None where it is a name: as usual, or in the decimal, octal, hexadecimal or short forms of inet_aton."""
+    """The IP address that a host name spells out, or None for a name.
+
+    Accepted are the usual forms and the decimal, octal, hexadecimal and short forms of inet_aton.
+    """
     try:
         return ip_address(name)
     except ValueError:
@@ -60,25 +66,30 @@ def parse_address(name: str) -> Address | None:
 
 
 def network_of(name: str) -> str:
-    """The network of a literal address, of the address inside it where it carries one, or of `localhost`; empty for any other name."""
+    """The network class of an address or of `localhost`; empty for any other name.
+
+    An IPv6 address that carries an IPv4 address has the class of the IPv4 address.
+    """
     bare = name.lower().rstrip(".")
     if bare == "localhost" or bare.endswith(".localhost"):
         return LOOPBACK
     address = parse_address(bare)
-    return "" if address is None else _kind(_inner(address))
+    return "" if address is None else _class_of(_inner(address))
 
 
-def may_reach(there: str, own: Collection[str]) -> bool:
-    """Whether a host whose addresses are of the networks `own` may send us into the network `there`: to the public one, or to its like.
+def may_reach(network: str, own: Collection[str]) -> bool:
+    """Whether a host in the networks `own` may refer us to a host in `network`.
 
-    A host on this machine may send us into the private network too; nobody sends us to a metadata
-    service or anything link-local.
+    The public network is always allowed, and so is the host's own network. A host on this machine
+    may also refer us to the private network. Nobody may refer us to a metadata service or a
+    link-local address.
     """
-    like = there in own or (there == PRIVATE and LOOPBACK in own)
-    return there == PUBLIC or (like and there not in FORBIDDEN_NETWORKS)
+    own_network = network in own or (network == PRIVATE and LOOPBACK in own)
+    return network == PUBLIC or (own_network and network not in FORBIDDEN_NETWORKS)
 
 
-def _kind(address: Address) -> str:
+def _class_of(address: Address) -> str:
+    """The network class of an address that carries no other."""
     if _is_service(address):
         return METADATA
     if address.is_loopback:
@@ -95,25 +106,25 @@ def _kind(address: Address) -> str:
 
 
 def _is_service(address: Address) -> bool:
-    """Whether it is one of a cloud's services that tell a machine who it is, outside of the link-local network."""
+    """Whether the address is a cloud's metadata service outside the link-local network."""
     if isinstance(address, IPv4Address):
         return address in _SERVICES
     if address in _LOCAL_NAT64:
-        inner = map(IPv4Address, _embedded(address))
-        return any(one in _SERVICES or one.is_link_local for one in inner)
+        candidates = map(IPv4Address, _embedded(address))
+        return any(found in _SERVICES or found.is_link_local for found in candidates)
     return address in _AWS or IPv6Address(int(address)) in _SERVICES
 
 
 def _embedded(address: IPv6Address) -> Iterator[bytes]:
     """The four bytes that follow a prefix of 48, 56, 64 or 96 bits (RFC 6052 2.2)."""
-    whole = address.packed
+    packed = address.packed
     for start in (6, 7, 8, 12):
-        after = [number for number in range(start, len(whole)) if number != _SPLIT]
-        yield bytes(whole[number] for number in after[:4])
+        following = [index for index in range(start, len(packed)) if index != _SPLIT]
+        yield bytes(packed[index] for index in following[:4])
 
 
 def _inner(address: Address) -> Address:
-    """The IPv4 address that an IPv6 one stands for: mapped, compatible, translated, 6to4 or Teredo."""
+    """The IPv4 address inside an IPv6 one (mapped, compatible, translated, 6to4, Teredo)."""
     if isinstance(address, IPv4Address):
         return address
     carried = address.ipv4_mapped or address.sixtofour or (address.teredo or (None, None))[1]
@@ -123,18 +134,18 @@ def _inner(address: Address) -> Address:
     return carried or address
 
 
+def _c_number(text: str) -> int:
+    """The value of a decimal, octal or hexadecimal number in C's notation; `0x` alone is 0."""
+    if text[:2] in ("0x", "0X"):
+        return int(text[2:] or "0", 16)
+    return int(text, 8 if text[0] == "0" else 10)
+
+
 def _short(parts: list[str]) -> Address | None:
-    """One to four numbers of C's notation; the last one fills the bytes that are left."""
+    """The address of one to four numbers in C's notation; the last one fills the bytes left."""
     if len(parts) > 4 or not all(_NUMBER.fullmatch(part) for part in parts):
         return None
-    *high, last = (
-        (
-            int(part, 16 if part[:2] in ("0x", "0X") else 8 if part[0] == "0" else 10)
-            if part.lower() != "0x"
-            else 0
-        )
-        for part in parts
-    )
+    *high, last = map(_c_number, parts)
     room = _V4 - 8 * len(high)
     if any(number > 0xFF for number in high) or last >= 1 << room:
         return None
@@ -144,20 +155,19 @@ def _short(parts: list[str]) -> Address | None:
     return IPv4Address(value << room | last)
 
 
-PORTS = {"http": 80, "https": 443}
-# seconds for a name that a proxy resolves anyway: behind one, names of outside are often not known
-# here
+# seconds to resolve a name that the proxy resolves anyway: behind a proxy, public names often do
+# not resolve here
 _PATIENCE = 3.0
 
 
 class PermanentTransportError(TransportError):
-    """A fault that another try does not change."""
+    """A transport error that a retry does not change."""
 
 
 class AddressPolicy:
-    """Where the hosts of one piece of work may be; with `outside`, all are named by what a pull request can change, and are public.
+    """The addresses that the hosts of one piece of work may have. Shared by threads.
 
-    Shared by threads.
+    With `outside`, a pull request can change every host name, so only public addresses are allowed.
     """
 
     def __init__(self, *, outside: bool = False) -> None:
@@ -167,7 +177,7 @@ class AddressPolicy:
         self._behind: dict[str, list[str]] = {}
 
     def addresses(self, where: str, named_by: str = "") -> list[str]:
-        """The addresses at which the origin `where`, that the other host `named_by` named, may be connected to.
+        """The allowed addresses of the origin `where`; `named_by`: another host that named it.
 
         Raises PermanentTransportError, and OSError for an unknown name.
         """
@@ -179,11 +189,14 @@ class AddressPolicy:
             raise
 
     def met(self, where: str, address: str) -> None:
-        """The origin was met at this address: of several networks that its name has, this is its own."""
+        """Record the address that a connection to `where` reached: its network is the host's."""
         self._met.setdefault(_place(where)[0], set()).add(network_of(address))
 
     def check_before_proxy(self, where: str, named_by: str = "") -> None:
-        """The same for a host that a proxy connects to, as far as its name is known here; raises PermanentTransportError."""
+        """Check a host that a proxy connects to, as far as its name resolves here.
+
+        Raises PermanentTransportError.
+        """
         if found := self._known_here(where):
             self._allowed(where, named_by, found)
 
@@ -198,24 +211,24 @@ class AddressPolicy:
         return allowed
 
     def _own(self, host: str, named_by: str) -> Collection[str] | None:
-        """The networks of who names the host; None for whoever configured it.
+        """The networks of the host that named this one; None at a configured host's first use.
 
-        Who was met outside, or may have been, is outside: whoever holds a name may give it an
-        address inside as well, which is none of his.
+        A host that was reached in the public network, or may have been, counts as public: the owner
+        of a name may add an internal address to it that does not belong to that owner.
         """
         if self._outside:
             return {PUBLIC}
         if not named_by:
             return self._first.get(host)
         namer = _place(named_by)[0]
-        met = frozenset(self._met.get(namer, ()))  # other threads add to it
+        met = frozenset(self._met.get(namer, ()))  # a copy: other threads add to the set
         own = (
             met or self._first.get(namer) or {network_of(one) for one in self._known_here(named_by)}
         )
         return own if own and PUBLIC not in own else {PUBLIC}
 
     def _known_here(self, where: str) -> list[str]:
-        """The addresses of a host as far as they are known here, asked for once and not for long."""
+        """The addresses of a host as far as its name resolves here; asked once, for _PATIENCE."""
         host, port = _place(where)
         if host not in self._behind:
             found: list[str] = []
@@ -250,14 +263,17 @@ def _may(network: str, own: Collection[str] | None) -> bool:
 
 
 def _unknown(where: str) -> PermanentTransportError:
-    """One answer for a name that is not known and for one that is inside: who may not ask there does not learn what is there."""
+    """The same error for an unknown name and for an internal one.
+
+    Whoever may not ask internal hosts does not learn which of them exist.
+    """
     return PermanentTransportError("no public host of this name is known", where=where)
 
 
 def _place(where: str) -> tuple[str, int]:
     """Host and port of an origin."""
     parts = urlsplit(where)
-    return parts.hostname or "", parts.port or PORTS.get(parts.scheme, 0)
+    return parts.hostname or "", parts.port or USUAL_PORTS.get(parts.scheme, 0)
 
 
 def _resolved(host: str, port: int) -> list[str]:

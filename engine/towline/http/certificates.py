@@ -1,4 +1,4 @@
-"""Certificates to trust beside the machine's own (`customTlsCertificateLinks`): from paths or URLs to one checked text in PEM."""
+"""CA certificates of `customTlsCertificateLinks`: from paths or URLs to one checked text in PEM."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from towline.http import download
 _LARGEST = 1024 * 1024
 _BEGIN, _END = "-----BEGIN CERTIFICATE-----", "-----END CERTIFICATE-----"
 _FORMAT = (
-    "expected one or more certificates in PEM; one in DER becomes PEM by: openssl x509 -inform der"
+    "expected one or more certificates in PEM; convert one in DER by: openssl x509 -inform der"
     " -in FILE"
 )
 _BUNDLES = (
@@ -32,12 +32,11 @@ def read_certificates(
     environ: Mapping[str, str],
     guarded: bool = True,
 ) -> str:
-    """Every certificate behind `links`, as PEM, in their order; `where` is the place of the list.
+    """Every certificate behind `links`, as PEM and in their order.
 
-    Raises ConfigError that names the link.
-
-    `environ` has tokens and proxies for the hosts of URLs. A path is relative to `folder`; it may
-    not lie in it where that is `guarded`, a workspace whose files a pull request can change.
+    `where` is the place of the list in the configuration. `environ` has tokens and proxies for the
+    hosts of URLs. A path is relative to `folder`. If the folder is `guarded` (a workspace, whose
+    files a pull request can change), no path may lie in it. Raises ConfigError that names the link.
     """
     return "".join(
         _certificates(link, _content(link, folder, where, environ, guarded=guarded), where)
@@ -46,25 +45,31 @@ def read_certificates(
 
 
 def plain_http_links(links: Iterable[str]) -> tuple[str, ...]:
-    """Those of `links` that come over plain http, where anybody on the way could exchange the certificate; for a warning."""
+    """The `links` that use plain http, where anybody on the way could exchange the certificate."""
     return tuple(download.display_url(link) for link in links if link.lower().startswith("http://"))
 
 
 def ca_bundle(extra: str, environ: Mapping[str, str]) -> bytes:
-    """The machine's certificates and `extra` after them, for a program whose own list is replaced by a file; raises MachineError without any."""
+    """The machine's CA certificates followed by `extra`, in PEM.
+
+    For a program whose own list is replaced by a file. Raises MachineError if the machine has none.
+    """
     paths = ssl.get_default_verify_paths()
     named = environ.get(paths.openssl_cafile_env, "")
     for path in (named, paths.cafile or "", paths.openssl_cafile, *_BUNDLES):
         if path and Path(path).is_file():
             return Path(path).read_bytes().rstrip(b"\n") + b"\n" + extra.encode()
     raise MachineError(
-        "the machine's own certificates are not to be found",
+        "the machine's own CA certificates are not found",
         hint="install ca-certificates, or name their file in SSL_CERT_FILE",
     )
 
 
 def outside_workspace(path: Path, name: str, *, folder: Path, where: str) -> Path:
-    """`path` as it is; raises ConfigError where it lies in the workspace `folder`, whose files a pull request can change, or leads there."""
+    """`path` unchanged; raises ConfigError if it lies in the workspace `folder` or leads there.
+
+    A pull request can change files in the workspace.
+    """
     if "\0" in name or in_workspace(path, folder):
         raise ConfigError(
             f"{name!r} lies in the workspace, where a pull request can change it",
@@ -97,7 +102,10 @@ def _content(
 
 
 def _certificates(link: str, content: bytes, where: str) -> str:
-    """The certificates in `content`, without what stands between them; raises ConfigError where there is none, or one does not parse."""
+    """The PEM certificates in `content` without the text between them.
+
+    Raises ConfigError if there is none, or if one does not parse.
+    """
     shown = download.display_url(link) if "://" in link else link
     if len(content) > _LARGEST:
         raise ConfigError(f"{shown} is larger than {_LARGEST} bytes", where=where, hint=_FORMAT)

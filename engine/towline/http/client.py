@@ -1,4 +1,10 @@
-"""HTTP below the registries: a pool of connections, timeouts, bounded retries, and the rest that a host asks for."""
+"""HTTP transport of the registry, Vault and code-host clients: pool, timeouts, retries.
+
+Retry policy: `Transport.request` sends a request that may be repeated up to ATTEMPTS times after
+network errors and RETRIED_STATUSES (HTTP 429, 408 and 5xx), and honours Retry-After. Uploads of
+blobs are sent once and retried by registry/copy/transfer.py; an answer whose body was cut is asked
+for again by `read_with_retries`.
+"""
 
 from __future__ import annotations
 
@@ -15,10 +21,12 @@ from urllib.parse import urlsplit
 
 from towline.console import detail, silent
 from towline.errors import TransportError
-from towline.http.addresses import PORTS, PermanentTransportError
+from towline.host_patterns import USUAL_PORTS
+from towline.http.addresses import PermanentTransportError
 from towline.http.connection import Connection, Network, Route, refused_by
 from towline.http.messages import (
     NETWORK_FAULTS,
+    SPEAKS_TLS,
     BodySender,
     HttpRequest,
     Response,
@@ -30,32 +38,31 @@ from towline.http.messages import (
 )
 from towline.http.tls import speaks_tls
 from towline.record import mutable, replace
-from towline.retry import Clock, backoff, retry_after
+from towline.retry import ATTEMPTS, Clock, backoff, retry_after
 
 _T = TypeVar("_T")
-ATTEMPTS = 5
 RETRIED_STATUSES = frozenset({408, 429, 500, 502, 503, 504})
 _IDLE = 16
-# bytes per second, at which a host has stored a body at the latest: only then it answers
+# bytes per second: a host stores a body before it answers, and at least at this rate
 _STORED = 8 * 1024 * 1024
 _CREDENTIALS = frozenset({"authorization", "x-vault-token"})
 
 
 @mutable
 class RequestCounts:
-    """How many requests were sent, and how many of them because an earlier one had failed."""
+    """Numbers of requests sent, and of those that repeated a failed one."""
 
     requests: int = 0
     retries: int = 0
 
 
 class Transport:
-    """Connections by route, last used first; shared by threads.
+    """Pooled connections by route, the last used first; shared by threads.
 
-    A wait for bytes takes at most `read` seconds, and none for a head begins after them.
-
-    After `limit` seconds (0: never) it closes itself, whatever is under way. `hide` is told every
-    credential before it is sent, since a host may repeat it in what it says; those of proxies too.
+    `read` limits each socket read in seconds, and also the total time to receive the response
+    headers. After `limit` seconds (0: never) the transport closes itself, whatever is under way.
+    `hide` is called with every credential before it is sent, those of proxies too, since a host may
+    repeat a credential in its answer.
     """
 
     def __init__(
@@ -77,13 +84,13 @@ class Transport:
         self._open: dict[Connection, socket.socket] = {}
         self._dialled: set[Connection] = set()  # not open yet
         self._closed = threading.Event()
-        # set: nothing begins any more, and nobody rests; what is under way goes on until it is
-        # closed
+        # set: no request begins and no thread waits any more; requests under way go on until
+        # `close`
         self.ending = threading.Event()
         self._resting: dict[str, float] = {}
-        self.pressure = 0  # how often a host has asked for a rest
+        self.pressure = 0  # how often a host has asked to wait (Retry-After)
         self._tallies: dict[int, RequestCounts] = {}
-        self.why = "closed: nothing more is sent"  # once `ending` is set
+        self.why = "closed: nothing more is sent"  # the error's text once `ending` is set
         self.limit = limit
         self._expired = 0.0
         self._timer = (
@@ -96,12 +103,11 @@ class Transport:
             self._hide(secret)
 
     def request(self, request: HttpRequest) -> Response:
-        """Send it and return the answer, whatever its status; tried again after network faults, 429 and 5xx where that is safe.
+        """Send the request and return the answer with any status; retried if that is safe.
 
-        Raises TransportError.
-
-        That is ATTEMPTS times in all, but that a host which says how long to wait is asked as long
-        as there is time.
+        Retries follow network errors and RETRIED_STATUSES, ATTEMPTS attempts in all. If the
+        transport has a time limit, an attempt that the host answered with Retry-After does not
+        count. Raises TransportError.
         """
         self._hide_credentials(request.headers)
         where = origin(request.url)
@@ -129,13 +135,11 @@ class Transport:
             return self._told(request, self._once(request, where))
         except TransportError as fault:
             if self._is_tls(fault, request, where):
-                raise TransportError(
-                    "what answers there speaks TLS: is its URL to begin with https://?", where=where
-                ) from fault
+                raise TransportError(SPEAKS_TLS, where=where) from fault
             raise
 
     def begin(self, request: HttpRequest, size: int | None) -> BodySender:
-        """Send the head of a request whose body of `size` bytes (None: chunked) follows piece by piece, once.
+        """Send the head of a request whose body of `size` bytes (None: chunked) follows, once.
 
         Raises TransportError.
         """
@@ -157,7 +161,10 @@ class Transport:
         )
 
     def heed(self, url: str, response: Response) -> float | None:
-        """The seconds that an answer asks to wait (Retry-After), during which nobody sends anything to that host; None where it asks for none."""
+        """Seconds that an answer asks to wait (Retry-After), or None.
+
+        Until they have passed, no request is sent to that host.
+        """
         wait = retry_after(response.headers.get("Retry-After"), self.clock)
         if wait is not None:
             with self._lock:
@@ -167,26 +174,29 @@ class Transport:
         return wait
 
     def bears(self, wait: float | None) -> bool:
-        """Whether an answer that asks to wait so long is no failed attempt: where all that is sent has a limit of time, and it is a second at least."""
+        """Whether an answer that asks to wait `wait` seconds is not counted as a failed attempt.
+
+        It is not if the transport has a time limit and the wait is at least a second.
+        """
         return bool(self.limit) and wait is not None and wait >= 1.0
 
     def rests(self, url: str) -> bool:
-        """Whether the host of `url` has asked for a rest that is not over."""
+        """Whether the host of `url` has asked for a wait that is not over."""
         return self._resting.get(origin(url), 0.0) > self.clock.now()
 
     def wait(self, seconds: float) -> None:
-        """Sleep so long, or until it is closed: then the next request says why."""
+        """Sleep `seconds`, or until the transport is closed: then the next request says why."""
         sleep_unless(self.ending, seconds, self.clock)
 
     @property
     def tally(self) -> RequestCounts:
-        """What the calling thread has sent so far."""
+        """Counts of the calling thread."""
         with self._lock:
             return self._tallies.setdefault(threading.get_ident(), RequestCounts())
 
     @property
     def total(self) -> RequestCounts:
-        """What all threads have sent so far."""
+        """Counts of all threads."""
         with self._lock:
             tallies = list(self._tallies.values())
         return RequestCounts(
@@ -195,7 +205,10 @@ class Transport:
         )
 
     def afresh(self, seconds: float) -> Transport:
-        """Another one to the same network for a few last requests: it waits for nothing longer than `seconds`, and closes itself after them."""
+        """A new transport to the same network for a few last requests.
+
+        It waits for no step longer than `seconds`, and closes itself after that time.
+        """
         return Transport(
             clock=self.clock,
             read=seconds,
@@ -205,7 +218,11 @@ class Transport:
         )
 
     def close(self) -> None:
-        """Close the idle connections and break those in use; who waits, for a host or for the next try, gets a TransportError, as does any later request."""
+        """Close idle connections and break those in use.
+
+        A thread that waits for a host or for its next attempt gets a TransportError, and so does
+        any later request.
+        """
         self.ending.set()
         with self._lock:
             self._closed.set()
@@ -216,16 +233,16 @@ class Transport:
             self._drop(connection)
         for entry in used:
             with contextlib.suppress(OSError):
-                # below TLS: SSLSocket's own would let a waiting sender go on in clear
+                # below TLS: SSLSocket.shutdown would let a waiting sender go on in clear text
                 socket.socket.shutdown(entry, socket.SHUT_RDWR)
 
     @property
     def overdue(self) -> float:
-        """The seconds since it closed itself; 0 while there is time."""
+        """Seconds since the time limit closed the transport; 0 before that."""
         return self._expired and self.clock.now() - self._expired
 
     def _expire(self) -> None:
-        self.why = f"all of it has not been done within {self.limit:.0f} seconds"
+        self.why = f"the time limit of {self.limit:.0f} seconds is exceeded"
         self._expired = self.clock.now()
         self.close()
 
@@ -258,7 +275,7 @@ class Transport:
         if connection is not None:
             try:
                 return self._exchange(connection, request, where)
-            except TransportError:  # it may have died while it was idle: a new one tells
+            except TransportError:  # an idle connection may have died: try a new one
                 if not request.again:
                     raise
         return self._exchange(self._dial(route), request, where)
@@ -276,7 +293,11 @@ class Transport:
     def _answer(
         self, connection: Connection, where: str, *, whole: bool, more: float = 0.0
     ) -> Response:
-        """What the host says to a request; one that it did not hear to its end can only be refused, or sent elsewhere."""
+        """The host's answer to a request.
+
+        A request whose body was not read to its end (`whole` is false) can only be refused or
+        redirected.
+        """
         with self._dropped(connection, where):
             raw = connection.answer(self._read + more)
 
@@ -295,7 +316,10 @@ class Transport:
         return response
 
     def _is_tls(self, fault: TransportError, request: HttpRequest, where: str) -> bool:
-        """Whether a host that ends every exchange over plain http waits for TLS; servers close so, or answer in TLS."""
+        """Whether a host that ends every exchange over plain http expects TLS.
+
+        Servers that do close the connection, or answer in TLS.
+        """
         ends = (
             isinstance(fault.__cause__, http.client.BadStatusLine | ConnectionResetError)
             and not self._closed.is_set()
@@ -305,7 +329,7 @@ class Transport:
             return False
         parts = urlsplit(where)
         try:
-            place = self._network.reach.addresses(where)[0], parts.port or PORTS["http"]
+            place = self._network.reach.addresses(where)[0], parts.port or USUAL_PORTS["http"]
         except (OSError, TransportError):
             return False
         return speaks_tls(place, name=parts.hostname or "", seconds=self._network.connect)
@@ -315,7 +339,7 @@ class Transport:
         return response
 
     def _rest(self, where: str) -> None:
-        """Wait as long as the host has asked for; then the next request may go out."""
+        """Wait until the host's Retry-After has passed, then count the request."""
         self._go_on(where)
         while (left := self._resting.get(where, 0.0) - self.clock.now()) > 0:
             sleep_unless(self.ending, left, self.clock)
@@ -342,9 +366,10 @@ class Transport:
 
     @contextlib.contextmanager
     def _dropped(self, connection: Connection, where: str) -> Iterator[None]:
-        """Drop a connection on which something fails or is interrupted: what comes back later is no answer to another request.
+        """Drop a connection if the block fails or is interrupted.
 
-        Raises TransportError.
+        A late answer on it must not be taken for the answer to another request. Raises
+        TransportError.
         """
         try:
             yield
@@ -376,7 +401,7 @@ class Transport:
                 self._dialled.remove(connection)
         with self._lock:
             self._open[connection] = connection.sock
-            late = self._closed.is_set()  # close() does not know it yet
+            late = self._closed.is_set()  # close() has not seen this connection
         if late:
             self._drop(connection)
             self._go_on(route.where)
@@ -390,9 +415,9 @@ class Transport:
 def read_with_retries(
     ask: Callable[[], Response], take: Callable[[Response], _T], transport: Transport
 ) -> _T:
-    """What `take` reads from the answer to `ask`; asked again, ATTEMPTS times in all, where its body is cut.
+    """Result of `take` on the answer to `ask`; asked ATTEMPTS times in all if the body is cut.
 
-    Raises what both raise.
+    Raises the errors of both.
     """
     for attempt in range(ATTEMPTS - 1):
         try:
@@ -405,7 +430,7 @@ def read_with_retries(
 
 
 def sleep_unless(stop: threading.Event, seconds: float, clock: Clock) -> None:
-    """Sleep, but only until `stop` is set; a clock that is not the real one sleeps in its own way."""
+    """Sleep `seconds`, or until `stop` is set; a clock of a test sleeps in its own way."""
     if clock.sleep is time.sleep:
         stop.wait(seconds)
     elif not stop.is_set():
@@ -413,7 +438,7 @@ def sleep_unless(stop: threading.Event, seconds: float, clock: Clock) -> None:
 
 
 def _stale(connection: Connection) -> bool:
-    """Whether an idle connection has something to read: its end, or bytes that nobody asked for."""
+    """Whether an idle connection has something to read: its end, or unsolicited bytes."""
     poller = select.poll()
     poller.register(connection.sock, select.POLLIN)
     return bool(poller.poll(0))

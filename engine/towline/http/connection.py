@@ -1,4 +1,7 @@
-"""Connections of HTTP/1.1: directly or through a proxy, to an address that was checked, over TLS; every wait on one is bounded, and all of them together."""
+"""One HTTP/1.1 connection, direct or through a proxy, over TLS, to a checked address.
+
+Each read and write has a time limit, and so has the whole answer.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +18,8 @@ from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from towline.errors import TransportError
-from towline.http.addresses import PORTS, AddressPolicy, PermanentTransportError
+from towline.host_patterns import USUAL_PORTS
+from towline.http.addresses import AddressPolicy, PermanentTransportError
 from towline.http.proxy import Proxies, Proxy
 from towline.http.tls import Tls, lost_sockets_closed
 from towline.record import field, frozen
@@ -25,12 +29,13 @@ if TYPE_CHECKING:
     from _typeshed import WriteableBuffer
 
 _REFUSALS = range(400, 500)
-_RECORDS = 128 * 1024  # what TLS is given at once: it returns only when all of that has left
+# bytes that TLS is given at once: its send returns only when all of them have left
+_RECORDS = 128 * 1024
 
 
 @frozen
 class Network:
-    """How hosts are reached: at which addresses, by which proxies, TLS, and the seconds that each step of connecting may take."""
+    """How to reach hosts: addresses, proxies, TLS, and the seconds for each step of connecting."""
 
     proxies: Proxies = field(default_factory=Proxies)
     tls: Tls = field(default_factory=Tls)
@@ -38,14 +43,17 @@ class Network:
     reach: AddressPolicy = field(default_factory=AddressPolicy)
 
     def route(self, where: str, named_by: str = "") -> Route:
-        """The way to the origin `where`; raises ConfigError for a proxy that cannot be used."""
+        """The route to the origin `where`; raises ConfigError for a proxy that cannot be used."""
         same = urlsplit(where).hostname == urlsplit(named_by).hostname
         return Route(where=where, named_by="" if same else named_by, proxy=self.proxies.find(where))
 
 
 @frozen
 class Route:
-    """The way to an origin: the proxy before it, and the origin of the other host that named it, for which its addresses are checked."""
+    """The way to an origin: its proxy, and the origin of the host that named it, if another did.
+
+    `named_by` decides which addresses are allowed.
+    """
 
     where: str
     named_by: str = ""
@@ -53,11 +61,10 @@ class Route:
 
 
 class ReadDeadline:
-    """What bounds all waits for an answer together: none begins after the deadline.
+    """Overall deadline for reading one response: no read starts after it.
 
-    How long one takes is the socket's timeout.
-
-    While what was sent is still leaving by `sock`, no answer can come, and time does not count.
+    A single read is limited by the socket timeout. While the request is still leaving by `sock`, no
+    answer can come, and that time does not count.
     """
 
     def __init__(self, seconds: float, clock: Clock) -> None:
@@ -68,24 +75,24 @@ class ReadDeadline:
         self._deadline = Deadline.after(seconds, clock)
 
     def begin(self, seconds: float) -> Deadline:
-        """From now on no wait begins after `seconds`."""
+        """Restart the deadline: no read starts later than `seconds` from now."""
         self._seconds, self._queued = seconds, _unsent(self.sock)
         self._deadline = Deadline.after(seconds, self._clock)
         return self._deadline
 
     def shorten(self, seconds: float) -> None:
-        """From now on each wait for this answer takes at most `seconds`."""
+        """Limit each further read of this answer to `seconds`."""
         if self.sock:
             with contextlib.suppress(OSError):  # it is closed
                 self.sock.settimeout(seconds)
 
     def check(self) -> None:
-        """Pass while another wait may begin; raises TimeoutError."""
+        """Return if another read may start; raises TimeoutError."""
         if not self._deadline.left and not self.moved():
             raise TimeoutError
 
     def moved(self) -> bool:
-        """Whether anything has left since the last look: then time begins anew."""
+        """Whether request bytes have left since the last call; the deadline then starts again."""
         before, self._queued = self._queued, _unsent(self.sock)
         if self._queued < before:
             self._deadline = Deadline.after(self._seconds, self._clock)
@@ -93,28 +100,28 @@ class ReadDeadline:
 
 
 class Connection(http.client.HTTPConnection):
-    """A connection along `route`, not made yet; once it is, each wait on it takes at most `read` seconds."""
+    """A connection along `route`, made by `connect`; each wait takes at most `read` seconds."""
 
     def __init__(self, route: Route, network: Network, *, read: float, clock: Clock) -> None:
         parts = urlsplit(route.where)
-        self.default_port = PORTS[parts.scheme]
+        self.default_port = USUAL_PORTS[parts.scheme]
         super().__init__(
             parts.hostname or "", parts.port or self.default_port, timeout=network.connect
         )
         self.route = route
         self.limit = ReadDeadline(read, clock)
-        self.response_class = partial(_Answer, limit=self.limit)  # type: ignore[assignment]  # made like the class
+        self.response_class = partial(_BoundedResponse, limit=self.limit)  # type: ignore[assignment]  # made like the class
         self._network = network
         self._read, self._clock = read, clock
         self._given = 0
         self._at_once = _RECORDS if parts.scheme == "https" else sys.maxsize
 
     def connect(self) -> None:
-        """Reach the host, through its proxy's tunnel where it speaks TLS.
+        """Connect to the host, through the proxy's tunnel if the host speaks TLS.
 
         Raises OSError, PermanentTransportError, TransportError.
         """
-        self.sock = raw = self._reach()  # from here on it can be broken off, by who sees it there
+        self.sock = raw = self._reach()  # from here on Transport.close can break it
         try:
             raw.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             if urlsplit(self.route.where).scheme == "https":
@@ -126,7 +133,10 @@ class Connection(http.client.HTTPConnection):
         self.limit.sock = self.sock
 
     def send(self, data: bytes | memoryview) -> None:  # type: ignore[override]  # what this engine sends
-        """Send all of it; raises TimeoutError where nothing leaves for `read` seconds. socket.sendall would have its time for all of the data."""
+        """Send all of `data`; raises TimeoutError if no byte leaves for `read` seconds.
+
+        socket.sendall would apply its timeout to the data as a whole.
+        """
         view = memoryview(data)
         while view:
             self._wait_for_room()
@@ -134,7 +144,7 @@ class Connection(http.client.HTTPConnection):
             view, self._given = view[sent:], self._given + sent
 
     def answer(self, seconds: float) -> http.client.HTTPResponse:
-        """The head of the answer, which may take so long from when all has left.
+        """The response's head, within `seconds` from when the request has left.
 
         Raises OSError, HTTPException.
         """
@@ -144,11 +154,15 @@ class Connection(http.client.HTTPConnection):
 
     @property
     def come(self) -> int:
-        """The bytes that were ever sent and have come to the other side, as far as the system says so."""
+        """Bytes of all requests that the other side has confirmed, as far as the system knows."""
         return -_unsent(self.limit.sock) + self._given
 
     def _wait_for_room(self) -> None:
-        """A socket has room again when a third of its buffer has left, which takes its time on a slow line."""
+        """Wait until the socket takes more bytes.
+
+        A socket has room again when a third of its buffer has left, which takes time on a slow
+        line.
+        """
         poller = select.poll()
         poller.register(self.sock, select.POLLOUT)
         queued = _unsent(self.sock)
@@ -158,14 +172,14 @@ class Connection(http.client.HTTPConnection):
                 raise TimeoutError
 
     def target(self, url: str) -> str:
-        """What a request for `url` names in its first line: path and query, or all of it where a proxy reads them (RFC 9112 3.2)."""
+        """The request target for `url`: path and query, or all of it for a proxy (RFC 9112 3.2)."""
         parts = urlsplit(url)
         path = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
         return f"{self.route.where}{path}" if self.to_proxy else path
 
     @property
     def to_proxy(self) -> Proxy | None:
-        """The proxy that reads the requests themselves; one that only tunnels does not."""
+        """The proxy that reads the requests themselves; None without one, and for a tunnel."""
         return self.route.proxy if self.route.where.startswith("http:") else None
 
     def _reach(self) -> socket.socket:
@@ -201,8 +215,8 @@ class Connection(http.client.HTTPConnection):
         secured.do_handshake()
 
 
-class _Answer(http.client.HTTPResponse):
-    """An answer every part of which is waited for under a limit: 1xx answers, head, chunk heads and body."""
+class _BoundedResponse(http.client.HTTPResponse):
+    """An HTTP response of which every part is read under a deadline: 1xx, head, chunks, body."""
 
     def __init__(
         self,
@@ -212,11 +226,11 @@ class _Answer(http.client.HTTPResponse):
         *,
         limit: ReadDeadline,
     ) -> None:
-        super().__init__(_Bounded(sock, limit), debuglevel, method)  # type: ignore[arg-type]  # only its makefile is used
+        super().__init__(_BoundedReader(sock, limit), debuglevel, method)  # type: ignore[arg-type]  # only its makefile is used
 
 
-class _Bounded(io.RawIOBase):
-    """Reads of a socket, each with what the limit leaves of its time."""
+class _BoundedReader(io.RawIOBase):
+    """Reads of a socket under a deadline."""
 
     def __init__(self, sock: socket.socket, limit: ReadDeadline) -> None:
         self._limit = limit
@@ -225,15 +239,15 @@ class _Bounded(io.RawIOBase):
         self._file = sock.makefile("rb", buffering=0)
 
     def makefile(self, _mode: str) -> io.BufferedReader:
-        """What http.client asks a socket for."""
+        """The file that http.client asks a socket for."""
         return io.BufferedReader(self)
 
     def readable(self) -> bool:
-        """It is."""
+        """True, as io.RawIOBase asks for it."""
         return True
 
     def readinto(self, buffer: WriteableBuffer) -> int:
-        """One read; raises TimeoutError where the time is over, or it takes longer than the socket lets it."""
+        """One read; raises TimeoutError after the deadline or the socket's timeout."""
         while True:
             self._limit.check()
             try:
@@ -243,13 +257,13 @@ class _Bounded(io.RawIOBase):
                     raise
 
     def close(self) -> None:
-        """Give the socket's file back."""
+        """Close the socket's file."""
         self._file.close()
         super().close()
 
 
 def _unsent(sock: socket.socket | None) -> int:
-    """The bytes that the host has not confirmed, as far as the system says so."""
+    """Bytes that the host has not confirmed, as far as the system knows."""
     try:
         return (
             int.from_bytes(fcntl.ioctl(sock, termios.TIOCOUTQ, bytes(4)), sys.byteorder)
@@ -261,10 +275,13 @@ def _unsent(sock: socket.socket | None) -> int:
 
 
 def _tunnel(raw: socket.socket, proxy: Proxy, target: str, limit: ReadDeadline) -> None:
-    """Have the proxy connect to `target` (RFC 9110 9.3.6); raises PermanentTransportError where it refuses, TransportError where it cannot."""
+    """Ask the proxy to connect to `target` (RFC 9110 9.3.6).
+
+    Raises PermanentTransportError if the proxy refuses, TransportError if it fails.
+    """
     login = f"Proxy-Authorization: {proxy.authorization}\r\n" if proxy.authorization else ""
     raw.sendall(f"CONNECT {target} HTTP/1.1\r\nHost: {target}\r\n{login}\r\n".encode("ascii"))
-    answer = _Answer(raw, method="CONNECT", limit=limit)
+    answer = _BoundedResponse(raw, method="CONNECT", limit=limit)
     try:
         answer.begin()
     finally:
@@ -276,9 +293,9 @@ def _tunnel(raw: socket.socket, proxy: Proxy, target: str, limit: ReadDeadline) 
 
 
 def refused_by(proxy: Proxy, status: int, target: str) -> PermanentTransportError:
-    """The fault for a proxy that does not let us through."""
+    """The error for a proxy that refuses a request."""
     why = (
-        "it wants another user or password"
+        "it requires another user or password"
         if status == http.client.PROXY_AUTHENTICATION_REQUIRED
         else f"if {target} needs no proxy, name it in NO_PROXY"
     )

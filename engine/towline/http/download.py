@@ -1,7 +1,8 @@
-"""Default documents over http(s): a token goes to its own host only, over https or to this machine, and never behind a redirect (facts 1.1).
+"""Downloads of default documents and certificates over http(s), with the tokens of the agent.
 
-What a pull request can change names hosts outside alone, but for those that a trusted layer, or a
-token of the agent, names too.
+A token goes to its own host only, over https or to this machine, and never behind a redirect (facts
+1.1). A configuration that a pull request can change may name public hosts only, and those internal
+hosts that a trusted layer, or a token of the agent, names too.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from towline.http.client import Transport
 from towline.http.connection import Network
 from towline.http.messages import HttpRequest, origin
 from towline.http.proxy import Proxies
-from towline.http.redirects import may_follow
+from towline.http.redirects import MAX_DOWNLOAD_REDIRECTS, is_redirect, may_follow
 from towline.image import Registry, is_loopback
 from towline.literals import json_value
 from towline.record import replace
@@ -25,10 +26,8 @@ from towline.retry import Clock, Deadline
 TOKENS_VARIABLE = "PIPER_gitHubTokens"
 _LARGEST = 8 * 1024 * 1024
 _SECONDS = 60.0
-_REDIRECTS = 5
-_MOVED = frozenset({301, 302, 303, 307, 308})
-_ANSWERS = "correct the URL, or see whether its host answers"
-_INSIDE = f"{_ANSWERS}; one in a private network has to stand in defaultHosts of a trusted layer"
+_ANSWERS = "correct the URL, or check that its host answers"
+_INSIDE = f"{_ANSWERS}; a host in a private network must be in defaultHosts of a trusted layer"
 _FORMAT = (
     'expected a JSON list such as ["github.example.com:TOKEN", "github.example.com:8443:TOKEN"]'
 )
@@ -42,7 +41,7 @@ def fetch(
     clock: Clock | None = None,
     inside: Sequence[str] | None = None,
 ) -> str:
-    """The text at `url`, as `fetch_bytes` gets it; raises ConfigError also where it is not UTF-8."""
+    """The text at `url`, fetched as by `fetch_bytes`; raises ConfigError if it is not UTF-8."""
     try:
         return fetch_bytes(url, environ, where=where, clock=clock, inside=inside).decode("utf-8")
     except UnicodeDecodeError as fault:
@@ -59,11 +58,11 @@ def fetch_bytes(
     clock: Clock | None = None,
     inside: Sequence[str] | None = None,
 ) -> bytes:
-    """What is at `url`, at most 8 MiB, within a minute, with the token and through the proxy that `environ` has for its host.
+    """The content of `url`: at most 8 MiB, within a minute, with the token and proxy of its host.
 
-    `where` is the line that asks for it. If a pull request can change that line, `inside` are the
-    hosts that may lie in a private network all the same. Raises ConfigError, never naming a token
-    or a query.
+    `environ` holds tokens and proxies; `where` is the line that names the URL. If a pull request
+    can change that line, `inside` lists the hosts that may be in a private network all the same.
+    Raises ConfigError, never naming a token or a query.
     """
     clock, outside = clock or Clock(), False
     try:
@@ -88,13 +87,13 @@ def fetch_bytes(
 
 
 def _named(url: str, hosts: Sequence[str]) -> bool:
-    """Whether one of `hosts` is that of the URL; raises TransportError for a URL that is none."""
+    """Whether `hosts` includes the URL's host; raises TransportError for an invalid URL."""
     scheme, _, host = origin(url).partition("://")
     return host_patterns.matches_any(hosts, host, scheme)
 
 
 def display_url(url: str) -> str:
-    """A URL for people: without user, password, query and fragment, any of which may be secret."""
+    """A URL for messages: without user, password, query and fragment, which may be secret."""
     try:
         parts = urlsplit(url)
     except ValueError:
@@ -103,11 +102,14 @@ def display_url(url: str) -> str:
 
 
 def parse_tokens(text: str) -> Mapping[str, str]:
-    """`["host:token", "host:port:token"]` to tokens by host; raises ConfigError that shows none of them."""
+    """Tokens by host from `["host:token", "host:port:token"]`.
+
+    Raises ConfigError that shows no token.
+    """
     entries = json_value(text) if text.strip() else []
     if not isinstance(entries, list) or not all(isinstance(entry, str) for entry in entries):
         raise ConfigError(
-            f"{TOKENS_VARIABLE} is no list of texts", where=TOKENS_VARIABLE, hint=_FORMAT
+            f"{TOKENS_VARIABLE} is not a list of texts", where=TOKENS_VARIABLE, hint=_FORMAT
         )
     found = {}
     for number, entry in enumerate(entries, start=1):
@@ -123,7 +125,10 @@ def parse_tokens(text: str) -> Mapping[str, str]:
 
 
 def _token(url: str, tokens: Mapping[str, str], where: str) -> str:
-    """The token for the host of `url`, empty where there is none; raises ConfigError where it would go over plain http."""
+    """The token for the host of `url`, or empty.
+
+    Raises ConfigError if it would go over plain http.
+    """
     scheme, _, host = origin(url).partition("://")
     token = tokens.get(host, "")
     if token and scheme != "https" and not is_loopback(host):
@@ -134,23 +139,21 @@ def _token(url: str, tokens: Mapping[str, str], where: str) -> str:
 
 
 def get_bytes(transport: Transport, request: HttpRequest, where: str, *, largest: int) -> bytes:
-    """What a GET brings, at most `largest` bytes; its headers go to its own host alone, not behind a redirect.
+    """The body of a GET, at most `largest` bytes; the headers are not sent behind a redirect.
 
     Raises ConfigError and TransportError.
     """
-    known, request = (
-        bool(request.headers),
-        replace(request, named_by=request.named_by or origin(request.url)),
-    )
-    for _ in range(_REDIRECTS + 1):
+    has_token = bool(request.headers)
+    request = replace(request, named_by=request.named_by or origin(request.url))
+    for _ in range(MAX_DOWNLOAD_REDIRECTS + 1):
         url = request.url
         with transport.request(replace(request, url=urldefrag(url).url)) as response:
             if response.status == 200:
                 return response.read_capped(largest, seconds=_SECONDS)
-            if response.status not in _MOVED:
+            if not is_redirect(response.status, request.method):
                 how = (
                     "correct the URL or its host's token"
-                    if known
+                    if has_token
                     else f"correct the URL, or give a token for its host in {TOKENS_VARIABLE}"
                 )
                 raise ConfigError(
@@ -160,14 +163,14 @@ def get_bytes(transport: Transport, request: HttpRequest, where: str, *, largest
                 request, url=_onward(url, response.headers.get("Location") or "", where), headers={}
             )
     raise ConfigError(
-        f"{display_url(request.url)} redirects more than {_REDIRECTS} times",
+        f"{display_url(request.url)} redirects more than {MAX_DOWNLOAD_REDIRECTS} times",
         where=where,
-        hint="give the URL that it ends at",
+        hint="give the URL at which the redirects end",
     )
 
 
 def _headers(url: str, token: str) -> Mapping[str, str]:
-    """What a code host needs to be asked for a file's own text."""
+    """Headers that make a code host answer with a file's own text."""
     if not token:
         return {}
     asset = "releases/assets" in urlsplit(url).path
@@ -178,7 +181,10 @@ def _headers(url: str, token: str) -> Mapping[str, str]:
 
 
 def _onward(url: str, location: str, where: str) -> str:
-    """Where a redirect leads; raises ConfigError for one that goes from https to http or into a private network."""
+    """The target of a redirect.
+
+    Raises ConfigError if it leads from https to http or into a private network.
+    """
     scheme, _, host = origin(url).partition("://")
     try:
         target = urljoin(url, location)
@@ -186,20 +192,20 @@ def _onward(url: str, location: str, where: str) -> str:
         target = ""
     if not location or not may_follow(target, Registry(scheme=scheme, host=host)):
         raise ConfigError(
-            f"{display_url(url)} redirects to where Towline does not follow",
+            f"{display_url(url)} redirects to a host or scheme that Towline does not follow",
             where=where,
-            hint="give the URL that it ends at",
+            hint="give the URL at which the redirects end",
         )
     return target
 
 
 def _until(deadline: Deadline) -> Clock:
-    """The deadline's clock, on which no pause between two attempts goes beyond the deadline."""
+    """The deadline's clock, on which no pause between attempts goes beyond the deadline."""
     clock = deadline.clock
 
     def sleep(seconds: float) -> None:
         if seconds >= deadline.left:
-            raise TransportError(f"no answer that helps within {_SECONDS:.0f} seconds", where="")
+            raise TransportError(f"no usable answer within {_SECONDS:.0f} seconds", where="")
         clock.sleep(seconds)
 
     return Clock(now=clock.now, wall=clock.wall, sleep=sleep, uniform=clock.uniform)

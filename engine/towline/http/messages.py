@@ -1,4 +1,4 @@
-"""One HTTP/1.1 exchange with a host: the request, the body on its way there, and the answer; no redirects, no cookies, no decoding.
+"""One HTTP/1.1 exchange: request, request body, response; no redirects, cookies or decoding.
 
 Built on http.client: at equal buffers it is the fastest way from GET to PUT that Python has, and it
 adds nothing to a request by itself.
@@ -17,21 +17,22 @@ from typing import Self, TypeVar
 from urllib.parse import urlsplit
 
 from towline.errors import TransportError
-from towline.http.addresses import PORTS, PermanentTransportError
+from towline.host_patterns import USUAL_PORTS
+from towline.http.addresses import PermanentTransportError
 from towline.http.connection import Connection, ReadDeadline
 from towline.record import field, frozen
 
 _T = TypeVar("_T")
 NETWORK_FAULTS = (OSError, http.client.HTTPException, ValueError)
-# the host listens no more; it may have said why
+# the host stopped listening; it may have answered before
 PEER_CLOSED = (BrokenPipeError, ConnectionResetError, ssl.SSLEOFError, ssl.SSLZeroReturnError)
 _DRAIN = 64 * 1024
-_REST = 1.0  # seconds for the rest of a body that nobody reads
+_REST = 1.0  # seconds to read the rest of an unread body
 _TRICKLE = 60.0
 _SLOWEST = 1024  # bytes a second
-_HANDED = 1.0  # seconds after which what has come is handed on, however little
+_HANDED = 1.0  # seconds after which received bytes are handed on, however few
 _URL = re.compile(r"[\x21-\x7e]+")
-# as OpenSSL's versions call it
+# the names that versions of OpenSSL have for an answer that is not TLS
 _NO_TLS = frozenset(
     {"WRONG_VERSION_NUMBER", "HTTP_REQUEST", "UNKNOWN_PROTOCOL", "RECORD_LAYER_FAILURE"}
 )
@@ -40,12 +41,11 @@ _IDEMPOTENT = frozenset({"GET", "HEAD", "PUT", "DELETE"})
 
 @frozen
 class HttpRequest:
-    """What is sent to an absolute URL; `repeatable` says of a POST that sending it twice does no harm.
+    """A request to an absolute URL; `repeatable` marks a POST that does no harm if sent twice.
 
-    `named_by` is the origin of the server that named the URL, where that was not us: the host's
-    addresses are checked for it. With `seconds` its answer is waited for no longer, and it is sent
-    once: what it asks can be had in another way.
-
+    `named_by` is the origin of the server that named the URL, if a server did: it decides which
+    addresses the host may have. With `seconds` the answer is waited for no longer and the request
+    is sent once, since the caller can get the result in another way.
     """
 
     method: str
@@ -58,29 +58,33 @@ class HttpRequest:
 
     @property
     def again(self) -> bool:
-        """Whether it may be sent more than once."""
+        """Whether the request may be sent more than once."""
         return not self.seconds and (self.repeatable or self.method in _IDEMPOTENT)
 
 
 OWN_AUTHORITY_HINT = (
-    "where an authority of your own has signed it, name that in customTlsCertificateLinks: in the"
+    "if a private authority has signed it, name that authority in customTlsCertificateLinks: in the"
     " platform team's defaults, as PIPER_customTlsCertificateLinks on the agent, or in the call of"
     " the step"
 )
 
 
+SPEAKS_TLS = "the server speaks TLS; did you mean https://?"
+SPEAKS_NO_TLS = "the server does not speak TLS; did you mean http://?"
+
+
 class UntrustedCertificate(PermanentTransportError):
-    """A host whose certificate does not verify."""
+    """The host's certificate does not verify."""
 
 
 class TruncatedBody(TransportError):
-    """An answer whose head came, and not all of its body; asking again may bring it."""
+    """The response's head came, but not all of its body; asking again may bring it."""
 
 
 class Response:
-    """Status, headers and a body that is read once; closing it gives the connection back.
+    """Status, headers and a body that is read once; `close` gives the connection back.
 
-    `url` is for those who follow redirects.
+    `url` is set by callers that follow redirects.
     """
 
     def __init__(
@@ -100,9 +104,9 @@ class Response:
         self._whole = raw.length == 0
 
     def readinto(self, buffer: memoryview) -> int:
-        """Fill `buffer` as far as the body goes, or with what a slow host sends in a second; 0 at its end.
+        """Fill `buffer`, or return what a slow host sends in a second; 0 at the body's end.
 
-        Raises TransportError for a body that is cut.
+        Raises TransportError if the body is cut.
         """
         deadline, filled = self._limit.begin(_TRICKLE), 0
         while True:
@@ -111,14 +115,18 @@ class Response:
             except TransportError:
                 if not filled:
                     raise
-                # what has come is not lost; the next call finds the connection as it is
+                # return the bytes received; the next call meets the fault again
                 return filled
             filled += got
             if not got or filled == len(buffer) or deadline.left <= _TRICKLE - _HANDED:
                 return filled
 
     def read_capped(self, limit: int, *, seconds: float = 60.0) -> bytes:
-        """The whole body; raises TransportError where it is longer than `limit` bytes, or takes longer than `seconds` and one more for each KiB that came."""
+        """The whole body, at most `limit` bytes.
+
+        Raises TransportError for a longer body, and for one that takes longer than `seconds` plus
+        one second for each KiB received.
+        """
         deadline, body = self._limit.begin(seconds), bytearray()
         while piece := self._piece(_DRAIN):
             body += piece
@@ -134,13 +142,13 @@ class Response:
         return bytes(body)
 
     def _piece(self, size: int) -> bytes:
-        """What one read brings, at most `size` bytes; empty at the body's end."""
+        """The bytes of one read, at most `size`; empty at the body's end."""
         piece = b"" if self._whole else self._guard(lambda: self._raw.read1(size))
         self._taken(len(piece))
         return piece
 
     def _into(self, buffer: memoryview) -> int:
-        """The same, straight into `buffer` where the body has a length: for large bodies a copy less."""
+        """Read into `buffer`; a body with a length goes there directly, which saves a copy."""
         raw = self._raw
         if self._whole or raw.length is None or raw.chunked:
             piece = self._piece(len(buffer))
@@ -167,7 +175,7 @@ class Response:
             ) from fault
 
     def close(self) -> None:
-        """Done with it; what is left of a short body is read, so that the connection can serve again."""
+        """End the response; a short unread body is read, so that the connection can serve again."""
         if self._finish is None:
             return
         finish, self._finish = self._finish, None
@@ -192,9 +200,10 @@ class Response:
 
 
 class BodySender:
-    """A body on its way to a host, piece by piece; left without `finish` it is broken off, so that half of it never stands for the whole.
+    """Sends a request body in pieces; leaving it without `finish` breaks the request off.
 
-    Without a `size` it goes in chunks (RFC 9112 7.1), and `finish` says where it ends.
+    Half a body must never stand for the whole. Without a `size` it is sent in chunks (RFC 9112
+    7.1), and `finish` marks their end.
     """
 
     def __init__(
@@ -215,7 +224,7 @@ class BodySender:
         self._before = connection.come
 
     def send(self, piece: bytes | memoryview) -> bool:
-        """Send the next piece; False where the host has stopped listening, and has perhaps said why.
+        """Send the next piece; False if the host stopped listening, perhaps after an answer.
 
         Raises TransportError.
         """
@@ -238,11 +247,14 @@ class BodySender:
 
     @property
     def come(self) -> int:
-        """How many bytes have come to the host."""
+        """Bytes of this body that the host has confirmed."""
         return max(0, self._connection.come - self._before)
 
     def finish(self) -> Response:
-        """The host's answer, an early refusal too; raises TransportError where there is none, or where the body was not sent to its end."""
+        """The host's answer, also an early refusal.
+
+        Raises TransportError if there is none, or if the body was not sent to its end.
+        """
         if self._heard and self._left:
             raise TransportError(
                 f"the body is {self._left} bytes shorter than was announced", where=self._where
@@ -266,22 +278,25 @@ class BodySender:
 
 
 def origin(url: str) -> str:
-    """`scheme://host[:port]` of an absolute URL, in lower case and without the scheme's own port; raises TransportError (never naming more than the host)."""
+    """`scheme://host[:port]` of an absolute URL, lower case, without the scheme's usual port.
+
+    Raises TransportError, which names at most the host.
+    """
     try:
         parts = urlsplit(url if _URL.fullmatch(url) else "")
         scheme, host, port = parts.scheme, parts.hostname or "", parts.port
     except ValueError:
         raise TransportError("a URL that cannot be read", where="") from None
-    if scheme not in PORTS or not host or port == 0:
+    if scheme not in ("http", "https") or not host or port == 0:
         raise TransportError("a URL that is neither http nor https", where="")
     if parts.username is not None or parts.password is not None:
         raise TransportError("a URL with a user or a password in it", where=f"{scheme}://{host}")
     bracketed = f"[{host}]" if ":" in host else host
-    return f"{scheme}://{bracketed}" + ("" if port in (None, PORTS[scheme]) else f":{port}")
+    return f"{scheme}://{bracketed}" + ("" if port in (None, USUAL_PORTS[scheme]) else f":{port}")
 
 
 def send(connection: Connection, request: HttpRequest) -> bool:
-    """Send head and body; False where the host stopped listening, and has perhaps said why."""
+    """Send head and body; False if the host stopped listening, perhaps after an answer."""
     size = len(request.body) if request.body or request.method in ("POST", "PUT", "PATCH") else None
     try:
         send_head(connection, request, size)
@@ -291,7 +306,7 @@ def send(connection: Connection, request: HttpRequest) -> bool:
 
 
 def send_head(connection: Connection, request: HttpRequest, size: int | None) -> None:
-    """Send the head, and the body that the request itself has with it."""
+    """Send the head, and the request's own body if it has one."""
     connection.putrequest(request.method, connection.target(request.url))
     if connection.to_proxy and connection.to_proxy.authorization:
         connection.putheader("Proxy-Authorization", connection.to_proxy.authorization)
@@ -303,7 +318,7 @@ def send_head(connection: Connection, request: HttpRequest, size: int | None) ->
 
 
 def as_transport_error(fault: Exception, where: str) -> TransportError:
-    """A fault of the standard library in words that hold no URL and nothing that the host said."""
+    """A standard library error as TransportError, without a URL or a text of the host."""
     if isinstance(fault, ssl.SSLCertVerificationError):
         return UntrustedCertificate(
             f"its certificate is not trusted: {fault.verify_message}", where=where
@@ -318,12 +333,10 @@ def as_transport_error(fault: Exception, where: str) -> TransportError:
         return TransportError("the connection was closed early", where=where)
     if isinstance(fault, ssl.SSLError):
         if fault.reason in _NO_TLS:
-            return TransportError(
-                "what answers there speaks no TLS: is its URL to begin with http://?", where=where
-            )
+            return TransportError(SPEAKS_NO_TLS, where=where)
         return TransportError(
-            f"TLS: {(fault.reason or 'no reason is known').lower().replace('_', ' ')}", where=where
+            f"TLS: {(fault.reason or 'unknown reason').lower().replace('_', ' ')}", where=where
         )
     if isinstance(fault, OSError):
         return TransportError((fault.strerror or type(fault).__name__).lower(), where=where)
-    return TransportError(f"what was exchanged is not HTTP ({type(fault).__name__})", where=where)
+    return TransportError(f"invalid HTTP response ({type(fault).__name__})", where=where)

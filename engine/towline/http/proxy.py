@@ -1,7 +1,7 @@
 """Pure.
 
-Which proxy stands before a host, by the variables that curl reads: a lower-case name wins, an empty
-value counts as none.
+The proxy before a host, by the environment variables that curl reads: a lower-case name has
+precedence, and an empty value counts as not set.
 """
 
 from __future__ import annotations
@@ -13,17 +13,20 @@ from ipaddress import ip_network
 from urllib.parse import unquote, urlsplit
 
 from towline.errors import ConfigError
+from towline.host_patterns import USUAL_PORTS
 from towline.http.addresses import LOOPBACK, network_of, parse_address
 from towline.record import field, frozen
 
 _DEFAULT_PORT = 1080  # curl's, for a proxy without one
-_PORTS = {"http": 80, "https": 443}
 _PRINTABLE = re.compile(r"[\x21-\x7e]+")
 
 
 @frozen
 class Proxy:
-    """A proxy that is spoken to over http; `authorization` is the value of Proxy-Authorization, for it alone; `variable` names it."""
+    """A proxy that is spoken to over http; `variable` is the environment variable that names it.
+
+    `authorization` is the value of Proxy-Authorization, which goes to the proxy alone.
+    """
 
     host: str
     port: int
@@ -42,12 +45,13 @@ class Proxies:
 
     def __init__(self, environ: Mapping[str, str] | None = None) -> None:
         self._variables = {
-            scheme: _chosen(environ or {}, f"{scheme}_proxy", "all_proxy") for scheme in _PORTS
+            scheme: _chosen(environ or {}, f"{scheme}_proxy", "all_proxy")
+            for scheme in ("http", "https")
         }
         self._direct = _chosen(environ or {}, "no_proxy")[1]
 
     def secrets(self) -> Iterator[str]:
-        """Every text of the proxies' URLs that must not be shown."""
+        """Every part of the proxies' URLs that must not be shown."""
         for _, url in self._variables.values():
             _, separator, password = url.rpartition("@")[0].partition("://")[2].partition(":")
             if separator:
@@ -55,17 +59,24 @@ class Proxies:
                 yield unquote(password)
 
     def find(self, where: str) -> Proxy | None:
-        """The proxy for an origin `scheme://host[:port]`, None where it is reached directly; raises ConfigError for one that cannot be used."""
+        """The proxy for the origin `scheme://host[:port]`, or None if it is reached directly.
+
+        Raises ConfigError for a proxy that cannot be used.
+        """
         parts = urlsplit(where)
         variable, url = self._variables[parts.scheme]
-        host, port = parts.hostname or "", parts.port or _PORTS[parts.scheme]
+        host, port = parts.hostname or "", parts.port or USUAL_PORTS[parts.scheme]
         if not url or network_of(host) == LOOPBACK or bypasses_proxy(host, port, self._direct):
             return None
         return _proxy(url, variable)
 
 
 def bypasses_proxy(host: str, port: int, no_proxy: str) -> bool:
-    """Whether NO_PROXY names `host`: `*`, a name with all below it, an address or a network in CIDR; each but `*` perhaps with a port."""
+    """Whether NO_PROXY names `host`.
+
+    Entries are `*`, a name with all names below it, an address, or a network in CIDR notation; each
+    but `*` and networks may have a port.
+    """
     return any(
         _names(entry.lower(), host.lower().rstrip("."), port)
         for entry in re.split(r"[,\s]+", no_proxy)
@@ -89,7 +100,10 @@ def _names(entry: str, host: str, port: int) -> bool:
 
 
 def _split(entry: str) -> tuple[str, str]:
-    """Name and port of `name[:port]` or `[address][:port]`; an IPv6 address may stand without brackets, then without a port."""
+    """Name and port of `name[:port]` or `[address][:port]`.
+
+    An IPv6 address may stand without brackets, but then without a port.
+    """
     name, colon, port = entry.rpartition(":")
     if colon and port.isdecimal() and (name.endswith("]") or ":" not in name):
         return name.strip("[]"), port
@@ -105,7 +119,7 @@ def _within(host: str, network: str) -> bool:
 
 
 def _chosen(environ: Mapping[str, str], *names: str) -> tuple[str, str]:
-    """The first variable of these that is set, lower case before upper, and its value; two empty texts without one."""
+    """Name and value of the first variable that is set, lower case before upper; or two ''."""
     spellings = (spelling for name in names for spelling in (name, name.upper()))
     return next(
         ((name, environ[name].strip()) for name in spellings if environ.get(name, "").strip()),
@@ -114,7 +128,7 @@ def _chosen(environ: Mapping[str, str], *names: str) -> tuple[str, str]:
 
 
 def _proxy(url: str, variable: str) -> Proxy:
-    """The proxy of a URL; without a scheme it is http.
+    """The proxy of a URL; a URL without a scheme is taken as http.
 
     Raises ConfigError that does not show the URL, which may hold a password.
     """

@@ -1,4 +1,7 @@
-"""TLS by host: whom to trust, what to show of ourselves, and where verification is off because the platform team spelled it out."""
+"""TLS contexts by host: trusted authorities, client certificates, and hosts without verification.
+
+Verification is off only for hosts that the platform team names.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +18,10 @@ from towline.record import frozen
 
 @frozen
 class ClientCertificate:
-    """What a host asks of us: files in PEM with the certificate (and those above it) and its key, which may be the same; `where` names the setting."""
+    """PEM files of a client certificate (with its chain) and its key; they may be the same file.
+
+    `where` names the setting.
+    """
 
     certificate: Path
     key: Path
@@ -23,9 +29,9 @@ class ClientCertificate:
 
 
 class Tls:
-    """`authorities` (PEM) are trusted beside the machine's own; the other settings are by `host[:port]`.
+    """TLS settings; `authorities` (PEM) are trusted in addition to the machine's own.
 
-    Shared by threads.
+    The other settings are by `host[:port]`. Shared by threads.
     """
 
     def __init__(
@@ -57,7 +63,7 @@ class Tls:
 
     def _make(self, host: str) -> ssl.SSLContext:
         context = ssl.create_default_context()
-        # Python 3.13 sets it: authorities of companies that git and curl take would be refused
+        # Python 3.13 sets this flag, which refuses company authorities that git and curl accept
         context.verify_flags &= ~ssl.VERIFY_X509_STRICT
         if self._authorities:
             context.load_verify_locations(cadata=self._authorities)
@@ -70,12 +76,15 @@ class Tls:
 
 
 def host_key(host: str) -> str:
-    """`host[:port]` in the one spelling that settings are compared in: lower case, without the port that https has anyway."""
+    """`host[:port]` as settings are compared: lower case, without the port 443 of https."""
     return host.lower().removesuffix(":443")
 
 
 def speaks_tls(place: tuple[str, int], *, name: str, seconds: float) -> bool:
-    """Whether what answers at `place` (address and port) for the host `name` begins with TLS; nothing is believed of it, and nothing is sent there."""
+    """Whether the server at `place` (address and port) for the host `name` answers in TLS.
+
+    Nothing is sent to it, and its certificate is not checked.
+    """
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
     try:
@@ -85,7 +94,9 @@ def speaks_tls(place: tuple[str, int], *, name: str, seconds: float) -> bool:
             context.wrap_socket(raw, server_hostname=name),
         ):
             return True
-    except ssl.SSLError as fault:  # an alert is TLS too: a client certificate may be asked for
+    except (
+        ssl.SSLError
+    ) as fault:  # an alert is TLS too: the server may require a client certificate
         return "ALERT" in (fault.reason or "")
     except (OSError, ValueError):
         return False
@@ -93,7 +104,10 @@ def speaks_tls(place: tuple[str, int], *, name: str, seconds: float) -> bool:
 
 @contextmanager
 def lost_sockets_closed() -> Iterator[None]:
-    """Close the sockets that SSLContext.wrap_socket took and did not give back: it closes them itself only if its last step fails."""
+    """Close sockets that SSLContext.wrap_socket took over and did not return.
+
+    It closes them itself only if its last step fails.
+    """
     try:
         yield
     except BaseException as fault:
@@ -109,21 +123,19 @@ def _show(context: ssl.SSLContext, client: ClientCertificate) -> None:
     try:
         context.load_cert_chain(client.certificate, client.key, password=_no_password)
     except (OSError, ValueError) as fault:  # ssl.SSLError is an OSError
-        what = (
+        problem = (
             "lacks its key, or is not in PEM"
             if isinstance(fault, ssl.SSLError)
             else (getattr(fault, "strerror", "") or "cannot be read").lower()
         )
         raise ConfigError(
-            f"the client certificate {client.certificate} with its key {client.key}: {what}",
+            f"the client certificate {client.certificate} with its key {client.key}: {problem}",
             where=client.where,
-            hint=(
-                "give files in PEM, certificate and key of one another, the key without a password"
-            ),
+            hint=("give files in PEM: a certificate and its own key, the key without a password"),
         ) from fault
     context.post_handshake_auth = True  # a server may ask for it only after the request (TLS 1.3)
 
 
 def _no_password() -> str:
-    """OpenSSL would ask at the terminal."""
+    """An empty password: without one, OpenSSL would ask at the terminal."""
     return ""

@@ -19,7 +19,13 @@ from towline.errors import (
     TowlineError,
     TransportError,
 )
-from towline.http.messages import OWN_AUTHORITY_HINT, Response, UntrustedCertificate, origin
+from towline.http.messages import (
+    OWN_AUTHORITY_HINT,
+    SPEAKS_TLS,
+    Response,
+    UntrustedCertificate,
+    origin,
+)
 from towline.image import Registry
 from towline.literals import json_value
 from towline.printable import words
@@ -368,7 +374,7 @@ def _otherwise(party: Endpoint, status: int, text: str) -> tuple[str, str]:
     if status >= 500 and re.search(_FULL, text):
         return ": its disk is full", "have space made on the registry's disk, then run it again"
     if status == 400 and party.registry.scheme == "http" and "HTTPS" in text:
-        return "", "what answers there speaks TLS: is its URL to begin with https://?"
+        return "", SPEAKS_TLS
     return "", _BODIES if status == 413 else ""
 
 

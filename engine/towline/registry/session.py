@@ -13,7 +13,7 @@ from urllib.parse import urljoin
 from towline.errors import RegistryError, TransportError
 from towline.http.client import Transport
 from towline.http.messages import BodySender, HttpRequest, Response, origin
-from towline.http.redirects import absolute_url, may_follow
+from towline.http.redirects import MAX_REGISTRY_REDIRECTS, absolute_url, is_redirect, may_follow
 from towline.limits import MIB, amount
 from towline.record import replace
 from towline.registry import errors
@@ -49,12 +49,8 @@ class ManifestAllowance:
             )
 
 
-REDIRECTS = 10
 # a long upload begins with a token that does not end at once
 _LARGE, _MARGIN = 64 * 1024 * 1024, 20.0
-# for a question; a write keeps its method and its body by 307 and 308 alone (RFC 9110 15.4)
-_REREAD = frozenset({301, 302, 303})
-_MOVED = frozenset({307, 308})
 
 
 class RegistrySession:
@@ -147,9 +143,7 @@ class RegistrySession:
     def moved(self, request: HttpRequest, response: Response) -> str:
         """Where an answer redirects a request to, empty where it does not; raises RegistryError where that may not be followed."""
         location = response.headers.get("Location", "")
-        if not location or response.status not in (
-            _MOVED | _REREAD if request.method in ("GET", "HEAD") else _MOVED
-        ):
+        if not location or not is_redirect(response.status, request.method):
             return ""
         url = absolute_url(location, request.url, self.party.registry)
         if not self.follows(url):
@@ -261,20 +255,20 @@ class RegistrySession:
         self, request: HttpRequest, response: Response, scopes: tuple[str, ...]
     ) -> Response:
         """Storage behind a redirect, or another place of the API: a new origin gets no Authorization, nor does any after it."""
-        for hop in range(REDIRECTS + 1):
+        for hop in range(MAX_REGISTRY_REDIRECTS + 1):
             url = self.moved(request, response)
             if not url:
                 response.url = request.url
                 return response
             response.close()
-            if hop == REDIRECTS:
+            if hop == MAX_REGISTRY_REDIRECTS:
                 break
             request = replace(
                 request, url=url, named_by=request.named_by or self.named_by(request.url)
             )
             response = self._authorised(request, scopes)
         raise RegistryError(
-            f"the {self.party} redirects more than {REDIRECTS} times",
+            f"the {self.party} redirects more than {MAX_REGISTRY_REDIRECTS} times",
             where=str(self.party.registry),
         )
 

@@ -16,12 +16,12 @@ from urllib.parse import quote
 from towline.errors import CredentialError, RegistryError, RegistryUnreachable, TransportError
 from towline.http.client import RETRIED_STATUSES
 from towline.http.messages import BodySender, HttpRequest, Response, origin
-from towline.http.redirects import absolute_url
+from towline.http.redirects import MAX_REGISTRY_REDIRECTS, absolute_url
 from towline.record import frozen, replace
 from towline.registry import errors
 from towline.registry.chunk_size import SMALLEST_CHUNK, ChunkSize
 from towline.registry.errors import RESTART, SAME_OFFSET, TransferInterrupted
-from towline.registry.session import REDIRECTS, RegistrySession
+from towline.registry.session import RegistrySession
 from towline.retry import poll_attempts
 
 # an upload that the registry forgot, or may take later
@@ -471,10 +471,10 @@ class BlobUpload:
     def _moved(self, response: Response) -> UploadSession | None:
         """The same place in the upload at another URL, where the answer redirects there; raises RegistryError where that may not be followed."""
         url = self._session.moved(_at(self.upload, "PUT" if self._whole else "PATCH"), response)
-        if url and self.upload.hops == REDIRECTS:
+        if url and self.upload.hops == MAX_REGISTRY_REDIRECTS:
             party = self._session.party
             raise RegistryError(
-                f"the {party} redirects an upload more than {REDIRECTS} times",
+                f"the {party} redirects an upload more than {MAX_REGISTRY_REDIRECTS} times",
                 where=str(party.registry),
             )
         named_by = self.upload.named_by or self._session.named_by(self.upload.url)

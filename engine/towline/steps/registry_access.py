@@ -66,7 +66,7 @@ def begin_copy_deadline(settings: Settings) -> None:
 
     def late() -> TowlineError:
         return MachineError(
-            f"all of it has not been done within {seconds} seconds",
+            f"the time limit of {seconds} seconds is exceeded",
             hint=(
                 "see which disk, daemon or host is that slow; copyDeadline says how long a copy may"
                 " take"

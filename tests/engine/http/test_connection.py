@@ -189,7 +189,7 @@ def test_the_proxys_login_goes_to_the_proxy_alone_and_is_masked(
 
 @pytest.mark.parametrize("scheme", ["http", "https"])
 @pytest.mark.parametrize(
-    ("status", "why"), [(0, "it wants another user or password"), (403, "NO_PROXY")]
+    ("status", "why"), [(0, "it requires another user or password"), (403, "NO_PROXY")]
 )
 def test_a_proxy_that_refuses_is_named_and_not_asked_again(
     scheme: str, status: int, why: str

@@ -12,9 +12,10 @@ from tests.engine.echo import BIG, Echo, Scripted, get, send
 from tests.fakes.clock import FakeClock
 from tests.fakes.serve import CutAnswer, CutRequest, Status, on
 from towline.errors import TransportError
-from towline.http.client import ATTEMPTS, Transport
+from towline.http.client import Transport
 from towline.http.messages import HttpRequest, Response, origin
 from towline.record import replace
+from towline.retry import ATTEMPTS
 
 
 @pytest.fixture
@@ -249,7 +250,7 @@ def test_a_port_that_speaks_no_tls_is_told_from_one_that_is_not_there(
 ) -> None:
     with pytest.raises(
         TransportError,
-        match=r"what answers there speaks no TLS: is its URL to begin with http://\?",
+        match=r"the server does not speak TLS; did you mean http://\?",
     ):
         transport.request(HttpRequest(method="GET", url=server.url.replace("http://", "https://")))
 

@@ -21,10 +21,10 @@ from tests.fakes.registry import (
 )
 from towline.errors import CredentialError, DigestMismatch, RegistryError, RegistryUnreachable
 from towline.http.client import Transport
+from towline.http.redirects import MAX_REGISTRY_REDIRECTS
 from towline.record import replace
 from towline.registry.client import RegistryClient
 from towline.registry.errors import RESTART, SAME_OFFSET, TransferInterrupted
-from towline.registry.session import REDIRECTS
 from towline.registry.uploads import Uploads, UploadSession
 
 BLOB = b"layer" * 1000
@@ -746,7 +746,7 @@ def test_an_upload_that_is_sent_round_in_a_circle_is_given_up(
     assert upload is not None
     with pytest.raises(RegistryError, match="redirects an upload more than 10 times"):
         send(uploads, upload)
-    assert target.count("PUT") == REDIRECTS + 1
+    assert target.count("PUT") == MAX_REGISTRY_REDIRECTS + 1
 
 
 def test_an_upload_is_not_redirected_to_where_it_may_not(

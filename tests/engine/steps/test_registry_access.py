@@ -501,7 +501,7 @@ def test_a_copy_ends_with_its_deadline_whatever_it_is_at(
     free.set()
     assert (ending.code, ending.message) == (
         9,
-        "all of it has not been done within 10 seconds",
+        "the time limit of 10 seconds is exceeded",
     ), ending.err
     assert "copyDeadline" in ending.hint
     assert not place.pushed()

@@ -30,7 +30,7 @@ def run_in_time(work: Callable[[], _Result], transport: Transport) -> _Result:
 def _check(transport: Transport) -> None:
     if transport.overdue > GRACE:
         raise MachineError(
-            f"all of it has not been done within {transport.limit:.0f} seconds, and a disk, a"
+            f"the time limit of {transport.limit:.0f} seconds is exceeded, and a disk, a"
             " daemon or a host on the way no longer answers",
             hint="see which of them it is; copyDeadline says how long a copy may take",
         )

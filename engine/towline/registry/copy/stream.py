@@ -13,9 +13,8 @@ from towline.parallel import Cancelled
 from towline.registry.errors import TransferInterrupted
 from towline.registry.manifest import Descriptor
 from towline.registry.source import Content, ImageSource
-from towline.retry import Clock, backoff
+from towline.retry import ATTEMPTS, Clock, backoff
 
-ATTEMPTS = 5
 _SMALL = 4 * 1024 * 1024
 _PIECE = 1024 * 1024
 _AHEAD = 4  # pieces

@@ -33,9 +33,8 @@ from towline.registry.errors import ASK_OFFSET, SAME_OFFSET, ManifestIncomplete,
 from towline.registry.manifest import Descriptor
 from towline.registry.source import ImageSource
 from towline.registry.uploads import UploadSession
-from towline.retry import backoff
+from towline.retry import ATTEMPTS, backoff
 
-ATTEMPTS = 5  # in a row without a byte more
 _MOST_LESSONS = 20  # attempts, in all, that only showed what the registry wants
 
 

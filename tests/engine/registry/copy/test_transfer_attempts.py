@@ -4,7 +4,8 @@ from itertools import count
 
 import pytest
 
-from towline.registry.copy.transfer import ATTEMPTS, Attempts
+from towline.registry.copy.transfer import Attempts
+from towline.retry import ATTEMPTS
 
 MIB = 1024 * 1024
 
