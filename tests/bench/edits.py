@@ -27,7 +27,7 @@ AIM = 1.0
 EDIT = """
 import gc, pathlib, sys
 gc.set_threshold(50_000, 20, 20)  # as towline.cli.entry does
-from towline.gitops.values import PathValues
+from towline.gitops.helm_values import PathValues
 place = pathlib.Path(sys.argv[1])
 change = PathValues(pattern="values.yaml", values={"service1500.image.tag": "9.9.9", "service1500.image.digest": "sha256:0"})
 place.with_suffix(".new").write_bytes(change.apply({"values.yaml": place.read_bytes()})["values.yaml"])
@@ -42,9 +42,9 @@ place.with_suffix(".new").write_text(yaml.dump(data, Dumper=yaml.CSafeDumper, so
 RENDER = """
 import gc, pathlib, sys
 gc.set_threshold(50_000, 20, 20)
-from towline.gitops.chart_images import ImageValues
-from towline.gitops.helm import HelmChart
-from towline.gitops.renderers import HelmLibrary, HelmProgram
+from towline.gitops.helm.image_values import ImageValues
+from towline.gitops.helm.chart import HelmChart
+from towline.gitops.helm.renderer import HelmLibrary, HelmProgram
 root = pathlib.Path(sys.argv[1])
 files = {path.relative_to(root).as_posix(): path.read_bytes() for path in root.rglob("*") if path.is_file()}
 change = HelmChart(chart_path="charts/*", file_path="out.yaml", release="r", images={"image": ImageValues(repository="h/app", tag="2")},

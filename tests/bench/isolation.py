@@ -45,18 +45,18 @@ spec:
 AS_IT_IS = "import sys; from towline.__main__ import entry; sys.exit(entry())"
 WITHOUT = """\
 import resource, sys
-from towline import alarm, cli, private_folder, process
+from towline import cli, deadline, private_folder, process
 from towline.__main__ import entry
-from towline.gitops import render
+from towline.gitops.render import process as rendering
 cli.hold_self = lambda: None
-alarm._set = lambda until: None
+deadline._set = lambda until: None
 process.impose = lambda pid, limits: None
 process._guard.begin = lambda: None
 private_folder._sweep = lambda base: None
 private_folder._in_memory = lambda environ: []
 free = "import resource; resource.setrlimit = lambda *_: None; "
-assert "leave_network(); " in render._START
-render._START = free + render._START.replace("leave_network(); ", "")
+assert "leave_network(); " in rendering._START
+rendering._START = free + rendering._START.replace("leave_network(); ", "")
 sys.exit(entry())
 """
 WITHOUT_IT = ", without isolation"

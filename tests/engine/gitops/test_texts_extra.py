@@ -281,8 +281,8 @@ def test_lines_of_templates_in_a_text_are_in_nobodys_way(
 PROGRAM = """
     import resource, sys
     resource.setrlimit(resource.RLIMIT_AS, (int(sys.argv[2]) << 20,) * 2)
-    from towline.gitops.manifest import ContainerImage
-    from towline.gitops.values import PathValues
+    from towline.gitops.kubectl import ContainerImage
+    from towline.gitops.helm_values import PathValues
     pod = "kind: Pod\\nmetadata: {name: p%d}\\nspec:\\n  containers:\\n  - name: c%d\\n    image: r/web:1 # %d\\n    env: [{name: A, value: b}]\\n"
     if sys.argv[1] == "documents":
         text = "".join(f"---\\n{pod}" % (number, number, number) for number in range(100_000))
