@@ -226,7 +226,7 @@ def _masked(
 def _unexpected(fault: Exception, console: Console) -> TowlineError:
     if isinstance(fault, MemoryError) or (isinstance(fault, OSError) and fault.errno in _EXHAUSTED):
         return MachineError(
-            f"the machine is at its end: {str(fault) or type(fault).__name__}",
+            f"out of disk, memory or file descriptors: {str(fault) or type(fault).__name__}",
             hint="free disk space, memory or open files",
         )
     console.say(dispatch.trace(fault))

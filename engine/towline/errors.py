@@ -182,7 +182,7 @@ class Interrupted(TowlineError):
     status = "aborted"
 
     def __init__(self, signal_number: int) -> None:
-        super().__init__("interrupted", hint="run it again: doing it twice is doing it once")
+        super().__init__("interrupted", hint="run it again: a step is idempotent")
         self.exit_code = 128 + signal_number
 
 

@@ -316,7 +316,7 @@ def test_what_a_step_did_is_in_its_result() -> None:
                 "category": "custom",
                 "message": "interrupted",
                 "where": "",
-                "hint": "run it again: doing it twice is doing it once",
+                "hint": "run it again: a step is idempotent",
             },
         ),
     ],

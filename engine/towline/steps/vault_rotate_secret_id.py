@@ -1,7 +1,7 @@
-"""vaultRotateSecretId: a new secret id for the AppRole of the build before the old one expires, stored where builds take it from.
+"""vaultRotateSecretId: renew the secret id of the build's AppRole before it expires.
 
-At no moment is there none that is good: the new one is made, logs in, and is stored. The old one is
-left to expire: builds that run now have it.
+The new id is stored where builds take it from. A valid id exists at every moment: the new one is
+made, logs in, and is stored; the old one is left to expire, since running builds have it.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ _SHOWN = "%Y-%m-%d %H:%M UTC"
 
 
 def run(task: Task) -> Outcome:
-    """Ask Vault how long the secret id lives, and renew it if that is not long any more."""
+    """Ask Vault how long the secret id lives, and renew it if it expires soon."""
     deadline.begin(_SECONDS, _late)
     slot, login = _slot(task.settings), _login(task)
     with _vault(task, login) as access:
@@ -70,7 +70,7 @@ def run(task: Task) -> Outcome:
 
 
 def leaves(task: Task) -> bool:
-    """Whether the step writes into the pipeline environment: never."""
+    """Return whether the step writes into the pipeline environment: never."""
     del task
     return False
 
@@ -83,7 +83,7 @@ def _late() -> TowlineError:
 
 
 def _look_ahead(task: Task, slot: CredentialAddress) -> None:
-    """Warn where Jenkins would not take one today: on the day that it is due it may be too late to mend that."""
+    """Warn if Jenkins would not accept a new id today: on the due day it may be too late."""
     try:
         with _transport(task) as transport:
             _store(task, slot, transport)
@@ -100,7 +100,10 @@ def _transport(task: Task) -> Transport:
 
 
 def _store(task: Task, slot: CredentialAddress, transport: Transport) -> CredentialStore:
-    """Jenkins' store, which has the credential and shows it to this user; raises CredentialError and ConfigError."""
+    """Return Jenkins' store, which shows the credential to this user.
+
+    Raises CredentialError and ConfigError.
+    """
     store = CredentialStore(slot, _jenkins_login(task, slot), transport)
     store.check()
     return store
@@ -109,7 +112,10 @@ def _store(task: Task, slot: CredentialAddress, transport: Transport) -> Credent
 def _renew(
     task: Task, ids: SecretIds, held: SecretId, store: CredentialStore, login: VaultLogin
 ) -> Outcome:
-    """A new one, stored; where Jenkins has not taken it for certain, it is ended again, and the old one stays what it was."""
+    """Make a new secret id and store it.
+
+    If Jenkins has not certainly accepted it, it is destroyed again, and the old one stays in use.
+    """
     fresh = ids.make(held)
     task.console.hide(fresh.secret)
     try:
@@ -140,7 +146,7 @@ def _renew(
 
 
 def _proven(task: Task, login: VaultLogin) -> SecretId:
-    """What Vault says of the new secret id to whom it has logged in."""
+    """Return what Vault says of the new secret id, after a login with it."""
     with _vault(task, login) as access:
         return SecretIds(access).look(login.proof())
 
@@ -151,7 +157,7 @@ def _vault(task: Task, login: VaultLogin) -> VaultAccess:
 
 
 def _network(task: Task) -> Network:
-    """How Vault and Jenkins are reached: by the proxies of the environment."""
+    """Return how Vault and Jenkins are reached: through the proxies of the environment."""
     return Network(proxies=Proxies(task.environ), tls=Tls(authorities(task)))
 
 
@@ -169,7 +175,11 @@ def _end(task: Task, ids: SecretIds, role: str, accessor: str) -> None:
 
 
 def _due(task: Task, held: SecretId) -> bool:
-    """Whether it is time: so many days before its end; where it has never had that many, from half of its life on, else each run would make one."""
+    """Return whether it is time: the given number of days before the end.
+
+    If the id never lived that long, it is due from half of its life on; else each run would make
+    one.
+    """
     if held.ends is None:
         return False
     whole, before = held.ends - held.made, timedelta(days=task.settings.number("daysBeforeExpiry"))
@@ -220,7 +230,7 @@ def _outputs(
 
 
 def _login(task: Task) -> VaultLogin:
-    """The AppRole's login, which may go to the server; raises CredentialError, ConfigError."""
+    """Return the AppRole's login for the server; raises CredentialError, ConfigError."""
     settings = task.settings
     secret = settings.text("vaultAppRoleSecretID").strip()
     login = VaultLogin(
@@ -250,7 +260,7 @@ def _login(task: Task) -> VaultLogin:
 
 
 def _slot(settings: Settings) -> CredentialAddress:
-    """The credential of Jenkins; raises ConfigError."""
+    """Return the credential in Jenkins; raises ConfigError."""
     store, url = settings.text("secretStore"), settings.text(URL).strip()
     if store != "jenkins":
         raise ConfigError(
@@ -272,7 +282,7 @@ def _slot(settings: Settings) -> CredentialAddress:
 
 
 def _jenkins_login(task: Task, slot: CredentialAddress) -> Login:
-    """The user of Jenkins, which may go there; raises CredentialError."""
+    """Return the user of Jenkins, whose login may go there; raises CredentialError."""
     settings, place = task.settings, jenkins_place(slot.url)
     if (
         place.scheme == "http"
