@@ -13,7 +13,7 @@ from towline.limits import ProcessLimits
 from towline.process import Overrun, find, run
 from towline.record import frozen
 
-_LIMITS = ProcessLimits(seconds=10.0)
+_GIT_LIMITS = ProcessLimits(seconds=10.0)
 _ID = re.compile(r"[0-9a-fA-F]{40}(?:[0-9a-fA-F]{24})?")
 _HISTORY = 100
 _ORIGIN = "refs/remotes/origin/"
@@ -197,7 +197,7 @@ def _ask(folder: Path, environ: Mapping[str, str], *words: str) -> str:
             [program, f"--git-dir={root / '.git'}", f"--work-tree={root}", *words],
             environment=environment,
             folder=folder,
-            limits=_LIMITS,
+            limits=_GIT_LIMITS,
         )
     except (TowlineError, Overrun):
         return ""

@@ -110,8 +110,8 @@ class PartialClone:
         self._filtered = bool(filters) and "filtering not recognized" not in text
         if not self._filtered:
             self._say(
-                f"{self._remote.host} does not support partial clones: the branch was fetched with all"
-                " its files"
+                f"{self._remote.host} does not support partial clones: the branch was fetched with"
+                " all its files"
             )
         self._share_objects()
         return self.branches()

@@ -16,7 +16,7 @@ from towline.record import field, frozen
 
 SSH, GPG = "ssh", "gpg"
 _IMPORTED = re.compile(rb"^\[GNUPG:\] IMPORT_OK [0-9]+ ([0-9A-F]{40,64})", re.MULTILINE)
-_LIMITS = ProcessLimits(seconds=60.0)
+_PROGRAM_LIMITS = ProcessLimits(seconds=60.0)
 _SHORT = {"TMPDIR": "/tmp"}  # noqa: S108 - a private folder; the sockets of gpg's agent lie in it, and have short names
 
 
@@ -129,6 +129,6 @@ def _program(name: str, package: str, environ: Mapping[str, str]) -> str:
 
 def _run(*words: str, variables: Mapping[str, str], stdin: bytes = b"") -> Completed:
     try:
-        return run(words, environment=variables, stdin=stdin, limits=_LIMITS)
+        return run(words, environment=variables, stdin=stdin, limits=_PROGRAM_LIMITS)
     except Overrun as fault:
         raise MachineError(f"{Path(words[0]).name} ran into its {fault.what}") from fault

@@ -1,13 +1,14 @@
 """Pure.
 
-What aliases share: whose meaning changes along with a place of a YAML file, and what is to become
-of it (facts/gitops.md section 4.5).
+Aliases of a YAML file: which of them repeat a node that an edit changes, and whether the edit may
+do so (facts/gitops.md section 4.5).
 """
 
 from __future__ import annotations
 
 from collections import abc
 from collections.abc import Callable, Iterator
+from typing import overload
 
 from towline.console import silent
 from towline.record import frozen
@@ -28,9 +29,10 @@ REFUSE, ALL, OWN = "refuse", "all", "own"
 
 @frozen
 class AliasPolicy:
-    """What an edit does about aliases: refuses, changes the text that they stand for and so `all` of them, or writes the `own` value where one stands.
+    """What an edit does about aliases of the node that it changes.
 
-    `say` is told what a change reaches besides.
+    `policy` is REFUSE, ALL (change the anchored text, and with it all aliases) or OWN (write a
+    value in place of the one alias). `say` gets a note on what else an edit changes.
     """
 
     policy: str = REFUSE
@@ -41,79 +43,68 @@ REFUSE_ALIASES = AliasPolicy()
 
 
 def dependent_aliases(root: Node, changed: Node) -> tuple[tuple[Path, AliasNode], ...]:
-    """The aliases below `root`, with their paths, that would say something else if what stands at `changed` did; also by way of each other.
+    """All aliases under `root` (with paths) whose value depends on `changed`.
 
-    A merge key whose mapping has the changed key itself does not.
+    Directly, or through other aliases. An alias of a merge key does not if the mapping that merges
+    has the changed key itself.
     """
     targets, own = alias_targets(root), _own(root)
-    # where, and the key by which a merge key brings it in
-    places: set[tuple[int, str | None]] = {(changed.start.index, None)}
+    # The index of a node, and the key by which a merge key brings it in.
+    new: set[tuple[int, str | None]] = {(changed.start.index, None)}
     reached = set[tuple[int, str | None]]()
-    while (
-        more := {
-            (index, key if index in own else None)
-            for place, merging in places
-            for index, target in targets.items()
-            if _holds(target, place)
-            for key in [_key(target, place, merging)]
-            if key not in own.get(index, ())
-        }
-        - reached
-    ):
-        reached |= more
-        places = more
+    while new:
+        found = set[tuple[int, str | None]]()
+        for place, merging in new:
+            for index, target in targets.items():
+                if not _holds(target, place):
+                    continue
+                key = _key(target, place, merging)
+                if key not in own.get(index, ()):
+                    found.add((index, key if index in own else None))
+        new = found - reached
+        reached |= new
+    if not reached:
+        return ()
     indexes = {index for index, _ in reached}
-    return (
-        tuple((path, alias) for path, alias in _below(root, ()) if alias.start.index in indexes)
-        if reached
-        else ()
-    )
+    return tuple((path, alias) for path, alias in _below(root, ()) if alias.start.index in indexes)
 
 
 def _own(root: Node) -> dict[int, frozenset[str]]:
-    """For each alias that a merge key takes, the keys of its mapping behind the merge key: they win for every parser."""
+    """For each alias of a merge key, the later keys of its mapping: every parser prefers them."""
     found: dict[int, frozenset[str]] = {}
     for node in descendants(root):
         pairs = node.pairs if isinstance(node, MappingNode) else ()
         for number, (key, value) in enumerate(pairs):
-            if is_merge_key(key):
-                own = frozenset(
-                    key.value for key, _ in pairs[number + 1 :] if isinstance(key, ScalarNode)
-                )
-                found |= {
-                    one.start.index: own
-                    for one in (value.items if isinstance(value, SequenceNode) else (value,))
-                    if isinstance(one, AliasNode)
-                }
+            if not is_merge_key(key):
+                continue
+            later = [name.value for name, _ in pairs[number + 1 :] if isinstance(name, ScalarNode)]
+            merged = value.items if isinstance(value, SequenceNode) else (value,)
+            for node_merged in merged:
+                if isinstance(node_merged, AliasNode):
+                    found[node_merged.start.index] = frozenset(later)
     return found
 
 
-def _key(node: Node, place: int, merging: str | None) -> str | None:
-    """The key of a mapping in whose value a place is: of what a merge key brings in, that of the other mapping; None where it has none."""
-    pairs = node.pairs if isinstance(node, MappingNode) else ()
-    found = next(
-        (key for key, value in pairs if isinstance(key, ScalarNode) and _holds(value, place)), None
-    )
-    return (
-        None
-        if not isinstance(found, ScalarNode)
-        else merging
-        if is_merge_key(found)
-        else found.value
-    )
+def _key(node: Node, index: int, merging: str | None) -> str | None:
+    """The key of a mapping whose value holds the place `index`; None if there is no such key.
+
+    For a value of a merge key, it is the key of the merged mapping (`merging`).
+    """
+    for key, value in node.pairs if isinstance(node, MappingNode) else ():
+        if isinstance(key, ScalarNode) and _holds(value, index):
+            return merging if is_merge_key(key) else key.value
+    return None
 
 
 def path_of(root: Node, wanted: Node) -> Path:
-    """Where a node below `root` stands itself."""
+    """The path of a node below `root`."""
     return next((path for path, node in _nodes(root, ()) if node is wanted), ())
 
 
-def is_key(root: Node, place: Node) -> bool:
-    """Whether what stands at `place`, or an alias of it, is a key of a mapping."""
-    indexes = {
-        place.start.index,
-        *(alias.start.index for _, alias in dependent_aliases(root, place)),
-    }
+def is_key(root: Node, changed: Node) -> bool:
+    """Whether a node, or an alias of it, is a key of a mapping."""
+    aliases = dependent_aliases(root, changed)
+    indexes = {changed.start.index, *(alias.start.index for _, alias in aliases)}
     return any(
         key.start.index in indexes
         for node in descendants(root)
@@ -122,17 +113,23 @@ def is_key(root: Node, place: Node) -> bool:
     )
 
 
+@overload
+def resolve_alias(node: Node, targets: abc.Mapping[int, Node]) -> Node: ...
+@overload
+def resolve_alias(node: None, targets: abc.Mapping[int, Node]) -> None: ...
+@overload
+def resolve_alias(node: Node | None, targets: abc.Mapping[int, Node]) -> Node | None: ...
 def resolve_alias(node: Node | None, targets: abc.Mapping[int, Node]) -> Node | None:
-    """A node, or what it stands for where it is an alias. `targets` is what aliases stand for."""
+    """The node that an alias stands for; another node itself; `targets` from `alias_targets`."""
     return targets[node.start.index] if isinstance(node, AliasNode) else node
 
 
 def merged_value(
     pairs: abc.Sequence[tuple[Node, Node]], key: str, targets: abc.Mapping[int, Node]
 ) -> Node | None:
-    """What the first of the merge keys among `pairs` that has `key` brings in; None where none does.
+    """The value that the merge keys among `pairs` bring in for `key`; None if they do not have it.
 
-    `targets` is what aliases stand for.
+    The first merge key that has it counts. `targets` as `alias_targets` gives it.
     """
     values = (
         value
@@ -146,41 +143,44 @@ def merged_value(
 def merged_mappings(
     pairs: abc.Sequence[tuple[Node, Node]], targets: abc.Mapping[int, Node]
 ) -> Iterator[MappingNode]:
-    """The mappings that the merge keys among `pairs` bring in, also by way of each other; of two that have a key the first one counts."""
-    left, seen = [value for name, value in reversed(pairs) if is_merge_key(name)], set[int]()
-    while left:
-        found = resolve_alias(left.pop(), targets)
-        if found is None or found.start.index in seen:
+    """The mappings that the merge keys among `pairs` bring in, also by their own merge keys.
+
+    If two of them have a key, the first one counts.
+    """
+    waiting, seen = [value for name, value in reversed(pairs) if is_merge_key(name)], set[int]()
+    while waiting:
+        found = resolve_alias(waiting.pop(), targets)
+        if found.start.index in seen:
             continue
         seen.add(found.start.index)
         if isinstance(found, SequenceNode):
-            left += reversed(found.items)
+            waiting += reversed(found.items)
         elif isinstance(found, MappingNode):
             yield found
-            left += [value for name, value in reversed(found.pairs) if is_merge_key(name)]
+            waiting += [value for name, value in reversed(found.pairs) if is_merge_key(name)]
 
 
 def anchors_lost(root: Node, removed: Node) -> bool:
-    """Whether an alias elsewhere stands for something inside of `removed`."""
+    """Whether an alias elsewhere stands for a node inside of `removed`."""
     return any(
         _holds(removed, target.start.index) and not _holds(removed, index)
         for index, target in alias_targets(root).items()
     )
 
 
-def _holds(node: Node, place: int) -> bool:
-    return node.start.index <= place < max(node.end.index, node.start.index + 1)
+def _holds(node: Node, index: int) -> bool:
+    return node.start.index <= index < max(node.end.index, node.start.index + 1)
 
 
 def _below(node: Node, path: Path) -> Iterator[tuple[Path, AliasNode]]:
-    """Every alias with its path."""
+    """Every alias below a node with its path."""
     yield from (
         (place, found) for place, found in _nodes(node, path) if isinstance(found, AliasNode)
     )
 
 
 def _nodes(node: Node, path: Path) -> Iterator[tuple[Path, Node]]:
-    """Every node with its path, that of its pair where it is a key."""
+    """Every node below a node with its path; a key has the path of its pair."""
     yield path, node
     for key, value in node.pairs if isinstance(node, MappingNode) else ():
         place = (*path, key.value) if isinstance(key, ScalarNode) else path

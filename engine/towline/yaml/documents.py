@@ -1,13 +1,13 @@
 """Pure.
 
-The documents of a YAML file with positions. A large file is read part by part, each when it is
-asked for, and one at a time is kept.
+The documents of a YAML file with positions. A large file is parsed part by part on demand, and only
+one parsed part is kept: a tree takes about fifty times the memory of its text.
 
-A part begins where a line begins with `---`: that starts a document wherever it stands, so a part
-is read as the whole file would be. A tree takes about fifty times the memory of its text.
+A part begins at a line that begins with `---`. That starts a document wherever it stands, so a part
+is parsed as it would be in the whole file.
 
-How deep YAML is nested, known before it is read: each level takes stack in what reads and in what
-compares it.
+The nesting depth of YAML, known before it is parsed: each level takes stack in the parser and in
+comparisons.
 """
 
 from __future__ import annotations
@@ -39,7 +39,10 @@ _LEADING = re.compile(r"^[ ?-]+", re.MULTILINE)
 
 
 def is_nested_deeper(text: str, most: int) -> bool:
-    """Whether `text` has more than `most` levels, or is no YAML so that nobody knows; libyaml itself would end the process with it at some ten thousand."""
+    """Whether `text` has more than `most` levels, or is not YAML so that nobody can tell.
+
+    At some ten thousand levels, libyaml itself would crash the process.
+    """
     if (
         text.count("[") + text.count("{") + 2 * max(map(len, _LEADING.findall(text)), default=0)
         < most
@@ -61,14 +64,18 @@ def is_nested_deeper(text: str, most: int) -> bool:
 LARGE_FILE = 2 * 1024 * 1024
 FILE_LIMITS = YamlLimits(
     characters=64 * 1024 * 1024, nodes=2_000_000
-)  # of a file, and of a part of it
+)  # of a file, and of each of its parts
 
 _BEGIN = re.compile(r"(?m)^---(?=[ \t\r\n]|\Z)")
 _DIRECTIVE = re.compile("(?m)^%")
 
 
 class YamlDocuments:
-    """The documents of `text`, in their order; raises RenderError where it is no YAML: at once, of a large file some when they are asked for."""
+    """The documents of `text` in their order.
+
+    Raises RenderError if the text is not YAML: at once, in a large file also when a document is
+    read.
+    """
 
     def __init__(self, name: str, text: str) -> None:
         self._name, self._text, self.aliased = name, text, "*" in text
@@ -77,7 +84,7 @@ class YamlDocuments:
         for first, last in pairwise(self.starts):
             self._lines.append(self._lines[-1] + len(BREAK.findall(text, first, last)))
         self._kept: tuple[int, tuple[DocumentNode, ...], tuple[Event, ...]] = -1, (), ()
-        # how many documents, and events, are before each part
+        # the numbers of documents and of events before each part
         self._before, self.numbers = [0], [0]
         for part in range(len(self.starts)):
             documents, events = self._count(part)
@@ -97,11 +104,11 @@ class YamlDocuments:
         return (self[number] for number in range(len(self)))
 
     def part(self, document: int) -> int:
-        """The part that holds a document."""
+        """The number of the part that has a document."""
         return bisect_right(self._before, document) - 1
 
     def events(self, part: int) -> Iterable[Event]:
-        """The outline of a part."""
+        """The events of a part, without positions."""
         kept, _, events = self._kept
         return (
             events
@@ -110,11 +117,11 @@ class YamlDocuments:
         )
 
     def starts_in(self, text: str) -> tuple[int, ...]:
-        """Where parts begin in what an edit makes of the text."""
+        """Where the parts begin in the text after an edit."""
         return _starts(text) if len(self.starts) > 1 else (0,)
 
     def piece(self, part: int) -> str:
-        """The characters of a part."""
+        """The text of a part."""
         return (
             self._text[slice(*self.starts[part : part + 2])]
             if part + 1 < len(self.starts)
@@ -128,9 +135,9 @@ class YamlDocuments:
         kept, documents, _ = self._kept
         if kept == part:
             return documents
-        self._kept, documents = (-1, (), ()), ()  # before the next takes memory
+        self._kept, documents = (-1, (), ()), ()  # frees the memory before the next part takes it
         events: list[Event] | None = [] if len(self._text) <= LARGE_FILE else None
-        with _told(self._name):
+        with _faults_named(self._name):
             documents = parse(
                 self.piece(part),
                 events,
@@ -145,12 +152,15 @@ class YamlDocuments:
         return documents
 
     def _count(self, part: int) -> tuple[int, int]:
-        """How many documents and events a part has; of several parts no tree is kept, so events must do."""
+        """The numbers of documents and events of a part.
+
+        A part of several is only counted by its events, so that no tree is kept.
+        """
         if len(self.starts) == 1:
             return len(self._read(part)), FILE_LIMITS.characters
         if self.aliased and "*" in self.piece(part):
             self._read(part)
-        with _told(self._name):
+        with _faults_named(self._name):
             kinds = [
                 event.kind
                 for event in parse_events(
@@ -161,15 +171,18 @@ class YamlDocuments:
 
 
 def _starts(text: str) -> tuple[int, ...]:
-    """Where the parts of a large file begin; one if it has directives, which stand before the document that they are for."""
+    """Where the parts of a large file begin.
+
+    A file with directives is one part, since a directive stands before its document.
+    """
     if _DIRECTIVE.search(text):
         return (0,)
     return tuple(dict.fromkeys((0, *(found.start() for found in _BEGIN.finditer(text)))))
 
 
 @contextmanager
-def _told(name: str) -> Iterator[None]:
-    """A fault of the parser as a RenderError."""
+def _faults_named(name: str) -> Iterator[None]:
+    """Turn a fault of the parser into a RenderError."""
     try:
         yield
     except YamlLimit as fault:

@@ -4,9 +4,9 @@ Surgical edits of YAML files, bytes to bytes: only the wanted characters change,
 parsed again to prove it.
 
 Comments, order, quoting, line ends, byte order mark, flow style, further documents and a missing
-last newline stay. What cannot be done safely is a RenderError, and nothing is changed
-(facts/gitops.md section 4). `source` reads the file, `splice` says which characters change,
-`scalar` how a text is written, `proof` whether the result says what was wanted and nothing else.
+last newline stay. An edit that cannot be made safely is a RenderError, and nothing is changed
+(facts/gitops.md section 4). `source` reads the file, `scalar` says which characters change and how
+a text is written, `proof` checks that the result says what was wanted and nothing else.
 """
 
 from __future__ import annotations
@@ -64,12 +64,15 @@ from towline.yaml.source import YamlSource
 
 @frozen
 class ValueEdit:
-    """One wanted value: the text, or the entries, at `path` of document `document` (from 0); None removes the key.
+    """A wanted value at `path` of document `document` (from 0): a text, entries, or None.
+
+    None removes the key.
 
     A missing last key is inserted behind the key `after`, else behind the last one; an index equal
-    to a list's length appends an entry. `rename` is the key's new name, for one that is there and
-    holds a text. `inside` are document and path of the text, and of the text in that one, whose
-    YAML or JSON it is that document and path speak of.
+    to a list's length appends an entry. `rename` is a new name for an existing key whose value is a
+    text. If the path leads into YAML or JSON inside of a text, `inside` has document and path of
+    that text (and of the text in it, and so on), and `document` and `path` are those inside of the
+    last wanted.
     """
 
     path: Path
@@ -83,23 +86,26 @@ class ValueEdit:
 def edit(
     source: YamlSource, edits: abc.Sequence[ValueEdit], sharing: AliasPolicy = REFUSE_ALIASES
 ) -> bytes:
-    """Make `edits`, whose paths all speak of `source` as it is; the very same bytes where all holds already; raises RenderError."""
+    """The bytes of `source` after `edits`; the same bytes if it has all the values already.
+
+    All paths are those of `source` before the edits. Raises RenderError.
+    """
     return _edited(source, edits, sharing)[1].encode()
 
 
 def _edited(
     source: YamlSource, edits: abc.Sequence[ValueEdit], sharing: AliasPolicy
 ) -> tuple[list[Splice], str]:
-    """The characters that change, in their order, and the text that this makes, proven."""
-    # aliases may ask for one place several times
+    """The characters that change, in their order, and the resulting text, proven."""
+    # several edits may come to the same change by aliases
     work = dict.fromkeys(
-        step for one in edits if not one.inside for step in _steps(source, one, sharing)
+        step for wanted in edits if not wanted.inside for step in _steps(source, wanted, sharing)
     )
-    for document, path in dict.fromkeys(one.inside[0] for one in edits if one.inside):
+    for document, path in dict.fromkeys(wanted.inside[0] for wanted in edits if wanted.inside):
         inner = [
-            replace(one, inside=one.inside[1:])
-            for one in edits
-            if one.inside[:1] == ((document, path),)
+            replace(wanted, inside=wanted.inside[1:])
+            for wanted in edits
+            if wanted.inside[:1] == ((document, path),)
         ]
         work |= dict.fromkeys(
             _inside(source, ValueEdit(document=document, path=path, value=""), inner, sharing)
@@ -118,12 +124,12 @@ def _edited(
     text = "".join([*pieces, source.text[done:]])
     if splices and not is_proven(source, [patch for _, patch in work], text):
         paths = ", ".join(
-            path_text((*(part for _, path in one.inside for part in path), *one.path))
-            for one in edits[:3]
+            path_text((*(part for _, path in wanted.inside for part in path), *wanted.path))
+            for wanted in edits[:3]
         )
         folded = (
             "; a text with > is folded, with | it is not"
-            if any(one.inside for one in edits)
+            if any(wanted.inside for wanted in edits)
             else ""
         )
         raise RenderError(
@@ -135,62 +141,72 @@ def _edited(
 
 
 def _inside(
-    source: YamlSource, one: ValueEdit, edits: abc.Sequence[ValueEdit], sharing: AliasPolicy
+    source: YamlSource, wanted: ValueEdit, edits: abc.Sequence[ValueEdit], sharing: AliasPolicy
 ) -> list[tuple[Splice, EventPatch]]:
-    """Edits of the YAML or JSON that the text at the place of `one` is, as changes of the file around; all of them say what the text says then."""
-    root = _root(source, one)
-    place = _find(source, one, root, sharing.policy)
+    """Edits of the YAML or JSON in the text at a path, as changes of the file around it.
+
+    Each change carries the whole wanted text.
+    """
+    root = _root(source, wanted)
+    place = _locate(source, wanted, root, sharing.policy)
     text = embedded_text(source, place.node) if place.node is not None else None
     if text is None or not isinstance(place.node, ScalarNode):
         raise RenderError(
-            f"{path_text(one.path)} holds no text that could be edited",
+            f"{path_text(wanted.path)} is not a text that can be edited",
             where=source.where(place.changed.start),
             hint="write it as a block scalar, with | behind the key",
         )
-    splices, wanted = _edited(text.read(), edits, sharing)
+    splices, new_text = _edited(text.read(), edits, sharing)
     if splices:
-        _tell(source, one, root, place, sharing)
-    return [(text.outward(splice), text_rewritten(place.node, wanted)) for splice in splices]
+        _report_sharing(source, wanted, root, place, sharing)
+    return [(text.outward(splice), text_rewritten(place.node, new_text)) for splice in splices]
 
 
 def _steps(
-    source: YamlSource, one: ValueEdit, sharing: AliasPolicy
+    source: YamlSource, wanted: ValueEdit, sharing: AliasPolicy
 ) -> list[tuple[Splice, EventPatch]]:
-    """Turn an edit into changed characters and what they are to say; nothing where it holds already."""
-    root = _root(source, one)
-    place = _find(source, one, root, sharing.policy)
-    steps = _changes(source, one, place)
+    """An edit as changed characters with changed events; none if the value is there already."""
+    root = _root(source, wanted)
+    place = _locate(source, wanted, root, sharing.policy)
+    steps = _changes(source, wanted, place)
     if steps:
-        _tell(source, one, root, place, sharing)
+        _report_sharing(source, wanted, root, place, sharing)
     return steps
 
 
-def _root(source: YamlSource, one: ValueEdit) -> Node:
-    root = source.documents[one.document].root if one.document < len(source.documents) else None
+def _root(source: YamlSource, wanted: ValueEdit) -> Node:
+    root = (
+        source.documents[wanted.document].root if wanted.document < len(source.documents) else None
+    )
     if root is None:
         raise RenderError(
-            f"{source.name} has no document {one.document + 1} with content",
+            f"{source.name} has no document {wanted.document + 1} with content",
             where=source.name,
             hint="check the file",
         )
     return root
 
 
-def _tell(
-    source: YamlSource, one: ValueEdit, root: Node, place: _Place, sharing: AliasPolicy
+def _report_sharing(
+    source: YamlSource, wanted: ValueEdit, root: Node, place: _Place, sharing: AliasPolicy
 ) -> None:
-    """Say which other places a change reaches; raises RenderError where it may not."""
-    shared = _shared(source, one, root, place, sharing) if source.documents.aliased else ()
+    """Report the aliases that a change affects; raises RenderError if it must not do so."""
+    shared = (
+        _shared_aliases(source, wanted, root, place, sharing) if source.documents.aliased else ()
+    )
     if shared:
+        where = source.where(place.changed.start)
         sharing.say(
-            f"{source.where(place.changed.start)}: {path_text(path_of(root, place.changed))} is shared,"
-            f" and changes for {_listed(source, shared)}, too"
+            f"{where}: {path_text(path_of(root, place.changed))} is shared, and changes for"
+            f" {_listed(source, shared)}, too"
         )
 
 
-def _changes(source: YamlSource, one: ValueEdit, place: _Place) -> list[tuple[Splice, EventPatch]]:
-    parent, number, node, last = place.parent, place.number, place.node, one.path[-1]
-    if one.value is None:
+def _changes(
+    source: YamlSource, wanted: ValueEdit, place: _Place
+) -> list[tuple[Splice, EventPatch]]:
+    parent, number, node, last = place.parent, place.number, place.node, wanted.path[-1]
+    if wanted.value is None:
         return (
             [(deletion(source, parent, number), pair_removed(*parent.pairs[number]))]
             if node is not None and isinstance(parent, MappingNode)
@@ -200,19 +216,19 @@ def _changes(source: YamlSource, one: ValueEdit, place: _Place) -> list[tuple[Sp
         key = last if isinstance(last, str) else ""
         return [
             (
-                insertion(source, parent, number, key, one.value),
-                entry_inserted(parent, number, key, one.value),
+                insertion(source, parent, number, key, wanted.value),
+                entry_inserted(parent, number, key, wanted.value),
             )
         ]
-    if isinstance(one.value, str):
+    if isinstance(wanted.value, str):
         named = (
-            [(parent.pairs[number][0], one.rename)]
-            if one.rename and isinstance(parent, MappingNode)
+            [(parent.pairs[number][0], wanted.rename)]
+            if wanted.rename and isinstance(parent, MappingNode)
             else []
         )
         texts = [
             (each, value, _replacement(source, parent, each, value))
-            for each, value in (*named, (node, one.value))
+            for each, value in (*named, (node, wanted.value))
         ]
         return [
             (splice, node_replaced(each, value))
@@ -221,15 +237,15 @@ def _changes(source: YamlSource, one: ValueEdit, place: _Place) -> list[tuple[Sp
         ]
     if not isinstance(parent, MappingNode):
         raise RenderError(
-            f"{path_text(one.path)} holds something already",
+            f"{path_text(wanted.path)} holds something already",
             where=source.where(node.start),
             hint="append behind it",
         )
-    return [(filling(source, parent, number, one.value), node_replaced(node, one.value))]
+    return [(filling(source, parent, number, wanted.value), node_replaced(node, wanted.value))]
 
 
 def _replacement(source: YamlSource, parent: Node, node: Node, value: str) -> Splice | None:
-    """The characters of a scalar that change: of one with several lines, only those that differ."""
+    """The characters of a scalar that change; of several lines, only those that differ."""
     several = (
         isinstance(node, ScalarNode)
         and node.value.count("\n") == value.count("\n")
@@ -244,44 +260,52 @@ def _replacement(source: YamlSource, parent: Node, node: Node, value: str) -> Sp
         return text.outward(
             Splice(start=first, end=len(node.value) - last, text=value[first : len(value) - last])
         )
-    except RenderError:  # the style holds no such lines
+    except RenderError:  # the scalar's style cannot hold such lines
         return replacement(source, node, value, quoted=is_json_style(source, parent))
 
 
 @frozen
 class _Place:
-    """Where an edit's path leads: mapping or list, number of pair or item, its value; or the number to insert behind, and None."""
+    """Where an edit's path leads: collection, number of the pair or item, and its value.
+
+    If the value is missing, `node` is None, and `number` is that of the pair or item before it.
+    """
 
     parent: MappingNode | SequenceNode
     number: int
     node: Node | None
-    changed: Node  # whose text becomes another one
+    changed: Node  # the node whose source changes
 
 
-def _find(source: YamlSource, one: ValueEdit, root: Node, policy: str) -> _Place:
-    """The place of an edit; raises RenderError where there is none, or where it is behind an alias that is not to be followed."""
+def _locate(source: YamlSource, wanted: ValueEdit, root: Node, policy: str) -> _Place:
+    """The place of an edit.
+
+    Raises RenderError if there is none, or if it is behind an alias that must not be followed.
+    """
     parent: Node | None = root
-    for part in one.path[:-1]:
-        parent = _behind(source, one, root, _child(source, parent, part)[1], policy)
-    number, found = _child(source, parent, one.path[-1])
-    if isinstance(one.path[-1], str):
-        # two parsers must read it alike
-        value_without_merge(source, parent, one.path[-1], source.targets(root))
+    for part in wanted.path[:-1]:
+        parent = _follow_alias(source, wanted, root, _child(source, parent, part)[1], policy)
+    number, found = _child(source, parent, wanted.path[-1])
+    if isinstance(wanted.path[-1], str):
+        # refuses mappings that parsers read differently
+        value_without_merge(source, parent, wanted.path[-1], source.targets(root))
     assert isinstance(parent, MappingNode | SequenceNode)
-    if isinstance(found, AliasNode) and one.value is not None:
+    if isinstance(found, AliasNode) and wanted.value is not None:
         target = alias_targets(root)[found.start.index]
         if (
             isinstance(target, ScalarNode)
-            and isinstance(one.value, str)
-            and holds_text(target, one.value)
+            and isinstance(wanted.value, str)
+            and holds_text(target, wanted.value)
         ):
             found = target
         elif policy != OWN or not isinstance(target, ScalarNode):
-            found = _behind(source, one, root, found, policy)
+            found = _follow_alias(source, wanted, root, found, policy)
     if found is None and isinstance(parent, MappingNode):
         keys = [key.value if isinstance(key, ScalarNode) else "" for key, _ in parent.pairs]
-        number = keys.index(one.after) if one.after and one.after in keys else len(keys) - 1
-        # in front of it, kubectl would not see it
+        number = (
+            keys.index(wanted.after) if wanted.after and wanted.after in keys else len(keys) - 1
+        )
+        # kubectl does not see a key in front of a merge key that has it, too
         number = max(
             [number, *(place for place, (key, _) in enumerate(parent.pairs) if is_merge_key(key))]
         )
@@ -289,14 +313,17 @@ def _find(source: YamlSource, one: ValueEdit, root: Node, policy: str) -> _Place
         parent=parent,
         number=number,
         node=found,
-        changed=parent if found is None or one.value is None else found,
+        changed=parent if found is None or wanted.value is None else found,
     )
 
 
-def _shared(
-    source: YamlSource, one: ValueEdit, root: Node, place: _Place, sharing: AliasPolicy
+def _shared_aliases(
+    source: YamlSource, wanted: ValueEdit, root: Node, place: _Place, sharing: AliasPolicy
 ) -> abc.Sequence[tuple[Path, AliasNode]]:
-    """The aliases that repeat a place; raises RenderError where they may not change, or would stand for nothing any more."""
+    """The aliases that repeat the place of an edit.
+
+    Raises RenderError if they must not change, or would have no anchor any more.
+    """
     pair = (
         place.parent.pairs[place.number]
         if place.node is not None and isinstance(place.parent, MappingNode)
@@ -304,34 +331,34 @@ def _shared(
     )
     if any(
         anchors_lost(root, node)
-        for node in (pair if one.value is None else pair[: bool(one.rename)])
+        for node in (pair if wanted.value is None else pair[: bool(wanted.rename)])
     ):
         raise RenderError(
-            f"an alias elsewhere repeats what stands at {path_text(one.path)}",
+            f"an alias elsewhere repeats what stands at {path_text(wanted.path)}",
             where=source.where(place.changed.start),
             hint="write it out there",
         )
     found = dependent_aliases(root, place.changed)
     if found and is_key(root, place.changed):
         raise RenderError(
-            f"{path_text(one.path)} is a key too, by an alias or its anchor",
+            f"{path_text(wanted.path)} is a key too, by an alias or its anchor",
             where=source.where(place.changed.start),
             hint="write the key out",
         )
-    if found and (sharing.policy != ALL or one.rename):
+    if found and (sharing.policy != ALL or wanted.rename):
         by = f"{'aliases' if found[1:] else 'an alias'} in {_listed(source, found)}"
         raise RenderError(
-            f"{path_text(one.path)} is repeated by {by}, which would change too",
+            f"{path_text(wanted.path)} is repeated by {by}, which would change too",
             where=source.where(place.changed.start),
             hint=_hint(own=False),
         )
     return found
 
 
-def _behind(
-    source: YamlSource, one: ValueEdit, root: Node, node: Node | None, policy: str
+def _follow_alias(
+    source: YamlSource, wanted: ValueEdit, root: Node, node: Node | None, policy: str
 ) -> Node | None:
-    """A node, or what the alias stands for that it is; raises RenderError where aliases are not to be followed."""
+    """The node, or the target of the alias; raises RenderError if aliases must not be followed."""
     if not isinstance(node, AliasNode):
         return node
     target = alias_targets(root)[node.start.index]
@@ -339,7 +366,7 @@ def _behind(
         return target
     others = [(path, alias) for path, alias in dependent_aliases(root, target) if alias is not node]
     raise RenderError(
-        f"{path_text(one.path)} stands behind the alias *{node.name} of what is in line"
+        f"{path_text(wanted.path)} stands behind the alias *{node.name} of what is in line"
         f" {source.line(target.start)} ({path_text(path_of(root, target))})"
         + (f" and repeated in {_listed(source, others)}" if others else ""),
         where=source.where(node.start),
@@ -361,7 +388,10 @@ def _listed(source: YamlSource, found: abc.Sequence[tuple[Path, AliasNode]]) -> 
 
 
 def _child(source: YamlSource, node: Node | None, part: str | int) -> tuple[int, Node | None]:
-    """The number and the value of a key or an index; -1 or the last number, and None, where that is missing."""
+    """The number and the value of a key or an index.
+
+    If it is missing: -1 or the number of the last item, and None.
+    """
     if isinstance(node, MappingNode) and isinstance(part, str):
         number = _keys(source, node).get(part)
         return (-1, None) if number is None else (number, node.pairs[number][1])
@@ -375,14 +405,17 @@ def _child(source: YamlSource, node: Node | None, part: str | int) -> tuple[int,
 
 
 def _keys(source: YamlSource, node: MappingNode) -> dict[str, int]:
-    """The number of each key of a mapping that is edited; raises RenderError where two are the same or one is an alias: parsers differ on them."""
+    """The number of each key of a mapping that is edited.
+
+    Raises RenderError for a duplicate key, and for a key that is an alias: parsers differ on them.
+    """
     numbers: dict[str, int] = {}
     for number, (key, _) in enumerate(node.pairs):
         if isinstance(key, AliasNode):
             raise _alias_key(source, key)
         if isinstance(key, ScalarNode) and not source.templated(key.start.index, key.end.index):
             if key.value in numbers:
-                raise _twice(source, key)
+                raise _duplicate_key(source, key)
             numbers[key.value] = number
     return numbers
 
@@ -398,10 +431,10 @@ def resolved_value(
 def value_without_merge(
     source: YamlSource, node: Node | None, key: str, targets: abc.Mapping[int, Node]
 ) -> Node | None:
-    """The value of a mapping's own key, to decide on; `targets` is what aliases stand for.
+    """The value of a key that a mapping has itself; `targets` as `alias_targets` gives it.
 
-    Raises RenderError where parsers differ: where the key stands twice, is an alias, or stands in
-    front of a merge key that has it too.
+    Raises RenderError if parsers differ: the key is there twice, is an alias, or stands in front of
+    a merge key that has it, too.
     """
     value: Node | None = None
     pairs = node.pairs if isinstance(node, MappingNode) else ()
@@ -412,7 +445,7 @@ def value_without_merge(
         if isinstance(name, AliasNode):
             raise _alias_key(source, name)
         if value is not None:
-            raise _twice(source, called)
+            raise _duplicate_key(source, called)
         value = held
         if merged_value(pairs[number + 1 :], key, targets) is not None:
             raise RenderError(
@@ -426,14 +459,14 @@ def value_without_merge(
 def value_with_merge(
     source: YamlSource, node: Node | None, key: str, targets: abc.Mapping[int, Node]
 ) -> Node | None:
-    """What a mapping has at a key, itself or by a merge key, an alias followed; `targets` is what aliases stand for.
+    """The value of a key that a mapping has itself or by a merge key, with aliases resolved.
 
-    Raises RenderError where parsers differ.
+    Raises RenderError if parsers differ.
     """
     mappings = (
         [node, *merged_mappings(node.pairs, targets)] if isinstance(node, MappingNode) else []
     )
-    values = (value_without_merge(source, one, key, targets) for one in mappings)
+    values = (value_without_merge(source, wanted, key, targets) for wanted in mappings)
     return resolve_alias(next((value for value in values if value is not None), None), targets)
 
 
@@ -445,7 +478,7 @@ def _alias_key(source: YamlSource, key: AliasNode) -> RenderError:
     )
 
 
-def _twice(source: YamlSource, key: ScalarNode) -> RenderError:
+def _duplicate_key(source: YamlSource, key: ScalarNode) -> RenderError:
     return RenderError(
         f"key {key.value!r} stands twice in one mapping",
         where=source.where(key.start),

@@ -1,11 +1,12 @@
 """Pure.
 
-YAML or JSON inside of a text of a YAML file: where each of its characters stands in the file, so
-that it is edited as a file of its own.
+YAML or JSON inside of a text of a YAML file, edited as a file of its own: where each character of
+the text stands in the file.
 
-Argo CD's `helm.values`, the `values.yaml` of a ConfigMap, an inline patch of kustomize, a manifest
-in a template of another one. Block scalars keep their lines, quoted texts their escapes; what the
-characters come to is held against what the parser read, and a text that cannot be told so is none.
+Examples are Argo CD's `helm.values`, the `values.yaml` of a ConfigMap, an inline patch of
+kustomize, and a manifest in a template of another one. Block scalars keep their lines, quoted texts
+their escapes. The characters are compared with what the parser read; if they differ, the text is
+not edited.
 """
 
 from __future__ import annotations
@@ -29,7 +30,7 @@ _QUOTE = re.compile("''")
 
 @compact
 class _Piece:
-    """Characters `shown` of a text, which the parser reads as `read`: from `start` to `end` of the file."""
+    """Characters `shown` of a text, at `start` to `end` of the file; the parser gives `read`."""
 
     read: str
     shown: str
@@ -39,7 +40,10 @@ class _Piece:
 
 @frozen
 class EmbeddedText:
-    """The text of a scalar of `source`, with the place of each piece of it; `indent` stands before each line of a block scalar."""
+    """The text of a scalar of `source`, with the position of each of its pieces.
+
+    `indent` is the indentation of the lines of a block scalar.
+    """
 
     source: YamlSource
     node: ScalarNode
@@ -49,11 +53,11 @@ class EmbeddedText:
     indent: str
 
     def read(self) -> YamlSource:
-        """The text as a file of its own, whose places are those of the file around; raises RenderError."""
+        """The text as a file of its own with positions of the outer file; raises RenderError."""
         return replace(parse_source(self.source.name, self.text), around=self.where)
 
     def where(self, mark: Mark) -> str:
-        """`file:line:column` of a place of the text."""
+        """`file:line:column` of a position in the text."""
         index = self._place(mark.index)
         before = self.source.text[self.node.start.index : index]
         lines = BREAK.split(before)
@@ -61,7 +65,10 @@ class EmbeddedText:
         return self.source.where(Mark(index, self.node.start.line + len(lines) - 1, column))
 
     def outward(self, splice: Splice) -> Splice:
-        """A change of the text as one of the file; raises RenderError where the scalar's style cannot hold it."""
+        """A change of the text as a change of the file.
+
+        Raises RenderError if the style of the scalar cannot hold it.
+        """
         start, end, text = self._place(splice.start), self._place(splice.end), splice.text
         if self.node.style == '"':
             return Splice(start=start, end=end, text=write_scalar(text, '"')[1:-1])
@@ -76,7 +83,7 @@ class EmbeddedText:
         return self._of_lines(splice, start, end)
 
     def _of_lines(self, splice: Splice, start: int, end: int) -> Splice:
-        """In a block scalar: whole lines with their indentation, else from character to character."""
+        """A change in a block scalar: whole lines with indentation, else single characters."""
         begun = self._begins_line(splice.start)
         ended = self._begins_line(splice.end) and (
             splice.text.endswith("\n") or (begun and not splice.text)
@@ -97,7 +104,7 @@ class EmbeddedText:
         return self.text[place - 1 : place] == "\n" if place else True
 
     def _line(self, index: int) -> int:
-        """Where the line of the file begins that holds a place."""
+        """The start of the line of the file that holds `index`."""
         return max(
             (
                 found.end()
@@ -107,7 +114,10 @@ class EmbeddedText:
         )
 
     def _place(self, place: int) -> int:
-        """Where a place of the text is in the file; raises RenderError inside of what is one character there."""
+        """The index in the file of an index in the text.
+
+        Raises RenderError if it is inside of several characters that are one in the file.
+        """
         number = bisect_right(self.offsets, place) - 1
         piece, inside = self.pieces[number], place - self.offsets[number]
         if inside == len(piece.shown):
@@ -122,7 +132,10 @@ class EmbeddedText:
 
 
 def embedded_text(source: YamlSource, node: Node) -> EmbeddedText | None:
-    """The text of a quoted or block scalar; None for every other node, and where its characters cannot be told."""
+    """The text of a quoted or block scalar with its positions.
+
+    None for other nodes, and if the positions of the characters cannot be told.
+    """
     if (
         not isinstance(node, ScalarNode)
         or not node.style
@@ -140,7 +153,7 @@ def embedded_text(source: YamlSource, node: Node) -> EmbeddedText | None:
     ]
     if "".join(piece.read for piece in pieces).rstrip("\n") != node.value.rstrip("\n"):
         return None
-    # line ends that the header leaves to the text
+    # The header of a block scalar says how many line ends at the end belong to the text.
     kept = len(node.value) - len(node.value.rstrip("\n"))
     while (
         node.style in "|>"
@@ -162,7 +175,7 @@ def embedded_text(source: YamlSource, node: Node) -> EmbeddedText | None:
 
 
 def _lines(source: YamlSource, start: int, end: int) -> Iterator[tuple[int, int, int]]:
-    """Start, end without its line end, and start of the next, of every line between two places."""
+    """Start, end without line end, and next line's start, of the lines between two positions."""
     while start < end:
         found = BREAK.search(source.masked, start, end)
         yield start, found.start() if found else end, found.end() if found else end
@@ -181,7 +194,10 @@ def _blanks(text: str, start: int, end: int) -> int:
 
 
 def _indent(source: YamlSource, node: ScalarNode) -> int:
-    """How many blanks stand before every line of a block scalar: those of its first line but for the ones that are text; -1 where that is not to be told."""
+    """The indentation of a block scalar; -1 if it cannot be told.
+
+    It is that of the first line that is not empty, without the blanks that belong to the text.
+    """
     value = next(line for line in node.value.split("\n") if line.strip())
     first = next(
         (line for line in _body(source, node) if source.masked[line[0] : line[1]].strip()), None
@@ -207,7 +223,7 @@ def _literal(source: YamlSource, node: ScalarNode, indent: int) -> Iterator[_Pie
 
 
 def _folded(source: YamlSource, node: ScalarNode, indent: int) -> Iterator[_Piece]:
-    """Lines are joined by blanks, but for those farther in and around empty ones."""
+    """Pieces of a folded scalar: a blank joins lines, unless indented or beside empty ones."""
     last, empty, deep = -1, 0, True
     for start, end, _ in _body(source, node):
         begin = start + indent
@@ -237,14 +253,14 @@ def _quoted(source: YamlSource, node: ScalarNode, _indent: int) -> Iterator[_Pie
         if last >= 0:
             yield _Piece("\n" * empty or joined, "\n" * empty or joined, last, begin)
         line = source.masked[begin:stop]
-        # the line end is
+        # a backslash before the line end escapes it
         escaped = double and number + 1 < len(lines) and (len(line) - len(line.rstrip("\\"))) % 2
         yield from _unquoted(source, begin, stop - escaped, double=double)
         last, empty, joined = stop - escaped, 0, "" if escaped else " "
 
 
 def _unquoted(source: YamlSource, start: int, end: int, *, double: bool) -> Iterator[_Piece]:
-    """One line of a quoted text, escapes on their own."""
+    """Pieces of one line of a quoted text; each escape is a piece."""
     done = start
     for found in (_ESCAPE if double else _QUOTE).finditer(source.masked, start, end):
         if done < found.start():
@@ -262,7 +278,7 @@ def _unquoted(source: YamlSource, start: int, end: int, *, double: bool) -> Iter
 
 
 def _escaped(text: str) -> str:
-    """What an escape of a text in double quotes stands for."""
+    """The characters that an escape in double quotes stands for."""
     kind, digits = text[1], text[2:]
     if kind in Scanner.ESCAPE_CODES:
         return chr(int(digits, 16))

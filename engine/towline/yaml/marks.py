@@ -1,11 +1,11 @@
 """Pure.
 
-One tree of YAML events with positions: configuration errors name file:line, surgical edits find
-their characters.
+A tree of YAML nodes with positions: configuration errors name file:line, surgical edits find their
+characters.
 
-The tree is built on PyYAML's libyaml parser, or on its Python parser where libyaml is missing; both
-give the same tree. `parse` keeps the text as written; `load` reads the first document as Piper does
-(go-yaml 3: facts/configuration.md sections 1.6 and 12).
+The tree is built from the events of PyYAML's libyaml parser, or of its Python parser if libyaml is
+missing; both give the same tree. `parse` keeps texts as written; `load_located` reads the first
+document as Piper does (go-yaml 3: facts/configuration.md sections 1.6 and 12).
 """
 
 from __future__ import annotations
@@ -25,17 +25,18 @@ from towline.yaml.plain_scalar import resolve_plain
 
 MAX_CHARACTERS = 8 * 1024 * 1024
 MAX_NODES = 500_000
-MAX_LOADED = 100_000  # nodes of what is read as configuration, every key of which is looked at
+MAX_LOADED = 100_000  # nodes of a configuration file, of which every key is checked
 MAX_DEPTH = 100
 MAX_EXPANDED = 100_000
 
 _LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-# YAML 1.1, section 4.1; compiled once, which takes longer than all our own
+# YAML 1.1, section 4.1; PyYAML's, since compiling it again would take longer than all of ours
 _UNPRINTABLE = yaml.reader.Reader.NON_PRINTABLE
 BREAK = re.compile("\r\n|[\r\n\x85\u2028\u2029]")  # YAML 1.1, section 4.2
 
 _BLANK = "[ \t\r\n\x85\u2028\u2029]"
-# Atomic: a comment that could end anywhere would be tried to end everywhere, which takes for ever.
+# Atomic: else the matcher would try to end a comment at each of its characters, which takes for
+# ever.
 # Not possessive: a `(?:a|b)*+` of CPython before 3.11.5 loses its place (python/cpython#106052),
 # and Debian 12 has 3.11.2.
 _COMMENT = rf"#(?>(?:(?!{BREAK.pattern}).)*)"
@@ -48,9 +49,11 @@ _STANDARD = "tag:yaml.org,2002:"
 
 
 class Mark(int):
-    """A place in a text: `index` counts characters from 0 (a byte order mark is one), `line` and `column` from 1.
+    """A position: `index` counts characters from 0, `line` and `column` from 1.
 
-    One number holds all three, since a large file has millions of places.
+    A byte order mark is a character.
+
+    One number holds all three, since a large file has millions of positions.
     """
 
     __slots__ = ()
@@ -63,17 +66,17 @@ class Mark(int):
 
     @property
     def index(self) -> int:
-        """Characters before it."""
+        """The number of characters before it."""
         return self & 0xFFFFFFFF
 
     @property
     def line(self) -> int:
-        """Its line."""
+        """The line, from 1."""
         return self >> 32 & 0xFFFFFFFF
 
     @property
     def column(self) -> int:
-        """Its column."""
+        """The column, from 1."""
         return self >> 64
 
 
@@ -82,9 +85,10 @@ START = Mark(0, 1, 1)
 
 @compact
 class ScalarNode:
-    """A scalar; `start` to `end` is its own source, quotes or block header included, without anchor and tag; `style` is '' where plain.
+    """A scalar; `start` to `end` is its source with quotes or block header, without anchor and tag.
 
-    `number` is that of the node's first event in the whole text, as `outline` counts them.
+    `style` is '' for a plain scalar. `number` is that of the node's first event in the whole text,
+    as `parse_events` counts them.
     """
 
     value: str
@@ -98,7 +102,7 @@ class ScalarNode:
 
 @compact
 class MappingNode:
-    """Pairs in their order; a block mapping ends where its last value ends."""
+    """The pairs of a mapping in their order; a block mapping ends where its last value ends."""
 
     pairs: tuple[tuple[Node, Node], ...]
     flow: bool
@@ -111,7 +115,7 @@ class MappingNode:
 
 @compact
 class SequenceNode:
-    """Items in their order; a block sequence ends where its last item ends."""
+    """The items of a sequence in their order; a block sequence ends where its last item ends."""
 
     items: tuple[Node, ...]
     flow: bool
@@ -124,7 +128,7 @@ class SequenceNode:
 
 @compact
 class AliasNode:
-    """A use (`*name`) of an anchor."""
+    """An alias, `*name`."""
 
     name: str
     start: Mark
@@ -133,7 +137,10 @@ class AliasNode:
 
 
 class Event(NamedTuple):
-    """What a YAML parser says of one place: its `kind` (libyaml's name), and what a scalar or the start of a collection is; no position."""
+    """An event of the YAML parser without its position.
+
+    `kind` is libyaml's name; the other fields are those of a scalar or the start of a collection.
+    """
 
     kind: str
     value: str = ""
@@ -148,7 +155,7 @@ Path = tuple[str | int, ...]
 
 @compact
 class DocumentNode:
-    """One document of a stream, from `---` where that is written; `root` is None where nothing stands in it."""
+    """A document of a stream, from its `---` if it has one; `root` is None if it is empty."""
 
     root: Node | None
     start: Mark
@@ -157,9 +164,10 @@ class DocumentNode:
 
 @frozen
 class LocatedData:
-    """Plain Python data, and where each mapping entry (its key) and each list item stands, by its path from the root `()`.
+    """Plain Python data, with the position of each mapping entry (its key) and each list item.
 
-    `unread`: where something stands behind the first document; None if nothing does.
+    `marks` are by path from the root `()`. `unread`: where content begins behind the first
+    document, or None.
     """
 
     value: object
@@ -168,7 +176,10 @@ class LocatedData:
 
 
 class YamlFault(ValueError):
-    """A text that is no YAML or goes over a limit; the caller knows the file and says so (`line` and `column` count from 1)."""
+    """A text that is not YAML or is over a limit; `line` and `column` count from 1.
+
+    The caller adds the name of the file.
+    """
 
     def __init__(self, problem: str, line: int, column: int) -> None:
         super().__init__(f"{problem} (line {line}, column {column})")
@@ -176,11 +187,11 @@ class YamlFault(ValueError):
 
 
 class YamlLimit(YamlFault):
-    """A text that goes over a limit."""
+    """A text that is over a limit."""
 
 
 class YamlLimits(NamedTuple):
-    """How many characters and nodes a text may have."""
+    """The most characters and nodes that a text may have."""
 
     characters: int
     nodes: int
@@ -194,9 +205,10 @@ def parse(
     number: int = 0,
     limits: YamlLimits | None = None,
 ) -> tuple[DocumentNode, ...]:
-    """Every document of `text` with positions, and its outline into `events`; raises YamlFault, YamlLimit where a limit on size, nodes or depth is exceeded.
+    """Every document of `text` with positions; its events are appended to `events`.
 
-    Where `text` is a part of another one, it begins there at `begin`, and with event `number`.
+    If `text` is a part of a larger text, it begins there at `begin`, and with event `number`.
+    Raises YamlFault, and YamlLimit if a limit on size, nodes or depth is exceeded.
     """
     composer = _Composer(text, events, begin=begin, limits=limits)
     composer.number += number
@@ -206,7 +218,10 @@ def parse(
 def parse_events(
     text: str, *, begin: Mark = START, limits: YamlLimits | None = None
 ) -> Iterator[Event]:
-    """Every event of `text` without its position: two texts with the same outline say the same, in the same styles; raises YamlFault."""
+    """Every event of `text`, without positions; raises YamlFault.
+
+    Two texts with the same events say the same in the same styles.
+    """
     return (_event(event) for event in _Composer(text, begin=begin, limits=limits).stream)
 
 
@@ -220,10 +235,11 @@ def _event(event: Any) -> Event:
 
 
 def load_located(text: str) -> LocatedData:
-    """Read the first document of `text` as plain Python data in Piper's dialect; an empty one is None; raises YamlFault.
+    """Read the first document of `text` as plain Python data in Piper's dialect; raises YamlFault.
 
-    Of what follows that, `unread` says where it begins. yes/no/on/off and dates stay text; keys are
-    text as written; duplicate keys fail; aliases and `<<` are expanded.
+    An empty document is None; `unread` says where something begins behind it. yes/no/on/off and
+    dates stay text, keys are text as written, duplicate keys are a fault, aliases and `<<` are
+    expanded.
     """
     documents = _Composer(text, limits=YamlLimits(MAX_CHARACTERS, MAX_LOADED)).documents()
     first = next(documents, None)
@@ -236,7 +252,7 @@ def load_located(text: str) -> LocatedData:
 
 
 def _unread(documents: Iterator[DocumentNode]) -> Mark | None:
-    """Where the next of `documents` that holds something begins, or what is none; None if neither follows."""
+    """Where the next of `documents` with content begins, or text that is not YAML; or None."""
     try:
         return next((document.start for document in documents if document.root is not None), None)
     except YamlFault as fault:
@@ -244,7 +260,7 @@ def _unread(documents: Iterator[DocumentNode]) -> Mark | None:
 
 
 class _Composer:
-    """Events of one text to nodes; recursion is bounded by MAX_DEPTH."""
+    """Events of one text to nodes; MAX_DEPTH limits the recursion."""
 
     def __init__(
         self,
@@ -257,11 +273,11 @@ class _Composer:
         mark = int(text.startswith("\ufeff"))
         self.shift, self.line = begin.index + mark, begin.line
         self.text = text[mark:]
-        self.nodes, self.number, self.events = 0, -1, events  # the number is that of the last event
+        self.nodes, self.number, self.events = 0, -1, events  # number of the last event
         self.limits = limits or YamlLimits(MAX_CHARACTERS, MAX_NODES)
         if len(text) > self.limits.characters:
             raise YamlLimit(f"longer than {self.limits.characters} characters", 1, 1)
-        # nor a byte order mark inside of the text
+        # a byte order mark inside of the text is not allowed either
         if bad := _UNPRINTABLE.search(self.text.replace("\ufeff", "\0")):
             before = self.text[: bad.start()]
             raise YamlFault(
@@ -289,7 +305,7 @@ class _Composer:
             raise YamlFault(
                 f"{fault.problem or 'not YAML'}{began}", line + self.line, column + 1
             ) from fault
-        # the Python parser lets escapes beyond Unicode fall through
+        # the Python parser lets errors of escapes beyond Unicode through
         except (yaml.YAMLError, ValueError, OverflowError) as fault:
             raise YamlFault(str(fault) or "not YAML", self.line, 1) from fault
 
@@ -362,12 +378,15 @@ class _Composer:
         )
 
     def skip_properties(self, start: Any, end: Any) -> Mark:
-        """Where a scalar's own source begins: the parser's position is that of its anchor or tag."""
+        """The start of a scalar's source: the parser's position is that of its anchor or tag."""
         found = _PROPERTIES.match(self.text, start.index, end.index)
         return self.advance(self.mark(start), found.end() - start.index if found else 0)
 
     def pairs(self, nodes: list[Node]) -> Iterator[tuple[Node, Node]]:
-        """Keys with their values; an empty value stands right behind its colon, which only the Python parser says of flow mappings too."""
+        """Keys with their values; an empty value is positioned right behind its colon.
+
+        In flow mappings, only the Python parser gives that position.
+        """
         for key, value in zip(nodes[::2], nodes[1::2], strict=True):
             if (
                 not isinstance(value, ScalarNode)
@@ -390,21 +409,24 @@ class _Composer:
 
 
 def children(node: Node) -> tuple[Node, ...]:
-    """List the nodes directly below `node` in their order, keys included."""
+    """The nodes directly below `node` in their order, keys included."""
     if isinstance(node, MappingNode):
         return tuple(child for pair in node.pairs for child in pair)
     return node.items if isinstance(node, SequenceNode) else ()
 
 
 def descendants(root: Node) -> Iterator[Node]:
-    """Walk `root` and every node below it as they stand in the text."""
+    """`root` and every node below it in the order of the text."""
     yield root
     for child in children(root):
         yield from descendants(child)
 
 
 def alias_targets(root: Node) -> dict[int, Node]:
-    """For every alias below `root`, by the index it starts at, the node it stands for: the nearest before it; raises YamlFault where there is none."""
+    """The node that each alias below `root` stands for, by the index at which the alias begins.
+
+    It is the nearest one before it with that anchor. Raises YamlFault if there is none.
+    """
     anchored: dict[str, Node] = {}
     targets: dict[int, Node] = {}
     for node in descendants(root):
@@ -420,14 +442,14 @@ def alias_targets(root: Node) -> dict[int, Node]:
 
 
 def is_merge_key(key: Node) -> bool:
-    """Whether `key` is the merge key `<<`: plain, or tagged so."""
+    """Whether `key` is the merge key `<<`: plain, or with its tag."""
     return isinstance(key, ScalarNode) and (
         key.tag == f"{_STANDARD}merge" or (key.value == "<<" and not key.style and key.tag is None)
     )
 
 
 class _Constructor:
-    """Nodes to plain Python data; what aliases and merge keys multiply is bounded by MAX_EXPANDED."""
+    """Nodes to plain Python data; MAX_EXPANDED limits what aliases and merge keys multiply."""
 
     def __init__(self, root: Node) -> None:
         self.root = root
@@ -439,7 +461,7 @@ class _Constructor:
         return LocatedData(value=self.build(self.root, (), 1), marks=self.marks)
 
     def spend(self, node: Node, depth: int) -> None:
-        """Count one visit; an alias inside its own anchor ends here too."""
+        """Count a visit of a node; this also ends an alias inside of its own anchor."""
         self.left -= 1
         if self.left < 0 or depth > MAX_DEPTH:
             raise YamlLimit("aliases expand to too much", node.start.line, node.start.column)
@@ -465,7 +487,7 @@ class _Constructor:
         return self.build(node, path, depth + 1)
 
     def entries(self, node: MappingNode, depth: int) -> dict[str, tuple[Node, Node]]:
-        """Key and value by name: the mapping's own in their order, then what its merge keys add."""
+        """Key and value by name: the mapping's own in order, then those of its merge keys."""
         own: dict[str, tuple[Node, Node]] = {}
         for key, value in node.pairs:
             self.spend(key, depth)
@@ -482,9 +504,9 @@ class _Constructor:
         return own
 
     def merged(self, node: Node, depth: int) -> dict[str, tuple[Node, Node]]:
-        """Entries that a `<<` brings in: from a mapping, or from a list of them, where the earlier wins."""
+        """The entries of a `<<`: of a mapping, or of a list of mappings, whose earlier ones win."""
         self.spend(node, depth)
-        target = self.targets[node.start.index] if isinstance(node, AliasNode) else node
+        target = self.resolve(node)
         if isinstance(target, MappingNode):
             return self.entries(target, depth + 1)
         if not isinstance(target, SequenceNode):
@@ -498,8 +520,11 @@ class _Constructor:
             found = {**self.merged(item, depth + 1), **found}
         return found
 
+    def resolve(self, node: Node) -> Node:
+        return self.targets[node.start.index] if isinstance(node, AliasNode) else node
+
     def name(self, key: Node) -> str:
-        target = self.targets[key.start.index] if isinstance(key, AliasNode) else key
+        target = self.resolve(key)
         if not isinstance(target, ScalarNode):
             raise YamlFault("a mapping's key must be a scalar", key.start.line, key.start.column)
         return target.value
@@ -509,7 +534,10 @@ _TYPES: dict[str, type] = {"null": type(None), "bool": bool, "int": int, "float"
 
 
 def _value(node: ScalarNode) -> object:
-    """Resolve a scalar by its tag, else by its text; an unknown tag makes it text, a timestamp stays as written."""
+    """A scalar's value by its tag, else by its text.
+
+    A scalar with an unknown tag is text, a timestamp stays as written.
+    """
     if node.tag is None:
         return node.value if node.style else resolve_plain(node.value)
     kind = node.tag.removeprefix(_STANDARD)
@@ -521,7 +549,7 @@ def _value(node: ScalarNode) -> object:
     if kind == "float" and isinstance(value, int) and not isinstance(value, bool):
         value = with_text(float(value), node.value)
     if not isinstance(value, _TYPES[kind]) or (kind == "int" and isinstance(value, bool)):
-        raise YamlFault(f"{node.value!r} is no {kind}", node.start.line, node.start.column)
+        raise YamlFault(f"{node.value!r} is not a valid {kind}", node.start.line, node.start.column)
     return value
 
 
@@ -530,5 +558,5 @@ def _binary(node: ScalarNode) -> str:
         return base64.b64decode("".join(node.value.split()), validate=True).decode()
     except (binascii.Error, UnicodeDecodeError, ValueError) as fault:
         raise YamlFault(
-            "!!binary holds no text in base64", node.start.line, node.start.column
+            "!!binary is not text in base64", node.start.line, node.start.column
         ) from fault

@@ -1,11 +1,12 @@
 r"""Pure.
 
-Dotted paths of a configuration, `spec.values.image.tag` or `parameters[name=image.tag].value`, and
-where they lead in a YAML file.
+Dotted paths, `spec.values.image.tag` or `parameters[name=image.tag].value`, and where they lead in
+a YAML file.
 
-A part is a key, `[0]` an index, `[key=text]` the item of a list that has it. A dot inside of a key
-is written `\.`; without that a literal dotted key is found too, where the nested one is not there
-(facts/gitops.md section 4.5). A path leads on into a text that is YAML or JSON itself.
+A part is a key, `[0]` an index, `[key=text]` the item of a list that has this text at the key. A
+dot inside of a key is written `\.`; without the backslash a literal dotted key is found, too, if
+the nested one does not exist (facts/gitops.md section 4.5). A path may lead on into a text that is
+itself YAML or JSON.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from collections import abc
 from towline.errors import ConfigError, RenderError
 from towline.record import compact, frozen
 from towline.suggest import CUTOFF_KEY, close, swapped
+from towline.yaml.aliases import resolve_alias
 from towline.yaml.edit import ValueEdit, path_text, resolved_value, value_without_merge
 from towline.yaml.embedded import embedded_text
 from towline.yaml.marks import (
@@ -37,7 +39,7 @@ _PART = re.compile(
 
 @frozen
 class Selector:
-    """The item of a list whose `key` is `text`."""
+    """The item of a list whose `key` has the value `text`."""
 
     key: str
     text: str
@@ -48,10 +50,10 @@ PathStep = str | int | Selector
 
 @frozen
 class PathMatch:
-    """How far a path leads in document `document` of `source`: `path` is there and is `node`, `missing` is not.
+    """How far a path leads in document `document` of `source`.
 
-    `inside` are the texts of the file that it leads through: then `source` is the last of them, as
-    a file of its own.
+    `path` exists and is `node`; `missing` does not exist. `inside` are the texts of the file that
+    the path leads through: `source` is then the last of them, as a file of its own.
     """
 
     source: YamlSource
@@ -62,7 +64,7 @@ class PathMatch:
     inside: tuple[tuple[int, Path], ...] = ()
 
     def edit(self, value: Value | None, *below: str, after: str = "") -> ValueEdit:
-        """The edit that gives `value` to the place, or to a key below it."""
+        """The edit that puts `value` at the place, or at a key below it."""
         return ValueEdit(
             document=self.document,
             path=(*self.path, *below),
@@ -90,7 +92,7 @@ def parse_dotted(text: str) -> tuple[PathStep, ...]:
             )
     if not steps or done != len(text) or text[0] == ".":
         raise ConfigError(
-            f"{text!r} is no path into a file",
+            f"{text!r} is not a path into a file",
             hint=(
                 r"expected keys with dots between them, a\.b for a key with a dot, [0] or"
                 r" [key=text] for an item"
@@ -102,9 +104,10 @@ def parse_dotted(text: str) -> tuple[PathStep, ...]:
 def find_matches(
     source: YamlSource, steps: tuple[PathStep, ...], *, follow: bool = False, optional: bool = False
 ) -> list[PathMatch]:
-    """Every document's place that `steps` lead to whole, with `follow` by way of aliases; else the one that they lead farthest in.
+    """The places of all documents that `steps` lead to, else the place that they lead closest to.
 
-    With `optional` all of those, if they are several. Raises ConfigError and RenderError.
+    With `follow` also through aliases. With `optional` all closest places if there are several.
+    Raises ConfigError and RenderError.
     """
     places = [
         place
@@ -147,31 +150,29 @@ class _Walk:
     through: bool
 
     def follow(self, node: Node, path: Path, steps: tuple[PathStep, ...]) -> list[PathMatch]:
-        """As far as it goes; of a nested and a literal dotted key the one that goes farther, the nested one where both do.
+        """The places that `steps` lead to, or as close as they lead.
 
-        Several places only in documents of one text.
+        Of a nested and a literal dotted key, the one that leads closer counts, the nested one if
+        both lead as close. There are several places only if the path leads into a text with several
+        documents.
         """
-        if isinstance(node, AliasNode) and self.through:
-            node = self.targets[node.start.index]
-        if isinstance(node, AliasNode):  # an edit refuses it, and says where the alias stands
+        if self.through:
+            node = resolve_alias(node, self.targets)
+        if isinstance(node, AliasNode):  # an edit refuses it, with the alias's position
             return [
                 self._place(
                     node, (*path, *(step for step in steps if not isinstance(step, Selector))), ()
                 )
             ]
-        ways = (
-            [
+        candidates = [[self._place(node, path, steps)]]
+        if steps:
+            found = [
                 *self._keys(node, path, steps),
                 *self._items(node, path, steps),
                 *self._text_of(node, path, steps),
             ]
-            if steps
-            else []
-        )
-        return min(
-            [*(way for way in ways if way), [self._place(node, path, steps)]],
-            key=lambda way: len(way[0].missing),
-        )
+            candidates = [*filter(None, found), *candidates]
+        return min(candidates, key=lambda matches: len(matches[0].missing))
 
     def _place(self, node: Node, path: Path, missing: tuple[PathStep, ...]) -> PathMatch:
         return PathMatch(
@@ -186,7 +187,10 @@ class _Walk:
     def _text_of(
         self, node: Node, path: Path, steps: tuple[PathStep, ...]
     ) -> list[list[PathMatch]]:
-        """Into a text that is YAML or JSON: a single line of prose may look like it, so there at least one step must be found."""
+        """Matches inside of a text that is YAML or JSON.
+
+        A single line of prose may look like YAML, so there at least one step must be found.
+        """
         text = embedded_text(self.source, node)
         if text is None:
             return []
@@ -195,7 +199,8 @@ class _Walk:
         except RenderError:
             return []
         if not all(
-            isinstance(one.root, MappingNode | SequenceNode | None) for one in inner.documents
+            isinstance(document.root, MappingNode | SequenceNode | None)
+            for document in inner.documents
         ):
             return []
         places = [
@@ -206,20 +211,12 @@ class _Walk:
             for place in walk.follow(root, (), steps)
         ]
         least = min((len(place.missing) for place in places), default=0)
-        sure = (
-            text.node.style in "|>"
-            or "\n" in inner.text
-            or any(
-                one.root.flow
-                for one in inner.documents
-                if isinstance(one.root, MappingNode | SequenceNode)
-            )
-        )
-        return (
-            [[place for place in places if len(place.missing) == least]]
-            if least < len(steps) or sure
-            else []
-        )
+        closest = [place for place in places if len(place.missing) == least]
+        if least < len(steps) or text.node.style in "|>" or "\n" in inner.text:
+            return [closest]
+        roots = (document.root for document in inner.documents)
+        is_flow = any(root.flow for root in roots if isinstance(root, MappingNode | SequenceNode))
+        return [closest] if is_flow else []
 
     def _keys(self, node: Node, path: Path, steps: tuple[PathStep, ...]) -> list[list[PathMatch]]:
         found: list[list[PathMatch]] = []
@@ -251,20 +248,20 @@ class _Walk:
         return [self.follow(items[number], (*path, number), steps[1:]) for number in chosen]
 
     def _text(self, item: Node, key: str) -> str | None:
-        """A text of an item, which is recognised by it behind an alias too, whether that may be changed or not."""
+        """The text at a key of an item, also behind an alias: it only selects the item."""
         value = resolved_value(self.source, item, key, self.targets)
         return value.value if isinstance(value, ScalarNode) else None
 
 
 def check_missing(place: PathMatch, wanted: str) -> tuple[str, ...]:
-    """The keys that are missing for a path called `wanted`, where it is safe to add them; raises ConfigError and RenderError."""
+    """The missing keys of a match for the path `wanted`, if it is safe to add them.
+
+    Raises ConfigError and RenderError.
+    """
     source, first = place.source, place.missing[0]
     where = source.where(place.node.start)
-    there = (
-        [key.value for key, _ in place.node.pairs if isinstance(key, ScalarNode)]
-        if isinstance(place.node, MappingNode)
-        else []
-    )
+    pairs = place.node.pairs if isinstance(place.node, MappingNode) else ()
+    keys = [key.value for key, _ in pairs if isinstance(key, ScalarNode)]
     if not all(isinstance(step, str) for step in place.missing) or isinstance(
         place.node, SequenceNode
     ):
@@ -280,17 +277,13 @@ def check_missing(place: PathMatch, wanted: str) -> tuple[str, ...]:
             where=where,
             hint="correct the path",
         )
-    if near := close(str(first), there, cutoff=CUTOFF_KEY) or swapped(str(first), there):
+    if near := close(str(first), keys, cutoff=CUTOFF_KEY) or swapped(str(first), keys):
         raise ConfigError(
             f"{wanted} is not in {source.name}",
             where=where,
             hint=f"did you mean {near!r}? else add {first!r} to the file first",
         )
-    if (
-        len(place.missing) > 1
-        and isinstance(place.node, MappingNode)
-        and any(is_merge_key(key) for key, _ in place.node.pairs)
-    ):
+    if len(place.missing) > 1 and any(is_merge_key(key) for key, _ in pairs):
         raise RenderError(
             f"{first!r} may come from a merge key, which a key of its own would hide",
             where=where,
@@ -300,7 +293,7 @@ def check_missing(place: PathMatch, wanted: str) -> tuple[str, ...]:
 
 
 def _unread(source: YamlSource, node: ScalarNode) -> str:
-    """Why a text of several lines is not read as YAML, empty if it is."""
+    """Why a text of several lines is not read as YAML; empty if it is."""
     text = embedded_text(source, node)
     try:
         if text and "\n" in text.text:

@@ -1,7 +1,7 @@
 """Pure.
 
-The documents of a YAML file as maps, lists and texts, each text as it is written: a tag `1.10` is
-no number; and what stands at a path of keys.
+The documents of a YAML file as mappings, lists and texts, each text as it is written (a tag `1.10`
+is not a number), and lookups by a path of keys.
 """
 
 from __future__ import annotations
@@ -16,12 +16,12 @@ from towline.errors import RenderError
 from towline.yaml.documents import is_nested_deeper
 from towline.yaml.source import mask_templates
 
-_DEEP = 900  # levels; Python itself knows a thousand
-_MOST = 1_000_000  # entries of a map, those that merge keys bring into it one by one
+_MOST_LEVELS = 900  # Python's own limit on recursion is a thousand
+_MOST_ENTRIES = 1_000_000  # of a mapping, with the entries that each of its merge keys brings in
 
 
 class _Loader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # type: ignore[misc]  # libyaml where it is there
-    """Knows merge keys and null, nothing else; what a tag says of a value is left out."""
+    """Resolves merge keys and null only; tags are ignored."""
 
 
 def _plain(loader: Any, node: Any) -> Any:
@@ -52,48 +52,51 @@ _Loader.yaml_constructors = {
 
 @lru_cache(maxsize=2)
 def load_documents(data: bytes) -> list[Any] | None:
-    """The documents of a file, to read only: one after the other ask of the same; None where they cannot be read, as those of a chart's template."""
+    """The documents of a file, to read only; None if it cannot be read, as a chart's template.
+
+    The result is cached, since several callers ask for the same file.
+    """
     return _documents(data)
 
 
 def first_mapping(data: bytes) -> dict[str, Any]:
-    """The first document of a file, to read only; empty where it cannot be read, or is no map."""
+    """The first document of a file, to read only; empty if it is not a readable mapping."""
     documents = load_documents(data) or [None]
     return documents[0] if isinstance(documents[0], dict) else {}
 
 
 def value_at(values: Any, *path: object) -> Any:
-    """What maps have at a path of keys; None where nothing is."""
+    """The value at a path of keys; None if there is none."""
     for key in path:
         values = values.get(key) if isinstance(values, Mapping) else None
     return values
 
 
 def text_at(values: Any, *path: object) -> str:
-    """The text at a path; empty where none is."""
+    """The text at a path of keys; empty if there is none."""
     found = value_at(values, *path)
     return found if isinstance(found, str) else ""
 
 
 def map_at(values: Any, *path: object) -> Mapping[str, Any]:
-    """The map at a path; empty where none is."""
+    """The mapping at a path of keys; empty if there is none."""
     found = value_at(values, *path)
     return found if isinstance(found, Mapping) else {}
 
 
 def list_at(values: Any, *path: object) -> list[Any]:
-    """The list at a path; empty where none is."""
+    """The list at a path of keys; empty if there is none."""
     found = value_at(values, *path)
     return found if isinstance(found, list) else []
 
 
 def maps_at(values: Any, *path: object) -> list[dict[str, Any]]:
-    """The maps in the list at a path."""
+    """The mappings in the list at a path of keys."""
     return [one for one in list_at(values, *path) if isinstance(one, dict)]
 
 
 def texts_at(values: Any, *path: object) -> dict[str, str]:
-    """The texts in the map at a path, by their keys."""
+    """The texts in the mapping at a path of keys, by their keys."""
     return {key: text for key, text in map_at(values, *path).items() if isinstance(text, str)}
 
 
@@ -116,7 +119,7 @@ def texts_below(root: Any) -> Iterator[tuple[tuple[Any, ...], str]]:
 
 
 def load_template(data: bytes) -> list[Any] | None:
-    """As `load`, of a chart's template with words in place of `{{ }}`."""
+    """As `load_documents`, for a chart's template: words stand in place of `{{ }}`."""
     try:
         return _documents(mask_templates("", data.decode()))
     except (ValueError, RenderError):
@@ -124,7 +127,9 @@ def load_template(data: bytes) -> list[Any] | None:
 
 
 def _documents(text: bytes | str) -> list[Any] | None:
-    if is_nested_deeper(text if isinstance(text, str) else text.decode("utf-8", "replace"), _DEEP):
+    if is_nested_deeper(
+        text if isinstance(text, str) else text.decode("utf-8", "replace"), _MOST_LEVELS
+    ):
         return None
     repeats = ("*" if isinstance(text, str) else b"*") in text  # type: ignore[operator]
     try:
@@ -144,7 +149,11 @@ def _documents(text: bytes | str) -> list[Any] | None:
 
 
 def _too_much(root: yaml.Node) -> bool:
-    """Whether aliases make of it more levels than are read, merge keys a map of more entries, or it holds a circle, which no tool takes."""
+    """Whether a document is too deep, too large or circular with its aliases expanded.
+
+    That is: more levels than are read, merge keys that make a mapping of more entries than are
+    read, or an alias inside of its own anchor, which no tool accepts.
+    """
     known: dict[int, tuple[int, int]] = {}  # levels, and entries of the map
     above = set[int]()
     waiting: list[tuple[yaml.Node, bool]] = [(root, False)]
@@ -155,28 +164,30 @@ def _too_much(root: yaml.Node) -> bool:
         below = _children(node)
         if done:
             above.discard(id(node))
-            levels = 1 + max((known.get(id(one), (0, 0))[0] for one in below), default=0)
-            entries = sum(known.get(id(one), (0, 0))[1] for one in _merged(node))
+            levels = 1 + max((known.get(id(child), (0, 0))[0] for child in below), default=0)
+            entries = sum(known.get(id(child), (0, 0))[1] for child in _merged(node))
             entries += len(node.value) if isinstance(node, yaml.MappingNode) else 0
             known[id(node)] = levels, entries
-            if levels > _DEEP or (isinstance(node, yaml.MappingNode) and entries > _MOST):
+            if levels > _MOST_LEVELS or (
+                isinstance(node, yaml.MappingNode) and entries > _MOST_ENTRIES
+            ):
                 return True
         elif id(node) in above:
             return True
         else:
             above.add(id(node))
-            waiting += [(node, True), *((one, False) for one in below)]
+            waiting += [(node, True), *((child, False) for child in below)]
     return False
 
 
 def _children(node: yaml.CollectionNode) -> list[yaml.Node]:
-    """What a map or a list holds, keys too."""
+    """The nodes of a mapping or a list, keys included."""
     held: list[Any] = node.value
     return [one for pair in held for one in pair] if isinstance(node, yaml.MappingNode) else held
 
 
 def _merged(node: yaml.CollectionNode) -> list[yaml.Node]:
-    """What brings its entries into a map, or, if this is a list, into the map that merges the list."""
+    """The values of a mapping's merge keys; for a list that a mapping merges, the list's items."""
     held: list[Any] = node.value
     if isinstance(node, yaml.MappingNode):
         return [value for key, value in held if key.tag == _KNOWN[0]]

@@ -1,7 +1,7 @@
 """Pure.
 
-What a plain scalar of YAML means, as Piper reads it (go-yaml 3: facts/configuration.md sections 1.6
-and 12).
+The value of a plain scalar of YAML, as Piper reads it (go-yaml 3: facts/configuration.md sections
+1.6 and 12).
 """
 
 from __future__ import annotations
@@ -12,9 +12,9 @@ from towline.literals import as_date, with_text
 
 
 def resolve_plain(text: str) -> object:
-    """Resolve what the plain (unquoted) scalar `text` means: None, bool, int, float or the text itself (go-yaml 3, `resolve`).
+    """The plain scalar `text` as None, bool, int, float or text (go-yaml 3, `resolve`).
 
-    A number or date knows how it is written (written.py).
+    A number or date keeps how it is written (literals.py).
     """
     value = (
         _WORDS[text]
@@ -45,7 +45,7 @@ _FLOAT = re.compile(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?")
 
 def _number(text: str) -> int | float | str:
     bare = text if text.startswith(".") else text.replace("_", "")
-    if len(bare) > 400:  # longer than any float: text, and no quadratic conversion
+    if len(bare) > 400:  # longer than any float, and slow to convert: text
         return text
     if whole := _INTEGER.fullmatch(bare):
         kind = whole.lastgroup or "d"
@@ -57,5 +57,5 @@ def _number(text: str) -> int | float | str:
     number = float(bare)
     if number in (float("inf"), float("-inf")):
         return text
-    # 0800 is no octal, hence decimal
+    # 0800 is not octal, so it is decimal
     return int(number) if bare.lstrip("+-").isdigit() and abs(number) < 2**53 else number

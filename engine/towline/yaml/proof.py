@@ -1,11 +1,11 @@
 """Pure.
 
-The proof of an edit: the new text is parsed, and says what the old one said but for the places that
-were to change.
+The proof of an edit: the new text is parsed, and says what the old text said except for the wanted
+changes.
 
-Outside of the splices both texts are the same characters, so their events must be the same too, in
-value and in style. Events are compared and no trees: that costs a fraction of reading the file
-(tests/bench/edits.py).
+Outside of the splices both texts have the same characters, so their events must be the same, too,
+in value and in style. Events are compared instead of trees: that costs a fraction of reading the
+file (tests/bench/edits.py).
 """
 
 from __future__ import annotations
@@ -36,15 +36,15 @@ from towline.yaml.marks import SequenceNode as Items
 from towline.yaml.scalar import Value, is_typed
 from towline.yaml.source import YamlSource, is_json, mask_templates
 
-_MANY = 10_000
+_EVENTS_AT_ONCE = 10_000
 
 
 @frozen
 class EventPatch:
-    """The events from number `first` to before `last` become `events`, in which a scalar's style stands for how it is read: as `text` or `typed`.
+    """A wanted change: the events from number `first` to before `last` become `events`.
 
-    With `text`, a scalar keeps its style, and has the characters `text` in the file, templates
-    included.
+    In `events`, the style of a scalar says how it is read: as `text` or `typed`. If `text` is
+    given, the scalar keeps its style and has the characters `text` in the file, templates included.
     """
 
     first: int
@@ -54,18 +54,18 @@ class EventPatch:
 
 
 def node_replaced(node: Node, value: Value) -> EventPatch:
-    """A node that becomes `value`; a text keeps anchor and tag of the one before."""
+    """A node that becomes `value`; a text keeps anchor and tag of the node."""
     if isinstance(node, ScalarNode) and isinstance(value, str):
         return EventPatch(
             first=node.number,
             last=node.number + 1,
             events=(Event("scalar", value, "text", node.anchor, node.tag),),
         )
-    return EventPatch(first=node.number, last=_behind(node), events=_events(value))
+    return EventPatch(first=node.number, last=_number_after(node), events=_events(value))
 
 
 def text_rewritten(node: ScalarNode, text: str) -> EventPatch:
-    """A scalar whose YAML or JSON was edited where it stands."""
+    """A scalar whose embedded YAML or JSON was edited."""
     return EventPatch(
         first=node.number,
         last=node.number + 1,
@@ -75,23 +75,26 @@ def text_rewritten(node: ScalarNode, text: str) -> EventPatch:
 
 
 def pair_removed(key: Node, value: Node) -> EventPatch:
-    """A pair that is no more."""
-    return EventPatch(first=key.number, last=_behind(value))
+    """A removed pair of a mapping."""
+    return EventPatch(first=key.number, last=_number_after(value))
 
 
 def entry_inserted(parent: MappingNode | Items, number: int, key: str, value: Value) -> EventPatch:
-    """A new pair, or an item where there is no key, behind pair or item `number` (-1: there is none yet)."""
+    """A new pair, or item if `key` is empty, behind pair or item `number` (-1: none yet)."""
     below = (
         [value for _, value in parent.pairs] if isinstance(parent, MappingNode) else parent.items
     )
-    place = parent.number + 1 if number < 0 else _behind(below[number])
+    place = parent.number + 1 if number < 0 else _number_after(below[number])
     return EventPatch(
         first=place, last=place, events=(*(_events(key) if key else ()), *_events(value))
     )
 
 
 def is_proven(source: YamlSource, patches: Sequence[EventPatch], text: str) -> bool:
-    """Whether `text` says what `source` says with the patches made, and nothing else; of JSON, to a parser of JSON too."""
+    """Whether `text` says what `source` says with the patches made, and nothing else.
+
+    A JSON file must say so to a JSON parser, too.
+    """
     try:
         after = _After(text, mask_templates(source.name, text))
         return _proven(source, patches, after)
@@ -101,14 +104,14 @@ def is_proven(source: YamlSource, patches: Sequence[EventPatch], text: str) -> b
 
 @compact
 class _After:
-    """A file after the edit, as `Source` has it before."""
+    """The file after the edit, as `YamlSource` has it before."""
 
     text: str
     masked: str
 
 
 def _proven(source: YamlSource, patches: Sequence[EventPatch], after: _After) -> bool:
-    """A part that no patch changes is the same characters."""
+    """Compare the parts of the file; a part without a patch must have the same characters."""
     before, starts = source.documents, source.documents.starts_in(after.masked)
     if len(starts) != len(before.starts):
         return False
@@ -121,14 +124,14 @@ def _proven(source: YamlSource, patches: Sequence[EventPatch], after: _After) ->
         ]
         if not own and before.piece(part) != after.masked[start:end]:
             return False
-        if own and not _told(source, _Part(before.events(part), own, start, end), after):
+        if own and not _is_part_proven(source, _Part(before.events(part), own, start, end), after):
             return False
     return True
 
 
 @compact
 class _Part:
-    """The events of a part, the patches that speak of them, and where it is afterwards."""
+    """The events of a part before the edit, its patches, and its position after the edit."""
 
     events: Iterable[Event]
     patches: Sequence[EventPatch]
@@ -136,42 +139,45 @@ class _Part:
     end: int
 
 
-def _told(source: YamlSource, part: _Part, after: _After) -> bool:
-    """Whether the events of a part are those of before, but for what its patches change."""
+def _is_part_proven(source: YamlSource, part: _Part, after: _After) -> bool:
+    """Whether a part has the events of before, except for those that its patches change."""
     piece = after.masked[part.start : part.end]
-    if source.strict and not (is_json(piece) and _read_alike(piece)):
+    if source.strict and not (is_json(piece) and _is_json_alike(piece)):
         return False
     before, behind = iter(part.events), parse_events(piece, limits=FILE_LIMITS)
-    done = there = 0
+    done = number = 0
     for patch in dict.fromkeys(sorted(part.patches, key=lambda patch: (patch.first, patch.last))):
-        if not _alike(before, behind, patch.first - done):
+        if not _are_equal(before, behind, patch.first - done):
             return False
-        there += patch.first - done
-        made = tuple(islice(behind, len(patch.events)))
-        if patch.text is None and tuple(map(_meant, made)) != patch.events:
+        number += patch.first - done
+        new_events = tuple(islice(behind, len(patch.events)))
+        if patch.text is None and tuple(map(_reading, new_events)) != patch.events:
             return False
         if patch.text is not None and not (
-            made[0]._replace(value="") == patch.events[0]
-            and _holds(source, part, there, patch.text, after=after)
+            new_events[0]._replace(value="") == patch.events[0]
+            and _has_text(source, part, number, patch.text, after=after)
         ):
             return False
         deque(islice(before, patch.last - patch.first), maxlen=0)
-        done, there = patch.last, there + len(patch.events)
-    return _alike(before, behind, FILE_LIMITS.characters)
+        done, number = patch.last, number + len(patch.events)
+    return _are_equal(before, behind, FILE_LIMITS.characters)
 
 
-def _alike(first: Iterator[Event], second: Iterator[Event], count: int) -> bool:
-    """Whether the next events of both, at most `count`, are the same; compared by many, which takes a fraction of the time."""
-    for start in range(0, count, _MANY):
-        many = min(count - start, _MANY)
+def _are_equal(first: Iterator[Event], second: Iterator[Event], count: int) -> bool:
+    """Whether the next events of both, at most `count`, are equal.
+
+    They are compared in large groups, which takes a fraction of the time.
+    """
+    for start in range(0, count, _EVENTS_AT_ONCE):
+        many = min(count - start, _EVENTS_AT_ONCE)
         one, other = list(islice(first, many)), list(islice(second, many))
         if one != other or len(one) < many:
             return one == other
     return True
 
 
-def _read_alike(text: str) -> bool:
-    """Whether a parser of JSON reads what a parser of YAML does; numbers and words as they are written."""
+def _is_json_alike(text: str) -> bool:
+    """Whether JSON and YAML parsers read the same; numbers and literals are compared as written."""
     root = json.loads(
         text.removeprefix("\ufeff"), object_pairs_hook=tuple, parse_int=_Word, parse_float=_Word
     )
@@ -180,8 +186,8 @@ def _read_alike(text: str) -> bool:
         for event in parse_events(text, limits=FILE_LIMITS)
         if not event.kind.startswith(("Stream", "Document"))
     )
-    told = (Event(one.kind, one.value, "text" if one.style == '"' else "") for one in inner)
-    return _alike(_events_of_json(root), told, FILE_LIMITS.characters)
+    events = (Event(one.kind, one.value, "text" if one.style == '"' else "") for one in inner)
+    return _are_equal(_events_of_json(root), events, FILE_LIMITS.characters)
 
 
 class _Word(str):
@@ -194,7 +200,7 @@ _WORDS = {True: "true", False: "false", None: "null"}
 
 
 def _events_of_json(value: Any) -> Iterator[Event]:
-    """What a parser of YAML says of JSON; objects are tuples of pairs."""
+    """The events of a YAML parser for JSON data, in which objects are tuples of pairs."""
     if isinstance(value, tuple):
         yield Event("MappingStartEvent")
         for pair in value:
@@ -213,8 +219,8 @@ def _events_of_json(value: Any) -> Iterator[Event]:
         )
 
 
-def _holds(source: YamlSource, part: _Part, number: int, text: str, *, after: _After) -> bool:
-    """Whether the characters of the scalar that is event `number` of a part are the wanted ones, templates included."""
+def _has_text(source: YamlSource, part: _Part, number: int, text: str, *, after: _After) -> bool:
+    """Whether the scalar that is event `number` of a part has the characters `text`."""
     documents = parse(
         after.masked[part.start : part.end], begin=Mark(part.start, 1, 1), limits=FILE_LIMITS
     )
@@ -226,8 +232,11 @@ def _holds(source: YamlSource, part: _Part, number: int, text: str, *, after: _A
     return found is not None and found.text == text
 
 
-def _meant(event: Event) -> Event:
-    """An event without its style, but for whether a scalar is text whatever version of YAML reads it."""
+def _reading(event: Event) -> Event:
+    """An event without its style; of a scalar, the style says whether it is always text.
+
+    That is, text for every version of YAML.
+    """
     if event.kind != "scalar":
         return event._replace(style="")
     return event._replace(
@@ -236,7 +245,7 @@ def _meant(event: Event) -> Event:
 
 
 def _events(value: Value) -> tuple[Event, ...]:
-    """What entries say, without styles."""
+    """The events of a value, without styles."""
     if isinstance(value, str):
         return (Event("scalar", value, "text"),)
     if isinstance(value, abc.Mapping):
@@ -252,9 +261,9 @@ def _events(value: Value) -> tuple[Event, ...]:
     )
 
 
-def _behind(node: Node) -> int:
-    """The number of the first event behind a node: a collection has an end of its own."""
+def _number_after(node: Node) -> int:
+    """The number of the first event behind a node: a collection has an end event of its own."""
     if not isinstance(node, MappingNode | Items):
         return node.number + 1
     below = children(node)
-    return (_behind(below[-1]) if below else node.number + 1) + 1
+    return (_number_after(below[-1]) if below else node.number + 1) + 1

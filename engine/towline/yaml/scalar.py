@@ -1,13 +1,11 @@
 """Pure.
 
-How a text is written as a YAML scalar: plain where every parser reads it as text, else in quotes
+How a text is written as a YAML scalar, and which characters of a file change for one edit
 (facts/gitops.md section 4.5).
 
-Entries of flow collections, `{a: b}` and `[a]`, and of JSON, in the layout of those that stand
-beside them.
-
-Which characters of a YAML file change for one edit: replace, insert and delete, in the style of
-what stands around (facts/gitops.md section 4.5).
+A text is plain if every parser reads it as text, else quoted. Entries of flow collections, `{a: b}`
+and `[a]`, and of JSON have the layout of the entries beside them. Characters are replaced, inserted
+and deleted in the style of the YAML around them.
 """
 
 from __future__ import annotations
@@ -37,7 +35,7 @@ _PLAIN = re.compile(
 )
 # Numbers of the core schema, however large (YAML 1.2.2, section 10.3.2), and dates with one digit
 # for a month or a day, as go-yaml takes them.
-_OTHERS = re.compile(
+_OTHER_TYPES = re.compile(
     r"[-+]?(?:\.[0-9]+|[0-9]+(?:\.[0-9]*)?)(?:[eE][-+]?[0-9]+)?|0o[0-7]+|0x[0-9a-fA-F]+|[-+]?\.(?:inf|Inf|INF)|\.(?:nan|NaN|NAN)"
     r"|[0-9]{4}-[0-9][0-9]?-[0-9][0-9]?(?:[Tt \t].*)?"
 )
@@ -48,28 +46,32 @@ _BLOCK = re.compile(r"([|>])[-+0-9]*([ \t]+#[^\r\n]*)?[ \t]*")
 
 
 def is_typed(text: str) -> bool:
-    """Whether a parser of YAML 1.1 or 1.2 reads the plain scalar `text` as something else than text: 1.20, 1e3, 0123, 12:30:45, on, null.
+    """Whether a YAML 1.1 or 1.2 parser reads the plain scalar `text` as something other than text.
 
-    7e12345, too large for go-yaml, is a number for others.
+    Examples: 1.20, 1e3, 0123, 12:30:45, on, null. 7e12345 is too large for go-yaml, but a number
+    for others.
     """
-    old = yaml.SafeLoader.yaml_implicit_resolvers.get(text[:1], [])
+    resolvers = yaml.SafeLoader.yaml_implicit_resolvers.get(text[:1], [])
     return (
         not isinstance(resolve_plain(text), str)
         or text in _LETTERS
-        or _OTHERS.fullmatch(text) is not None
-        or any(pattern.match(text) for _, pattern in old)
+        or _OTHER_TYPES.fullmatch(text) is not None
+        or any(pattern.match(text) for _, pattern in resolvers)
     )
 
 
 def scalar_text(node: ScalarNode) -> str:
-    """The text of a scalar; empty where it is null."""
+    """The text of a scalar; empty if it is null."""
     return (
         "" if not node.style and not node.tag and resolve_plain(node.value) is None else node.value
     )
 
 
 def write_scalar(value: str, style: str = "") -> str:
-    """Write `value` as a scalar on one line in the quoting `style` ('' is plain), in double quotes where that style cannot hold it."""
+    """`value` as a scalar on one line in the quoting `style` ('' is plain).
+
+    If the style cannot hold the value, it is in double quotes.
+    """
     if style == "" and _PLAIN.fullmatch(value) and not is_typed(value):
         return value
     if style == "'" and value.isprintable():
@@ -80,7 +82,10 @@ def write_scalar(value: str, style: str = "") -> str:
 
 
 def rewrite_scalar(value: str, old: ScalarNode, source: str) -> str:
-    """Write `value` in the style of `old`, whose own text is `source`: what follows the last line of a block scalar stays."""
+    """`value` as a scalar in the style of `old`, whose own text is `source`.
+
+    The text behind the last line of a block scalar stays.
+    """
     header = _BLOCK.match(source)
     if old.style not in ("|", ">") or not header:
         return write_scalar(value, old.style)
@@ -91,11 +96,12 @@ def rewrite_scalar(value: str, old: ScalarNode, source: str) -> str:
     if not content or value != value.strip() or not value.isprintable() or not value:
         return write_scalar(value) + comment + tail
     newline = BREAK.match(source, header.end())
-    return f"{header.group(1)}-{comment}{newline.group() if newline else ''}{_indent(content)}{value}{tail}"
+    line_end = newline.group() if newline else ""
+    return f"{header.group(1)}-{comment}{line_end}{_indent(content)}{value}{tail}"
 
 
 def _indent(content: str) -> str:
-    """The blanks before the first line that holds something."""
+    """The indentation of the first line that is not empty."""
     line = next(line for line in BREAK.split(content) if line.strip())
     return line[: len(line) - len(line.lstrip(" "))]
 
@@ -110,9 +116,9 @@ _STEP = re.compile(r"[\[{](?:\r\n|[\r\n])([ \t]+)")
 
 @frozen
 class FlowLayout:
-    """How entries are written: whether as JSON, what stands between them and between key and value.
+    """How entries are written: as JSON or not, and what separates entries, and key and value.
 
-    Entries in lines of their own begin with `line`, and those below them with as much and `step`.
+    Entries on lines of their own begin with `line`, nested ones with `line` and `step`.
     """
 
     json: bool = False
@@ -122,7 +128,7 @@ class FlowLayout:
     step: str = ""
 
     def text(self, value: Value) -> str:
-        """A text, or a collection with its brackets, that stands in a line of this layout."""
+        """A text, or a collection with its brackets, as it stands in a line of this layout."""
         if isinstance(value, str):
             return write_scalar(value, '"' if self.json else "")
         below = replace(self, line=self.line + self.step) if self.line else self
@@ -154,7 +160,7 @@ def flow_layout(source: YamlSource, parent: MappingNode | SequenceNode) -> FlowL
         parent.start.index + 1,
         *(place.index for first, last in pairs for place in (first.start, last.end)),
     ]
-    # of two, the last is the one to be like
+    # the last two gaps; a new entry follows the last one
     gaps = [source.text[end:start] for end, start in zip(places[::2], places[1::2], strict=False)][
         -2:
     ]
@@ -173,7 +179,10 @@ def flow_layout(source: YamlSource, parent: MappingNode | SequenceNode) -> FlowL
 
 
 def is_json_style(source: YamlSource, parent: Node) -> bool:
-    """Whether what stands in a collection is written as JSON: in a file that is JSON or called so, and beside keys that all are as JSON has them."""
+    """Whether entries of a collection are written as JSON.
+
+    They are if the file is JSON or called so, and beside keys that are all in double quotes.
+    """
     if source.strict or not isinstance(parent, MappingNode | SequenceNode) or not parent.flow:
         return source.strict
     keys = [key for key, _ in parent.pairs] if isinstance(parent, MappingNode) else []
@@ -183,7 +192,7 @@ def is_json_style(source: YamlSource, parent: Node) -> bool:
 
 
 def _colon(source: YamlSource, parent: MappingNode | SequenceNode, *, json: bool) -> str:
-    """What stands between key and value of the last pair, where the two may be as near."""
+    """The text between key and value of the last pair, if a new pair may have the same."""
     if not isinstance(parent, MappingNode) or not parent.pairs:
         return ": "
     key, value = parent.pairs[-1]
@@ -197,7 +206,7 @@ _DASHES = re.compile(r"[ \t]*(?:-[ \t]+)+")
 
 @frozen
 class Splice:
-    """The characters from `start` to `end` become `text`."""
+    """A change of a text: the characters from `start` to `end` become `text`."""
 
     start: int
     end: int
@@ -207,15 +216,16 @@ class Splice:
 def replacement(
     source: YamlSource, node: Node, value: str, *, quoted: bool = False
 ) -> Splice | None:
-    """Change the characters of one scalar, or put it where an alias stands; None where it is that text already; raises RenderError.
+    """The change that gives a scalar another text, or writes a text in place of an alias.
 
-    With `quoted` it stands in double quotes if it did in none.
+    None if the scalar has that text already. With `quoted`, a plain scalar becomes double-quoted.
+    Raises RenderError.
     """
     if isinstance(node, AliasNode):
         return Splice(start=node.start.index, end=node.end.index, text=write_scalar(value))
     if not isinstance(node, ScalarNode) or node.tag not in TEXT_TAGS:
         raise RenderError(
-            "what is to be changed is no text",
+            "the value to be changed is not a text",
             where=source.where(node.start),
             hint="make it a text without a tag",
         )
@@ -245,12 +255,15 @@ def replacement(
 
 
 def holds_text(node: ScalarNode, value: str) -> bool:
-    """Whether a scalar is the text `value` already, to every parser."""
+    """Whether every parser reads the scalar as the text `value`."""
     return node.value == value and bool(node.style or node.tag or not is_typed(value))
 
 
 def filling(source: YamlSource, parent: MappingNode, number: int, value: Value) -> Splice:
-    """Put entries where a key has no value yet, or a map into an empty one; raises RenderError where it has one."""
+    """The change that gives a value to a key without one, or a mapping to a key with an empty one.
+
+    Raises RenderError if the key has a value.
+    """
     key, node = parent.pairs[number]
     if (
         isinstance(value, abc.Mapping)
@@ -258,7 +271,9 @@ def filling(source: YamlSource, parent: MappingNode, number: int, value: Value) 
         and source.text[node.start.index : node.end.index] == "{}"
     ):
         return Splice(
-            start=node.start.index, end=node.end.index, text=_laid(source, parent).text(value)
+            start=node.start.index,
+            end=node.end.index,
+            text=_value_layout(source, parent).text(value),
         )
     if (
         not isinstance(node, ScalarNode)
@@ -269,7 +284,7 @@ def filling(source: YamlSource, parent: MappingNode, number: int, value: Value) 
     ):
         kind = "map" if isinstance(value, abc.Mapping) else "list"
         raise RenderError(
-            "what is to be filled holds something already",
+            "the key to be filled has a value already",
             where=source.where(node.start),
             hint=f"make it a {kind}",
         )
@@ -277,20 +292,23 @@ def filling(source: YamlSource, parent: MappingNode, number: int, value: Value) 
         return Splice(
             start=node.start.index,
             end=node.end.index,
-            text=" " * (not node.value) + _laid(source, parent).text(value),
+            text=" " * (not node.value) + _value_layout(source, parent).text(value),
         )
     return _below(source, node.end.index, _block(value, key.start.column - 1, _offset(source)))
 
 
-def _laid(source: YamlSource, parent: MappingNode) -> FlowLayout:
-    """The layout of what is written beside a key of `parent`: that of JSON, else on one line."""
+def _value_layout(source: YamlSource, parent: MappingNode) -> FlowLayout:
+    """The layout of a value beside a key of `parent`: that of JSON, else on one line."""
     return flow_layout(source, parent) if parent.flow else FlowLayout()
 
 
 def insertion(
     source: YamlSource, parent: MappingNode | SequenceNode, number: int, key: str, value: Value
 ) -> Splice:
-    """Insert `key: value`, or an item, behind pair or item `number` (-1: there is none yet); raises RenderError."""
+    """The change that inserts `key: value`, or an item, behind pair or item `number`.
+
+    `number` is -1 if there is none yet. Raises RenderError.
+    """
     ends = (
         [pair[1].end.index for pair in parent.pairs]
         if isinstance(parent, MappingNode)
@@ -298,7 +316,9 @@ def insertion(
     )
     if parent.flow:
         place, style = ends[number] if ends else parent.end.index - 1, flow_layout(source, parent)
-        commented = "#" in source.text[place : source.line_end(place)]  # it stays in its line
+        commented = (
+            "#" in source.text[place : source.line_end(place)]
+        )  # a comment stays on its line
         before = (
             "" if not ends else f",{style.line}" if style.line and not commented else style.comma
         )
@@ -330,7 +350,10 @@ def insertion(
 
 
 def deletion(source: YamlSource, parent: MappingNode, number: int) -> Splice:
-    """Remove a key with its value: whole lines in a block mapping; raises RenderError."""
+    """The change that removes a key with its value, in a block mapping as whole lines.
+
+    Raises RenderError.
+    """
     key, value = parent.pairs[number]
     start, end = key.start.index, value.end.index
     following = parent.pairs[number + 1][0].start.index if number + 1 < len(parent.pairs) else None
@@ -352,7 +375,10 @@ def deletion(source: YamlSource, parent: MappingNode, number: int) -> Splice:
 def _delete_between(
     source: YamlSource, before: tuple[int | None, int], after: tuple[int, int | None]
 ) -> Splice:
-    """Remove a pair of a flow mapping with the comma before it, else with the one behind it, wherever no comment is lost."""
+    """Remove a pair of a flow mapping with the comma before it, else with the one behind it.
+
+    No comment may be lost.
+    """
     (previous, start), (end, following) = before, after
     if previous is not None and "#" not in source.text[previous:start]:
         return Splice(start=previous, end=end, text="")
@@ -368,7 +394,7 @@ def _delete_between(
 
 
 def _delete_first(source: YamlSource, key: Node, value: Node, following: int | None) -> Splice:
-    """Remove the key that shares its line with a list's dash; comments between it and the next key stay."""
+    """Remove a key on the line of a list's dash; comments between it and the next key stay."""
     text, start, end = source.text, key.start.index, value.end.index
     dashes = text[_line_start(text, start) : start]
     if following is None or not _DASHES.fullmatch(dashes):
@@ -384,7 +410,7 @@ def _delete_first(source: YamlSource, key: Node, value: Node, following: int | N
 
 
 def _whole_lines(text: str, start: int, end: int) -> Splice:
-    """From the start of a line to the end of one, with its line end or, at the end of the file, the one before."""
+    """Remove lines with their line end; at the end of the file, with the line end before them."""
     if end > start and _at_line_start(text, end):
         return Splice(start=start, end=end, text="")
     if found := BREAK.match(text, end):
@@ -395,7 +421,7 @@ def _whole_lines(text: str, start: int, end: int) -> Splice:
 
 
 def _below(source: YamlSource, index: int, lines: abc.Sequence[str]) -> Splice:
-    """New lines below the one that holds what ends at `index`, its comment included."""
+    """Insert lines below the line that holds what ends at `index`, its comment included."""
     if _at_line_start(source.text, index):
         return Splice(start=index, end=index, text="".join(line + source.newline for line in lines))
     end = source.line_end(index)
@@ -403,7 +429,10 @@ def _below(source: YamlSource, index: int, lines: abc.Sequence[str]) -> Splice:
 
 
 def _block(value: Value, indent: int, offset: int, gap: int = 1) -> list[str]:
-    """Entries as lines of a block list, `offset` deeper than `indent`, with `gap` blanks behind each dash; one entry alone as lines of a mapping."""
+    """Entries as lines of a block list: `offset` deeper than `indent`, `gap` blanks per dash.
+
+    A mapping becomes lines of a block mapping.
+    """
     if isinstance(value, str):
         return [f"{' ' * (indent + offset)}-{' ' * gap}{write_scalar(value)}"]
     lines: list[str] = []
@@ -427,7 +456,10 @@ def _block(value: Value, indent: int, offset: int, gap: int = 1) -> list[str]:
 
 
 def _offset(source: YamlSource) -> int:
-    """How much deeper than their key the file's lists stand: as its first one, else not at all, as kustomize writes."""
+    """How much deeper than its key a list stands in this file: as in the first list of the file.
+
+    Without a list it stands as deep as its key, as kustomize writes.
+    """
     for document in source.documents:
         for node in descendants(document.root) if document.root else ():
             for key, value in node.pairs if isinstance(node, MappingNode) else ():

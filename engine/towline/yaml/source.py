@@ -1,7 +1,7 @@
 """Pure.
 
-A YAML file read for editing: its text, its documents with positions, and Helm's `{{ }}` masked so
-that a chart's template can be read too.
+A YAML file read for editing: its text, its documents with positions, and Helm's `{{ }}` masked, so
+that a chart's template can be read, too.
 """
 
 from __future__ import annotations
@@ -16,27 +16,29 @@ from towline.record import frozen
 from towline.yaml.documents import FILE_LIMITS, YamlDocuments
 from towline.yaml.marks import BREAK, Mark, Node, ScalarNode, alias_targets
 
-# Atomic, as everything here: read once forwards. A backslash outside of a text is that of a YAML
-# string around the template: "{{ f \"x\" }}".
+# Atomic, as all patterns here: the text is read once, forwards. A backslash outside of a literal is
+# that of a YAML string around the template: "{{ f \"x\" }}".
 # Not possessive: a `(?:a|b)*+` of CPython before 3.11.5 loses its place (python/cpython#106052),
 # and Debian 12 has 3.11.2.
 _LITERAL = r"""`[^`]*+`|"(?>(?:[^"\\\n]|\\[^\n])*)\""""
 _TEMPLATE = re.compile(
-    rf"""\{{\{{-?\s*+(?P<note>/\*)(?>(?:[^*]|\*(?!/))*)\*/\s*+-?\}}\}}|\{{\{{(?>(?:[^"`}}\\]++|\\[^\n]?|{_LITERAL}|\}}(?!\}}))*)\}}\}}"""
+    r"\{\{-?\s*+(?P<note>/\*)(?>(?:[^*]|\*(?!/))*)\*/\s*+-?\}\}"
+    rf"""|\{{\{{(?>(?:[^"`}}\\]++|\\[^\n]?|{_LITERAL}|\}}(?!\}}))*)\}}\}}"""
 )
 _TEXT = re.compile(rf"\\[^\n]?|{_LITERAL}")
 _VISIBLE = re.compile(r"[^\r\n]")
 _LINE_END = re.compile(r"[\r\n]")
 _ENDS = "\r\n\x85\u2028\u2029"
 _DOCUMENT = re.compile(rf"[{_ENDS}](?:---|\.\.\.)\s")
-_NO_ACTION = re.compile(rf"[#{{}}]|:\s|[{_ENDS}] *-\s")
+_YAML_SIGN = re.compile(rf"[#{{}}]|:\s|[{_ENDS}] *-\s")
 _COMMENT = re.compile(r"(?:^|[\s\ufeff])#")
-# What a template on the same line follows that has a line end of its own: key:{{ .a | nindent 2 }}
+# Text before a template that writes a line end first: key:{{ .a | nindent 2 }}
 _OPEN = re.compile(r"""^ *(?:- +)*[^\s:#"']+:$|[:-][ \t]+[|>][-+0-9]{0,2}[ \t]*$""")
-# The header of a block scalar, lines with nothing or templates alone, and where the first line of
-# content begins.
+# The header of a block scalar, lines that are blank or have templates alone, and the indentation of
+# the first line of content.
 _LEADING = re.compile(
-    r"""(?m)^(?P<indent> *+(?>(?:- ++)*))(?P<key>(?:'[^'\r\n]*+'|"[^"\r\n]*+"|[^\s#](?:[^\r\n#]|(?<=[^ \t])#)*?)?:[ \t]++)?"""
+    r"""(?m)^(?P<indent> *+(?>(?:- ++)*))"""
+    r"""(?P<key>(?:'[^'\r\n]*+'|"[^"\r\n]*+"|[^\s#](?:[^\r\n#]|(?<=[^ \t])#)*?)?:[ \t]++)?"""
     r"(?>(?:[&!][^\s]*+[ \t]++)*)[|>][-+]?[ \t]*+(?:(?<=[ \t])#[^\r\n]*+)?(?:\r\n|[\r\n])"
     r"(?P<blank>(?>(?:[ \t]*+(?:\r\n|[\r\n]))+))(?P<first> *+)(?=[^\s])"
 )
@@ -47,10 +49,10 @@ _HALF = re.compile(r"\\u[dD][89a-fA-F][0-9A-Fa-f]{2}")
 
 @frozen
 class YamlSource:
-    """`masked` is `text` with every template replaced by as many other characters; positions of `documents` hold for both.
+    """A YAML file: `masked` is `text` with other characters in place of templates.
 
-    A file that is JSON is `strict`: it stays JSON. `around` says where a place is in the file
-    around, if it is the text of a scalar.
+    They are as many, so the positions of `documents` hold for both. `strict`: the file is JSON and
+    stays JSON. `around` translates a position to the outer file if this is the text of a scalar.
     """
 
     name: str
@@ -62,38 +64,41 @@ class YamlSource:
 
     @property
     def newline(self) -> str:
-        """The line end that the file uses first."""
+        """The first line end of the file."""
         found = BREAK.search(self.text)
         return found.group() if found else "\n"
 
     def where(self, mark: Mark) -> str:
-        """`file:line:column` of a place."""
+        """`file:line:column` of a position."""
         return self.around(mark) if self.around else f"{self.name}:{mark.line}:{mark.column}"
 
     def line(self, mark: Mark) -> int:
-        """The line of a place in the file."""
+        """The line of a position in the file."""
         return int(self.where(mark).rsplit(":", 2)[1])
 
     def written(self, node: ScalarNode) -> str:
-        """A scalar's own characters, quotes included."""
+        """The source of a scalar, quotes included."""
         return self.text[node.start.index : node.end.index]
 
     def shown(self, node: ScalarNode) -> str:
-        """A scalar's value, or its characters where a template stands in them."""
+        """The value of a scalar, or its source if it has a template."""
         return (
             self.written(node) if self.templated(node.start.index, node.end.index) else node.value
         )
 
     def targets(self, root: Node | None) -> Mapping[int, Node]:
-        """What the aliases below a root stand for, by where they begin; a file without any is not walked through."""
+        """The targets of the aliases below a root, by where the aliases begin.
+
+        A file without aliases is not walked through.
+        """
         return alias_targets(root) if root is not None and self.documents.aliased else {}
 
     def templated(self, start: int, end: int) -> bool:
-        """Whether a template stands between two places."""
+        """Whether there is a template between two positions."""
         return self.text[start:end] != self.masked[start:end]
 
     def line_end(self, index: int) -> int:
-        """Where the line of `index` ends, before its line end."""
+        """The end of the line that holds `index`, before its line end."""
         found = BREAK.search(self.text, index)
         return found.start() if found else len(self.text)
 
@@ -125,7 +130,7 @@ def parse_source(name: str, text: str) -> YamlSource:
 
 
 def is_json(text: str) -> bool:
-    """Whether `text` is one object or list of JSON, as RFC 8259 has it."""
+    """Whether `text` is one object or list of JSON (RFC 8259)."""
     if not _OBJECT.match(text):
         return False
     try:
@@ -142,29 +147,32 @@ def _no_number(text: str) -> None:
 
 
 def mask_templates(name: str, text: str) -> str:
-    """As many characters, line ends kept: blanks for templates on whose lines nothing else stands, else a word; raises RenderError.
+    """`text` with templates replaced by as many characters, line ends kept; raises RenderError.
 
-    JSON's halves of a character beyond U+FFFF are words too, since YAML has no such escapes.
+    Templates alone on their lines become blanks, others a word. Escapes of JSON for halves of a
+    character beyond U+FFFF become words, too, since YAML has no such escapes.
     """
     pieces, done = [], 0
     for group in _groups(text, _templates(name, text)):
         first, last = group[0].start(), group[-1].end()
         line = max(text.rfind("\n", done, first), text.rfind("\r", done, first), done - 1) + 1
         beside = [text[line:first].removeprefix("\ufeff"), text[last : _line_end(text, last)]]
-        beside += [text[one.end() : following.start()] for one, following in pairwise(group)]
+        beside += [
+            text[template.end() : following.start()] for template, following in pairwise(group)
+        ]
         alone = not any(part.strip() for part in beside[1:]) and (
             not beside[0].strip() or _OPEN.search(beside[0])
         )
         letter = " " if alone else "x"
-        for one in group:
-            pieces += [text[done : one.start()], _hidden(one.group(), letter)]
-            done = one.end()
-    hidden = _led(text, "".join([*pieces, text[done:]])) if done else text
-    return _ESCAPE.sub(_unhalved, hidden) if _HALF.search(hidden) and is_json(hidden) else hidden
+        for template in group:
+            pieces += [text[done : template.start()], _letters(template.group(), letter)]
+            done = template.end()
+    hidden = _mask_leading(text, "".join([*pieces, text[done:]])) if done else text
+    return _ESCAPE.sub(_mask_half, hidden) if _HALF.search(hidden) and is_json(hidden) else hidden
 
 
-def _hidden(template: str, letter: str) -> str:
-    """A template in letters; lines of it keep their indentation, by which they belong to what is around."""
+def _letters(template: str, letter: str) -> str:
+    """A template replaced by letters; its lines keep their indentation, which YAML reads."""
     lines = template.splitlines(keepends=True)
     indents = [len(line) - len(line.lstrip(" ")) for line in lines]
     return "".join(
@@ -173,15 +181,16 @@ def _hidden(template: str, letter: str) -> str:
     )
 
 
-def _unhalved(found: re.Match[str]) -> str:
+def _mask_half(found: re.Match[str]) -> str:
     return "x" * len(found.group()) if _HALF.match(found.group()) else found.group()
 
 
-def _led(text: str, hidden: str) -> str:
-    """`hidden` with the templates that lead a block scalar as content: blanks that reach farther than the first line of content are no YAML.
+def _mask_leading(text: str, hidden: str) -> str:
+    """`hidden` with a word for templates before the first line of content of a block scalar.
 
-    Such a line keeps its own indentation where the scalar can have it, since to a program that
-    knows no templates it is that of the scalar.
+    Blank lines that are longer than the indentation of that line are not YAML. Such a line keeps
+    its own indentation if the scalar can have it: to a program that does not know templates, it is
+    the indentation of the scalar.
     """
     pieces, done = [], 0
     for found in _LEADING.finditer(hidden):
@@ -199,19 +208,19 @@ def _led(text: str, hidden: str) -> str:
 
 
 def _groups(text: str, found: Iterable[re.Match[str]]) -> Iterator[list[re.Match[str]]]:
-    """Templates by the lines they share."""
+    """Templates, grouped by the lines that they share."""
     group: list[re.Match[str]] = []
-    for one in found:
-        if group and _LINE_END.search(text, group[-1].end(), one.start()):
+    for template in found:
+        if group and _LINE_END.search(text, group[-1].end(), template.start()):
             yield group
             group = []
-        group.append(one)
+        group.append(template)
     if group:
         yield group
 
 
 def _templates(name: str, text: str) -> Iterator[re.Match[str]]:
-    """Every template, once forwards; raises RenderError for one that is not closed or hides YAML.
+    """Every template, from the start; raises RenderError for one that is not closed or hides YAML.
 
     A last `{{` without any `}}` behind it is text.
     """
@@ -221,7 +230,7 @@ def _templates(name: str, text: str) -> Iterator[re.Match[str]]:
         if found is None and "}}" not in text[start:]:
             return
         line = _line_start(text, done, start) or line
-        if found is None or (BREAK.search(found.group()) and _hides(found, text[line:start])):
+        if found is None or (BREAK.search(found.group()) and _hides_yaml(found, text[line:start])):
             number = len(BREAK.findall(text, 0, start)) + 1
             raise RenderError(
                 f"{{{{ in line {number} of {name} is not closed before other YAML follows",
@@ -233,15 +242,18 @@ def _templates(name: str, text: str) -> Iterator[re.Match[str]]:
         line = _line_start(text, start, done) or line
 
 
-def _hides(found: re.Match[str], before: str) -> bool:
-    """Whether what stands in a template of several lines is not the template's own: it begins in a comment, crosses documents or holds YAML."""
+def _hides_yaml(found: re.Match[str], before: str) -> bool:
+    """Whether a template of several lines swallows YAML.
+
+    It does if it begins in a comment, crosses documents, or has YAML in it.
+    """
     if _COMMENT.search(before) or _DOCUMENT.search(found.group()):
         return True
-    return not found["note"] and _NO_ACTION.search(_TEXT.sub("", found.group()[2:-2])) is not None
+    return not found["note"] and _YAML_SIGN.search(_TEXT.sub("", found.group()[2:-2])) is not None
 
 
 def _line_start(text: str, start: int, end: int) -> int:
-    """Where the last line that begins between two places does; 0 where none does."""
+    """Where the last line that begins between two positions begins; 0 if there is none."""
     return max((found.end() for found in BREAK.finditer(text, start, end)), default=0)
 
 

@@ -196,7 +196,7 @@ def test_an_empty_file_is_refused(text: str) -> None:
 def test_a_template_and_a_map_are_not_written_over() -> None:
     with pytest.raises(RenderError, match="template"):
         changed("image: {tag: '{{ .x }}', repository: r}\n", IMAGE)
-    with pytest.raises(RenderError, match="no text"):
+    with pytest.raises(RenderError, match="is not a text"):
         changed("image: {tag: {a: b}, repository: r}\n", IMAGE)
 
 
@@ -257,7 +257,7 @@ def test_a_digest_that_a_merge_key_brings_in_is_emptied_by_a_key_of_its_own() ->
 
 
 def test_a_text_where_a_map_is_needed_says_so() -> None:
-    with pytest.raises(RenderError, match="holds something already") as caught:
+    with pytest.raises(RenderError, match="has a value already") as caught:
         changed("image: ''\n", {"image.tag": "b"})
     assert caught.value.hint == "make it a map"
 

@@ -38,7 +38,7 @@ def test_a_path_is_keys_indexes_and_selectors(text: str, steps: tuple[object, ..
     "text", ["", ".", "a.", ".a", "a..b", "[]", "[0]a", "a[", "a[x]", "a[0]b", "a]", "a[0", "a\\"]
 )
 def test_what_is_no_path_is_refused(text: str) -> None:
-    with pytest.raises(ConfigError, match="no path"):
+    with pytest.raises(ConfigError, match="is not a path"):
         parse_dotted(text)
 
 

@@ -170,7 +170,7 @@ def test_a_text_and_a_mapping_can_be_added_too() -> None:
 
 @pytest.mark.parametrize("text", ["l: x\n", "l: [x]\n", "l: ''\n", "l: &x\n", "l: {}\n"])
 def test_a_list_does_not_take_the_place_of_something_else(text: str) -> None:
-    with pytest.raises(RenderError, match="holds something"):
+    with pytest.raises(RenderError, match="has a value already"):
         edited(text, ValueEdit(path=("l",), value=(ENTRY,)))
 
 
@@ -179,7 +179,7 @@ def test_a_list_does_not_take_the_place_of_something_else(text: str) -> None:
     [("a: {b: c}\n", "x.yaml:1:4"), ("a:\n  - b\n", "x.yaml:2:3"), ("a: !!int 5\n", "x.yaml:1:10")],
 )
 def test_a_text_does_not_take_the_place_of_something_else(text: str, where: str) -> None:
-    with pytest.raises(RenderError, match="no text") as caught:
+    with pytest.raises(RenderError, match="is not a text") as caught:
         put(text, "a", "new")
     assert caught.value.where == where
 
