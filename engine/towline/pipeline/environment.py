@@ -14,12 +14,13 @@ from __future__ import annotations
 
 import json
 import os
+import posixpath
 from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 from pathlib import Path
 
 from towline.errors import ConfigError, MachineError
-from towline.files import Misfit, Outside, read_inside, remove_inside, write_named
+from towline.files import Misfit, Outside, leads_out, read_inside, remove_inside, write_named
 from towline.literals import from_json
 
 
@@ -167,16 +168,10 @@ def check_writable(folder: Path) -> None:
 
 
 def _root(folder: Path, place: str) -> Path:
-    """The environment's folder; raises ConfigError where a link has put it outside of the workspace."""
-    root = folder / place
-    if not _real(root).is_relative_to(_real(folder)):
+    """Return the environment's folder; raises ConfigError if it lies outside of the workspace."""
+    if leads_out(folder, place):
         raise _led_out(place)
-    return root
-
-
-def _real(path: Path) -> Path:
-    """Where a path leads to; `resolve` raises RuntimeError for links that lead to each other."""
-    return Path(os.path.realpath(path))
+    return folder / place
 
 
 def _led_out(place: str) -> ConfigError:
@@ -222,11 +217,14 @@ def _decode(text: str, where: str) -> object:
 
 
 def _place(root: Path, key: str) -> Path:
-    """The file of a key; raises ConfigError for a key that leads out of the folder or could not be read back."""
+    """Return the file of a key.
+
+    Raises ConfigError for a key that leads out of the folder or could not be read back.
+    """
     parts = key.split("/")
     bad = any(not part or part.startswith(".") or "\\" in part or "\0" in part for part in parts)
     path = root.joinpath(*parts)
-    if bad or key.endswith(_JSON) or not _real(path.parent).is_relative_to(_real(root)):
+    if bad or key.endswith(_JSON) or leads_out(root, posixpath.dirname(key)):
         raise ConfigError(
             f"{key!r} cannot be a key of the pipeline environment",
             where=ENVIRONMENT_FOLDER,

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Protocol
 
 from towline.errors import ConfigError
-from towline.files import Misfit, Outside, read_inside
+from towline.files import Misfit, Outside, is_inside, read_inside
 from towline.gitops import change
 from towline.literals import load_json
 from towline.record import frozen
@@ -164,11 +164,8 @@ class WorkspaceFiles:
         return self._folders[path]
 
     def _inside(self, path: str) -> bool:
-        """Whether `path` is there, and no link on the way leads out of the workspace."""
-        try:
-            return (self._root / path).resolve(strict=True).is_relative_to(self._root)
-        except (OSError, RuntimeError, ValueError):  # not there; links in a circle; no name at all
-            return False
+        """Return whether `path` exists, and no link on the way leads out of the workspace."""
+        return is_inside(self._root, path)
 
     def _scripts_of(self, path: str) -> Mapping[str, object]:
         if path not in self._scripts:
