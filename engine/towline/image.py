@@ -1,7 +1,7 @@
 """Pure.
 
-Image references, digests, registries and platforms, parsed at the door (OCI distribution-spec 1.1,
-section 3).
+Image references, digests, registries and platforms, parsed once (OCI distribution-spec 1.1, section
+3).
 """
 
 from __future__ import annotations
@@ -23,13 +23,13 @@ _HOST = re.compile(
     rf"(?:[A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?|\[[0-9A-Fa-f:.]+\])(?::(?:{_PORT}))?"
 )
 _LOOPBACK = re.compile(r"localhost|127(?:\.[0-9]{1,3}){3}|\[::1\]")
-# what a runtime asks where no registry is named, and its names of one part are those of `library`
+# the registry of a name without one; its images with a name of one part are in `library`
 _HUB = "docker.io"
 
 
 @frozen
 class Registry:
-    """A registry's origin: `scheme` and `host` with its port."""
+    """The origin of a registry: scheme, and host with port."""
 
     scheme: str
     host: str
@@ -45,7 +45,7 @@ class Registry:
 
 @frozen
 class Image:
-    """What an image is called without its registry: `name[:tag][@digest]`; absent parts are empty."""
+    """The name of an image in its registry: `name[:tag][@digest]`; absent parts are empty."""
 
     name: str
     tag: str = ""
@@ -111,7 +111,10 @@ class Reference:
 
 @frozen
 class Platform:
-    """`os/architecture[/variant][:version of the os]` of an image in an index (OCI image-spec, image index)."""
+    """The platform of an image: `os/architecture[/variant][:version of the os]`.
+
+    Source: OCI image-spec, image index.
+    """
 
     os: str
     architecture: str
@@ -141,7 +144,7 @@ def _is_host(text: str) -> bool:
 
 
 def parse_digest(text: str) -> str:
-    """A digest as given, checked as a whole; raises ConfigError."""
+    """The digest that `text` is; raises ConfigError."""
     if not _DIGEST.fullmatch(text):
         raise ConfigError(
             f"{text!r} is not a digest",
@@ -151,7 +154,7 @@ def parse_digest(text: str) -> str:
 
 
 def parse_image(text: str) -> Image:
-    """`name[:tag][@digest]` without a registry to its parts; raises ConfigError."""
+    """The image that `name[:tag][@digest]`, without a registry, names; raises ConfigError."""
     rest, at, digest = text.partition("@")
     name, colon, tag = rest.partition(":")
     if "/" in tag:
@@ -166,14 +169,14 @@ def parse_image(text: str) -> Image:
         )
     if colon and not _TAG.fullmatch(tag):
         raise ConfigError(
-            f"{text!r} has no possible tag",
+            f"{text!r} has an invalid tag",
             hint="expected up to 128 letters, digits, '_', '.' and '-' behind the colon",
         )
     return Image(name=name, tag=tag, digest=parse_digest(digest) if at else "")
 
 
 def parse_registry(text: str) -> RegistryUrl:
-    """`[scheme://]host[:port][/path]` to registry and path, without slashes around the path.
+    """The registry and path of `[scheme://]host[:port][/path]`, without slashes around the path.
 
     Raises ConfigError.
     """
@@ -199,7 +202,7 @@ def parse_registry(text: str) -> RegistryUrl:
 
 
 def parse_reference(text: str) -> Reference:
-    """`host[:port]/name[:tag][@digest]` to a reference over https; raises ConfigError."""
+    """The reference `host[:port]/name[:tag][@digest]`, over https; raises ConfigError."""
     host, _, rest = text.partition("/")
     if not has_registry(text):
         raise ConfigError(f"{text!r} names no registry", hint="expected host/name:tag")
@@ -214,7 +217,10 @@ def has_registry(text: str) -> bool:
 
 
 def parse_familiar(text: str) -> Reference | None:
-    """A reference as a container runtime reads it, the short names of Docker Hub written out; None for a text that is none."""
+    """The reference that a container runtime reads in `text`, None if it is not one.
+
+    Short names are those of Docker Hub, and are written out.
+    """
     host, _, rest = text.partition("/") if has_registry(text) else (_HUB, "", text)
     host = _HUB if host == f"index.{_HUB}" else host
     try:
@@ -235,19 +241,17 @@ def without_version(text: str) -> str:
 
 
 def parse_platforms(text: str) -> tuple[Platform, ...]:
-    """Platforms with commas between them, each once; none where there is no text.
+    """The platforms of a list with commas, each once, none for an empty text.
 
     Raises ConfigError.
     """
-    return (
-        tuple(dict.fromkeys(parse_platform(part.strip()) for part in text.split(",")))
-        if text
-        else ()
-    )
+    if not text:
+        return ()
+    return tuple(dict.fromkeys(parse_platform(part.strip()) for part in text.split(",")))
 
 
 def parse_platform(text: str) -> Platform:
-    """`os/architecture[/variant][:osversion]` to a platform; raises ConfigError."""
+    """The platform `os/architecture[/variant][:osversion]`; raises ConfigError."""
     name, _, version = text.partition(":")
     parts = name.split("/")
     if len(parts) not in (2, 3) or not all(parts):

@@ -1,4 +1,4 @@
-"""Work in threads: results in the order of the items; the first fault stops the rest and is the one that is raised."""
+"""Work in threads: results in the order of the items; the first fault stops the rest."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ from functools import partial
 from threading import Condition, Event, Lock, Thread, local
 from typing import Any, TypeVar
 
-JOBS = 8  # how much goes on at once at one host, however deep one pool is in another
-# a registry's answer that is under way may name an upload that has to be given up; an interrupted
-# run ends within two seconds
+JOBS = 8  # calls at the same time, also if a call has others done in parallel
+# seconds for work that sees `stop`: the answer of a registry that is under way may name an upload,
+# which has to be cancelled; an interrupted run has to end within two seconds
 GRACE = 0.5
 _TICK = 0.2  # seconds
 _Item = TypeVar("_Item")
@@ -17,51 +17,53 @@ _Result = TypeVar("_Result")
 
 
 class Cancelled(Exception):
-    """Other work has failed, or the run was interrupted: what long work raises when it sees that `stop` is set."""
+    """Raised by long work that sees `stop`: other work has failed, or the run was interrupted."""
 
 
 class Slots:
-    """How much may go on at once: `most`, half of it each time that `pressure` has risen, and one more again after each round that went well.
+    """Limits how much is done at the same time: `most` at first.
 
-    Who waits for a slot when `ending` is set gets Cancelled.
+    The limit is halved each time that `pressure` has risen, and one higher after each round without
+    a fault. Waiting for a slot raises Cancelled when `ending` is set.
     """
 
     def __init__(self, most: int, pressure: Callable[[], int], ending: Event) -> None:
         self._most = self._allowed = most
         self._pressure, self._ending = pressure, ending
-        self._seen = self._well = self._taken = 0
+        self._seen = self._successes = self._taken = 0
         self._changed = Condition()
 
     def __enter__(self) -> None:
         with self._changed:
-            wait_until(self._ending, self._changed, lambda: self._taken < self._now())
+            wait_until(self._ending, self._changed, lambda: self._taken < self._limit())
             self._taken += 1
 
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
         with self._changed:
             self._taken -= 1
-            self._well += kind is None
-            if self._well >= self._now():
-                self._allowed, self._well = min(self._most, self._allowed + 1), 0
+            self._successes += kind is None
+            if self._successes >= self._limit():
+                self._allowed, self._successes = min(self._most, self._allowed + 1), 0
             self._changed.notify_all()
 
-    def _now(self) -> int:
-        """How much is allowed at this time."""
-        if risen := self._pressure() - self._seen:
+    def _limit(self) -> int:
+        """How many slots there are at this moment."""
+        risen = self._pressure() - self._seen
+        if risen:
             self._seen += risen
-            self._allowed, self._well = max(1, self._allowed >> risen), 0
+            self._allowed, self._successes = max(1, self._allowed >> risen), 0
         return self._allowed
 
 
-def wait_until(ending: Event, changed: Condition, there: Callable[[], bool]) -> None:
-    """Wait on `changed`, which is held, until something is `there`; raises Cancelled where `ending` is set before."""
-    while not changed.wait_for(there, _TICK):
+def wait_until(ending: Event, changed: Condition, is_true: Callable[[], bool]) -> None:
+    """Wait on `changed`, which is held, until `is_true`; raises Cancelled if `ending` is set."""
+    while not changed.wait_for(is_true, _TICK):
         if ending.is_set():
             raise Cancelled
 
 
 class _Call:
-    """Work that waits for a thread or has one, and what it returned or raised."""
+    """Work that waits for a thread or has one, with its result or fault."""
 
     def __init__(self, work: Callable[[], Any], batch: _Batch) -> None:
         self._work, self.batch = work, batch
@@ -69,12 +71,12 @@ class _Call:
         self.fault: BaseException | None = None
 
     def run(self) -> None:
-        """Do the work; its fault is kept, for who waits for it to raise."""
+        """Do the work; a fault is kept, and raised by the thread that waits for the call."""
         try:
             self.result = self._work()
-        except BaseException as fault:  # noqa: BLE001 - raised again by who waits for it
+        except BaseException as fault:  # noqa: BLE001 - raised again by the waiting thread
             self.fault = fault
-            del self  # which the fault's trace holds
+            del self  # the fault's traceback holds it
 
 
 class _Batch:
@@ -95,29 +97,29 @@ class _Batch:
                 self._changed.notify_all()
 
     def wait(self, timeout: float | None) -> bool:
-        """Wait until all calls have ended or one has failed; False if the time was over before."""
+        """Wait until all calls have ended or one has failed; False after `timeout` seconds."""
         with self._changed:
             return self._changed.wait_for(lambda: self._failed or not self.left, timeout)
 
     def wait_for_all(self, timeout: float) -> None:
-        """Wait until all calls have ended, whatever came of them, or until the time is over."""
+        """Wait until all calls have ended, with or without a fault, or for `timeout` seconds."""
         with self._changed:
             self._changed.wait_for(lambda: not self.left, timeout)
 
     def fault(self) -> BaseException | None:
-        """The fault of a call, rather than that of another which it has stopped."""
+        """The fault of a call; one that is not Cancelled comes first."""
         faults = [call.fault for call in self.calls if call.fault]
         return min(faults, key=lambda fault: isinstance(fault, Cancelled), default=None)
 
 
-_own = local()  # `crew`: the one that a thread belongs to
+_own = local()  # `pool`: the pool that a thread belongs to
 
 
-class _Crew:
-    """At most `most` threads, begun as they are needed; they end when nothing is left to do, and none of them holds up the end of the process.
+class _Pool:
+    """At most `most` threads, started as they are needed, ended when nothing is left to do.
 
-    What one of them has done in parallel is done by the same threads, itself among them: the bound
-    holds however deep that goes.
+    None of them holds up the end of the process. A call that has others done in parallel has them
+    done by the same pool, its own thread included, so that the bound holds at any depth.
     """
 
     def __init__(self, most: int) -> None:
@@ -127,7 +129,7 @@ class _Crew:
         self._threads = 0
 
     def add(self, batch: _Batch) -> None:
-        """Have these done, in this order."""
+        """Have the calls done, in this order."""
         with self._lock:
             self._waiting.update(dict.fromkeys(batch.calls))
             new = min(self._most - self._threads, len(batch.calls))
@@ -136,13 +138,13 @@ class _Crew:
             Thread(target=self._work_off, name="registry", daemon=True).start()
 
     def drop(self, batch: _Batch) -> None:
-        """Those that have not begun never will."""
+        """Drop the calls that have not begun."""
         for call in batch.calls:
             if self._take(call):
                 batch.end(call)
 
     def help(self, batch: _Batch) -> None:
-        """Do those that have not begun, in a thread of the crew; ends with the first that fails."""
+        """Do the calls that have not begun, in this thread of the pool, up to the first fault."""
         for call in batch.calls:
             if self._take(call):
                 self._do(call)
@@ -150,13 +152,13 @@ class _Crew:
                     return
 
     def _work_off(self) -> None:
-        _own.crew = self
+        _own.pool = self
         while call := self._next():
             self._do(call)
 
     def _do(self, call: _Call) -> None:
         call.run()
-        # who waits for it may be slow to wake, and the rest would begin meanwhile
+        # the waiting thread may be slow to wake up, and the rest would begin meanwhile
         if call.fault:
             self.drop(call.batch)
         call.batch.end(call)
@@ -171,7 +173,7 @@ class _Crew:
             return call
 
     def _take(self, call: _Call) -> bool:
-        """Whether it had not begun; nobody else begins it then."""
+        """Take a call that has not begun; False if it has."""
         with self._lock:
             return call in self._waiting and self._waiting.pop(call) is None
 
@@ -184,41 +186,45 @@ def in_parallel(
     tick: Callable[[], None] | None = None,
     jobs: int = JOBS,
 ) -> list[_Result]:
-    """`work` for each item, at most `jobs` at a time, or as many as the pool has that it is called in; raises what one of them raised first.
+    """The results of `work` for each item, done by at most `jobs` threads.
 
-    After a fault or an interruption `stop` is set, nothing more begins, and what goes on is left
-    behind: where the work sees `stop` it has GRACE seconds to, and the caller ends what it waits
-    for by closing the transport. `tick` is called now and then; what it raises comes through.
-
+    In a thread of a pool the work is done by that pool. After a fault or an interruption `stop` is
+    set, nothing more begins, and what is under way is left behind: it has GRACE seconds to see
+    `stop`, and the caller ends what it waits for by closing the transport. `tick` is called now and
+    then. Raises the first fault of the work, and what `tick` raises.
     """
-    crew: _Crew | None = getattr(_own, "crew", None)
+    own: _Pool | None = getattr(_own, "pool", None)
+    pool = own or _Pool(jobs)
     batch = _Batch([partial(work, item) for item in items])
-    here, crew = crew is not None, crew or _Crew(jobs)
-    crew.add(batch)
+    pool.add(batch)
     try:
-        if here:
-            crew.help(batch)
+        if own:
+            own.help(batch)
         while not batch.wait(_TICK if tick else None):
             if tick:
                 tick()
     except BaseException:
-        _give_up(crew, batch, stop)
+        _give_up(pool, batch, stop)
         raise
-    if fault := batch.fault():
-        _give_up(crew, batch, stop)
+    fault = batch.fault()
+    if fault:
+        _give_up(pool, batch, stop)
         raise (batch.fault() or fault) if isinstance(fault, Cancelled) else fault
     return [call.result for call in batch.calls]
 
 
 def in_background(work: Callable[[], object]) -> None:
-    """Have `work` done, which keeps its faults for itself, by the pool that this is called in when it has a thread for it, else by a thread of its own."""
-    crew: _Crew = getattr(_own, "crew", None) or _Crew(1)
-    crew.add(_Batch([work]))
+    """Have `work` done by the pool of this thread when it has time, else by a thread of its own.
+
+    The work has to handle its own faults.
+    """
+    pool: _Pool = getattr(_own, "pool", None) or _Pool(1)
+    pool.add(_Batch([work]))
 
 
-def _give_up(crew: _Crew, batch: _Batch, stop: Event | None) -> None:
-    """Begin nothing more, and give what sees `stop` the time to."""
-    crew.drop(batch)
+def _give_up(pool: _Pool, batch: _Batch, stop: Event | None) -> None:
+    """Begin nothing more, and give work that is under way the time to see `stop`."""
+    pool.drop(batch)
     if stop:
         stop.set()
         batch.wait_for_all(GRACE)

@@ -222,20 +222,20 @@ def rounds(slots: Slots, pieces: int) -> None:
 def test_what_was_halved_under_pressure_comes_back_step_by_step() -> None:
     asked = 0
     slots = Slots(8, lambda: asked, threading.Event())
-    assert slots._now() == 8
+    assert slots._limit() == 8
     asked += 1
-    assert slots._now() == 4
+    assert slots._limit() == 4
     asked += 2
-    assert slots._now() == 1
+    assert slots._limit() == 1
     grown = []
     for allowed in range(1, 9):
-        grown.append(slots._now())
+        grown.append(slots._limit())
         rounds(slots, allowed)
     assert grown == list(range(1, 9))
     rounds(slots, 100)
-    assert slots._now() == 8
+    assert slots._limit() == 8
     asked += 9
-    assert slots._now() == 1
+    assert slots._limit() == 1
 
 
 def test_what_fails_brings_nothing_back_and_frees_its_slot() -> None:
@@ -245,9 +245,9 @@ def test_what_fails_brings_nothing_back_and_frees_its_slot() -> None:
     for _ in range(9):
         with pytest.raises(LookupError), slots:
             raise LookupError
-    assert slots._now() == 1
+    assert slots._limit() == 1
     rounds(slots, 1)
-    assert slots._now() == 2
+    assert slots._limit() == 2
 
 
 def test_a_slot_that_becomes_free_is_taken_by_who_waits() -> None:

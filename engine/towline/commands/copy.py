@@ -1,4 +1,7 @@
-"""`towline copy SOURCE TARGET...`: one image from wherever it is into registries, without a project; flags and variables are those of imagePushToRegistry."""
+"""`towline copy SOURCE TARGET...`: copies one image into registries, without a project.
+
+Flags and variables are those of imagePushToRegistry.
+"""
 
 from __future__ import annotations
 
@@ -19,8 +22,8 @@ from towline.contract import SUCCESS, UNCHANGED, Outcome
 from towline.credential_hosts import HOSTS, BuildTrust, CredentialGate, CredentialRules
 from towline.errors import ConfigError, CredentialError, UsageError, placed
 from towline.http.client import Transport
+from towline.image import Reference
 from towline.pipeline.ci import ALLOW, change_variable
-from towline.record import replace
 from towline.registry.client import RegistryClient
 from towline.registry.copy.copying import Copying
 from towline.registry.copy.images import copy_images
@@ -33,65 +36,104 @@ from towline.steps.images import wanted_platforms, wanted_referrers
 from towline.steps.registry_access import begin_copy_deadline, network, registry_client
 from towline.steps.task import Task
 
-# Parameters of imagePushToRegistry, each with its type, what it is and its default; a test holds
-# them against the step's metadata, whose reading would
-# take as long as a copy that has nothing to do.
+# The parameters of imagePushToRegistry that a copy has: type, description and default. A test holds
+# them against the step's metadata; to read that would take as long as a copy with nothing to do.
 PARAMETERS: Mapping[str, tuple[str, str, object]] = {
-    "sourceRegistryUser": ("string", "User for the source registry.", None),
+    "sourceRegistryUser": (
+        "string",
+        (
+            "User name for the source registry. Without user name and password, the images are"
+            " read anonymously."
+        ),
+        None,
+    ),
     "sourceRegistryPassword": ("string", "Password or token for the source registry.", None),
-    "targetRegistryUser": ("string", "User for the target registry.", None),
+    "targetRegistryUser": ("string", "User name for the target registry.", None),
     "targetRegistryPassword": ("string", "Password or token for the target registry.", None),
     "dockerConfigJSON": (
         "string",
-        "Docker configuration with logins for the registries: its path, or its text.",
+        "Docker configuration with logins for the registries: the path of the file, or its text.",
         None,
     ),
     "targetArchitecture": (
         "string",
-        "Copy this platform only, as os/architecture[/variant]; several with commas between.",
+        (
+            "Copies only this platform, given as os/architecture[/variant]. Several, separated by"
+            " commas, are copied as an index of these platforms in this order, with their"
+            " attestations. Without it, all platforms are copied."
+        ),
         None,
     ),
     "copyReferrers": (
         "boolean",
         (
-            "What refers to the image (signatures, attestations, SBOMs) travels with it; one that"
-            " cannot is a warning, or a fault if this is set."
+            "Also copies the signatures, attestations and SBOMs that refer to an image, as"
+            " referrers and as cosign's tags. They are read from a registry or from an OCI layout."
+            " If one cannot be copied (a target may reject it), that is a warning; if this is"
+            " explicitly set to true, an error."
         ),
         True,
     ),
     "verify": (
         "boolean",
-        "Read the image again from the target, and bring again what it has lost.",
+        (
+            "Reads the images back from the target: manifests, and the list of blobs. That"
+            " includes images that were there before. Whatever the target has lost or holds"
+            " damaged is pushed again."
+        ),
         False,
     ),
-    "copyDeadline": ("integer", "Seconds that the copy may take.", 3600),
+    "copyDeadline": ("integer", "Time limit in seconds for all copies together.", 3600),
     "customTlsCertificateLinks": (
         "list",
-        "Certificates in PEM to trust beside the machine's own, each as a URL or as a path.",
+        (
+            "Certificates of authorities (PEM) to trust in addition to the machine's own. Each is"
+            " a URL, or a path."
+        ),
         None,
     ),
     "clientCertificates": (
         "map",
-        "For each registry that asks for one, the path of a client certificate in PEM.",
+        (
+            "Client certificates (PEM) for registries that ask for one. The key is host or"
+            " host:port, the value the path of a file, which may hold the private key, too."
+        ),
         None,
     ),
     "clientKeys": (
         "map",
-        "For each registry of clientCertificates, the path of the key in PEM.",
+        (
+            "Private keys (PEM) for clientCertificates that are in files of their own. The key is"
+            " host or host:port, the value a path. A private key must not have a password."
+        ),
         None,
     ),
     "insecureRegistries": (
         "list",
-        "Registries (host or host:port) whose certificate is not verified.",
+        (
+            "Registries (host or host:port) whose certificate is not verified. Each prints a"
+            " warning in every run."
+        ),
         None,
     ),
     "allowPlainHttp": (
         "boolean",
-        "A credential may go over http to a host that is not loopback.",
+        (
+            "Allows sending credentials over http:// to other hosts than this machine. By default"
+            " they are sent over http:// only to this machine (loopback)."
+        ),
         False,
     ),
-    HOSTS: ("list", "Where set, the only hosts that a credential is sent to.", None),
+    HOSTS: (
+        "list",
+        (
+            "The only hosts that credentials may be sent to. Each is `host` (with the usual port"
+            " of its scheme), `host:port`, or `*.example.com`."
+        ),
+        None,
+    ),
 }
+# the flags of a change request that are ignored: its author can change the call
 _RULES = frozenset(
     {
         HOSTS,
@@ -103,11 +145,11 @@ _RULES = frozenset(
     }
 )
 SHARED = ("result", "json")  # a copy has neither stage nor project
-_LONGEST = 64 * 1024
+_LONGEST_PASSWORD = 64 * 1024
 
 
 def configure(parser: argparse.ArgumentParser, _words: Sequence[str]) -> None:
-    """The places, and the step's own flags as far as they say how an image is copied."""
+    """Add SOURCE, TARGET, and the step's flags that say how an image is copied."""
     parser.add_argument(
         "source",
         metavar="SOURCE",
@@ -136,19 +178,19 @@ def configure(parser: argparse.ArgumentParser, _words: Sequence[str]) -> None:
 
 
 def execute(arguments: argparse.Namespace, call: Call) -> Outcome:
-    """Parse the places, copy, and say what happened."""
+    """Parse the locations, copy the image, and report."""
     task = _task(arguments, call)
     settings = task.settings
     begin_copy_deadline(settings)
-    with placed("SOURCE"):  # the text itself may hold a password
+    with placed("SOURCE"):  # the text itself may contain a password
         source = parse_location(arguments.source)
     _check_source(arguments, source)
     with placed("TARGET"):
-        targets = [_registry(text) for text in arguments.targets]
+        targets = [_target(text) for text in arguments.targets]
     job = CopyJob(
         source=source.reference if isinstance(source, RegistryLocation) else None,
         name=str(source),
-        targets=tuple(target.reference for target in targets),
+        targets=tuple(targets),
         platforms=wanted_platforms(settings),
         referrers=wanted_referrers(settings),
     )
@@ -175,12 +217,14 @@ def execute(arguments: argparse.Namespace, call: Call) -> Outcome:
         if settings.flag("verify"):
             reports = verify_images(reports, copying)
         sent = transport.total
-    said = f"{'nothing was done: ' if task.dry_run else ''}{report_line(reports[0], dry_run=task.dry_run)}"
+    summary = report_line(reports[0], dry_run=task.dry_run)
+    if task.dry_run:
+        summary = f"nothing was done: {summary}"
     if not arguments.json:
-        call.out.write(f"{call.console.shown(said)}\n")
+        call.out.write(f"{call.console.shown(summary)}\n")
     return Outcome(
         status=SUCCESS if reports[0].changed else UNCHANGED,
-        summary=said,
+        summary=summary,
         outputs={
             **outputs(reports, dry_run=task.dry_run),
             "requests": sent.requests,
@@ -190,7 +234,7 @@ def execute(arguments: argparse.Namespace, call: Call) -> Outcome:
 
 
 def _schema() -> StepSchema:
-    """The parameters as a step's metadata has them; none of them must be set."""
+    """The parameters in the form of a step's metadata; none is mandatory."""
     parameters = tuple(
         Parameter(
             name=name,
@@ -223,7 +267,7 @@ def _task(arguments: argparse.Namespace, call: Call) -> Task:
         _layer(
             "variables", "PIPER_", variables, stdin=f"{arguments.password_stdin}RegistryPassword"
         ),
-        _layer("flags", "--", _heard(call, given_flags(arguments, schema))),
+        _layer("flags", "--", _allowed_flags(call, given_flags(arguments, schema))),
     )
     settings = checked_settings(schema, layers)
     for secret in settings.secrets():
@@ -242,23 +286,26 @@ def _task(arguments: argparse.Namespace, call: Call) -> Task:
     )
 
 
-def _heard(call: Call, flags: Mapping[str, object]) -> Mapping[str, object]:
-    """The flags that count: those of a change request say neither where a login may go, nor whom to trust."""
-    unheard = (
-        [name for name in flags if name in _RULES]
-        if (sign := change_variable(call.environ))
-        else []
-    )
-    for name in unheard:
+def _allowed_flags(call: Call, flags: Mapping[str, object]) -> Mapping[str, object]:
+    """The flags that are not ignored.
+
+    In a change request no flag says where a login may go, or whom to trust.
+    """
+    sign = change_variable(call.environ)
+    ignored = [name for name in flags if sign and name in _RULES]
+    for name in ignored:
         call.console.warn(
-            f"--{name} does not count: {sign} says that a change request is built, whose author can"
+            f"--{name} is ignored: {sign} says that a change request is built, whose author can"
             f" change the call; set PIPER_{name} on the agent"
         )
-    return {name: text for name, text in flags.items() if name not in unheard}
+    return {name: text for name, text in flags.items() if name not in ignored}
 
 
 def _addressees(settings: Settings, call: Call) -> CredentialGate:
-    """What decides where logins go: the arguments name their hosts, but for a change request, whose author can change them."""
+    """The gate that decides where logins may go.
+
+    The arguments name their hosts, except in a change request, whose author can change them.
+    """
     sign = change_variable(call.environ)
     standing = BuildTrust(
         project=False,
@@ -272,7 +319,7 @@ def _addressees(settings: Settings, call: Call) -> CredentialGate:
 
 
 def _layer(name: str, prefix: str, texts: Mapping[str, object], *, stdin: str = "") -> Layer:
-    """A layer of texts; `stdin` is the key whose value came by standard input."""
+    """A layer of texts; `stdin` is the key whose value came through standard input."""
     values = {key: parse_text(PARAMETERS[key][0], text) for key, text in texts.items()}
     return layer_of(
         name,
@@ -283,54 +330,52 @@ def _layer(name: str, prefix: str, texts: Mapping[str, object], *, stdin: str = 
 
 
 def _environ(arguments: argparse.Namespace, call: Call) -> dict[str, str]:
-    """The variables, with the password that comes by standard input."""
+    """The variables, with the password that came through standard input."""
     if not arguments.password_stdin:
         return dict(call.environ)
-    password = sys.stdin.readline(_LONGEST).rstrip("\r\n") if sys.stdin else ""
+    password = sys.stdin.readline(_LONGEST_PASSWORD).rstrip("\r\n") if sys.stdin else ""
     if not password:
         raise UsageError(
-            "--password-stdin is given, and standard input holds no password",
+            "--password-stdin is given, and standard input has no password",
             hint="write it there: printf '%s' \"$PASSWORD\" | towline copy ...",
         )
     return {**call.environ, f"PIPER_{arguments.password_stdin}RegistryPassword": password}
 
 
 def _check_source(arguments: argparse.Namespace, source: ImageLocation) -> None:
-    """Pass where no login is given for a source that has none; raises UsageError."""
-    side = arguments.password_stdin
-    given = (
-        "--sourceRegistryUser"
-        if getattr(arguments, "parameter:sourceRegistryUser", None)
-        else "--password-stdin source"
-        if side == "source"
-        else ""
-    )
-    if given and not isinstance(source, RegistryLocation):
+    """Raise UsageError if a login is given for a source that is not a registry."""
+    if isinstance(source, RegistryLocation):
+        return
+    given, side = "", arguments.password_stdin
+    if getattr(arguments, "parameter:sourceRegistryUser", None):
+        given = "--sourceRegistryUser"
+    elif side == "source":
+        given = "--password-stdin source"
+    if given:
         raise UsageError(
-            f"{given} is for a source in a registry, and {source} is none", hint="leave it out"
+            f"{given} is for a source in a registry, and {source} is not", hint="leave it out"
         )
 
 
-def _registry(text: str) -> RegistryLocation:
-    """The place that a target is, with the tag that it gets."""
-    place = parse_location(text)
-    if not isinstance(place, RegistryLocation):
+def _target(text: str) -> Reference:
+    """The reference of a target, with the tag that it gets; raises ConfigError."""
+    location = parse_location(text)
+    if not isinstance(location, RegistryLocation):
         raise ConfigError(
-            f"{text!r} is no registry, and images are copied to registries only",
+            f"{text!r} is not in a registry, and images are copied to registries only",
             hint="expected docker://host/name:tag",
         )
-    image = place.reference.image
-    return (
-        place
-        if image.tag or image.digest
-        else RegistryLocation(
-            reference=replace(place.reference, image=replace(image, tag=place.target))
-        )
-    )
+    reference = location.reference
+    if reference.image.tag or reference.image.digest:
+        return reference
+    return reference.repository.reference(reference.target)
 
 
 def _check_publishing(call: Call, client: RegistryClient) -> None:
-    """Pass where nothing is published with somebody's rights in a build of a change request, or the agent lets it; raises CredentialError."""
+    """Raise CredentialError if a change request would publish with a login.
+
+    The agent may allow it.
+    """
     sign = change_variable(call.environ)
     if sign and client.has_login and call.environ.get(f"PIPER_{ALLOW}", "").lower() != "true":
         raise CredentialError(
@@ -338,8 +383,8 @@ def _check_publishing(call: Call, client: RegistryClient) -> None:
             " such a build publishes nothing",
             where=sign,
             hint=(
-                f"it may where PIPER_{ALLOW}=true is set on the agent; a registry that needs no"
-                " login is copied to all the same"
+                f"set PIPER_{ALLOW}=true on the agent to allow it; a registry that needs no login"
+                " is copied to all the same"
             ),
         )
 

@@ -1,7 +1,7 @@
 """Pure.
 
-The body of an answer without its Content-Encoding: none is asked for, and some servers and proxies
-send one all the same (RFC 9110 8.4).
+Decodes the Content-Encoding of a body (RFC 9110 8.4): none is asked for, but some servers and
+proxies send one.
 """
 
 from __future__ import annotations
@@ -14,19 +14,22 @@ from towline.printable import words
 
 _GZIP = frozenset({"gzip", "x-gzip"})
 _MAGIC = b"\x1f\x8b"
-# each costs a copy of what comes after it; tools that pack in parallel make one for 64 KiB or more
-_MEMBERS = 1000
-# the head tells gzip and zlib; raw deflate, as some servers send it, has none
+# each member costs a copy of the rest; tools that pack in parallel make members of 64 KiB or more
+_MOST_MEMBERS = 1000
+# gzip and zlib are known by their header; raw deflate, which some servers send, has none
 _EITHER, _RAW = zlib.MAX_WBITS | 32, -zlib.MAX_WBITS
 
 
 def decode_body(body: bytes, headers: Message, *, limit: int, where: str) -> bytes:
-    """The content of a body; raises RegistryError for a coding that is not known, a damaged body, and content of more than `limit` bytes."""
-    codings = [
-        part.strip().lower()
-        for part in ",".join(headers.get_all("Content-Encoding") or []).split(",")
-    ]
-    for coding in reversed([part for part in codings if part not in ("", "identity")][-2:]):
+    """The content of a body, decoded.
+
+    Raises RegistryError for an unknown coding, a damaged body, and content of more than `limit`
+    bytes.
+    """
+    texts = ",".join(headers.get_all("Content-Encoding") or []).split(",")
+    codings = [text.strip().lower() for text in texts]
+    codings = [coding for coding in codings if coding not in ("", "identity")]
+    for coding in reversed(codings[-2:]):
         if coding not in _GZIP | {"deflate"}:
             raise RegistryError(
                 f"the answer came with Content-Encoding {words(coding, 40)!r}, though none was"
@@ -37,16 +40,16 @@ def decode_body(body: bytes, headers: Message, *, limit: int, where: str) -> byt
                     " (Accept-Encoding: identity)"
                 ),
             )
-        # S3 and others put gzip on what they send as it is
+        # S3 and others name gzip for content that is not packed
         if coding == "deflate" or body.startswith(_MAGIC):
             body = _unpacked(body, coding, limit, where)
     return body
 
 
 def _unpacked(body: bytes, coding: str, limit: int, where: str) -> bytes:
-    """Every member of a packed body."""
+    """The content of all members of a packed body."""
     found, bits = b"", _EITHER if body[:1] in (b"\x1f", b"\x78") else _RAW
-    for _ in range(_MEMBERS):
+    for _ in range(_MOST_MEMBERS):
         if not body:
             break
         try:

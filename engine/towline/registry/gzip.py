@@ -1,4 +1,7 @@
-"""Gzip, both ways, in pieces: packed by several threads into the same bytes every time, unpacked with a limit on how far it may grow (RFC 1952)."""
+"""Gzip (RFC 1952) in pieces: packing in several threads, and unpacking with a limit on the growth.
+
+The same content is packed into the same bytes each time.
+"""
 
 from __future__ import annotations
 
@@ -23,18 +26,18 @@ else:
     LIBRARY = isal_zlib
 
 PIECE = 1024 * 1024
-# what is left of a piece is copied for each member of a gzip file that begins in it
-_SMALL = 64 * 1024
-# how many times its size content may become, once it is past so many bytes
+# the rest of a piece is copied for each member of a gzip file that begins in it
+_SMALL_PIECE = 64 * 1024
+# content may have GROWTH times the packed size, and FREE bytes in any case
 GROWTH, FREE = 200, 1024**3
-# no name, no time, packed for speed, on no system in particular
+# without name and time, packed for speed, on no particular system
 _HEADER = bytes([0x1F, 0x8B, 8, 0, 0, 0, 0, 0, 4, 255])
 _LAST_BLOCK = b"\x03\x00"
 
 
 @frozen
 class PackedBlob:
-    """What came of packing: the digest of the plain content, and digest and size of the packed one."""
+    """The digest of the plain content, and digest and size of the packed content."""
 
     plain: str
     digest: str
@@ -42,14 +45,14 @@ class PackedBlob:
 
 
 def _cores() -> int:
-    """How many this process may use; macOS says how many there are."""
+    """The number of cores that this process may use; on macOS the number of all."""
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
 
 
 class Packer:
-    """Threads that pack; the pieces do not depend on their number, so neither does what comes out."""
+    """Packs in threads; neither the pieces nor the packed bytes depend on their number."""
 
     def __init__(self, library: Any = LIBRARY) -> None:
         self._library = library
@@ -59,7 +62,7 @@ class Packer:
     def pack(
         self, source: Content, sink: Callable[[bytes], None], *, algorithm: str = "sha256"
     ) -> PackedBlob:
-        """Pack all of `source` into `sink`; `algorithm` is that of the plain digest.
+        """Pack `source` into `sink`; `algorithm` is that of the plain digest.
 
         A few pieces are in memory at any time.
         """
@@ -79,7 +82,7 @@ class Packer:
         self._pool.shutdown(wait=True, cancel_futures=True)
 
     def _members(self, source: Content, see: Callable[[bytes], None]) -> Iterator[bytes]:
-        """Header, blocks and trailer; while a piece is being packed, `see` gets it and the next ones are read."""
+        """Header, blocks and trailer; `see` gets each piece while that is packed."""
         waiting: deque[Future[bytes]] = deque()
         check, length = 0, 0
         yield _HEADER
@@ -93,7 +96,7 @@ class Packer:
         yield _LAST_BLOCK + struct.pack("<LL", check, length & 0xFFFFFFFF)
 
     def _deflated(self, piece: bytes) -> bytes:
-        """Whole blocks that end on a byte, so that those of the next piece may follow."""
+        """A packed piece as whole blocks that end on a byte, so that the next piece can follow."""
         packer = self._library.compressobj(1, self._library.DEFLATED, -15)
         head: bytes = packer.compress(piece)
         tail: bytes = packer.flush(self._library.Z_SYNC_FLUSH)
@@ -114,7 +117,7 @@ def pieces(source: Content, size: int = PIECE) -> Iterator[bytes]:
 
 
 def sha256_of(source: Content) -> str:
-    """The sha256 digest of all of it."""
+    """The sha256 digest of the content."""
     digest = hashlib.sha256()
     for piece in pieces(source):
         digest.update(piece)
@@ -124,9 +127,12 @@ def sha256_of(source: Content) -> str:
 def gunzip(
     source: Content, sink: Callable[[bytes], None], *, where: str, library: Any = LIBRARY
 ) -> None:
-    """Unpack all members of a gzip file; raises ConfigError for damaged, cut off and bomb-like ones."""
+    """Unpack all members of a gzip file into `sink`.
+
+    Raises ConfigError for a file that is damaged, cut off, or a bomb.
+    """
     inflater, taken, given = library.decompressobj(31), 0, 0
-    for piece in pieces(source, _SMALL):
+    for piece in pieces(source, _SMALL_PIECE):
         taken, data = taken + len(piece), piece
         while data:
             if inflater.eof:  # the next member

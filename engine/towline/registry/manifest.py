@@ -1,7 +1,7 @@
 """Pure.
 
-Manifests and indexes: checked on arrival, byte for byte as they came (OCI image-spec 1.1; Docker
-image manifest v2, schema 2).
+Manifests and indexes, checked on arrival and kept byte for byte (OCI image-spec 1.1; Docker image
+manifest v2, schema 2).
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ _FOREIGN = (".foreign.", ".nondistributable.")
 
 @frozen
 class Descriptor:
-    """Content by its digest, size in bytes and media type; `platform` where an index says it."""
+    """Content by its digest, size in bytes and media type; `platform` if an index names it."""
 
     digest: str
     size: int
@@ -43,9 +43,11 @@ class Descriptor:
 
 @frozen
 class Manifest:
-    """A manifest's bytes with their digest; `children` of an index, `blobs` of an image (config first; layers kept elsewhere left out).
+    """A manifest's bytes with their digest.
 
-    `subject` is the digest of the manifest that a referrer (a signature, an SBOM) speaks of.
+    An index has `children`, an image has `blobs`: its configuration, then its layers, without
+    those that are kept at another host. A referrer (a signature, an SBOM) has the digest of its
+    `subject`.
     """
 
     body: bytes = field(repr=False)
@@ -57,12 +59,12 @@ class Manifest:
 
     @property
     def descriptor(self) -> Descriptor:
-        """What an index would call it."""
+        """The manifest's descriptor, as an index would have it."""
         return Descriptor(digest=self.digest, size=len(self.body), media_type=self.media_type)
 
     @property
     def platforms(self) -> tuple[Platform, ...]:
-        """The platforms that an index offers; attestations (`unknown/unknown`) are none."""
+        """The platforms of an index, without those of attestations (`unknown/unknown`)."""
         return tuple(
             child.platform
             for child in self.children
@@ -79,7 +81,10 @@ def digest_of(body: bytes, like: str = "sha256:") -> str:
 def parse_manifest(
     body: bytes, content_type: str, *, pinned: str = "", where: str = ""
 ) -> Manifest:
-    """What came for a manifest, checked; raises DigestMismatch (it is not the `pinned` one) and RegistryError."""
+    """The manifest in a body, checked.
+
+    Raises DigestMismatch if its digest is not `pinned`, and RegistryError.
+    """
     digest = digest_of(body, pinned or "sha256:")
     if pinned and digest != pinned:
         raise DigestMismatch(
@@ -110,33 +115,30 @@ def parse_manifest(
 
 
 def select_platform(index: Manifest, platform: Platform) -> Descriptor:
-    """The child of an index for `platform`; one without a variant takes the first of its architecture.
+    """The child of an index for `platform`, the first one if the platform has no variant.
 
-    Raises ConfigError listing what there is.
+    Raises ConfigError with the platforms that the index has.
     """
     return index.children[_position(index, platform)]
 
 
 def select_platforms(index: Manifest, platforms: Sequence[Platform]) -> Manifest:
-    """An index of those children of `index` alone, in the order of `platforms`, with their attestations; everything else in it stays.
+    """The index with only the children for `platforms`, in their order, and their attestations.
 
-    Raises ConfigError.
-
-    Attestations are BuildKit's, found by annotations of their entries (moby/buildkit,
-    docs/attestations/attestation-storage.md).
+    Everything else in the index stays. Attestations are those of BuildKit, found by the annotations
+    of their entries (moby/buildkit, docs/attestations/attestation-storage.md). Raises ConfigError.
     """
     entries = json.loads(index.body)["manifests"] or []
     chosen = list(dict.fromkeys(_position(index, platform) for platform in platforms))
     digests = {entries[position]["digest"] for position in chosen}
-    return index_part(
-        index,
-        chosen
-        + [position for position, entry in enumerate(entries) if _attested(entry) in digests],
-    )
+    attestations = [
+        position for position, entry in enumerate(entries) if _attested(entry) in digests
+    ]
+    return index_part(index, chosen + attestations)
 
 
 def index_part(index: Manifest, positions: Sequence[int]) -> Manifest:
-    """An index of those entries of `index` alone, in this order; everything else in it stays."""
+    """The index with only the entries at `positions`, in this order; everything else stays."""
     data = json.loads(index.body)
     entries = data["manifests"] or []
     kept = [entries[position] for position in positions]
@@ -149,17 +151,16 @@ def index_part(index: Manifest, positions: Sequence[int]) -> Manifest:
 
 
 def _attested(entry: Mapping[str, object]) -> str:
-    """The digest of the image that an entry of an index is the attestation of; empty where it is none."""
+    """The digest of the image whose attestation an entry of an index is, else empty."""
     annotations = entry.get("annotations")
     fields = annotations if isinstance(annotations, dict) else {}
-    return (
-        str(fields.get("vnd.docker.reference.digest", ""))
-        if fields.get("vnd.docker.reference.type") == "attestation-manifest"
-        else ""
-    )
+    if fields.get("vnd.docker.reference.type") != "attestation-manifest":
+        return ""
+    return str(fields.get("vnd.docker.reference.digest", ""))
 
 
 def _position(index: Manifest, platform: Platform) -> int:
+    """The position of the child for a platform: an exact match, else the first that fits."""
     wanted = _normal(platform)
     offered = [
         (position, _normal(child.platform))
@@ -174,27 +175,29 @@ def _position(index: Manifest, platform: Platform) -> int:
             return position
     names = ", ".join(sorted({str(found) for found in index.platforms}))
     raise ConfigError(
-        f"the image is not there for the platform {platform}",
-        hint=f"it is there for: {names or 'none that it names'}",
+        f"the image has no variant for the platform {platform}",
+        hint=f"its platforms are: {names or 'none'}",
     )
 
 
 def check_platform(config: bytes, platform: Platform) -> None:
-    """Raises ConfigError where an image's configuration says that it is for another platform; one that does not say is taken."""
+    """Raise ConfigError if an image's configuration names another platform; it may name none."""
     found = _platform(json_object(config))
     if found is None:
         return
-    if not _fits(
-        _normal(found), _normal(platform if found.os_version else replace(platform, os_version=""))
-    ):
+    wanted = platform if found.os_version else replace(platform, os_version="")
+    if not _fits(_normal(found), _normal(wanted)):
         raise ConfigError(
             f"the image is for the platform {found}, not for {platform}",
-            hint="build it for that platform, or ask for the one it is for",
+            hint="build it for that platform, or ask for the platform that it has",
         )
 
 
 def _fits(found: Platform, wanted: Platform) -> bool:
-    """Whether an image for `found` runs where `wanted` is asked for: what that leaves open may be anything, and of an os version the end."""
+    """Whether an image for `found` runs on `wanted`.
+
+    Parts that `wanted` leaves open may be anything, and so may the end of an os version.
+    """
     return (
         (found.os, found.architecture) == (wanted.os, wanted.architecture)
         and wanted.variant in ("", found.variant)
@@ -203,7 +206,7 @@ def _fits(found: Platform, wanted: Platform) -> bool:
 
 
 def _normal(platform: Platform) -> Platform:
-    """Without the variant that everybody means anyway (`arm64/v8`)."""
+    """The platform without its variant if that is the default (`arm64/v8`)."""
     plain = platform.architecture == "arm64" and platform.variant == "v8"
     return replace(platform, variant="") if plain else platform
 
@@ -213,41 +216,42 @@ def _decoded(body: bytes, content_type: str, where: str) -> Mapping[str, object]
     if data is None:
         page = "html" in content_type.lower()
         raise RegistryError(
-            f"what came for a manifest is {'a web page' if page else 'not a JSON object'}",
+            f"the manifest is {'a web page' if page else 'not a JSON object'}",
             where=where,
             hint=(
-                "check the registry's URL: what answers there may be a login page or a proxy"
-                if page
-                else ""
+                "check the registry's URL: a login page or a proxy may answer there" if page else ""
             ),
         )
     return data
 
 
 def _media_type(data: Mapping[str, object], content_type: str, where: str) -> str:
-    """The one type that header, body and content agree on (CVE-2021-41190: an image must not pass for an index)."""
-    said = data.get("mediaType")
+    """The media type that header, body and content agree on.
+
+    An image must not pass for an index (CVE-2021-41190).
+    """
+    named = data.get("mediaType")
     known = INDEXES | IMAGES | set(SCHEMA_1)
-    media_type = content_type if content_type in known or not isinstance(said, str) else said
+    media_type = content_type if content_type in known or not isinstance(named, str) else named
     if media_type in SCHEMA_1 or data.get("schemaVersion") == 1:
         raise RegistryError(
-            "the image has a manifest of schema 1, which has been given up",
+            "the image has a manifest of schema 1, which is not supported any more",
             where=where,
             hint="build or push the image with a current tool",
         )
     if media_type not in known:
         raise RegistryError(
-            f"a manifest of the type {words(media_type, 100)!r} is not known", where=where
+            f"manifests of the type {words(media_type, 100)!r} are not supported", where=where
         )
-    if isinstance(said, str) and said != media_type:
+    if isinstance(named, str) and named != media_type:
         raise RegistryError(
-            f"a manifest that says it is {words(said, 100)!r} came as {words(content_type, 100)!r}",
+            f"a manifest of the type {words(named, 100)!r} came as {words(content_type, 100)!r}",
             where=where,
         )
-    ours, others = (
-        ("manifests", ("layers", "config")) if media_type in INDEXES else ("layers", ("manifests",))
-    )
-    if ours not in data or any(data.get(other) is not None for other in others):
+    key, others = "layers", ["manifests"]
+    if media_type in INDEXES:
+        key, others = "manifests", ["layers", "config"]
+    if key not in data or any(data.get(other) is not None for other in others):
         raise RegistryError(
             f"a manifest of the type {media_type!r} does not have that type's content", where=where
         )
@@ -283,7 +287,7 @@ def _descriptor(entry: object, where: str) -> Descriptor:
         )
     except ConfigError as fault:
         raise RegistryError(
-            f"a manifest has an entry that is not known by a digest: {words(fault.message, 200)}",
+            f"a manifest has an entry without a valid digest: {words(fault.message, 200)}",
             where=where,
         ) from fault
 
@@ -291,10 +295,7 @@ def _descriptor(entry: object, where: str) -> Descriptor:
 def _platform(entry: object) -> Platform | None:
     fields = entry if isinstance(entry, dict) else {}
     system, architecture = fields.get("os"), fields.get("architecture")
-    variant, version = (
-        text if isinstance(text := fields.get(name), str) else ""
-        for name in ("variant", "os.version")
-    )
+    variant, version = fields.get("variant"), fields.get("os.version")
     if (
         not isinstance(system, str)
         or not isinstance(architecture, str)
@@ -302,4 +303,9 @@ def _platform(entry: object) -> Platform | None:
         or not architecture
     ):
         return None
-    return Platform(os=system, architecture=architecture, variant=variant, os_version=version)
+    return Platform(
+        os=system,
+        architecture=architecture,
+        variant=variant if isinstance(variant, str) else "",
+        os_version=version if isinstance(version, str) else "",
+    )

@@ -41,16 +41,16 @@ class ImageSource(Protocol):
     def __str__(self) -> str:
         """What messages call the source: `source registry host`, `OCI layout build/image`."""
 
-    def head_manifest(self, repository: str, target: str) -> Descriptor | None:
+    def head_manifest(self, repository: str, target: str, /) -> Descriptor | None:
         """Digest, size and media type of a tag or digest; None if it does not exist."""
 
-    def get_manifest(self, repository: str, target: str) -> Manifest:
+    def get_manifest(self, repository: str, target: str, /) -> Manifest:
         """The manifest of a tag or digest, checked.
 
         Raises RegistryError or ConfigError if it does not exist, and DigestMismatch.
         """
 
-    def open_blob(self, repository: str, digest: str, *, start: int = 0) -> Content:
+    def open_blob(self, repository: str, digest: str, /, *, start: int = 0) -> Content:
         """A blob from its byte `start` on; nothing of it is checked yet.
 
         Raises TransferInterrupted, and the errors of the source.

@@ -1,4 +1,4 @@
-"""containerPushToRegistry: the older step for the same, by its own names; its story is that of imagePushToRegistry."""
+"""containerPushToRegistry: the older name of imagePushToRegistry, with parameters of its own."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _TO, _FROM, _FROM_IMAGES = (
     "container/promotedFrom",
     "container/promotedImages",
 )
-_NAMES = {  # as facts/steps.md section 6.1 maps them
+_SAME = {  # as facts/steps.md section 6.1 maps them
     "sourceRegistryUser": "sourceRegistryUser",
     "sourceRegistryPassword": "sourceRegistryPassword",
     "targetRegistryUser": "dockerRegistryUser",
@@ -38,15 +38,15 @@ _NAMES = {  # as facts/steps.md section 6.1 maps them
     "clientKeys": "clientKeys",
     "insecureRegistries": "insecureRegistries",
 }
-_MADE = {"targetRegistryUrl": "dockerRegistryUrl", "sourceRegistryUrl": "sourceRegistryUrl"}
+_MADE_FROM = {"targetRegistryUrl": "dockerRegistryUrl", "sourceRegistryUrl": "sourceRegistryUrl"}
 
 
 def run(task: Task) -> Outcome:
-    """Say what the step is called today, and let that one do it."""
+    """Translate the parameters to those of imagePushToRegistry, and run that step."""
     settings = task.settings
     if settings.given("dockerArchive"):
         raise ConfigError(
-            "dockerArchive is not pushed by this step",
+            "this step does not push dockerArchive",
             where=settings.origin("dockerArchive"),
             hint=f"use {_STEP} with pushLocalDockerImage: true and localDockerImagePath",
         )
@@ -66,7 +66,7 @@ def run(task: Task) -> Outcome:
     )
     releases, images = _host(task, "dockerRegistryUrl"), _images(task)
     registry, sources = _from(task, releases, images)
-    more: Mapping[str, object] = {
+    values: Mapping[str, object] = {
         "sourceRegistryUrl": registry,
         "targetRegistryUrl": releases,
         "useImageNameTags": True,
@@ -75,7 +75,7 @@ def run(task: Task) -> Outcome:
         "additionalTags": _version(task),
     }
     outcome = image_push_to_registry.run(
-        replace(task, settings=settings.translated(load_schema(_STEP), _NAMES, more, _MADE))
+        replace(task, settings=settings.translated(load_schema(_STEP), _SAME, values, _MADE_FROM))
     )
     promoted = (
         {_TO: releases, _FROM: registry, _FROM_IMAGES: sources}
@@ -92,23 +92,20 @@ def leaves(task: Task) -> bool:
 
 
 def _images(task: Task) -> list[str]:
-    """Every image that was pushed last, where neither a setting nor a script names one; else that one."""
-    every = _pushed_last(task) and not task.settings.given("dockerImage")
-    return (_list(task.pipeline_environment, "container/targetImageNameTags") if every else []) or [
-        task.settings.text("sourceImage")
-    ]
+    """All images that were pushed last, unless a setting or a script names one image."""
+    images: list[str] = []
+    if _pushed_last(task) and not task.settings.given("dockerImage"):
+        images = _list(task.pipeline_environment, "container/targetImageNameTags")
+    return images or [task.settings.text("sourceImage")]
 
 
 def _from(task: Task, releases: str, images: list[str]) -> tuple[str, list[str]]:
-    """The registry to copy from and the images there, by the digests that were pushed and tested.
+    """The registry to copy from and its images, by the digests that were pushed and tested.
 
-    Where it is a fact what this step itself has pushed when it ran before, it does the same once
-    more.
+    On a re-run, if it is proven that this step wrote the environment, it repeats the first copy.
     """
-    registry, facts = (
-        task.settings.text("sourceRegistryUrl"),
-        proven_values(task.pipeline_environment),
-    )
+    registry = task.settings.text("sourceRegistryUrl")
+    facts = proven_values(task.pipeline_environment)
     if not _pushed_last(task):
         return registry, images
     origin, before = facts.get(_FROM), _list(facts, _FROM_IMAGES)
@@ -122,7 +119,7 @@ def _from(task: Task, releases: str, images: list[str]) -> tuple[str, list[str]]
 
 
 def _check_digest(task: Task, text: str, known: Mapping[str, str]) -> None:
-    """Pass where the image names no other digest than the one that is known to have been pushed by its name and tag; raises DigestMismatch."""
+    """Raise DigestMismatch if an image names another digest than was pushed by its name and tag."""
     with placed(task.settings.origin("sourceImage")):
         image = parse_image(text)
     pushed = known.get(str(replace(image, digest="")), image.digest)
@@ -136,15 +133,13 @@ def _check_digest(task: Task, text: str, known: Mapping[str, str]) -> None:
 
 def _digests(values: Mapping[str, object]) -> dict[str, str]:
     """The digest of each image that was pushed last."""
-    names, digests = (
-        _list(values, "container/targetImageNameTags"),
-        _list(values, "container/targetImageDigests"),
-    )
+    names = _list(values, "container/targetImageNameTags")
+    digests = _list(values, "container/targetImageDigests")
     return dict(zip(names, digests, strict=True)) if len(names) == len(digests) else {}
 
 
 def _list(values: Mapping[str, object], key: str) -> list[str]:
-    """A list of the pipeline environment, empty where it has none."""
+    """A list in the pipeline environment, empty if there is none."""
     texts = values.get(key)
     return list(map(str, texts)) if isinstance(texts, list) else []
 
@@ -159,19 +154,19 @@ def _pushed_last(task: Task) -> bool:
 
 
 def _host(task: Task, name: str) -> str:
-    """The registry of a URL; its path has never counted for this step."""
+    """The registry of a URL; this step has always ignored the path."""
     with placed(task.settings.origin(name)):
         registry, path = parse_registry(task.settings.text(name))
     if path:
         task.console.warn(
-            f"the path {path!r} of {name} does not count ({task.settings.origin(name)}); {_STEP}"
-            " has one in targetRegistryUrl"
+            f"the path {path!r} of {name} is ignored ({task.settings.origin(name)}); {_STEP} takes"
+            " a path in targetRegistryUrl"
         )
     return str(registry)
 
 
 def _version(task: Task) -> list[str]:
-    """The version of the build, where it is to be a tag too."""
+    """The version of the build, if it is to be a tag, too."""
     settings: Settings = task.settings
     if not settings.flag("tagArtifactVersion"):
         return []

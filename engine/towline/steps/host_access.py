@@ -1,7 +1,4 @@
-"""Whom a step trusts beside the machine's own authorities.
-
-Which login a step's settings hold for a host.
-"""
+"""How a step reaches a host: the CAs that it trusts besides the machine's own, and its logins."""
 
 from __future__ import annotations
 
@@ -19,7 +16,10 @@ from towline.steps.task import Task
 
 
 def authorities(task: Task) -> str:
-    """The certificates of `customTlsCertificateLinks` as PEM, empty where there are none; warns of those that come over plain http; raises ConfigError."""
+    """The CA certificates of `customTlsCertificateLinks` as PEM, empty if there are none.
+
+    Warns of certificates that come over plain http. Raises ConfigError.
+    """
     return certificates(
         task.settings, task.console, folder=task.folder, environ=task.environ, guarded=task.project
     )
@@ -33,17 +33,18 @@ def certificates(
     environ: Mapping[str, str],
     guarded: bool = True,
 ) -> str:
-    """The same of any settings; files in `folder` count where it is not `guarded`, as a workspace is."""
-    links, where = (
-        settings.texts("customTlsCertificateLinks"),
-        settings.origin("customTlsCertificateLinks"),
-    )
+    """The CA certificates of any settings, as `authorities`.
+
+    Files in `folder` are read unless it is `guarded`, as a workspace is.
+    """
+    links = settings.texts("customTlsCertificateLinks")
+    where = settings.origin("customTlsCertificateLinks")
     if not links:
         return ""
     part = dispatch.part("certificates")
     for link in part.plain_http_links(links):
         console.warn(
-            f"the certificate at {link} comes over plain http, where it can be exchanged on the way"
+            f"the certificate at {link} comes over plain http, and can be exchanged on the way"
             f" ({where})"
         )
     text: str = part.read_certificates(
@@ -53,7 +54,10 @@ def certificates(
 
 
 def bundle(task: Task) -> bytes:
-    """The machine's authorities and those of `authorities`, for a program that takes one list only; empty where its own choice does."""
+    """The machine's CAs and those of `authorities` in one PEM file; empty if the latter are empty.
+
+    It is for a program that takes one file only.
+    """
     extra = authorities(task)
     if not extra:
         return b""
@@ -65,24 +69,24 @@ def bundle(task: Task) -> bytes:
 
 
 def login(
-    task: Task, names: tuple[str, str], place: HostAddress, named: HostSource
+    task: Task, names: tuple[str, str], address: HostAddress, source: HostSource
 ) -> Login | None:
-    """The login from the parameters called `names` (user, password) for a place, None where neither is set.
+    """The login for a host in two parameters (user, password), None if neither is set.
 
-    Raises CredentialError for half a login and for a host that this one may not go to.
+    Raises CredentialError if only one is set, and if the login may not go to this host.
     """
     settings = task.settings
     user, password = names
     if not settings.given(user) and not settings.given(password):
         return None
-    for one, other in ((user, password), (password, user)):
-        if not settings.given(one):
+    for missing, given in ((user, password), (password, user)):
+        if not settings.given(missing):
             raise CredentialError(
-                f"{other} is set and {one} is not",
-                where=settings.origin(other),
-                hint=settings.how_to_set(one),
+                f"{given} is set and {missing} is not",
+                where=settings.origin(given),
+                hint=settings.how_to_set(missing),
             )
-    hosts = task.addressees.admit(password_of(settings, user, password), place, named)
+    hosts = task.addressees.admit(password_of(settings, user, password), address, source)
     origin = f"{settings.origin(user)} and {settings.origin(password)}"
     return Login(
         username=settings.text(user), password=settings.text(password), origin=origin, hosts=hosts

@@ -1,4 +1,7 @@
-"""How a step reaches its registries, and as whom: TLS and proxies from trusted settings and the environment, logins from the first source that has one."""
+"""How a step reaches its registries: TLS, proxies, and logins from the first source that has one.
+
+TLS and proxies come from trusted settings and from the environment.
+"""
 
 from __future__ import annotations
 
@@ -26,16 +29,16 @@ from towline.steps.host_access import authorities, login
 from towline.steps.task import Task
 from towline.steps.workspace_files import named_file, read_file
 
-_SAID = 4.0  # seconds in which a host that is late, or the disk, is named for it
+_SECONDS_TO_NAME_THE_CAUSE = 4.0  # which host is late, or that the disk is
 _AGENT = "the agent's Docker configuration"
 _PUSHED = "container/targetRegistryUrl"
-# where clusters pull from: what a deployment knows of the registry that was pushed to
+# where clusters pull from: how a deployment knows the registry that was pushed to
 _PULLED = "containerRegistryUrl"
 
 
 @frozen
 class _Configuration:
-    """A docker configuration, where it stands, and whether it may name a program."""
+    """The text of a Docker configuration, its origin, and whether it may name a program."""
 
     text: str = field(repr=False)
     origin: str
@@ -43,7 +46,10 @@ class _Configuration:
 
 
 def network(task: Task) -> Network:
-    """The proxies of the environment, and TLS as `customTlsCertificateLinks`, `clientCertificates` and `insecureRegistries` say; raises ConfigError."""
+    """The proxies of the environment, and the TLS settings of the step; raises ConfigError.
+
+    These are `customTlsCertificateLinks`, `clientCertificates` and `insecureRegistries`.
+    """
     settings = task.settings
     insecure = [
         _host(task, "insecureRegistries", host) for host in settings.texts("insecureRegistries")
@@ -51,17 +57,20 @@ def network(task: Task) -> Network:
     for host in insecure:
         where = settings.origin("insecureRegistries")
         task.console.warn(
-            f"the certificate of {host} is not verified: whoever sits on the way can read and"
+            f"the certificate of {host} is not verified: anybody on the way can read and"
             f" change everything ({where})"
         )
     return Network(
         proxies=Proxies(task.environ),
-        tls=Tls(authorities(task), clients=dict(_clients(task)), insecure=insecure),
+        tls=Tls(authorities(task), clients=dict(_client_certificates(task)), insecure=insecure),
     )
 
 
 def begin_copy_deadline(settings: Settings) -> None:
-    """Let a copy have its copyDeadline, with all that it plans, reads and packs on this machine besides; what raises MachineError is its end."""
+    """Begin the copyDeadline of a copy, for planning, reading and packing, too.
+
+    At its end MachineError is raised.
+    """
     seconds = settings.number("copyDeadline")
 
     def late() -> TowlineError:
@@ -73,15 +82,16 @@ def begin_copy_deadline(settings: Settings) -> None:
             ),
         )
 
-    deadline.begin(seconds + _SAID, late)
+    deadline.begin(seconds + _SECONDS_TO_NAME_THE_CAUSE, late)
 
 
 def registry_client(
     task: Task, transport: Transport, registry: Registry, *, role: str, names: Sequence[str]
 ) -> RegistryClient:
-    """The client for the images `names` of a registry, each with the login for its path; raises CredentialError, ConfigError.
+    """The client for the images `names` of a registry, with the login for each of them.
 
-    Without a `role` it is a further target, which the login of the first one is not meant for.
+    Without a `role` it is a further target, for which the login of the first one is not meant.
+    Raises CredentialError, ConfigError.
     """
     party = Endpoint(registry=registry, role=role or "target", login=None, step=task.project)
     client = RegistryClient(
@@ -93,72 +103,76 @@ def registry_client(
 
 
 def registry_login(task: Task, registry: Registry, *, role: str, path: str) -> Login | None:
-    """Who logs in at `registry` for the image `path`, None for nobody; raises like `registry_logins`."""
+    """The login at `registry` for the image `path`, None for none; raises as `registry_logins`."""
     return registry_logins(task, registry, role=role, paths=[path])[path]
 
 
 def registry_logins(
     task: Task, registry: Registry, *, role: str, paths: Sequence[str]
 ) -> Mapping[str, Login | None]:
-    """Who logs in at `registry` for each of the images `paths`, None for nobody.
+    """The login at `registry` for each of the images `paths`, None for none.
 
-    The parameters of its `role` say so (there are none for the empty one), else `dockerConfigJSON`,
-    else the agent's own Docker configuration. What is secret in it is masked from here on. Raises
-    CredentialError, ConfigError.
+    It comes from the parameters of the `role` (an empty role has none), else from
+    `dockerConfigJSON`, else from the agent's own Docker configuration. Its secrets are masked from
+    here on. Raises CredentialError, ConfigError.
     """
-    settings, place = task.settings, HostAddress(scheme=registry.scheme, host=registry.host)
-    names = (f"{role}RegistryUser", f"{role}RegistryPassword")
-    own = login(task, names, place, _named(task, role, place)) if role else None
-    if own is not None:
-        task.console.hide(own.password, real=settings.trusted(names[1]))
-        found: dict[str, Login | None] = dict.fromkeys(paths, own)
-    elif settings.given("dockerConfigJSON"):
-        found = _configured(task, registry, paths)
-    else:
-        found = _agents_own(task, registry, paths)
-    if own is not None:
-        return found
+    settings = task.settings
+    if role:
+        address = HostAddress(scheme=registry.scheme, host=registry.host)
+        names = (f"{role}RegistryUser", f"{role}RegistryPassword")
+        own = login(task, names, address, _host_source(task, role, address))
+        if own is not None:
+            task.console.hide(own.password, real=settings.trusted(names[1]))
+            return dict.fromkeys(paths, own)
+    configured = settings.given("dockerConfigJSON")
+    logins_of = _configured_logins if configured else _agent_logins
     return {
-        path: replace(entry, hosts=_reach(task, entry)) if entry else None
-        for path, entry in found.items()
+        path: replace(entry, hosts=_allowed_hosts(task, entry)) if entry else None
+        for path, entry in logins_of(task, registry, paths).items()
     }
 
 
-def _named(task: Task, role: str, place: HostAddress) -> HostSource:
-    """Who names the registry of a role: a parameter of the step, what was pushed to before, or the arguments of `towline copy`."""
+def _host_source(task: Task, role: str, address: HostAddress) -> HostSource:
+    """The source that names the registry of a role.
+
+    That is a parameter of the step, the registry that was pushed to before, or the arguments of
+    `towline copy`.
+    """
     settings = task.settings
     if not task.project:
         called = not task.addressees.rules.standing().request
         return HostSource(
-            origin="the arguments", trusted=frozenset([place.plain]) if called else frozenset()
+            origin="the arguments", trusted=frozenset([address.plain]) if called else frozenset()
         )
     name = f"{role}RegistryUrl"
     if settings.has(name):
         return host_source(settings, name, registry_place, password=f"{role}RegistryPassword")
-    named = host_source(settings, _PULLED, registry_place)
-    said = environment.value_origin(task.pipeline_environment, _PUSHED)
     return replace(
-        named,
-        origin=said,
+        host_source(settings, _PULLED, registry_place),
+        origin=environment.value_origin(task.pipeline_environment, _PUSHED),
         call="",
         changed=environment.is_changed(task.pipeline_environment, _PUSHED),
     )
 
 
-def _reach(task: Task, entry: Login) -> tuple[str, ...]:
-    """The only hosts for a login that its own record, a key of a Docker configuration, has for its registry; that registry is seen to when it asks."""
+def _allowed_hosts(task: Task, entry: Login) -> tuple[str, ...]:
+    """The only hosts for a login of a Docker configuration, whose key names its registry.
+
+    Whether that registry is one of them is checked when it asks for the login.
+    """
     return allowed_hosts(
         task.addressees.rules,
         Credential(what=f"the login of {entry.origin}", names=("dockerConfigJSON",)),
     )
 
 
-def _clients(task: Task) -> Iterator[tuple[str, ClientCertificate]]:
+def _client_certificates(task: Task) -> Iterator[tuple[str, ClientCertificate]]:
+    """The client certificates by host; raises ConfigError for a key without a certificate."""
     settings = task.settings
     certificates, keys = settings.mapping("clientCertificates"), settings.mapping("clientKeys")
     for host in keys.keys() - certificates.keys():
         raise ConfigError(
-            f"clientKeys has {host}, and clientCertificates has not",
+            f"clientKeys has {host}, and clientCertificates does not",
             where=settings.origin("clientKeys"),
             hint="name the certificate too",
         )
@@ -174,42 +188,45 @@ def _clients(task: Task) -> Iterator[tuple[str, ClientCertificate]]:
 
 
 def _host(task: Task, name: str, text: str) -> str:
-    """`host[:port]` of a setting that is by host; raises ConfigError for anything else, a pattern for example."""
+    """`host[:port]` in a setting; raises ConfigError for anything else, a pattern for example."""
     try:
         registry, path = parse_registry(text)
     except ConfigError:
         registry, path = Registry(scheme="", host=""), ""
     if registry.host != text or path:
         raise ConfigError(
-            f"{name} has {text!r}, which is no host",
+            f"{name} has {text!r}, which is not a host",
             where=task.settings.origin(name),
             hint="write host or host:port, one for each registry",
         )
     return text
 
 
-def _configured(task: Task, registry: Registry, paths: Sequence[str]) -> dict[str, Login | None]:
-    """The logins that `dockerConfigJSON` has, for which images it has none is said."""
+def _configured_logins(
+    task: Task, registry: Registry, paths: Sequence[str]
+) -> dict[str, Login | None]:
+    """The logins of `dockerConfigJSON`; a line in the log names the images without one."""
     origin = task.settings.origin("dockerConfigJSON")
     configuration = _configuration(task, origin)
-    found = _found(task, configuration, registry, paths)
+    found = _logins(task, configuration, registry, paths)
     lacking = [path for path in paths if found[path] is None]
     if lacking:
-        what = (
-            registry.host
-            if len(lacking) == len(paths)
-            else ", ".join(f"{registry.host}/{path}" for path in lacking)
-        )
+        names = ", ".join(f"{registry.host}/{path}" for path in lacking)
+        if len(lacking) == len(paths):
+            names = registry.host
         others = ", ".join(keys_for(configuration.text, registry, origin=origin))
         task.console.say(
-            f"  dockerConfigJSON has no login for {what}{f', but for {others}' if others else ''}:"
+            f"  dockerConfigJSON has no login for {names}{f', but for {others}' if others else ''}:"
             f" it is asked without a user ({origin})"
         )
     return found
 
 
 def _configuration(task: Task, origin: str) -> _Configuration:
-    """What `dockerConfigJSON` holds or names; it may name no program where a pull request can change it."""
+    """The Docker configuration that `dockerConfigJSON` is, or names.
+
+    It may not name a program if a pull request can change it.
+    """
     settings = task.settings
     value, trusted = settings.text("dockerConfigJSON"), settings.trusted("dockerConfigJSON")
     if value.lstrip().startswith("{"):
@@ -222,10 +239,10 @@ def _configuration(task: Task, origin: str) -> _Configuration:
     )
 
 
-def _found(
+def _logins(
     task: Task, configuration: _Configuration, registry: Registry, paths: Iterable[str]
 ) -> dict[str, Login | None]:
-    """The login that a configuration has for each of the images; a program is asked once for one key."""
+    """The login of each image in a configuration; a credential helper is asked once for a key."""
     answers: dict[CredentialHelper, Login | None] = {}
 
     def answer(entry: Login | CredentialHelper) -> Login | None:
@@ -256,10 +273,13 @@ def _asked(task: Task, helper: CredentialHelper, *, trusted: bool) -> Login | No
     return answer
 
 
-def _agents_own(task: Task, registry: Registry, paths: Sequence[str]) -> dict[str, Login | None]:
-    """The logins that the agent itself has for the registry; where its files or programs do not serve, that is a warning: nobody asked for them."""
+def _agent_logins(task: Task, registry: Registry, paths: Sequence[str]) -> dict[str, Login | None]:
+    """The logins that the agent has for the registry.
+
+    Nobody asked for them, so a file or program that fails is a warning.
+    """
     found: dict[str, Login | None] = dict.fromkeys(paths)
-    for file in _agents_files(task):
+    for file in _agent_files(task):
         lacking = [path for path in paths if found[path] is None]
         if not lacking:
             break
@@ -268,16 +288,19 @@ def _agents_own(task: Task, registry: Registry, paths: Sequence[str]) -> dict[st
             own = _Configuration(
                 text=text, origin=str(file), trusted=not in_workspace(file, task.folder)
             )
-            found.update(_found(task, own, registry, lacking))
+            found.update(_logins(task, own, registry, lacking))
         except (ConfigError, CredentialError, MachineError) as fault:
             task.console.note(f"{_AGENT} is left out: {fault.message} ({fault.where})")
     return found
 
 
-def _agents_files(task: Task) -> Iterator[Path]:
-    """The files of docker and podman that are there, in the order in which they count (docker login, containers-auth.json(5))."""
+def _agent_files(task: Task) -> Iterator[Path]:
+    """The files of docker and podman that exist, the first one first.
+
+    Source: docker login; containers-auth.json(5).
+    """
     environ, home = task.environ, task.environ.get("HOME", "")
-    places = [
+    candidates = [
         (environ.get("DOCKER_CONFIG") or (f"{home}/.docker" if home else ""), "config.json"),
         (environ.get("REGISTRY_AUTH_FILE", ""), ""),
         (environ.get("XDG_RUNTIME_DIR", ""), "containers/auth.json"),
@@ -288,7 +311,7 @@ def _agents_files(task: Task) -> Iterator[Path]:
     ]
     files = (
         task.folder / folder / name if name else task.folder / folder
-        for folder, name in places
+        for folder, name in candidates
         if folder
     )
     yield from (file for file in files if file.is_file())

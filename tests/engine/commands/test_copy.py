@@ -198,7 +198,7 @@ def test_standard_input_without_a_password_says_so(
         "target",
         environ={},
     )
-    assert (ending.code, "standard input holds no password" in ending.message) == (2, True)
+    assert (ending.code, "standard input has no password" in ending.message) == (2, True)
 
 
 def test_there_is_no_flag_for_a_password(desk: Desk) -> None:
@@ -254,7 +254,7 @@ def test_a_dry_run_prints_the_plan_and_changes_nothing(desk: Desk) -> None:
     [
         ("oci:nowhere", "r.example.com/app:1", 3, "there is no OCI layout"),
         ("r.example.com/app:1", "oci:folder", 3, "images are copied to registries only"),
-        ("app:1", "r.example.com/app:1", 3, "names no"),
+        ("app:1", "r.example.com/app:1", 3, "is not the location"),
         ("docker://", "r.example.com/app:1", 3, "names no registry"),
     ],
 )
@@ -317,7 +317,7 @@ def test_a_login_for_a_source_that_has_none_is_refused(
     ending = desk.copy("oci:image", f"{desk.target.host}/app:1", *flag.split())
     assert (ending.code, ending.message) == (
         2,
-        f"{called} is for a source in a registry, and oci:image is none",
+        f"{called} is for a source in a registry, and oci:image is not",
     )
 
 
@@ -400,8 +400,9 @@ def test_the_parameters_are_those_of_the_step() -> None:
     known = {
         parameter.name: parameter for parameter in load_schema("imagePushToRegistry").parameters
     }
-    for name, (kind, _, default) in PARAMETERS.items():
+    for name, (kind, description, default) in PARAMETERS.items():
         assert (known[name].type, known[name].default) == (kind, default), name
+        assert known[name].description.startswith(description.removesuffix(".")), name
         assert known[name].secret == name.endswith("Password")
     needed = {
         "sourceRegistryUser",

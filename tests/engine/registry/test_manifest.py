@@ -300,7 +300,7 @@ def test_an_os_version_that_is_not_there_is_no_other_one(wanted: str) -> None:
     with pytest.raises(ConfigError) as caught:
         select_platform(_windows(), parse_platform(wanted))
     assert (
-        caught.value.hint == "it is there for: linux/amd64, windows/amd64:10.0.17763.5329,"
+        caught.value.hint == "its platforms are: linux/amd64, windows/amd64:10.0.17763.5329,"
         " windows/amd64:10.0.20348.2227"
     )
 
@@ -320,7 +320,7 @@ def test_a_platform_that_is_not_there_lists_those_that_are(wanted: str) -> None:
     with pytest.raises(ConfigError) as caught:
         select_platform(parsed(make_index()), parse_platform(wanted))
     assert wanted in caught.value.message
-    assert caught.value.hint == "it is there for: linux/amd64, linux/arm64"
+    assert caught.value.hint == "its platforms are: linux/amd64, linux/arm64"
 
 
 @pytest.mark.parametrize(
@@ -362,9 +362,9 @@ def test_all_platforms_are_the_index_itself_byte_for_byte(
 
 
 def test_one_of_several_platforms_that_is_not_there_is_named() -> None:
-    with pytest.raises(ConfigError, match="not there for the platform linux/s390x") as caught:
+    with pytest.raises(ConfigError, match="no variant for the platform linux/s390x") as caught:
         select_platforms(parsed(make_attested()), parse_platforms("linux/amd64,linux/s390x"))
-    assert caught.value.hint == "it is there for: linux/amd64, linux/arm64"
+    assert caught.value.hint == "its platforms are: linux/amd64, linux/arm64"
 
 
 def test_an_index_without_platforms_says_so() -> None:

@@ -245,7 +245,7 @@ def test_each_image_is_released_by_the_account_of_its_namespace(promotion: Promo
 def test_a_path_in_the_url_does_not_count_and_that_is_said(promotion: Promotion) -> None:
     ending = promotion.push(parameters={"dockerRegistryUrl": f"{promotion.releases.url}/sub"})
     assert list(promotion.releases.storage) == ["team/app"]
-    assert "warning: the path 'sub' of dockerRegistryUrl does not count" in ending.err
+    assert "warning: the path 'sub' of dockerRegistryUrl is ignored" in ending.err
 
 
 @pytest.mark.parametrize(

@@ -492,7 +492,7 @@ def test_verify_brings_again_what_the_target_has_lost(place: Place) -> None:
         "success",
         True,
     ), ending.err
-    assert f"lacks the blob {lost} when it is read again: it is brought again" in ending.err
+    assert f"lacks the blob {lost} when it is read again: it is copied again" in ending.err
     assert ending.result["outputs"]["blobs"]["copied"] == 1
 
 
@@ -503,7 +503,7 @@ def test_a_dry_run_with_verify_says_what_the_target_has_lost(place: Place) -> No
     place.target.forget()
     ending = place.push("--dry-run", parameters={"verify": True})
     assert (ending.code, "holds it already" in ending.result["summary"]) == (0, False)
-    assert f"lacks the blob {lost} when it is read again: it would be brought again" in ending.err
+    assert f"lacks the blob {lost} when it is read again: it would be copied again" in ending.err
     assert [
         entry["digest"] for entry in ending.result["outputs"]["plan"] if entry["do"] == "copy blob"
     ] == [lost]

@@ -490,7 +490,7 @@ def test_a_copy_ends_with_its_deadline_whatever_it_is_at(
 ) -> None:
     monkeypatch.setattr(deadline, "GRACE", 0.0)
     # a moment before the host that is late here would be named for it
-    monkeypatch.setattr(registry_access, "_SAID", -9.9)
+    monkeypatch.setattr(registry_access, "_SECONDS_TO_NAME_THE_CAUSE", -9.9)
     free = threading.Event()
 
     def hold(_record: Record) -> None:

@@ -18,65 +18,65 @@ from towline.registry.client import RegistryClient
 from towline.registry.copy.plan import CopyBlob
 from towline.registry.uploads import UploadSession
 
-# seconds for all of them: a run that was interrupted ends within two seconds, one that has done its
-# work has more time
+# seconds to cancel all of them: a run that was interrupted has to end within two seconds, a
+# successful run has more time
 SECONDS_AFTER_FAULT, SECONDS_AFTER_SUCCESS = 0.6, 5.0
-_Left = tuple[Registry, UploadSession]
+_Upload = tuple[Registry, UploadSession]
 
 
 class AbandonedUploads:
-    """What is under way at `targets`; shared by threads."""
+    """The uploads of a run to `targets` that have not ended; shared by threads."""
 
     def __init__(self, targets: Mapping[Registry, RegistryClient], transport: Transport) -> None:
         self._targets = targets
         self._transport = transport
         self._under_way: dict[CopyBlob, UploadSession] = {}
-        self._given_up: list[_Left] = []
+        self._given_up: list[_Upload] = []
 
     def goes_on(self, blob: CopyBlob, upload: UploadSession) -> None:
-        """The upload of `blob` has begun, or goes on there; at the place that redirects it nothing more comes."""
+        """Note that the upload of `blob` has begun, or goes on at another URL.
+
+        If that is a redirect, the upload at the earlier URL is abandoned.
+        """
         earlier = self._under_way.get(blob)
-        self._given_up += (
-            [(blob.repository.registry, earlier)] if earlier and upload.hops > earlier.hops else []
-        )
+        if earlier and upload.hops > earlier.hops:
+            self._given_up.append((blob.repository.registry, earlier))
         self._under_way[blob] = upload
 
     def given_up(self, blob: CopyBlob) -> None:
-        """The upload of `blob` is not gone on with, where it had one."""
+        """Note that the upload of `blob`, if it has one, is abandoned."""
         earlier = self._under_way.pop(blob, None)
-        self._given_up += [(blob.repository.registry, earlier)] if earlier else []
+        if earlier:
+            self._given_up.append((blob.repository.registry, earlier))
 
     def ended(self, blob: CopyBlob) -> None:
-        """The blob is stored."""
+        """Note that the blob is stored."""
         self._under_way.pop(blob, None)
 
     def cancel(self, seconds: float = SECONDS_AFTER_FAULT) -> None:
-        """Tell the registries, those too whose questions have begun an upload that nobody needs, as far as they hear it in time; raises nothing.
+        """Cancel all abandoned uploads at their registries, within so many seconds; raises nothing.
 
-        The request is distribution's (its API's "Canceling an Upload"; the OCI spec has none); that
-        takes it at the offset which it has named last, so not after a PUT that was cut. By a
-        transport of its own, since that of the run may be closed; in a thread, since looking up a
-        name has no time limit.
+        Some of them were begun by a mount that the registry did not do. The request is that of
+        distribution (its API's "Canceling an Upload"; the OCI specification has none). Distribution
+        takes it at the offset that it named last, so not after a PUT that was cut. It goes by a
+        transport of its own, since that of the run may be closed, and in a thread, since looking up
+        a name has no time limit.
         """
-        unused = [
-            (registry, upload)
-            for registry, client in self._targets.items()
-            for upload in client.uploads.unused()
-        ]
-        left = [
-            *unused,
-            *self._given_up,
-            *((blob.repository.registry, upload) for blob, upload in list(self._under_way.items())),
-        ]
-        if left:
-            thread = Thread(target=self._tell, args=(left, seconds), daemon=True)
+        uploads: list[_Upload] = []
+        for registry, client in self._targets.items():
+            uploads += [(registry, upload) for upload in client.uploads.unused()]
+        uploads += self._given_up
+        for blob, upload in list(self._under_way.items()):
+            uploads.append((blob.repository.registry, upload))
+        if uploads:
+            thread = Thread(target=self._cancel_all, args=(uploads, seconds), daemon=True)
             thread.start()
             thread.join(seconds)
 
-    def _tell(self, left: list[_Left], seconds: float) -> None:
+    def _cancel_all(self, uploads: list[_Upload], seconds: float) -> None:
         with self._transport.afresh(seconds) as transport:
-            clients = {registry: self._targets[registry].by(transport) for registry, _ in left}
-            in_parallel(lambda one: _cancel(clients[one[0]], one[1]), left)
+            clients = {registry: self._targets[registry].by(transport) for registry, _ in uploads}
+            in_parallel(lambda upload: _cancel(clients[upload[0]], upload[1]), uploads)
 
 
 def _cancel(client: RegistryClient, upload: UploadSession) -> None:

@@ -1,4 +1,4 @@
-"""What all jobs of a copy share: its source, its targets, and the blobs that are planned already."""
+"""What all jobs of a copy share: its source, its targets, and the blobs that are planned."""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""The deadline of a copy for work that no socket bounds: a disk that hangs, a daemon that trickles, packing that takes too long."""
+"""The deadline of a copy for work without a socket's time limit.
+
+That is a disk that hangs, a daemon that is too slow, packing that takes too long.
+"""
 
 from __future__ import annotations
 
@@ -14,16 +17,19 @@ _Result = TypeVar("_Result")
 
 
 def deadline_check(transport: Transport) -> Callable[[], None]:
-    """What looks on while threads work (the `tick` of in_parallel): raises MachineError where they go on although the time of `transport` is over.
+    """A check for the `tick` of `in_parallel`: raises MachineError after `transport`'s deadline.
 
-    Requests end by themselves then, and say which registry they were for: they are given the time
-    to.
+    Requests end by themselves at the deadline, and say which registry they were for; the check
+    gives them GRACE seconds to do so.
     """
     return partial(_check, transport)
 
 
 def run_in_time(work: Callable[[], _Result], transport: Transport) -> _Result:
-    """`work` in a thread of its own, which is left behind where the time of `transport` is over; raises what it raises, and MachineError."""
+    """The result of `work`, done in a thread that is left behind at the deadline of `transport`.
+
+    Raises the errors of `work`, and MachineError at the deadline.
+    """
     return in_parallel(lambda _: work(), [None], tick=deadline_check(transport))[0]
 
 

@@ -59,7 +59,7 @@ class CopyJob:
 
     @property
     def target(self) -> str:
-        """The tag or digest to ask the source for; empty for the image that a local source names."""
+        """The tag or digest to ask the source for; empty if a local source names the image."""
         return self.digest or (self.source.target if self.source else "")
 
 

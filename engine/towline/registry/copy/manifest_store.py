@@ -1,4 +1,4 @@
-"""Puts manifests and tags into their registries, each when what it names is there, and lists referrers where a registry does not."""
+"""Stores manifests and tags in their registries, and lists referrers if a registry does not."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from towline.retry import poll_attempts
 
 
 class ManifestStore:
-    """The manifests of one run on their way to `targets`; shared by threads."""
+    """Stores the manifests of one run in `targets`; shared by threads."""
 
     def __init__(self, targets: Mapping[Registry, RegistryClient], transport: Transport) -> None:
         self._targets = targets
@@ -26,11 +26,11 @@ class ManifestStore:
         self._unlisted: list[PutManifest] = []
 
     def put(self, puts: Iterable[PutManifest]) -> None:
-        """Store these, which do not name one another.
+        """Store manifests that do not name one another.
 
-        Raises the registry family, and ManifestIncomplete for a believed one that is not whole.
-
-        That comes when all of them are done with: the run may go on after it.
+        Raises the errors of the registry family, and ManifestIncomplete if a manifest that is
+        assumed to be present lacks something. That is raised after all were tried, so that the run
+        can go on.
         """
         for incomplete in in_parallel(
             self.store, tuple(dict.fromkeys(puts)), tick=deadline_check(self._transport)
@@ -39,7 +39,10 @@ class ManifestStore:
                 raise incomplete
 
     def list_referrers(self) -> Mapping[str, RegistryError | CredentialError]:
-        """Keep the lists of referrers by hand on registries that do not keep them, for all that was put since; those that it failed for."""
+        """List the referrers that were stored since the last call, if their registry does not.
+
+        Returns the faults by the list that they are about.
+        """
         lists: dict[tuple[Repository, str], list[Manifest]] = {}
         puts, self._unlisted = self._unlisted, []
         for put in puts:
@@ -47,7 +50,7 @@ class ManifestStore:
                 put.manifest
             )
         faults = in_parallel(
-            lambda one: self._list(*one, lists[one]),
+            lambda key: self._list(*key, lists[key]),
             tuple(lists),
             tick=deadline_check(self._transport),
         )
@@ -69,31 +72,37 @@ class ManifestStore:
         return None
 
     def store(self, put: PutManifest) -> ManifestIncomplete | None:
-        """Store one manifest; raises likewise, and returns ManifestIncomplete."""
+        """Store one manifest; raises as `put`, but returns ManifestIncomplete."""
         client, missing = self._targets[put.reference.registry], None
         for _ in poll_attempts(self._transport.clock, sleep=self._transport.wait):
             try:
                 listed = client.put_manifest(
                     put.reference.image.name, put.reference.target, put.manifest
                 )
-            except ManifestIncomplete as fault:  # what it names may need a moment to be seen
+            except (
+                ManifestIncomplete
+            ) as fault:  # the registry may need a moment to see what it names
                 if put.assumed_present:
                     return fault
                 missing = fault
             except (RegistryError, CredentialError) as fault:
-                _settle(client, put, fault)
+                _check_refused(client, put, fault)
                 return None
             else:
-                self._unlisted += [put] if put.manifest.subject and not listed else []
+                if put.manifest.subject and not listed:
+                    self._unlisted.append(put)
                 return None
         assert missing is not None
         raise missing.fault from missing
 
 
-def _settle(
+def _check_refused(
     client: RegistryClient, put: PutManifest, fault: RegistryError | CredentialError
 ) -> None:
-    """A tag that was refused may hold the image all the same, or another one for good: its registry is asked which (ECR refuses both alike, facts 3.3)."""
+    """Raise the fault of a PUT that was refused, unless the tag has the image already.
+
+    If the tag has another image, the error says so: ECR refuses both alike (facts 3.3).
+    """
     if (
         isinstance(fault, RegistryUnreachable | DigestMismatch)
         or put.reference.target == put.manifest.digest
@@ -105,8 +114,8 @@ def _settle(
     if head is None or isinstance(fault, CredentialError):
         raise fault
     raise RegistryError(
-        f"the tag {put.reference.target} of {put.reference.image.name} holds {head.digest} on the {client} and"
-        f" was not moved to {put.manifest.digest}: {fault.message}",
+        f"the tag {put.reference.target} of {put.reference.image.name} holds {head.digest} on the"
+        f" {client} and was not moved to {put.manifest.digest}: {fault.message}",
         where=str(client.registry),
         hint=(
             "tags are probably immutable there: push under a tag of its own, or delete the old one"

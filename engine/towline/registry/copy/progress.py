@@ -1,4 +1,4 @@
-"""How far a copy has come, for people who look on and for those who read the build's log afterwards."""
+"""The progress of a copy, shown to people on a terminal and in the log of a build."""
 
 from __future__ import annotations
 
@@ -17,9 +17,10 @@ _MIB = 1024 * 1024
 
 @frozen
 class ProgressState:
-    """How far an image (`name`; empty: all of them) has come: bytes that are there, of how many, how many came each second, the seconds to go.
+    """The progress of an image, or of all images if `name` is empty.
 
-    Bytes that have to be sent once more are not there. `rest` is None while nothing has come.
+    `done` of `total` bytes have arrived (bytes that have to be sent again are not counted), `rate`
+    bytes each second; `rest` is the seconds to go, None as long as nothing has arrived.
     """
 
     name: str
@@ -30,9 +31,10 @@ class ProgressState:
 
 
 class Progress:
-    """How far blobs have come, for people: on a terminal a line for each image that renews itself, in a build's log one for all of them every ten seconds.
+    """Shows the progress of blobs while bytes move.
 
-    A line comes only while bytes move.
+    On a terminal that is a line for each image, which renews itself; in the log of a build one line
+    for all images every ten seconds.
     """
 
     def __init__(self, console: Console | None, clock: Clock) -> None:
@@ -45,7 +47,10 @@ class Progress:
         self._started = self._last = clock.now()
 
     def expect(self, images: Mapping[str, Mapping[str, int]]) -> None:
-        """These may have to move from now on: sizes by digest, by the image's name; what several images share counts for the first."""
+        """Set the blobs that may have to move: their sizes by digest, by the name of the image.
+
+        A blob that several images share counts for the first of them.
+        """
         with self._guard:
             self._images, self._done = {}, {}
             for name, sizes in images.items():
@@ -57,23 +62,23 @@ class Progress:
             self._started = self._last = self._clock.now()
 
     def reached(self, digest: str, position: int) -> None:
-        """So many bytes of a blob have come and stay, more than before or less."""
+        """Note that `position` bytes of a blob have arrived, more than before or fewer."""
         self.moves(digest, lambda: position)
 
     def moves(self, digest: str, come: Callable[[], int]) -> None:
-        """From now on `come` says how many bytes of a blob have come and stay."""
+        """Let `come` say from now on how many bytes of a blob have arrived."""
         with self._guard:
             if digest in self._done:
                 self._done[digest] = come
 
     def spared(self, digest: str) -> None:
-        """The blob need not move."""
+        """Note that the blob need not move."""
         with self._guard:
             self._done.pop(digest, None)
 
     @property
     def whole(self) -> ProgressState:
-        """How far all of it has come."""
+        """The progress of all images together."""
         with self._guard:
             return self._state(
                 "",
@@ -81,13 +86,13 @@ class Progress:
             )
 
     def images(self) -> tuple[ProgressState, ...]:
-        """How far each image has come, but for those of which nothing has to move."""
+        """The progress of each image that has blobs to move."""
         with self._guard:
             states = [self._state(name, sizes) for name, sizes in self._images.items()]
         return tuple(state for state in states if state.total)
 
     def tick(self) -> None:
-        """Show it, where it is time to."""
+        """Show the progress, if it is time to."""
         now, state = self._clock.now(), self.whole
         if (
             self._console is None

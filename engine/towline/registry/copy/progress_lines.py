@@ -1,4 +1,7 @@
-"""How far each image has come, as lines for a terminal: name, bar, bytes in binary units, rate and the time to go, fitted to its width."""
+"""The progress of images as lines for a terminal: name, bar, bytes, rate and the time to go.
+
+Bytes are in binary units, and a line fits the width of the terminal.
+"""
 
 from __future__ import annotations
 
@@ -8,20 +11,22 @@ from tqdm.std import tqdm
 
 from towline.registry.copy.progress import ProgressState
 
-_MOST = 12  # a terminal is not high
+_MOST_LINES = 12  # a terminal has few
 
 
 def lines(states: Sequence[ProgressState], *, width: int) -> list[str]:
-    """A line for each image that is still on its way, of many the first ones; `width` in characters."""
+    """A line for each image that is not done, at most 12; `width` is in characters."""
     moving = [state for state in states if state.done < state.total] or list(states[-1:])
-    shown = [_line(state, width=width) for state in moving[:_MOST]]
-    return shown if len(moving) <= _MOST else [*shown, f"  and {len(moving) - _MOST} more"]
+    shown = [_line(state, width=width) for state in moving[:_MOST_LINES]]
+    return (
+        shown if len(moving) <= _MOST_LINES else [*shown, f"  and {len(moving) - _MOST_LINES} more"]
+    )
 
 
 def _line(state: ProgressState, *, width: int) -> str:
     elapsed = state.done / state.rate if state.rate else 0.0
     rest = tqdm.format_interval(state.rest) if state.rest is not None else "?"
-    # The library's own text of a rate counts in thousands, and of bytes leaves out the unit.
+    # tqdm itself writes a rate in thousands, and bytes without their unit
     facts = f"{_bytes(state.done)}/{_bytes(state.total)} {_bytes(state.rate)}/s {rest} left"
     name = _short(state.name, max(8, min(width // 3, width - len(facts) - 14)))
     return str(
@@ -43,5 +48,5 @@ def _bytes(number: float) -> str:
 
 
 def _short(name: str, most: int) -> str:
-    """The end of a name, where its tag is, if it is too long."""
+    """A name of at most `most` characters; a longer one loses its beginning, not its tag."""
     return name if len(name) <= most else f"..{name[len(name) - most + 2 :]}"

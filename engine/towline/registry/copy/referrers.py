@@ -41,16 +41,16 @@ _Answer = tuple[Descriptor, ...] | TowlineError | None
 class ListsReferrers(ImageSource, Protocol):
     """A source that knows the referrers of its manifests: a registry, or an OCI layout."""
 
-    def find_manifest(self, repository: str, target: str) -> Manifest | None:
+    def find_manifest(self, repository: str, target: str, /) -> Manifest | None:
         """The manifest of a tag or digest, checked; None if it does not exist."""
 
-    def referrers(self, repository: str, digest: str) -> tuple[Descriptor, ...] | None:
+    def referrers(self, repository: str, digest: str, /) -> tuple[Descriptor, ...] | None:
         """The source's own list of a manifest's referrers, None if it has none for this one.
 
         Raises NoReferrersApi if the source keeps no lists.
         """
 
-    def tags(self, repository: str) -> frozenset[str] | None:
+    def tags(self, repository: str, /) -> frozenset[str] | None:
         """All tags, None if they are not known."""
 
 
@@ -97,7 +97,7 @@ class ReferrerLists:
             self._begun[digest] = self._asked([digest])[digest]
 
     def referrers(self, digests: Sequence[str]) -> list[Descriptor]:
-        """The referrers of these manifests, by the registry's lists or the tags that stand for them.
+        """The referrers of these manifests, by the registry's lists or by tag.
 
         Raises the errors of the registry family.
         """
@@ -119,7 +119,7 @@ class ReferrerLists:
         return found + [entry for manifest in by_tag.values() for entry in manifest.children]
 
     def keeps(self, digest: str) -> bool:
-        """Whether the registry keeps lists of referrers itself; `digest` is what it is asked for."""
+        """Whether the registry keeps lists of referrers itself; asks for that of `digest`."""
         return self._own_list(digest) is not None
 
     def now(self, digest: str) -> Sequence[Descriptor]:
@@ -227,8 +227,8 @@ def referrer_jobs(
 ) -> tuple[CopyJob, ...]:
     """A job for each referrer of the manifests `digests` of a job's image, and of these referrers.
 
-    Each goes to all repositories of the job. Raises the errors of the registry family, RegistryError
-    for more than 1000 referrers.
+    Each goes to all repositories of the job. Raises the errors of the registry family, and
+    RegistryError for more than 1000 referrers.
     """
     found: dict[str, CopyJob] = {}
     level = list(dict.fromkeys(digests))

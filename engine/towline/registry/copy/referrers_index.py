@@ -1,7 +1,7 @@
 """The index that lists the referrers of a manifest in a registry that keeps no such list itself.
 
-It is stored under a tag that is made of the manifest's digest (OCI distribution-spec 1.1, "Referrers
-Tag Schema").
+It is stored under a tag that is made of the manifest's digest (OCI distribution-spec 1.1,
+"Referrers Tag Schema").
 """
 
 from __future__ import annotations

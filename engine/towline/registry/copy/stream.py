@@ -1,4 +1,8 @@
-"""A blob from its source, in order: hashed on the way, asked for again from where it was cut, and checked before its last bytes are handed out."""
+"""Reads a blob from its source in order, as a stream of pieces.
+
+It is hashed on the way, requested again from where it was cut, and checked before its last bytes
+are handed out.
+"""
 
 from __future__ import annotations
 
@@ -15,20 +19,20 @@ from towline.registry.manifest import Descriptor
 from towline.registry.source import Content, ImageSource
 from towline.retry import ATTEMPTS, Clock, backoff
 
-_SMALL = 4 * 1024 * 1024
+_SMALL_BLOB = 4 * 1024 * 1024
 _PIECE = 1024 * 1024
-_AHEAD = 4  # pieces
+_PIECES_AHEAD = 4
 
 
 def read_small(source: ImageSource, repository: str, blob: Descriptor, *, clock: Clock) -> bytes:
-    """A blob as a whole, checked, such as an image's configuration.
+    """A whole blob, checked, such as an image's configuration.
 
-    Raises RegistryError for one of more than 4 MiB, DigestMismatch once it has been read twice, and
-    what the source raises.
+    Raises RegistryError for a blob of more than 4 MiB, DigestMismatch after reading it twice, and
+    the errors of the source.
     """
-    if blob.size > _SMALL:
+    if blob.size > _SMALL_BLOB:
         raise RegistryError(
-            f"the blob {blob.digest} is said to have {blob.size} bytes, too many to be looked into",
+            f"the blob {blob.digest} has {blob.size} bytes, too many to be read as a whole",
             where=str(source),
         )
     try:
@@ -43,22 +47,25 @@ def _read(source: ImageSource, repository: str, blob: Descriptor, clock: Clock) 
 
 
 def read_ahead(pieces: Generator[memoryview], resting: Callable[[], bool]) -> Generator[memoryview]:
-    """The same pieces; while the target is `resting`, some of them are read before the first is handed out: a small blob that is damaged is found then."""
-    kept: list[memoryview] = []
+    """The same pieces; the first four are read while the target is `resting`, as its host asked.
+
+    So a small blob that is damaged is found before the pause is over.
+    """
+    read: list[memoryview] = []
     with closing(pieces):
         for piece in pieces:
-            kept.append(memoryview(bytes(piece)))
-            if len(kept) == _AHEAD or not resting():
+            read.append(memoryview(bytes(piece)))
+            if len(read) == _PIECES_AHEAD or not resting():
                 break
-        while kept:
-            yield kept.pop(0)
+        while read:
+            yield read.pop(0)
         yield from pieces
 
 
 class BlobStream:
-    """Reads `blob` from `source`; `stop` ends it with Stopped, waits run on `clock`.
+    """Reads `blob` of a repository of `source`; `stop` ends it with Cancelled.
 
-    `retries` counts how often the source was asked again.
+    `hashed` counts the bytes that were read and hashed. Pauses run on `clock`.
     """
 
     def __init__(
@@ -80,10 +87,11 @@ class BlobStream:
         self.hashed = 0
 
     def pieces(self, start: int = 0) -> Generator[memoryview]:
-        """The bytes from `start` (at most `hashed`) on, each piece until the next is asked for; the last one only when the digest of all is right.
+        """The bytes from `start` (at most `hashed`) on; a piece is valid until the next one.
 
-        A source that breaks off is asked for the rest, ATTEMPTS times in a row without a byte.
-        Raises DigestMismatch and what the source raises.
+        The last piece comes only if the digest of the blob is right. A source that breaks off is
+        asked for the rest, up to ATTEMPTS times in a row without a byte. Raises DigestMismatch and
+        the errors of the source.
         """
         position, failures = start, 0
         while True:
@@ -106,7 +114,7 @@ class BlobStream:
                 )
 
     def _read(self, content: Content, position: int) -> int:
-        """Fill the buffer with what comes at `position`; 0 where the blob is over."""
+        """Fill the buffer with the bytes at `position`; returns how many, 0 at the end."""
         if self._stop.is_set():
             raise Cancelled
         left = self._blob.size - position
@@ -121,7 +129,7 @@ class BlobStream:
         return got
 
     def _check(self, content: Content) -> None:
-        """The blob is complete: nothing may follow, and its digest must be the one it is known by."""
+        """Check that nothing follows the blob, and that its digest is right."""
         if content.readinto(memoryview(bytearray(1))):
             raise self._mismatch("longer than its manifest says")
         algorithm, _, wanted = self._blob.digest.partition(":")
@@ -129,9 +137,9 @@ class BlobStream:
             raise self._mismatch(f"as {algorithm}:{found}")
 
     def _mismatch(self, how: str) -> DigestMismatch:
-        place = f" of {self._repository}" if self._repository else ""
+        repository = f" of {self._repository}" if self._repository else ""
         return DigestMismatch(
-            f"the blob {self._blob.digest}{place} came from the {self._source} {how}",
+            f"the blob {self._blob.digest}{repository} came from the {self._source} {how}",
             where=str(self._source),
             hint=(
                 "nothing was stored; if it happens again, the source or a proxy before it has"

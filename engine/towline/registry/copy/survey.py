@@ -164,7 +164,7 @@ class Survey:
             self._image.read()
 
     def _find_referrers(self) -> None:
-        """Find the referrers of the image and of its platforms at the source, if they are wanted."""
+        """Find the referrers of the image and its platforms at the source, if they are wanted."""
         if self._lists is None:
             return
         try:
@@ -238,7 +238,7 @@ class Survey:
 
     @property
     def current_repositories(self) -> frozenset[Repository]:
-        """The repositories that have the image, by its digest alone, as most referrers are stored."""
+        """The repositories that have the image by its digest alone, as most referrers are."""
         return frozenset(
             target.repository
             for target in self._job.targets
@@ -361,7 +361,7 @@ class Survey:
         return "" if head is None else head.digest
 
     def _manifest_at(self, repository: Repository) -> Manifest | None:
-        """The image's manifest, if the repository has it, and all its children if it is an index."""
+        """The image's manifest, if the repository has it, and all children of an index."""
         client, name = self._copying.targets[repository.registry], repository.name
         root = self._image.root
         if root is None:

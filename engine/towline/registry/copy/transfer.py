@@ -98,8 +98,8 @@ class Transfer:
     def perform(self, plans: Sequence[CopyPlan]) -> Mapping[CopyBlob, BlobOutcome]:
         """Perform all plans; returns what became of each blob.
 
-        Raises the errors of the registry family, DigestMismatch among them, and ManifestIncomplete if a
-        manifest that is assumed to be present lacks something.
+        Raises the errors of the registry family, DigestMismatch among them, and ManifestIncomplete
+        if a manifest that is assumed to be present lacks something.
         """
         seconds = SECONDS_AFTER_FAULT
         try:

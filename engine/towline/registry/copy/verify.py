@@ -1,4 +1,4 @@
-"""The proof after a copy, on demand: what the targets say that they hold is read again and compared, and what they have lost is brought once more."""
+"""Verifies a copy (`verify: true`): reads the targets again, and repairs those that lost a part."""
 
 from __future__ import annotations
 
@@ -18,33 +18,36 @@ from towline.registry.copy.referrers import ReferrerLists
 from towline.registry.manifest import Descriptor, Manifest
 from towline.retry import poll_attempts
 
-_KEPT = (
+_HINT_WRONG_CONTENT = (
     "the registry keeps the content that it has, so copying cannot heal it: "
     "have that digest deleted there, and in a cache before it, then run it again"
 )
 
 
 class DamagedTarget(RegistryError):
-    """A target that lacks a part of what its tag names, or has other content for it."""
+    """A target lacks a part of the image that its tag names, or has other content for it."""
 
 
 class WrongContent(DamagedTarget):
-    """One that has other content for it: a registry that takes content for known by its digest may keep that, whatever it is sent."""
+    """A target has other content for a part of the image.
+
+    A registry that knows content by its digest may keep the wrong content, whatever it is sent.
+    """
 
 
 def verify_images(reports: Sequence[CopyReport], copying: Copying) -> tuple[CopyReport, ...]:
-    """Read every target's manifests again, and ask for every blob; a target that has lost a part gets all of it once more, and is read again.
+    """Read all manifests of every target again, ask for every blob, and repair damaged targets.
 
-    What came of it; what refers to an image and may stay behind is left out, with a warning, where
-    a target has taken it and does not keep it. A dry run reads what is there already, and says what
-    would be brought again. Raises RegistryError where something is missing or another than was
-    copied.
+    A damaged target gets the whole image once more, and is read again. Returns the reports, without
+    the OPTIONAL referrers that a target has taken and does not keep; these are warnings. A dry run
+    reads what is there already, and says what would be copied again. Raises RegistryError if
+    something is still missing, or is not what was copied.
     """
     damaged = _damaged(reports, copying)
     if not damaged:
         return tuple(reports)
     for fault in damaged.values():
-        copying.warn(f"{fault.message}: it {'would be' if copying.dry_run else 'is'} brought again")
+        copying.warn(f"{fault.message}: it {'would be' if copying.dry_run else 'is'} copied again")
     again = _again(reports, damaged, copying)
     if copying.dry_run:
         return again
@@ -53,7 +56,9 @@ def verify_images(reports: Sequence[CopyReport], copying: Copying) -> tuple[Copy
     return tuple(
         replace(
             report,
-            referrers=tuple(one for one in report.referrers if not dropped & set(one.job.targets)),
+            referrers=tuple(
+                referrer for referrer in report.referrers if not dropped & set(referrer.job.targets)
+            ),
         )
         for report in joined
     )
@@ -62,20 +67,19 @@ def verify_images(reports: Sequence[CopyReport], copying: Copying) -> tuple[Copy
 def _dropped(
     reports: Sequence[CopyReport], damaged: Mapping[Reference, DamagedTarget], copying: Copying
 ) -> frozenset[Reference]:
-    """Those that are damaged still, and may be; raises RegistryError for any other."""
-    images = {target for report in reports for target in report.job.targets}
-    may = {
-        target
-        for report in _everything(reports)
-        if report.job.as_referrer == OPTIONAL
-        for target in report.job.targets
-    } - images
+    """The targets of OPTIONAL referrers that are still damaged; raises RegistryError for others."""
+    optional: set[Reference] = set()
+    for report in _with_referrers(reports):
+        if report.job.as_referrer == OPTIONAL:
+            optional.update(report.job.targets)
+    for report in reports:
+        optional.difference_update(report.job.targets)
     for target, fault in damaged.items():
-        if target not in may or isinstance(fault, WrongContent):
-            raise _unhealed(fault)
+        if target not in optional or isinstance(fault, WrongContent):
+            raise _not_repaired(fault)
     for fault in damaged.values():
         copying.warn(
-            "what refers to the image (signatures, attestations, SBOMs) was taken and is not kept:"
+            "a referrer of the image (signature, attestation, SBOM) was taken and is not kept:"
             f" {fault.message}"
         )
     return frozenset(damaged)
@@ -84,61 +88,64 @@ def _dropped(
 def _again(
     reports: Sequence[CopyReport], damaged: Mapping[Reference, DamagedTarget], copying: Copying
 ) -> tuple[CopyReport, ...]:
-    """The copy once more, that believes nothing of the damaged places; raises what that raises, with what it was for."""
+    """Copy everything once more, assuming nothing of the damaged repositories.
+
+    Raises the errors of `copy_images`, with the damage in their message.
+    """
     doubted = frozenset(target.repository for target in damaged)
-    for place in doubted:
-        copying.targets[place.registry].uploads.doubt(place.name)
+    for repository in doubted:
+        copying.targets[repository.registry].uploads.doubt(repository.name)
     try:
         return copy_images([report.job for report in reports], replace(copying, doubted=doubted))
     except (RegistryError, ConfigError) as fault:
-        what = next(iter(damaged.values())).message
+        damage = next(iter(damaged.values())).message
         raise type(fault)(
-            f"{what}, and it could not be brought again: {fault.message}",
+            f"{damage}, and it could not be copied again: {fault.message}",
             where=fault.where,
             hint=fault.hint,
         ) from fault
 
 
-def _unhealed(fault: DamagedTarget) -> RegistryError:
-    """What stays wrong although it was sent again."""
+def _not_repaired(fault: DamagedTarget) -> RegistryError:
+    """The error for a target that is still damaged after the second copy."""
     if not isinstance(fault, WrongContent):
         return fault
     return DigestMismatch(
-        f"{fault.message}, although it was brought again", where=fault.where, hint=_KEPT
+        f"{fault.message}, although it was copied again",
+        where=fault.where,
+        hint=_HINT_WRONG_CONTENT,
     )
 
 
 def _damaged(reports: Iterable[CopyReport], copying: Copying) -> Mapping[Reference, DamagedTarget]:
-    """The targets that lack something, with what it is; raises RegistryError for one that holds another image."""
+    """The damaged targets, each with its fault.
+
+    Raises RegistryError for a target that holds another image.
+    """
     found: dict[Reference, DamagedTarget] = {}
-    whole: set[tuple[Repository, str, bool]] = set()
+    checked: set[tuple[Repository, str, bool]] = set()
     lists: dict[Repository, ReferrerLists] = {}
-    for report in _everything(reports):
-        refers = bool(report.job.as_referrer)
+    for report in _with_referrers(reports):
+        is_referrer = bool(report.job.as_referrer)
         seconds = 10.0 if report.plan and not copying.dry_run else 0.0
         for target in _unplanned(report) if copying.dry_run else report.job.targets:
-            place, client = target.repository, copying.targets[target.registry]
-            proof = _Proof(target, client, seconds=seconds)
+            repository, client = target.repository, copying.targets[target.registry]
+            if repository not in lists:
+                lists[repository] = ReferrerLists(client, repository.name)
+            verification = _Verification(target, client, seconds=seconds)
             try:
-                root = proof.root(report.digest)
-                # else it has been walked through under another tag
-                if (place, root.digest, refers) not in whole:
-                    proof.check(
-                        root,
-                        (
-                            lists.setdefault(place, ReferrerLists(client, place.name))
-                            if refers
-                            else None
-                        ),
-                    )
-                    whole.add((place, root.digest, refers))
+                root = verification.root(report.digest)
+                # an image with several tags is checked once
+                if (repository, root.digest, is_referrer) not in checked:
+                    verification.check(root, lists[repository] if is_referrer else None)
+                    checked.add((repository, root.digest, is_referrer))
             except DamagedTarget as fault:
                 found[target] = fault
     return found
 
 
 def _unplanned(report: CopyReport) -> list[Reference]:
-    """The targets that a dry run has nothing to bring to."""
+    """The targets for which a dry run has planned nothing."""
     planned = {
         (entry["registry"], entry["repository"], entry["target"])
         for entry in report.plan
@@ -151,14 +158,15 @@ def _unplanned(report: CopyReport) -> list[Reference]:
     ]
 
 
-def _everything(reports: Iterable[CopyReport]) -> Iterator[CopyReport]:
+def _with_referrers(reports: Iterable[CopyReport]) -> Iterator[CopyReport]:
+    """Each report, followed by those of its referrers."""
     for report in reports:
         yield report
         yield from report.referrers
 
 
 def _joined(first: CopyReport, second: CopyReport) -> CopyReport:
-    """What a copy and its repair came to together."""
+    """The report on a copy and its repair together."""
     blobs = (
         *first.blobs,
         *(blob for blob in second.blobs if blob.outcome.how != SKIPPED or not first.plan),
@@ -173,22 +181,25 @@ def _joined(first: CopyReport, second: CopyReport) -> CopyReport:
 
 
 @compact
-class _Proof:
-    """One image at one target; what was stored just now may need some `seconds` to be seen."""
+class _Verification:
+    """Reads one image at one target; what was just stored may need some `seconds` to be shown."""
 
     target: Reference
     client: RegistryClient
     seconds: float
 
     def root(self, digest: str) -> Manifest:
-        """The image's own manifest, compared with `digest`."""
+        """The image's own manifest; raises RegistryError if its digest is not `digest`."""
         root = self._manifest(self.target.target, digest)
         if root.digest != digest:
-            raise self._wrong(RegistryError, f"is {root.digest}, not {digest}")
+            raise self._fault(RegistryError, f"is {root.digest}, not {digest}")
         return root
 
     def check(self, root: Manifest, lists: ReferrerLists | None) -> None:
-        """See that all that hangs on it is there; and that `lists` name it as a referrer, where it is one."""
+        """Check that all manifests and blobs exist, and that `lists` name the image if it refers.
+
+        Raises DamagedTarget.
+        """
         tree = read_tree(self, self.target.image.name, root)
         in_parallel(self._check_blob, tree.blobs, tick=deadline_check(self.client.transport))
         if lists and root.subject:
@@ -200,7 +211,7 @@ class _Proof:
         ):
             if referrer.digest in {entry.digest for entry in lists.now(referrer.subject)}:
                 return
-        raise self._wrong(DamagedTarget, f"is not listed as a referrer of {referrer.subject}")
+        raise self._fault(DamagedTarget, f"is not listed as a referrer of {referrer.subject}")
 
     def find_manifests(self, _repository: str, digests: Sequence[str], /) -> Sequence[Manifest]:
         """The manifests of these digests, checked."""
@@ -215,8 +226,8 @@ class _Proof:
             if size in (-1, blob.size):  # some registries do not say
                 return
         if size is None:
-            raise self._wrong(DamagedTarget, f"lacks the blob {blob.digest}")
-        raise self._wrong(
+            raise self._fault(DamagedTarget, f"lacks the blob {blob.digest}")
+        raise self._fault(
             WrongContent, f"has {size} bytes for the blob {blob.digest}, not {blob.size}"
         )
 
@@ -227,16 +238,16 @@ class _Proof:
             try:
                 found = self.client.find_manifest(self.target.image.name, target)
             except DigestMismatch as fault:
-                raise self._wrong(
+                raise self._fault(
                     WrongContent, f"has other content for the manifest {digest or target}"
                 ) from fault
             if found is not None:
                 return found
-        raise self._wrong(DamagedTarget, f"lacks the manifest {target}")
+        raise self._fault(DamagedTarget, f"lacks the manifest {target}")
 
-    def _wrong(self, kind: type[RegistryError], what: str) -> RegistryError:
+    def _fault(self, kind: type[RegistryError], finding: str) -> RegistryError:
         return kind(
-            f"{self.target} {what} when it is read again",
+            f"{self.target} {finding} when it is read again",
             where=str(self.target.registry),
-            hint="run it again; where it stays so, the registry or a cache before it is at fault",
+            hint="run it again; if it stays so, the registry or a cache before it is at fault",
         )

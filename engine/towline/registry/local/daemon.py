@@ -1,4 +1,4 @@
-"""An image from the Docker daemon of this machine, by the docker package: its export is spooled, and read as the archive that it is."""
+"""Exports an image of the local Docker daemon into a spool, as an archive of docker save."""
 
 from __future__ import annotations
 
@@ -21,12 +21,15 @@ _PIECE = 1024 * 1024
 _HINT = (
     "is the daemon running, and may this user reach it? DOCKER_HOST of the agent says where it is"
 )
-_REACHED = ("DOCKER_HOST", "DOCKER_TLS_VERIFY", "DOCKER_CERT_PATH")
+_VARIABLES = ("DOCKER_HOST", "DOCKER_TLS_VERIFY", "DOCKER_CERT_PATH")
 
 
 @contextmanager
 def export(name: str, *, environ: Mapping[str, str]) -> Iterator[Spool]:
-    """What `docker save` would write for one image, in a spool; raises MachineError (no daemon) and ConfigError (no such image)."""
+    """A spool with what `docker save` would write for one image.
+
+    Raises MachineError (no daemon) and ConfigError (no such image).
+    """
     with Spool() as spool:
         _fill(spool, name, environ)
         yield spool
@@ -36,7 +39,7 @@ def _fill(spool: Spool, name: str, environ: Mapping[str, str]) -> None:
     where = environ.get("DOCKER_HOST") or "unix:///var/run/docker.sock"
     if where.startswith("ssh:"):
         raise ConfigError(
-            "a Docker daemon behind ssh is not asked for images",
+            "images of a Docker daemon behind ssh are not supported",
             where="DOCKER_HOST",
             hint="use a socket on this machine, or tcp with TLS",
         )
@@ -45,7 +48,7 @@ def _fill(spool: Spool, name: str, environ: Mapping[str, str]) -> None:
         with closing(
             docker.DockerClient.from_env(
                 timeout=SECONDS,
-                environment={key: environ[key] for key in _REACHED if key in environ},
+                environment={key: environ[key] for key in _VARIABLES if key in environ},
             )
         ) as client:
             for piece in client.api.get_image(name, chunk_size=_PIECE):
@@ -72,14 +75,14 @@ def _fill(spool: Spool, name: str, environ: Mapping[str, str]) -> None:
 
 
 def _shown(where: str) -> str:
-    """Where the daemon is, without user info."""
+    """The address of the daemon without user info."""
     return re.sub(r"//[^/]*@", "//", where)
 
 
 def _check_socket(where: str) -> None:
-    """Pass where somebody listens on the socket that `where` names, if it names one; raises OSError.
+    """Raise OSError if `where` names a socket on which nobody listens.
 
-    The docker package would leave its own one open.
+    The docker package would leave its own socket open.
     """
     scheme, _, path = where.partition("://")
     if scheme == "unix":

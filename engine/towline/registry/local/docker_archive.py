@@ -1,4 +1,7 @@
-"""Images that `docker save` wrote, old shape (`<id>/layer.tar`) and new (`blobs/sha256/...`): read in place, their layers packed into a spool."""
+"""Images that `docker save` wrote, read in place; their layers are packed into a spool.
+
+Both forms are read: the old one (`<id>/layer.tar`) and the new one (`blobs/sha256/...`).
+"""
 
 from __future__ import annotations
 
@@ -12,7 +15,7 @@ from towline.errors import ConfigError, DigestMismatch
 from towline.literals import json_object, json_value
 from towline.record import frozen
 from towline.registry.gzip import LIBRARY, Packer, sha256_of
-from towline.registry.local.growing import GrowingBlob, PackingObserver
+from towline.registry.local.growing_blob import GrowingBlob, PackingObserver
 from towline.registry.local.layout import OciLayout, is_digest
 from towline.registry.local.locations import local_name
 from towline.registry.local.spool import FileSlice, Spool
@@ -32,7 +35,7 @@ _DOCKER_LAYER = "application/vnd.docker.image.rootfs.diff.tar.gzip"
 _OCI_CONFIG = "application/vnd.oci.image.config.v1+json"
 _OCI_LAYER = "application/vnd.oci.image.layer.v1.tar+"
 _PACKED = {b"\x1f\x8b": "gzip", b"\x28\xb5\x2f\xfd": "zstd"}
-_KNOWN_BY = re.compile(r"blobs/sha256/([0-9a-f]{64})|([0-9a-f]{64})\.json")
+_DIGEST_NAME = re.compile(r"blobs/sha256/([0-9a-f]{64})|([0-9a-f]{64})\.json")
 _CONFIG_LIMIT = 8 * 1024 * 1024
 _HINT = "save the image anew"
 
@@ -48,7 +51,10 @@ class SavedImage:
 
 @frozen
 class _Layer:
-    """A layer as a registry gets it: `packing` is its compression; its bytes are a member's, or those of the spool from `offset` on."""
+    """A layer as a registry gets it: `packing` is its compression.
+
+    Its bytes are those of a member, or those of the spool from `offset` on.
+    """
 
     digest: str
     size: int
@@ -58,15 +64,15 @@ class _Layer:
 
 
 class DockerArchive:
-    """A Source of what an archive holds; shared by threads.
+    """The images of an archive as an ImageSource; shared by threads.
 
-    Layers are packed when a manifest is asked for first; leave the context to end its threads.
+    Layers are packed when their manifest is asked for first. Leaving the context ends the threads.
     """
 
     def __init__(self, tar: Tar, *, name: str, target: str = "", library: object = LIBRARY) -> None:
-        """`name` is what messages call it, `target` the image that is meant where none is named.
+        """`name` is what messages call the archive, `target` the image if none is named.
 
-        Raises ConfigError for what is no such archive.
+        Raises ConfigError if the file is not such an archive.
         """
         self._tar = tar
         self._target = target
@@ -77,7 +83,7 @@ class DockerArchive:
         )
         self._spool = Spool()
         self._packer = Packer(library)
-        self.followers: list[PackingObserver] = []
+        self.observers: list[PackingObserver] = []
         self._lock = Lock()
         self._manifests: dict[str, Manifest] = {}
         self._made: dict[SavedImage, Manifest] = {}
@@ -99,16 +105,19 @@ class DockerArchive:
         self._packer.close()
         self._spool.__exit__(kind, fault, trace)
 
-    def head_manifest(self, repository: str, target: str) -> Descriptor | None:  # noqa: ARG002 - an archive is no registry with repositories
-        """Digest, size and media type of `name:tag`, or without one of the only image; None where it is not there.
+    def head_manifest(self, _repository: str, target: str, /) -> Descriptor | None:
+        """Digest, size and media type of `name:tag`, or of the only image if that is empty.
 
-        PackingSource its layers.
+        None if it does not exist. Packs the layers of the image.
         """
         found = self._find(target)
         return None if found is None else found.descriptor
 
-    def get_manifest(self, repository: str, target: str) -> Manifest:  # noqa: ARG002 - as above
-        """The manifest of `name:tag`, or of a digest that was given out before; raises ConfigError where it is not there, and DigestMismatch."""
+    def get_manifest(self, _repository: str, target: str, /) -> Manifest:
+        """The manifest of `name:tag`, or of a digest that was returned before.
+
+        Raises ConfigError if it does not exist, and DigestMismatch.
+        """
         found = self._find(target)
         if found is None:
             raise ConfigError(
@@ -118,27 +127,28 @@ class DockerArchive:
             )
         return found
 
-    def open_blob(self, repository: str, digest: str, *, start: int = 0) -> FileSlice:  # noqa: ARG002 - as above
-        """A blob of a manifest that was given out before, from its byte `start` on; raises ConfigError for any other."""
+    def open_blob(self, _repository: str, digest: str, /, *, start: int = 0) -> FileSlice:
+        """A blob of a manifest that was returned before, from its byte `start` on.
+
+        Raises ConfigError for any other blob.
+        """
         blob = self._blobs.get(digest)
-        extent = (
-            self._layout.open_blob("", digest)
-            if blob is None and self._layout
-            else self._extent(blob)
-            if blob
-            else None
-        )
-        if extent is None:
+        content = None
+        if blob is not None:
+            content = self._content(blob)
+        elif self._layout:
+            content = self._layout.open_blob("", digest)
+        if content is None:
             raise ConfigError(
                 f"the {self._name} lacks the blob {digest}", where=self._name, hint=_HINT
             )
-        return extent.skip(start)
+        return content.skip(start)
 
-    def _extent(self, blob: _Layer) -> FileSlice | None:
+    def _content(self, blob: _Layer) -> FileSlice | None:
         return (
             self._tar.open(blob.member)
             if blob.offset is None
-            else self._spool.extent(blob.offset, blob.size)
+            else self._spool.slice(blob.offset, blob.size)
         )
 
     def _find(self, target: str) -> Manifest | None:
@@ -154,7 +164,7 @@ class DockerArchive:
             return self._made[saved]
 
     def _chosen(self, target: str) -> SavedImage | None:
-        """The image of that name, else the one that the place named, else the only one."""
+        """The image named `target`, else the one the archive was opened for, else the only one."""
         target = target or self._target
         wanted = local_name(target) if target else ""
         found = list(
@@ -177,14 +187,19 @@ class DockerArchive:
         )
 
     def _make(self, saved: SavedImage) -> Manifest:
-        """The manifest: the archive's own where a registry can take it as it is, else one of configuration and packed layers."""
+        """The archive's own manifest if a registry can take it as it is, else a new one.
+
+        A new one has the image's configuration and the packed layers.
+        """
         body = self._read(saved.config, "the image's configuration", _CONFIG_LIMIT)
         self._check_name(saved.config, digest_of(body))
         diff_ids = _diff_ids(body, self._name)
         if len(diff_ids) != len(saved.layers):
-            counts = f"{len(diff_ids)} layers and the archive {len(saved.layers)}"
             raise ConfigError(
-                f"the image's configuration knows {counts}", where=self._name, hint=_HINT
+                f"the image's configuration has {len(diff_ids)} layers, and the archive has"
+                f" {len(saved.layers)}",
+                where=self._name,
+                hint=_HINT,
             )
         own = self._own(digest_of(body))
         if own is not None and self._is_ready(own):
@@ -196,12 +211,12 @@ class DockerArchive:
         return _manifest(body, layers, oci=own is not None and own.media_type == OCI_IMAGE)
 
     def _own(self, config: str) -> Manifest | None:
-        """The manifest that the archive itself has for that configuration."""
+        """The archive's own manifest with that configuration."""
         images = self._layout.images() if self._layout else ()
         return next((manifest for manifest in images if manifest.blobs[0].digest == config), None)
 
     def _is_ready(self, own: Manifest) -> bool:
-        """Whether its layers are packed and all there."""
+        """Whether all layers of a manifest exist and are packed."""
         assert self._layout
         layout, layers = self._layout, own.blobs[1:]
         return all(layer.media_type.endswith(("gzip", "zstd")) for layer in layers) and all(
@@ -219,17 +234,20 @@ class DockerArchive:
         ]
 
     def _layer(self, name: str, diff_id: str, shown: str, *, config: str) -> _Layer:
-        """A layer for the registry; one that is packed already goes as it is, one that was met before is not packed again."""
+        """A layer for the registry.
+
+        A layer that is packed already is taken as it is, and none is packed twice.
+        """
         member = self._tar.find(name)
-        extent = self._tar.open(name)
-        if member is None or extent is None:
+        content = self._tar.open(name)
+        if member is None or content is None:
             raise ConfigError(f"the {self._name} lacks {shown}", where=self._name, hint=_HINT)
         if member not in self._layers:
             packing = _packing(self._tar, name)
             self._layers[member] = (
                 self._as_it_is(name, member, packing)
                 if packing
-                else self._pack(extent, diff_id, config)
+                else self._pack(content, diff_id, config)
             )
         plain, layer = self._layers[member]
         if plain and plain != diff_id:
@@ -243,18 +261,18 @@ class DockerArchive:
         return layer
 
     def _as_it_is(self, name: str, member: Member, packing: str) -> tuple[str, _Layer]:
-        extent = self._tar.open(name)
-        assert extent is not None
-        digest = sha256_of(extent)
+        content = self._tar.open(name)
+        assert content is not None
+        digest = sha256_of(content)
         self._check_name(name, digest)
         return "", _Layer(digest=digest, size=member.size, packing=packing, member=name)
 
-    def _pack(self, extent: FileSlice, diff_id: str, config: str) -> tuple[str, _Layer]:
+    def _pack(self, content: FileSlice, diff_id: str, config: str) -> tuple[str, _Layer]:
         growing, packed = GrowingBlob(self._spool, config=config, plain=diff_id), None
-        for follower in self.followers:
-            follower.begin(growing)
+        for observer in self.observers:
+            observer.begin(growing)
         try:
-            packed = self._packer.pack(extent, growing.append, algorithm=diff_id.partition(":")[0])
+            packed = self._packer.pack(content, growing.append, algorithm=diff_id.partition(":")[0])
         finally:
             growing.end(packed)
         return packed.plain, _Layer(
@@ -270,8 +288,8 @@ class DockerArchive:
         return body
 
     def _check_name(self, name: str, digest: str) -> None:
-        """A member that is named by a digest has to have it."""
-        match = _KNOWN_BY.fullmatch(name)
+        """Raise DigestMismatch if a member is named by a digest that it does not have."""
+        match = _DIGEST_NAME.fullmatch(name)
         if match and f"sha256:{match.group(1) or match.group(2)}" != digest:
             raise DigestMismatch(
                 f"the {self._name} is damaged: {name[:100]} has the digest {digest}",
@@ -304,7 +322,7 @@ def _saved(entry: object, name: str) -> SavedImage:
     )
     if not isinstance(config, str) or not _are_texts(layers) or not _are_texts(tags):
         raise ConfigError(
-            f"manifest.json of the {name} describes an image in a way that is not known",
+            f"manifest.json of the {name} has an entry in an unknown form",
             where=name,
             hint=_HINT,
         )
@@ -312,7 +330,7 @@ def _saved(entry: object, name: str) -> SavedImage:
 
 
 def _name(tag: str) -> str:
-    """Its one form; a name that is none stays, so that it can be shown."""
+    """The normal form of a name; an invalid one stays as it is, so that it can be shown."""
     try:
         return local_name(tag)
     except ConfigError:
@@ -324,7 +342,10 @@ def _are_texts(entries: object) -> bool:
 
 
 def _diff_ids(config: bytes, name: str) -> tuple[str, ...]:
-    """The digests of the unpacked layers that a configuration knows (OCI image-spec, config); raises ConfigError."""
+    """The digests of the unpacked layers in a configuration (OCI image-spec, config).
+
+    Raises ConfigError.
+    """
     data = json_object(config)
     rootfs = data.get("rootfs") if data is not None else None
     entries = rootfs.get("diff_ids") or [] if isinstance(rootfs, dict) else []
@@ -336,13 +357,17 @@ def _diff_ids(config: bytes, name: str) -> tuple[str, ...]:
 
 
 def _packing(tar: Tar, name: str) -> str:
-    extent = tar.open(name)
-    head = b"" if extent is None else extent.part(4)
+    """The compression of a member, empty for none."""
+    content = tar.open(name)
+    head = b"" if content is None else content.part(4)
     return next((packing for mark, packing in _PACKED.items() if head.startswith(mark)), "")
 
 
 def _manifest(config: bytes, layers: list[_Layer], *, oci: bool) -> Manifest:
-    """Docker's schema 2, or OCI's: where the archive is OCI, and for zstd, which Docker has no name for."""
+    """A manifest of Docker's schema 2, or OCI's if `oci`, or if a layer is packed with zstd.
+
+    Docker has no media type for zstd.
+    """
     oci = oci or any(layer.packing == "zstd" for layer in layers)
     kinds = [(_OCI_LAYER + layer.packing) if oci else _DOCKER_LAYER for layer in layers]
     media_type = OCI_IMAGE if oci else DOCKER_IMAGE

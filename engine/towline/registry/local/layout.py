@@ -1,4 +1,7 @@
-"""Images in an OCI image layout, a folder or a tar archive, read in place (OCI image-spec 1.1, image-layout)."""
+"""Images in an OCI image layout, a folder or a tar archive, read in place.
+
+Source: OCI image-spec 1.1, image-layout.
+"""
 
 from __future__ import annotations
 
@@ -28,41 +31,47 @@ _HINT = "build or save the image anew"
 
 
 class LayoutFiles(Protocol):
-    """The files of a layout by their names; None for what is not there."""
+    """The files of a layout by name; None for a file that does not exist."""
 
     def read(self, name: str, limit: int) -> bytes | None:
-        """A whole file; raises ConfigError for one of more than `limit` bytes."""
+        """A whole file; raises ConfigError if it has more than `limit` bytes."""
 
     def open(self, name: str) -> FileSlice | None:
         """A file's content."""
 
 
 class LayoutFolder:
-    """An open folder; no file outside it is read, whatever links it holds."""
+    """The files of an open folder; none outside it is read, whatever links it has."""
 
     def __init__(self, descriptor: int, path: str) -> None:
-        """`path` is what messages call it."""
+        """`path` is what messages call the folder."""
         self._descriptor = descriptor
         self._path = path
 
     def read(self, name: str, limit: int) -> bytes | None:
-        """A whole file; raises ConfigError for one of more than `limit` bytes."""
+        """A whole file; raises ConfigError if it has more than `limit` bytes."""
         found = self._find(name)
         if found is None:
             return None
         descriptor, size = found
-        with FileSlice(descriptor, 0, size, owned=True) as extent:
+        with FileSlice(descriptor, 0, size, owned=True) as content:
             if size > limit:
                 raise ConfigError(f"{name} is larger than {limit} bytes", where=self._path)
-            return extent.read()
+            return content.read()
 
     def open(self, name: str) -> FileSlice | None:
         """A file's content."""
         found = self._find(name)
-        return None if found is None else FileSlice(*_from_start(found), owned=True)
+        if found is None:
+            return None
+        descriptor, size = found
+        return FileSlice(descriptor, 0, size, owned=True)
 
     def _find(self, name: str) -> tuple[int, int] | None:
-        """Descriptor and size of a regular file; each part of its name is opened in the one before, and none may be a link."""
+        """Descriptor and size of a regular file.
+
+        Each part of its name is opened in the folder before it, and none may be a link.
+        """
         *folders, last = name.split("/")
         opened = [self._descriptor]
         try:
@@ -99,17 +108,17 @@ class LayoutFolder:
         return ConfigError(
             f"cannot read {name}: {index_part}",
             where=self._path,
-            hint="in a layout it is a file, in folders that are no links",
+            hint="in a layout it is a file, and its folders are not links",
         )
 
 
 class OciLayout:
-    """A Source of what a layout holds; shared by threads."""
+    """The images of a layout as an ImageSource; shared by threads."""
 
     def __init__(self, files: LayoutFiles, *, name: str, target: str = "") -> None:
-        """`name` is what messages call it, `target` the tag that is meant where none is named.
+        """`name` is what messages call the layout, `target` the tag if none is named.
 
-        Raises ConfigError for what is no layout of version 1.
+        Raises ConfigError if the files are not a layout of version 1.
         """
         self._files = files
         self._target = target
@@ -121,19 +130,25 @@ class OciLayout:
         self._index = self._parsed(body, _media_type(body) or OCI_INDEX)
         self._entries = read_entries(body, self._index.children)
         self._referrers = LayoutReferrers(self._entries, self._manifest, name=name)
-        # images for several platforms whose index is (a part of) index.json
-        self._whole: dict[str, Manifest] = {}
+        # indexes of images for several platforms, made of entries of index.json
+        self._made: dict[str, Manifest] = {}
 
     def __str__(self) -> str:
         return self._name
 
-    def head_manifest(self, repository: str, target: str) -> Descriptor | None:
-        """Digest, size and media type of a tag or digest, or without one of the only image; None where it is not there."""
+    def head_manifest(self, repository: str, target: str, /) -> Descriptor | None:
+        """Digest, size and media type of a tag or digest, or of the only image if that is empty.
+
+        None if it does not exist.
+        """
         found = self.find_manifest(repository, target)
         return None if found is None else found.descriptor
 
-    def get_manifest(self, repository: str, target: str) -> Manifest:
-        """The manifest of a tag or digest, checked; raises ConfigError where it is not there, and DigestMismatch."""
+    def get_manifest(self, repository: str, target: str, /) -> Manifest:
+        """The manifest of a tag or digest, checked.
+
+        Raises ConfigError if it does not exist, and DigestMismatch.
+        """
         found = self.find_manifest(repository, target)
         if found is None and is_digest(target):
             raise ConfigError(
@@ -147,39 +162,42 @@ class OciLayout:
             )
         return found
 
-    def find_manifest(self, repository: str, target: str) -> Manifest | None:  # noqa: ARG002 - a layout is no registry with repositories
-        """The same, None where it is not there."""
+    def find_manifest(self, _repository: str, target: str, /) -> Manifest | None:
+        """The manifest of a tag or digest, checked; None if it does not exist."""
         if is_digest(target):
-            return self._whole.get(target) or self._manifest(target)
+            return self._made.get(target) or self._manifest(target)
         return self._chosen(target or self._target)
 
-    def open_blob(self, repository: str, digest: str, *, start: int = 0) -> FileSlice:  # noqa: ARG002 - as above
-        """A blob from its byte `start` on; raises ConfigError where it is not there."""
-        extent = self._files.open(_path_of(digest))
-        if extent is None:
+    def open_blob(self, _repository: str, digest: str, /, *, start: int = 0) -> FileSlice:
+        """A blob from its byte `start` on; raises ConfigError if it does not exist."""
+        content = self._files.open(_path_of(digest))
+        if content is None:
             raise ConfigError(
                 f"the {self._name} lacks the blob {digest}", where=self._name, hint=_HINT
             )
-        return extent.skip(start)
+        return content.skip(start)
 
     def has_blob(self, digest: str) -> bool:
-        """Whether the blob is there."""
-        extent = self._files.open(_path_of(digest))
-        if extent is None:
+        """Whether the blob exists."""
+        content = self._files.open(_path_of(digest))
+        if content is None:
             return False
-        with extent:
+        with content:
             return True
 
-    def referrers(self, repository: str, digest: str) -> tuple[Descriptor, ...]:  # noqa: ARG002 - as above
-        """What refers to a manifest, as a registry would list it; raises ConfigError where there is no end of it."""
+    def referrers(self, _repository: str, digest: str, /) -> tuple[Descriptor, ...]:
+        """The referrers of a manifest, as a registry would list them.
+
+        Raises ConfigError for a layout with too many manifests.
+        """
         return self._referrers.of(digest)
 
-    def tags(self, repository: str) -> frozenset[str]:  # noqa: ARG002 - as above
-        """All tags of index.json, cosign's as they are in a registry."""
+    def tags(self, _repository: str, /) -> frozenset[str]:
+        """All tags of index.json; those of cosign as they are in a registry."""
         return frozenset(entry.name for entry in self._entries if entry.name)
 
     def images(self) -> Iterator[Manifest]:
-        """The images below the index, nested ones too, as far as they are there; at most MANIFESTS are looked at."""
+        """The images below the index, at any depth, that exist; at most MANIFESTS are read."""
         waiting, seen = list(self._index.children), set[str]()
         while waiting and len(seen) < MANIFESTS:
             digest = waiting.pop(0).digest
@@ -205,7 +223,7 @@ class OciLayout:
             )
 
     def _chosen(self, tag: str) -> Manifest | None:
-        """The image of a tag, or the only one there is."""
+        """The image of a tag, or the only image if `tag` is empty; None if it does not exist."""
         positions = [
             position for position, entry in enumerate(self._entries) if not tag or entry.name == tag
         ]
@@ -217,7 +235,7 @@ class OciLayout:
             positions = self._without_parts(positions)
         digests = self._digests(positions)
         if len(digests) > 1:
-            return self._flat(tag, positions)
+            return self._index_of(tag, positions)
         if not digests and not tag:
             raise ConfigError(f"the {self._name} has no image", where=self._name, hint=_HINT)
         return self._manifest(digests[0]) if digests else None
@@ -226,18 +244,23 @@ class OciLayout:
         return list(dict.fromkeys(self._index.children[position].digest for position in positions))
 
     def _is_image(self, position: int) -> bool:
-        """Whether an entry may be what is meant: one that refers to another is not, and none with the type of an artifact and no tag."""
-        entry, found = self._entries[position], self._readable(position)
-        return not (entry.along or (found and found.subject) or (entry.artifact and not entry.name))
+        """Whether an entry may be the wanted image.
+
+        A referrer is not, nor is an entry with an artifact type and no tag.
+        """
+        entry, manifest = self._entries[position], self._readable(position)
+        refers = entry.is_referrer or bool(manifest and manifest.subject)
+        return not refers and (not entry.artifact or bool(entry.name))
 
     def _without_parts(self, positions: Sequence[int]) -> list[int]:
-        """Those that are no part of another one's index, or have a tag of their own: oras lists an image's platforms beside it."""
-        indexes = [
-            found
-            for position in positions
-            if (found := self._readable(position)) and found.children
-        ]
-        parts = {child.digest for index in indexes for child in index.children}
+        """The entries that have a tag, or that are not part of another entry's index.
+
+        oras lists the platforms of an image beside it.
+        """
+        parts: set[str] = set()
+        for position in positions:
+            manifest = self._readable(position)
+            parts.update(child.digest for child in (manifest.children if manifest else ()))
         return [
             position
             for position in positions
@@ -245,28 +268,36 @@ class OciLayout:
         ]
 
     def _readable(self, position: int) -> Manifest | None:
-        """An entry's manifest, None where it cannot be read: that is told if the entry is what is meant."""
+        """An entry's manifest, None if it cannot be read.
+
+        That is an error only if the entry turns out to be the wanted image.
+        """
         with contextlib.suppress(ConfigError, DigestMismatch, MachineError):
             return self._manifest(self._index.children[position].digest)
         return None
 
-    def _flat(self, tag: str, positions: Sequence[int]) -> Manifest:
-        """The index of one image whose platforms stand in index.json itself; raises ConfigError for several images."""
-        whole = index_part(self._index, positions)
+    def _index_of(self, tag: str, positions: Sequence[int]) -> Manifest:
+        """An index of one image whose platforms are entries of index.json itself.
+
+        Raises ConfigError for several images.
+        """
+        index = index_part(self._index, positions)
         images = [
             child
-            for child in whole.children
+            for child in index.children
             if child.platform is None or child.platform.os != "unknown"
         ]
-        if len({self._entries[position].name for position in positions}) > 1 or len(
-            set(whole.platforms)
-        ) < len(images):
+        tags = {self._entries[position].name for position in positions}
+        if len(tags) > 1 or len(set(index.platforms)) < len(images):
             raise self._unclear(tag, positions)
-        self._whole[whole.digest] = whole
-        return whole
+        self._made[index.digest] = index
+        return index
 
     def _unclear(self, tag: str, positions: Sequence[int]) -> ConfigError:
-        """That it is not known which of these entries is meant: an image may be one that cannot be read."""
+        """The error for entries of which none is clearly the wanted image.
+
+        One that cannot be read may be the image.
+        """
         if tag:
             return ConfigError(
                 f"the {self._name} has more than one image {tag!r}",
@@ -274,24 +305,19 @@ class OciLayout:
                 hint=f"give each a tag of its own, or {_HINT}",
             )
         hint = f"add :tag; it has: {self._offers() or 'none that has a tag'}"
-        unread = next(
-            (
-                digest
-                for digest in self._digests([one for one in positions if not self._readable(one)])
-            ),
-            "",
-        )
-        what = (
-            f"lacks the manifest {unread}, or has other content for it, and no tag says whether it"
-            " is the image"
-            if unread
-            else ("has more than one image, and no tag says which")
-        )
-        return ConfigError(f"the {self._name} {what}", where=self._name, hint=hint)
+        unread = [position for position in positions if not self._readable(position)]
+        problem = "has more than one image, and no tag says which"
+        if unread:
+            digest = self._digests(unread)[0]
+            problem = (
+                f"lacks the manifest {digest}, or has other content for it, and no tag says whether"
+                " it is the image"
+            )
+        return ConfigError(f"the {self._name} {problem}", where=self._name, hint=hint)
 
     def _offers(self) -> str:
         return ", ".join(
-            sorted({entry.name for entry in self._entries if entry.name and not entry.along})
+            sorted({entry.name for entry in self._entries if entry.name and not entry.is_referrer})
         )
 
     def _manifest(self, digest: str) -> Manifest | None:
@@ -314,7 +340,7 @@ class OciLayout:
 
 
 def is_digest(text: str) -> bool:
-    """Whether it is one, as a whole."""
+    """Whether the whole text is a digest."""
     with contextlib.suppress(ConfigError):
         return bool(parse_digest(text))
     return False
@@ -324,17 +350,16 @@ def _path_of(digest: str) -> str:
     return "blobs/" + parse_digest(digest).replace(":", "/")
 
 
-def _from_start(found: tuple[int, int]) -> tuple[int, int, int]:
-    return found[0], 0, found[1]
-
-
 def _media_type(body: bytes) -> str:
-    """What a manifest says it is; OCI's may leave it out, and then its content tells (parse_manifest refuses what could be both)."""
+    """The media type that a manifest names, else that of its content, as OCI's may leave it out.
+
+    `parse_manifest` refuses content that could be both an index and an image.
+    """
     data = json_value(body)
     if data is None:
         return ""
     fields = data if isinstance(data, dict) else {}
-    said = fields.get("mediaType")
-    if isinstance(said, str):
-        return said
+    named = fields.get("mediaType")
+    if isinstance(named, str):
+        return named
     return OCI_INDEX if "manifests" in fields else OCI_IMAGE

@@ -1,7 +1,7 @@
-"""What refers to the manifests of a layout: the same answer that a registry's list of referrers gives (OCI distribution-spec 1.1, "Listing Referrers").
+"""The index.json of an OCI layout: its entries, images or referrers, and their tags.
 
-What the entries of a layout's index.json are called and what they are: images, or what refers to
-one (OCI image-spec 1.1, image-layout).
+Source: OCI image-spec 1.1, image-layout. The referrers of a manifest are those that a registry
+would list (OCI distribution-spec 1.1, "Listing Referrers").
 """
 
 from __future__ import annotations
@@ -16,84 +16,88 @@ from towline.record import frozen, replace
 from towline.registry.manifest import Descriptor, Manifest
 
 _REF_NAME = "org.opencontainers.image.ref.name"
-_OF_ANOTHER = re.compile(
+_REFERRER_TAG = re.compile(
     r"(?:.*:)?((sha256-[0-9a-f]{64}|sha512-[0-9a-f]{128})(\.(?:sig|att|sbom))?)"
 )
-# some say these of images, as if they were artifacts
-_CONFIGS = (
+# some tools write these as the artifact type of images
+_IMAGE_CONFIGS = (
     "application/vnd.oci.image.config.v1+json",
     "application/vnd.docker.container.image.v1+json",
 )
-_COSIGN = "dev.cosignproject.cosign/"  # values of `kind`, by `cosign save` (cosign, pkg/oci/layout)
+_COSIGN = "dev.cosignproject.cosign/"  # in `kind`, by `cosign save` (cosign, pkg/oci/layout)
 _SAVED = {f"{_COSIGN}sigs": ".sig", f"{_COSIGN}atts": ".att"}
 _SAVED_IMAGES = (f"{_COSIGN}image", f"{_COSIGN}imageIndex")
 
 
 @frozen
 class LayoutEntry:
-    """One entry: its tag, empty where it has none; whether it says that it is an artifact; cosign's kind.
+    """One entry of index.json: its tag or empty, whether it has an artifact type, cosign's kind.
 
-    `along`: it stands for what refers to another, as cosign's signatures or as the list of
-    referrers of the manifest `lists`.
+    `is_referrer`: the entry is a signature of cosign, or the list of referrers of the manifest
+    `lists`.
     """
 
     descriptor: Descriptor
     name: str = ""
     artifact: bool = False
     kind: str = ""
-    along: bool = False
+    is_referrer: bool = False
     lists: str = ""
 
 
 def read_entries(body: bytes, descriptors: Sequence[Descriptor]) -> tuple[LayoutEntry, ...]:
-    """The entries of an index that was checked before, which are these, in their order."""
+    """The entries of an index, whose descriptors were parsed before, in their order."""
     listed = json.loads(body).get("manifests") or []
-    entries = [_entry(fields, one) for fields, one in zip(listed, descriptors, strict=True)]
+    entries = [
+        _entry(fields, descriptor) for fields, descriptor in zip(listed, descriptors, strict=True)
+    ]
     return tuple(_saved(entry, entries) for entry in entries)
 
 
 def _entry(fields: Mapping[str, object], descriptor: Descriptor) -> LayoutEntry:
     annotations = fields.get("annotations")
-    notes = annotations if isinstance(annotations, dict) else {}
-    name, kind = (
-        text if isinstance(text := notes.get(key), str) else "" for key in (_REF_NAME, "kind")
-    )
-    artifact, along = (
-        fields.get("artifactType")
-        not in (
-            None,
-            "",
-            *_CONFIGS,
-        ),
-        _OF_ANOTHER.fullmatch(name),
-    )
-    if not along:
+    texts = annotations if isinstance(annotations, dict) else {}
+    name, kind = texts.get(_REF_NAME), texts.get("kind")
+    name = name if isinstance(name, str) else ""
+    kind = kind if isinstance(kind, str) else ""
+    artifact = fields.get("artifactType") not in (None, "", *_IMAGE_CONFIGS)
+    match = _REFERRER_TAG.fullmatch(name)
+    if not match:
         return LayoutEntry(descriptor=descriptor, name=name, artifact=artifact, kind=kind)
-    lists = "" if along[3] else along[2].replace("-", ":")
     return LayoutEntry(
-        descriptor=descriptor, name=along[1], artifact=artifact, along=True, lists=lists
+        descriptor=descriptor,
+        name=match[1],
+        artifact=artifact,
+        is_referrer=True,
+        lists="" if match[3] else match[2].replace("-", ":"),
     )
 
 
 def _saved(entry: LayoutEntry, entries: Sequence[LayoutEntry]) -> LayoutEntry:
-    """What `cosign save` wrote beside an image has that image's name: it gets the tag that cosign gives it in a registry."""
+    """An entry with the tag that cosign gives it in a registry.
+
+    `cosign save` writes signatures and attestations under the name of their image.
+    """
     suffix = _SAVED.get(entry.kind, "")
     if not suffix:
         return entry
     images = {
-        one.descriptor.digest
-        for one in entries
-        if one.kind in _SAVED_IMAGES and one.name == entry.name
+        other.descriptor.digest
+        for other in entries
+        if other.kind in _SAVED_IMAGES and other.name == entry.name
     }
     name = images.pop().replace(":", "-") + suffix if len(images) == 1 else ""
-    return replace(entry, name=name, along=True)
+    return replace(entry, name=name, is_referrer=True)
 
 
-_MOST = 10_000  # manifests that are looked at
+_MOST_MANIFESTS = 10_000
 
 
 class LayoutReferrers:
-    """Every manifest that index.json leads to, by the subject that it names or the list that names it; read at the first question, shared by threads."""
+    """The referrers in a layout, by the subject that they name or the list that names them.
+
+    All manifests are read at the first question. Shared by threads.
+    """
 
     def __init__(
         self, entries: Sequence[LayoutEntry], find: Callable[[str], Manifest | None], *, name: str
@@ -107,7 +111,10 @@ class LayoutReferrers:
         self._unread: dict[str, Descriptor] = {}
 
     def of(self, digest: str) -> tuple[Descriptor, ...]:
-        """What refers to a manifest, and what cannot be read and may do so; raises ConfigError where there is no end of it."""
+        """The referrers of a manifest, and the manifests that cannot be read and may be referrers.
+
+        Raises ConfigError for a layout of more than 10,000 manifests.
+        """
         with self._lock:
             if self._referrers is None:
                 self._referrers = self._read()
@@ -124,16 +131,15 @@ class LayoutReferrers:
             descriptor = waiting.pop()
             if descriptor.digest in seen:
                 continue
-            if len(seen) == _MOST:
+            if len(seen) == _MOST_MANIFESTS:
                 raise ConfigError(
-                    f"the {self._name} has more than {_MOST} manifests", where=self._name
+                    f"the {self._name} has more than {_MOST_MANIFESTS} manifests", where=self._name
                 )
             seen.add(descriptor.digest)
             manifest = self._readable(descriptor.digest)
             if manifest is None:
-                self._unread |= (
-                    {descriptor.digest: descriptor} if descriptor.digest in unclear else {}
-                )
+                if descriptor.digest in unclear:
+                    self._unread[descriptor.digest] = descriptor
                 continue
             if manifest.subject:
                 found.setdefault(manifest.subject, {})[descriptor.digest] = descriptor
@@ -145,7 +151,10 @@ class LayoutReferrers:
         return found
 
     def _readable(self, digest: str) -> Manifest | None:
-        """A manifest, None where it is not there or damaged: that is told where it is wanted."""
+        """A manifest, None if it does not exist or is damaged.
+
+        That is an error only if the manifest is needed.
+        """
         try:
             return self._find(digest)
         except (ConfigError, DigestMismatch, MachineError):
@@ -153,4 +162,4 @@ class LayoutReferrers:
 
 
 def _by_digest(descriptors: Iterable[Descriptor]) -> dict[str, Descriptor]:
-    return {one.digest: one for one in descriptors}
+    return {descriptor.digest: descriptor for descriptor in descriptors}

@@ -1,7 +1,7 @@
 """Pure.
 
-Places of images as skopeo's users write them: `docker://host/name:tag`, `oci:FOLDER:tag`,
-`docker-archive:FILE:name:tag` and the like.
+Locations of images, written as skopeo does: `docker://host/name:tag`, `oci:FOLDER:tag`,
+`docker-archive:FILE:name:tag` and others.
 """
 
 from __future__ import annotations
@@ -15,14 +15,15 @@ from towline.record import frozen, replace
 
 # OCI image-spec, annotations
 _REF_NAME = re.compile(
-    r"[A-Za-z0-9]+(?:(?:[-._:@+]|--)[A-Za-z0-9]+)*(?:/[A-Za-z0-9]+(?:(?:[-._:@+]|--)[A-Za-z0-9]+)*)*"
+    r"[A-Za-z0-9]+(?:(?:[-._:@+]|--)[A-Za-z0-9]+)*"
+    r"(?:/[A-Za-z0-9]+(?:(?:[-._:@+]|--)[A-Za-z0-9]+)*)*"
 )
 _IMAGE_ID = re.compile(r"sha256:[0-9a-f]{64}")
 _KINDS = (
     "docker://host/name:tag, oci:FOLDER[:tag], oci-archive:FILE[:tag],"
     " docker-archive:FILE[:name:tag] or docker-daemon:name:tag"
 )
-_OTHERS = ("atomic", "containers-storage", "dir", "docker-tar", "ostree", "sif", "tarball")
+_UNSUPPORTED = ("atomic", "containers-storage", "dir", "docker-tar", "ostree", "sif", "tarball")
 _HUB = ("docker.io/", "index.docker.io/", "registry-1.docker.io/")
 
 
@@ -34,7 +35,7 @@ class RegistryLocation:
 
     @property
     def target(self) -> str:
-        """What the registry is asked for: digest or tag."""
+        """The digest or tag that the registry is asked for."""
         return self.reference.target
 
     def __str__(self) -> str:
@@ -43,7 +44,7 @@ class RegistryLocation:
 
 @frozen
 class OciFolder:
-    """An OCI image layout in a folder; `target` is a tag of its index, empty where it has one image only."""
+    """An OCI layout in a folder; `target` is a tag of its index, or empty for its only image."""
 
     path: str
     target: str = ""
@@ -54,7 +55,7 @@ class OciFolder:
 
 @frozen
 class OciArchive:
-    """An OCI image layout in a tar archive, likewise."""
+    """An OCI layout in a tar archive; `target` as for OciFolder."""
 
     path: str
     target: str = ""
@@ -65,7 +66,7 @@ class OciArchive:
 
 @frozen
 class DockerArchiveFile:
-    """What `docker save` wrote; `target` is `name:tag`, empty where it has one image only."""
+    """An archive of `docker save`; `target` is `name:tag`, or empty for its only image."""
 
     path: str
     target: str = ""
@@ -76,10 +77,10 @@ class DockerArchiveFile:
 
 @frozen
 class DaemonImage:
-    """An image in the Docker daemon of this machine: `name:tag`, `name@digest` or the image's id."""
+    """An image in the local Docker daemon: `name:tag`, `name@digest` or the image's id."""
 
     name: str
-    target: str = ""  # what the daemon gives is one image
+    target: str = ""  # the daemon exports one image
 
     def __str__(self) -> str:
         return f"docker-daemon:{self.name}"
@@ -87,7 +88,7 @@ class DaemonImage:
 
 @frozen
 class LocalPath:
-    """A folder or file that says itself which of these it is."""
+    """A folder or file whose content says which of these it is."""
 
     path: str
     target: str = ""
@@ -101,7 +102,7 @@ ImageLocation = RegistryLocation | LocalLocation
 
 
 def parse_location(text: str) -> ImageLocation:
-    """A place with its prefix, or bare `host/name:tag`; raises ConfigError."""
+    """A location with its prefix, or `host/name:tag` without one; raises ConfigError."""
     kind, colon, rest = text.partition(":")
     if text.startswith("docker://"):
         return RegistryLocation(reference=_registry_reference(text.removeprefix("docker://")))
@@ -109,33 +110,37 @@ def parse_location(text: str) -> ImageLocation:
         return RegistryLocation(reference=_reference_by_url(text))
     if colon and kind in _PARSERS:
         return _PARSERS[kind](rest)
-    if colon and (kind in _OTHERS or kind == "docker"):
-        raise ConfigError(
-            f"{text!r} is no place that images are copied from or to", hint=f"expected {_KINDS}"
-        )
+    if colon and (kind in _UNSUPPORTED or kind == "docker"):
+        raise ConfigError(f"images are not copied from or to {text!r}", hint=f"expected {_KINDS}")
     if "/" not in text or text.startswith(("/", ".")):
-        raise ConfigError(f"{text!r} names no place", hint=f"expected {_KINDS}")
+        raise ConfigError(f"{text!r} is not the location of an image", hint=f"expected {_KINDS}")
     return RegistryLocation(reference=_registry_reference(text))
 
 
 def parse_local_location(text: str) -> LocalLocation:
-    """A local place with its prefix, or the path of a folder or file (`localDockerImagePath`); raises ConfigError."""
+    """A local location with its prefix, or the path of a folder or file (`localDockerImagePath`).
+
+    Raises ConfigError.
+    """
     kind, colon, rest = text.partition(":")
     if colon and kind in _PARSERS:
         return _PARSERS[kind](rest)
-    if "://" in text or (colon and kind in _OTHERS):
+    if "://" in text or (colon and kind in _UNSUPPORTED):
         raise ConfigError(
-            f"{text!r} is no local image",
+            f"{text!r} is not a local image",
             hint=(
-                f"expected a path, or {_KINDS.partition(', ')[2]}; a registry's image is what"
-                " sourceImages names"
+                f"expected a path, or {_KINDS.partition(', ')[2]}; sourceImages names images of a"
+                " registry"
             ),
         )
     return LocalPath(path=_checked_path(text))
 
 
 def local_name(text: str) -> str:
-    """`[host/]name[:tag]` in the one form that all its spellings have: `app`, `app:latest` and `docker.io/library/app` are one; raises ConfigError."""
+    """`[host/]name[:tag]` in its normal form; raises ConfigError.
+
+    `app`, `app:latest` and `docker.io/library/app` have the same one.
+    """
     image, host = _local_image(text)
     name = image.name if host else image.name.removeprefix("library/")
     plain = Image(
@@ -145,7 +150,7 @@ def local_name(text: str) -> str:
 
 
 def _local_image(text: str) -> tuple[Image, str]:
-    """The image and its host with a slash; the host is empty for Docker Hub, as it may be left out."""
+    """The image, and its host with a slash; the host is empty for Docker Hub, the default."""
     host, slash, rest = text.partition("/")
     if slash and f"{host}/" in _HUB:
         return parse_image(rest), ""
@@ -156,15 +161,15 @@ def _local_image(text: str) -> tuple[Image, str]:
 
 
 def _registry_reference(text: str) -> Reference:
-    """`host/name:tag`; this machine is spoken to over http, as other tools do (`https://` says otherwise)."""
+    """The reference `host/name:tag`, over http for this machine, as other tools do.
+
+    A URL with `https://` says otherwise.
+    """
     try:
         reference = parse_reference(text)
-        home = reference.registry.loopback
-        return (
-            replace(reference, registry=replace(reference.registry, scheme="http"))
-            if home
-            else reference
-        )
+        if not reference.registry.loopback:
+            return reference
+        return replace(reference, registry=replace(reference.registry, scheme="http"))
     except ConfigError as fault:
         if "names no registry" not in fault.message:
             raise
@@ -175,7 +180,7 @@ def _registry_reference(text: str) -> Reference:
 
 
 def _reference_by_url(text: str) -> Reference:
-    """A URL says the scheme, so `http://` too."""
+    """The reference of a URL, which names the scheme."""
     scheme, _, rest = text.partition("://")
     host, _, image = rest.partition("/")
     registry, _ = parse_registry(f"{scheme}://{host}")
@@ -183,14 +188,14 @@ def _reference_by_url(text: str) -> Reference:
 
 
 def _split(rest: str) -> tuple[str, str]:
-    """Path and what comes after the first colon."""
+    """The path and the text after the first colon."""
     path, _, name = rest.partition(":")
     return _checked_path(path), name
 
 
 def _checked_path(path: str) -> str:
     if not path or "\0" in path:
-        raise ConfigError(f"{path!r} is no path", hint=f"expected {_KINDS.partition(', ')[2]}")
+        raise ConfigError(f"{path!r} is not a path", hint=f"expected {_KINDS.partition(', ')[2]}")
     return path
 
 
@@ -198,7 +203,7 @@ def _tagged(rest: str) -> tuple[str, str]:
     path, tag = _split(rest)
     if (tag or rest.endswith(":")) and not _REF_NAME.fullmatch(tag):
         raise ConfigError(
-            f"{tag!r} is no tag of an OCI layout",
+            f"{tag!r} is not a tag of an OCI layout",
             hint="expected oci:FOLDER:tag; a path with a colon in it cannot be written so",
         )
     return path, tag
@@ -218,8 +223,7 @@ def _docker_archive(rest: str) -> DockerArchiveFile:
     path, name = _split(rest)
     if "@" in name:
         raise ConfigError(
-            f"{name!r} chooses by a digest, and archives of docker save know their images by name"
-            " and tag",
+            f"{name!r} has a digest, and archives of docker save have their images by name and tag",
             hint="expected name:tag",
         )
     return DockerArchiveFile(

@@ -1,4 +1,7 @@
-"""Images of this machine as the sources of a copy, by the place that names them; what reads them is loaded only where there is one."""
+"""Opens local images as the sources of a copy: a layout, an archive, or an image of the daemon.
+
+The modules that read them are loaded only for a copy of a local image.
+"""
 
 from __future__ import annotations
 
@@ -28,53 +31,53 @@ from towline.registry.source import ImageSource
 
 
 def open_path(path: str) -> int:
-    """A descriptor of what is at `path`; raises OSError."""
-    # a pipe must not keep us waiting
+    """An open descriptor of the file or folder at `path`; raises OSError."""
+    # not blocking, since a pipe would keep us waiting
     return os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
 
 
 @contextmanager
 def open_source(
-    place: LocalLocation,
+    location: LocalLocation,
     *,
     environ: Mapping[str, str],
     transport: Transport | None = None,
     opener: Callable[[str], int] = open_path,
 ) -> Iterator[ImageSource]:
-    """What is at `place` as a Source: its image is asked for by the empty target in the empty repository.
+    """The image at a location as an ImageSource; its repository and target are empty.
 
-    `environ` is the machine's, for DOCKER_HOST; the time of `transport` is that of opening it too;
-    `opener` opens a file or folder, and may refuse it (`inside`). Raises ConfigError, MachineError
-    and DigestMismatch.
+    `environ` is that of the machine, for DOCKER_HOST. Opening ends at the deadline of `transport`,
+    too. `opener` opens a file or folder, and may refuse it. Raises ConfigError, MachineError and
+    DigestMismatch.
     """
     with ExitStack() as stack:
-        opened = partial(stack.enter_context, _opened(place, environ, opener))
-        with placed(str(place)):
+        opened = partial(stack.enter_context, _opened(location, environ, opener))
+        with placed(str(location)):
             source = run_in_time(opened, transport) if transport else opened()
         yield source
 
 
 @contextmanager
 def _opened(
-    place: LocalLocation, environ: Mapping[str, str], opener: Callable[[str], int]
+    location: LocalLocation, environ: Mapping[str, str], opener: Callable[[str], int]
 ) -> Iterator[ImageSource]:
-    if isinstance(place, DaemonImage):
-        with dispatch.part("docker_daemon").export(place.name, environ=environ) as spool:
-            name = f"image {place.name} of the Docker daemon"
+    if isinstance(location, DaemonImage):
+        with dispatch.part("docker_daemon").export(location.name, environ=environ) as spool:
+            name = f"image {location.name} of the Docker daemon"
             with ArchiveSource(Tar(spool.fileno(), spool.size, where=name), name=name) as source:
                 yield source
         return
-    descriptor = _descriptor(place, opener)
+    descriptor = _descriptor(location, opener)
     try:
-        if _is_folder(place, descriptor):
+        if _is_folder(location, descriptor):
             yield OciLayout(
-                LayoutFolder(descriptor, place.path),
-                name=f"OCI layout {place.path}",
-                target=place.target,
+                LayoutFolder(descriptor, location.path),
+                name=f"OCI layout {location.path}",
+                target=location.target,
             )
             return
-        assert not isinstance(place, OciFolder)
-        with open_tar(descriptor, place.path) as tar, _of_tar(place, tar) as source:
+        assert not isinstance(location, OciFolder)
+        with open_tar(descriptor, location.path) as tar, _of_tar(location, tar) as source:
             yield source
     finally:
         os.close(descriptor)
@@ -83,18 +86,18 @@ def _opened(
 _OnDisk = OciFolder | OciArchive | DockerArchiveFile | LocalPath
 
 
-def _descriptor(place: _OnDisk, opener: Callable[[str], int]) -> int:
-    """What is at the place, open; raises ConfigError and MachineError."""
+def _descriptor(location: _OnDisk, opener: Callable[[str], int]) -> int:
+    """An open descriptor of the file or folder at a location; raises ConfigError, MachineError."""
     try:
-        return opener(place.path)
+        return opener(location.path)
     except Misfit as fault:
-        raise ConfigError(NOT_AN_IMAGE, where=place.path) from fault
+        raise ConfigError(NOT_AN_IMAGE, where=location.path) from fault
     except (OSError, ValueError) as fault:
         why = fault.strerror if isinstance(fault, OSError) else str(fault)
-        if isinstance(place, OciFolder):
-            why = "the folder is not there" if isinstance(fault, FileNotFoundError) else why
+        if isinstance(location, OciFolder):
+            why = "the folder does not exist" if isinstance(fault, FileNotFoundError) else why
             raise ConfigError(
-                f"there is no OCI layout at {place.path}: {why}", hint="correct the path"
+                f"there is no OCI layout at {location.path}: {why}", hint="correct the path"
             ) from fault
         kind = (
             ConfigError
@@ -103,38 +106,48 @@ def _descriptor(place: _OnDisk, opener: Callable[[str], int]) -> int:
         )
         raise kind(
             f"cannot open the local image: {why}",
-            where=place.path,
+            where=location.path,
             hint="check its path: it is relative to the workspace",
         ) from fault
 
 
-def _is_folder(place: _OnDisk, descriptor: int) -> bool:
-    """Whether a layout in a folder is read; raises ConfigError where one is meant, and there is none."""
+def _is_folder(location: _OnDisk, descriptor: int) -> bool:
+    """Whether the location is a layout in a folder; raises ConfigError for `oci:` and a file."""
     found = stat.S_ISDIR(os.fstat(descriptor).st_mode)
-    if isinstance(place, OciFolder) and not found:
+    if isinstance(location, OciFolder) and not found:
         raise ConfigError(
-            f"there is no OCI layout at {place.path}: it is no folder",
-            hint=f"for an archive write oci-archive:{place.path}",
+            f"there is no OCI layout at {location.path}: it is not a folder",
+            hint=f"for an archive write oci-archive:{location.path}",
         )
-    return found and isinstance(place, OciFolder | LocalPath)
+    return found and isinstance(location, OciFolder | LocalPath)
 
 
 @contextmanager
-def _of_tar(place: OciArchive | DockerArchiveFile | LocalPath, tar: Tar) -> Iterator[ImageSource]:
-    """What the archive is said to be; a bare path's is found out: new archives of docker save are layouts as well, and theirs is the manifest.json."""
-    if isinstance(place, DockerArchiveFile) or (
-        isinstance(place, LocalPath) and "manifest.json" in tar
+def _of_tar(
+    location: OciArchive | DockerArchiveFile | LocalPath, tar: Tar
+) -> Iterator[ImageSource]:
+    """The source in an archive of the kind that its location names.
+
+    For a path without prefix its files decide: new archives of docker save are layouts as well, but
+    only they have a manifest.json.
+    """
+    if isinstance(location, DockerArchiveFile) or (
+        isinstance(location, LocalPath) and "manifest.json" in tar
     ):
-        with ArchiveSource(tar, name=f"Docker archive {place.path}", target=place.target) as source:
+        with ArchiveSource(
+            tar, name=f"Docker archive {location.path}", target=location.target
+        ) as source:
             yield source
         return
     if "oci-layout" not in tar:
         saved = (
-            "; docker-archive:FILE names what docker save wrote" if "manifest.json" in tar else ""
+            "; write docker-archive:FILE for an archive of docker save"
+            if "manifest.json" in tar
+            else ""
         )
         raise ConfigError(
-            "the archive holds no image that is known",
-            where=place.path,
-            hint=f"an OCI archive has a file oci-layout, this one has none{saved}",
+            "the archive has no image of a known kind",
+            where=location.path,
+            hint=f"an OCI archive has a file oci-layout, this one does not{saved}",
         )
-    yield OciLayout(tar, name=f"OCI archive {place.path}", target=place.target)
+    yield OciLayout(tar, name=f"OCI archive {location.path}", target=location.target)

@@ -1,4 +1,7 @@
-"""Bytes in a file by offset and size, for many threads at once; and spools: files without a name, gone with the process however it ends."""
+"""Slices of a file, which many threads read at once, and spools: temporary files without a name.
+
+A spool is gone with the process, however that ends.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +16,7 @@ SPOOL_LIMIT = 256 * 1024**3
 
 
 class FileSlice:
-    """`size` bytes of an open file from `offset` on, as Content; `owned` descriptors are closed with it."""
+    """`size` bytes of an open file from `offset` on, as Content; closes a file that is `owned`."""
 
     def __init__(self, descriptor: int, offset: int, size: int, *, owned: bool = False) -> None:
         self._descriptor = descriptor
@@ -22,12 +25,15 @@ class FileSlice:
         self._owned = owned
 
     def skip(self, start: int) -> Self:
-        """Begin at byte `start`."""
+        """Skip the first `start` bytes."""
         self._offset, self._left = self._offset + start, max(0, self._left - start)
         return self
 
     def readinto(self, buffer: memoryview) -> int:
-        """Fill `buffer` as far as the extent goes, 0 at its end (or at the file's, where it was cut since); raises MachineError."""
+        """Fill `buffer` with the next bytes; 0 at the end, of the file if that was cut since.
+
+        Raises MachineError.
+        """
         view = buffer[: self._left]
         if not view:
             return 0
@@ -41,7 +47,7 @@ class FileSlice:
         return got
 
     def read(self) -> bytes:
-        """All that is left; the caller has seen to its size."""
+        """All bytes that are left; the caller has checked their number."""
         return self.part(self._left)
 
     def part(self, size: int) -> bytes:
@@ -66,12 +72,13 @@ class FileSlice:
 
 
 class Spool:
-    """A file to append to and to read from, where temporary files go; it never has a name."""
+    """A temporary file without a name, to append to and to read from."""
 
     def __init__(self) -> None:
         self.size = 0
         try:
-            self._file = tempfile.TemporaryFile(buffering=0)  # noqa: SIM115 - a context manager itself
+            # the spool is a context manager itself
+            self._file = tempfile.TemporaryFile(buffering=0)  # noqa: SIM115
         except OSError as fault:
             raise _no_room(fault) from fault
 
@@ -90,8 +97,8 @@ class Spool:
                 raise _no_room(fault) from fault
             self.size, view = self.size + put, view[put:]
 
-    def extent(self, offset: int = 0, size: int | None = None) -> FileSlice:
-        """What was written, from `offset` on."""
+    def slice(self, offset: int = 0, size: int | None = None) -> FileSlice:
+        """The bytes that were written, from `offset` on."""
         return FileSlice(self._file.fileno(), offset, self.size - offset if size is None else size)
 
     def fileno(self) -> int:

@@ -36,7 +36,7 @@ from towline.registry.copy.plan import CopyBlob
 from towline.registry.copy.progress import Progress
 from towline.registry.gzip import PackedBlob
 from towline.registry.local.docker_archive import DockerArchive
-from towline.registry.local.growing import GrowingBlob, PackingObserver
+from towline.registry.local.growing_blob import GrowingBlob, PackingObserver
 from towline.registry.local.spool import Spool
 from towline.registry.local.tar import Tar
 from towline.retry import Clock
@@ -51,7 +51,7 @@ class Packing:
     """A source that packs; nothing is asked of it here."""
 
     def __init__(self) -> None:
-        self.followers: list[PackingObserver] = []
+        self.observers: list[PackingObserver] = []
 
 
 class Desk:
@@ -99,8 +99,8 @@ def desk(target: FakeRegistry, transport: Transport) -> Iterator[Desk]:
 
 def test_a_layer_is_sent_while_it_is_packed_and_stored_when_its_digest_is_known(desk: Desk) -> None:
     with desk.early() as early:
-        for follower in desk.source.followers:
-            follower.begin(desk.growing)
+        for observer in desk.source.observers:
+            observer.begin(desk.growing)
         desk.growing.append(DATA[: 5 * MIB])
         assert desk.sending.wait(30)
         assert early.take(desk.blob) is None  # nobody knows its digest
@@ -120,7 +120,7 @@ def test_a_layer_is_sent_while_it_is_packed_and_stored_when_its_digest_is_known(
         patch.bytes_in,
     ) == ("chunked", False, len(DATA))
     assert desk.target.storage["app"].blobs == {PACKED.digest: DATA}
-    assert (desk.target.count("DELETE"), desk.source.followers) == (0, [])
+    assert (desk.target.count("DELETE"), desk.source.observers) == (0, [])
 
 
 def test_a_small_layer_is_left_to_the_usual_way(desk: Desk) -> None:

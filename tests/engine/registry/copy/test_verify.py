@@ -116,7 +116,7 @@ def test_blobs_and_children_that_a_target_has_lost_come_back(
         "lacks the manifest" in warning or "lacks the blob" in warning
         for warning in copied.warnings
     )
-    assert copied.warnings[0].endswith(": it is brought again")
+    assert copied.warnings[0].endswith(": it is copied again")
 
 
 def test_a_repair_of_what_was_copied_just_now_counts_with_the_copy(
@@ -179,7 +179,7 @@ def test_a_blob_that_a_registry_keeps_as_it_is_cannot_be_healed_by_copying(
     target.fault = keep
     with pytest.raises(
         DigestMismatch,
-        match=f"has {len(short)} bytes for the blob {lost}, .*, although it was brought again",
+        match=f"has {len(short)} bytes for the blob {lost}, .*, although it was copied again",
     ) as caught:
         copied.verify()
     assert "copying cannot heal it" in caught.value.hint
@@ -194,7 +194,7 @@ def test_where_the_source_is_gone_both_faults_are_told(
     with pytest.raises(
         RegistryUnreachable,
         match=(
-            f"lacks the blob {lost} .* could not be brought again: the source registry .* cannot be"
+            f"lacks the blob {lost} .* could not be copied again: the source registry .* cannot be"
             " reached"
         ),
     ):
@@ -219,7 +219,7 @@ def test_a_manifest_with_other_content_is_brought_again(
     assert (missing(copied.index, target, "app"), report.changed) == ((), True)
     [warning] = copied.warnings
     assert f"has other content for the manifest {digest}" in warning
-    assert warning.endswith(": it is brought again")
+    assert warning.endswith(": it is copied again")
 
 
 def test_a_manifest_that_a_registry_keeps_as_it_is_cannot_be_healed_by_copying(
@@ -235,7 +235,7 @@ def test_a_manifest_that_a_registry_keeps_as_it_is_cannot_be_healed_by_copying(
     target.fault = keep
     with pytest.raises(
         DigestMismatch,
-        match=f"other content for the manifest {child} .*, although it was brought again",
+        match=f"other content for the manifest {child} .*, although it was copied again",
     ) as caught:
         copied.verify()
     assert "copying cannot heal it" in caught.value.hint
@@ -321,7 +321,7 @@ def test_a_dry_run_says_what_would_be_brought_again_and_brings_nothing(
     assert report.count(COPIED) == ("blob" in damage)
     assert {record.method for record in target.requests} <= {"GET", "HEAD"}
     [warning] = copied.warnings
-    assert warning.endswith("when it is read again: it would be brought again")
+    assert warning.endswith("when it is read again: it would be copied again")
 
 
 def test_a_dry_run_does_not_read_again_what_it_would_bring_anyway(
@@ -348,7 +348,7 @@ class Dropping(FakeRegistry):
 
 
 @pytest.mark.parametrize("mode", [OPTIONAL, REQUIRED])
-def test_a_target_that_takes_what_refers_to_the_image_and_drops_it_is_a_warning_unless_it_is_demanded(
+def test_a_target_that_takes_a_referrer_and_drops_it_is_a_warning_unless_it_is_required(
     source: FakeRegistry,
     transport: Transport,
     mode: str,

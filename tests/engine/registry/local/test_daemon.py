@@ -32,7 +32,7 @@ def test_the_export_lies_in_a_spool_without_a_name(
         DockerDaemon(tmp_path, {name: ARCHIVE}) as daemon,
         export(name, environ=daemon.environ) as spool,
     ):
-        assert spool.extent().read() == ARCHIVE
+        assert spool.slice().read() == ARCHIVE
         assert list((tmp_path / "spools").iterdir()) == []
     assert daemon.asked == ["/version", f"/v1.43/images/{name}/get"]
 

@@ -412,7 +412,7 @@ def test_a_blob_is_read_from_where_it_broke_off(shape: str, tmp_path: Path) -> N
         ("oci-layout", b"[1]", "no oci-layout"),
         ("oci-layout", b"[" * 100_000, "no oci-layout"),
         ("oci-layout", b'{"imageLayoutVersion":"2.0.0"}', "version '2.0.0'"),
-        ("index.json", b"", "what came for a manifest is not a JSON object"),
+        ("index.json", b"", "the manifest is not a JSON object"),
         ("index.json", b"[]", "not a JSON object"),
         ("index.json", b"{}", "does not have that type's content"),
         ("index.json", b'{"schemaVersion":2,"manifests":{}}', "not a list"),
@@ -422,7 +422,7 @@ def test_a_blob_is_read_from_where_it_broke_off(shape: str, tmp_path: Path) -> N
         (
             "index.json",
             b'{"schemaVersion":2,"manifests":[{"digest":"sha256:../../../etc/passwd","size":1}]}',
-            "not known by a digest",
+            "without a valid digest",
         ),
     ],
 )

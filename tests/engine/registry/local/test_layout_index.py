@@ -338,7 +338,7 @@ def entry(number: int, name: str = "", *, lists: int | None = None) -> LayoutEnt
         descriptor=Descriptor(digest=f"sha256:{number:064x}", size=1),
         name=name,
         lists=listed,
-        along=bool(listed),
+        is_referrer=bool(listed),
     )
 
 

@@ -53,7 +53,12 @@ def test_a_tag_says_whether_it_stands_for_what_refers_to_another(
     name: object, expected: str, lists: str, *, along: bool
 ) -> None:
     [entry] = entries(named(name))
-    assert (entry.name, entry.lists, entry.along, entry.artifact) == (expected, lists, along, False)
+    assert (entry.name, entry.lists, entry.is_referrer, entry.artifact) == (
+        expected,
+        lists,
+        along,
+        False,
+    )
 
 
 def test_the_type_of_an_artifact_is_known() -> None:
@@ -80,7 +85,7 @@ def test_what_cosign_saved_beside_an_image_gets_the_tag_that_it_has_in_a_registr
         f"sha256-{'a' * 64}.sig",
         f"sha256-{'a' * 64}.att",
     ]
-    assert [entry.along for entry in found] == [False, True, True]
+    assert [entry.is_referrer for entry in found] == [False, True, True]
 
 
 @pytest.mark.parametrize(
@@ -95,7 +100,7 @@ def test_signatures_of_no_image_or_of_several_have_no_tag(
     others: tuple[dict[str, object], ...],
 ) -> None:
     *_, entry = entries(*others, named("1", kind=SIGNATURES))
-    assert (entry.name, entry.along) == ("", True)
+    assert (entry.name, entry.is_referrer) == ("", True)
 
 
 def test_an_index_without_entries_has_none() -> None:

@@ -72,8 +72,8 @@ def layers(source: ImageSource, manifest: Manifest) -> object:
 @pytest.mark.parametrize(
     ("path", "why"),
     [
-        ("nosuch", "the folder is not there"),
-        ("old.tar", "it is no folder"),
+        ("nosuch", "the folder does not exist"),
+        ("old.tar", "it is not a folder"),
         ("old.tar/x", "Not a directory"),
         ("n" * 300, "File name too long"),
     ],
@@ -184,12 +184,12 @@ def test_a_daemon_that_only_trickles_ends_with_the_deadline() -> None:
     [
         ("none.tar", "No such file"),
         ("oci:none", "no OCI layout"),
-        ("oci:old.tar", "it is no folder"),
+        ("oci:old.tar", "it is not a folder"),
         ("oci-archive:old.tar", "docker-archive:FILE"),
         ("docker-archive:oci.tar", "oci-archive:FILE"),
         ("other.tar", "oci-layout"),
         ("cut.tar.gz", "cut off"),
-        ("text.tar", "no tar archive"),
+        ("text.tar", "not a tar archive"),
         ("docker-archive:layout", "neither a file"),
     ],
 )
@@ -268,8 +268,8 @@ def test_memory_does_not_grow_with_the_image(tmp_path: Path) -> None:
         tar_of({"config.json": config, "layer.tar": layer, "manifest.json": index})
     )
     program = (
-        "import sys; from towline.registry.local.open_local import open_source; from towline.registry.local.locations"
-        " import parse_local_location as p\nwith open_source(p(sys.argv[1]), environ={}) as s:"
+        "import sys; from towline.registry.local.open_local import open_source;"
+        " from towline.registry.local.locations import parse_local_location as p\nwith open_source(p(sys.argv[1]), environ={}) as s:"
         " print(len(s.get_manifest('', '').blobs)); print(open('/proc/self/status').read())"
     )
     said = subprocess.run(

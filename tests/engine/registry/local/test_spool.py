@@ -34,7 +34,7 @@ def test_an_extent_is_its_part_of_the_file_and_no_more(
 def test_small_buffers_are_filled_one_after_the_other(tmp_path: Path) -> None:
     with Spool() as spool:
         spool.append(b"abcdef")
-        extent, buffer = spool.extent(1, 4), bytearray(3)
+        extent, buffer = spool.slice(1, 4), bytearray(3)
         assert [(extent.readinto(memoryview(buffer)), bytes(buffer)) for _ in range(3)] == [
             (3, b"bcd"),
             (1, b"ecd"),
@@ -59,7 +59,7 @@ def test_threads_read_one_file_side_by_side(tmp_path: Path) -> None:
             spool.append(bytes([number]) * 1000)
         with ThreadPoolExecutor(8) as pool:
             found = list(
-                pool.map(lambda number: spool.extent(number * 1000, 1000).read(), range(64))
+                pool.map(lambda number: spool.slice(number * 1000, 1000).read(), range(64))
             )
     assert found == [bytes([number]) * 1000 for number in range(64)]
 
@@ -69,7 +69,7 @@ def test_a_spool_never_has_a_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     with Spool() as spool:
         spool.append(b"secret")
         assert list(tmp_path.iterdir()) == []
-        assert spool.extent().read() == b"secret"
+        assert spool.slice().read() == b"secret"
     assert list(tmp_path.iterdir()) == []
 
 

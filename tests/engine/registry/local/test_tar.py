@@ -137,8 +137,8 @@ def test_links_in_a_circle_or_a_long_row_are_refused_when_they_are_followed() ->
     row = [
         member(f"l{number}", kind=tarfile.SYMTYPE, link=f"l{number + 1}") for number in range(40)
     ]
-    assert "come to no end" in refused(tar(circle), "a")
-    assert "come to no end" in refused(tar([*row, member("l40", b"x")]), "l0")
+    assert "do not end" in refused(tar(circle), "a")
+    assert "do not end" in refused(tar([*row, member("l40", b"x")]), "l0")
     assert contents(tar([*row, member("l40", b"x")]), "l30") == [b"x"]
 
 
@@ -152,7 +152,7 @@ def test_links_in_a_circle_or_a_long_row_are_refused_when_they_are_followed() ->
         (member("sda", kind=tarfile.BLKTYPE), "a device"),
         (member("p", kind=tarfile.FIFOTYPE), "a pipe"),
         (member("s", b"1", kind=tarfile.GNUTYPE_SPARSE), "a sparse file"),
-        (member("v", kind=b"V"), "something that is no file"),
+        (member("v", kind=b"V"), "a member that is not a file"),
     ],
 )
 def test_members_that_no_image_has_are_refused(entry: Member, said: str) -> None:
@@ -163,9 +163,9 @@ def test_members_that_no_image_has_are_refused(entry: Member, said: str) -> None
     ("pax", "said"),
     [
         ({"GNU.sparse.major": "1"}, "sparse"),
-        ({"size": "-5"}, "no number"),
-        ({"size": "1e9"}, "no number"),
-        ({"size": "9" * 30}, "no number"),
+        ({"size": "-5"}, "not a number"),
+        ({"size": "1e9"}, "not a number"),
+        ({"size": "9" * 30}, "not a number"),
         ({"path": "/etc/passwd"}, "leads out of it"),
         ({"size": "100000"}, "cut off within"),
         ({"comment": "c" * 70_000}, "header of more than"),
@@ -195,7 +195,7 @@ def test_extended_headers_are_held_to_the_same(pax: dict[str, str], said: str) -
 def test_extended_headers_are_read_strictly(payload: bytes) -> None:
     data = tar([member("h", payload, kind=b"x"), member("x", b"1")], tarfile.USTAR_FORMAT)
     if payload:
-        assert "extended header that cannot be read" in refused(data)
+        assert "extended header that is invalid" in refused(data)
     else:
         assert contents(data, "x") == [b"1"]
 

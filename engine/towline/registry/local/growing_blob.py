@@ -1,6 +1,6 @@
-"""A blob that is still being packed: bytes that come to the end of a spool, and who reads them before all are there.
+"""A blob that is read while it is still being packed at the end of a spool.
 
-Nothing here loads the spool itself: every copy asks whether its source packs, few sources do.
+The spool itself is not loaded here: every copy asks whether its source packs, and few sources do.
 """
 
 from __future__ import annotations
@@ -16,23 +16,24 @@ if TYPE_CHECKING:
 
 
 class PackingObserver(Protocol):
-    """Who sends layers while they are packed."""
+    """Gets each layer when its packing begins, and may send it while it is packed."""
 
     def begin(self, growing: GrowingBlob) -> None:
-        """Packing of a layer begins."""
+        """Note that packing of a layer begins."""
 
 
 @runtime_checkable
 class PackingSource(Protocol):
-    """A source that packs its layers; `followers` are told of each."""
+    """A source that packs its layers, and tells `observers` of each."""
 
-    followers: list[PackingObserver]
+    observers: list[PackingObserver]
 
 
 class GrowingBlob:
-    """One layer on its way into `spool`: `config` is the digest of its image's configuration, `plain` its own digest before it is packed.
+    """One layer that is being packed into `spool`; written by one thread, read by others.
 
-    `packed` is there when it is packed. Written by one thread, read by others.
+    `config` is the digest of its image's configuration, `plain` that of the unpacked layer.
+    `packed` is set when packing has ended.
     """
 
     def __init__(self, spool: Spool, *, config: str, plain: str) -> None:
@@ -45,28 +46,31 @@ class GrowingBlob:
         self._changed = Condition()
 
     def append(self, data: bytes) -> None:
-        """More of it."""
+        """Add packed bytes."""
         self._spool.append(data)
         with self._changed:
             self._size += len(data)
             self._changed.notify_all()
 
     def end(self, packed: PackedBlob | None) -> None:
-        """That was all; None where packing failed."""
+        """Note that packing has ended; `packed` is None if it failed."""
         with self._changed:
             self.packed, self._over = packed, True
             self._changed.notify_all()
 
     def wait(self, size: int, ending: Event) -> int:
-        """How many bytes are there, once they are `size` or all that come; raises Cancelled where `ending` is set before."""
+        """Wait for `size` bytes, or for the end of packing; returns the number of packed bytes.
+
+        Raises Cancelled if `ending` is set before.
+        """
         with self._changed:
             wait_until(ending, self._changed, lambda: self._over or self._size >= size)
             return self._size
 
     def readinto(self, buffer: memoryview, position: int, ending: Event) -> int:
-        """Fill `buffer` with what is there from `position` on, waiting for a byte at least; 0 where no more come.
+        """Fill `buffer` with the bytes from `position` on, once there is one; 0 at the end.
 
         Raises MachineError and Cancelled.
         """
-        there = self.wait(position + 1, ending)
-        return self._spool.extent(self.offset + position, there - position).readinto(buffer)
+        size = self.wait(position + 1, ending)
+        return self._spool.slice(self.offset + position, size - position).readinto(buffer)

@@ -7,7 +7,7 @@ import pytest
 
 from towline.parallel import Cancelled
 from towline.registry.gzip import PackedBlob
-from towline.registry.local.growing import GrowingBlob
+from towline.registry.local.growing_blob import GrowingBlob
 from towline.registry.local.spool import Spool
 
 PACKED = PackedBlob(plain="sha256:p", digest="sha256:d", size=6)
