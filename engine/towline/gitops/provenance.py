@@ -32,8 +32,8 @@ def append(text: str, lines: Sequence[str], *, reserved: Sequence[str]) -> str:
     trailers whose names begin with one of `reserved` are removed: they would be taken for `lines`.
     """
     body, own = _split(text.replace("\r\n", "\n").strip())
-    kept = _without(own, reserved)
-    paragraphs = [[*kept, *lines]] if _is_block(kept) else [kept, lines]
+    remaining = _without(own, reserved)
+    paragraphs = [[*remaining, *lines]] if _is_block(remaining) else [remaining, lines]
     return "\n\n".join(part for part in (body, *map("\n".join, paragraphs)) if part) + "\n"
 
 
@@ -81,13 +81,13 @@ def _is_block(lines: Sequence[str]) -> bool:
 
 def _without(lines: Sequence[str], reserved: Sequence[str]) -> list[str]:
     """`lines` without the trailers of these names and their continued lines."""
-    kept, leaving = [], False
+    remaining, removing = [], False
     for line in lines:
         if line[:1] not in (" ", "\t"):
-            leaving = line.lower().startswith(tuple(name.lower() for name in reserved))
-        if not leaving:
-            kept.append(line)
-    return kept
+            removing = line.lower().startswith(tuple(name.lower() for name in reserved))
+        if not removing:
+            remaining.append(line)
+    return remaining
 
 
 _CONTROL = re.compile(r"[\s\x00-\x1f\x7f-\x9f\u2028\u2029]+")
@@ -96,7 +96,7 @@ _LINE = re.compile(r"(Towline-[A-Za-z-]+): (.*)")
 _LONGEST_VALUE = 1000
 _ARGO = "Argocd-reference-commit"
 _COMMIT = re.compile(r"[0-9a-f]{5,64}")
-_ARGO_LONGEST_SHA = 40  # that Argo CD takes
+_ARGO_LONGEST_SHA = 40  # Argo CD ignores a longer one
 _IMAGES = "images"
 _RESERVED = ("Towline-", _ARGO)
 _TRAILERS = {

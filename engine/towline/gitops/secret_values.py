@@ -33,7 +33,7 @@ _OPEN = (
     "immutable",
     "group",
     "version",
-)  # of these only what is one text
+)  # shown if the value is a scalar
 _NAMES = ("name", "namespace", "valuesKey", "targetPath", "optional", "key", "behavior")
 _ESCAPED = r"kind\W+\"[^\"\n]{0,99}\\|\\[xuU][^\"\n]{0,99}\"\s*:|stringData|secretGenerator"
 _WORD = re.compile(rf"(?:\b|\\[nrt])Secret(?:List|Generator)?\b|{_ESCAPED}")
@@ -42,7 +42,7 @@ _DATA = re.compile(r"[\"'\s]/(?:data|stringData)\b|\b(?:data|stringData)[\"']?\s
 _OPERATION = re.compile(r"\bop\W+(?:add|replace|test|copy|move)\b")
 _AIMED = re.compile(r"\btarget\b")
 _PATCH = re.compile(r"\bpatch(?:es)?\b|\bjsonOp\b")
-_MOST_VALUES = 300  # values of one document, for each of which it is read anew
+_MOST_VALUES = 300  # of one document, which is read anew for each
 _COMMENT = re.compile(r"#(?! Source: \S+/templates/\S+$).*$", re.MULTILINE)
 
 # How much of a node is hidden: of a Secret, all but names; all; in a patch of an unknown kind, what
@@ -124,11 +124,11 @@ def _hidden(node: yaml.Node | None, path: Path, how: str = "") -> Iterator[tuple
         return
     for number, item in enumerate(list_items(node) if node else ()):
         yield from _hidden(item, (*path, number), how)
-    here = mapping_entries(node) if node else {}
-    if how != _ALL and (_text(node, "kind") in _KINDS or "stringData" in here):
+    entries = mapping_entries(node) if node else {}
+    if how != _ALL and (_text(node, "kind") in _KINDS or "stringData" in entries):
         how = _SECRET
-    for key, value in here.items():
-        yield from _hidden(value, (*path, key), _below(here, key, how))
+    for key, value in entries.items():
+        yield from _hidden(value, (*path, key), _below(entries, key, how))
 
 
 def _holds(text: str, how: str) -> bool:
@@ -139,24 +139,26 @@ def _holds(text: str, how: str) -> bool:
     return bool(patches and _DATA.search(text))
 
 
-def _below(here: Mapping[str, yaml.Node], key: str, how: str) -> str:
+def _below(entries: Mapping[str, yaml.Node], key: str, how: str) -> str:
     """How much is hidden of the value of a key; of a patch, as much as its target says."""
     if how == _SECRET:
-        plain = key in (*_OPEN, *_NAMES) and isinstance(here[key], yaml.ScalarNode)
+        plain = key in (*_OPEN, *_NAMES) and isinstance(entries[key], yaml.ScalarNode)
         return "" if key == "metadata" or plain else _ALL
-    if how == _ALL or key == _APPLIED or (key == "value" and how != _OTHER and _of_data(here)):
+    if how == _ALL or key == _APPLIED or (key == "value" and how != _OTHER and _of_data(entries)):
         return _ALL
-    if key == "secretGenerator" or (key == "items" and _value(here.get("kind")) == "SecretList"):
+    if key == "secretGenerator" or (key == "items" and _value(entries.get("kind")) == "SecretList"):
         return _SECRET
-    if isinstance(here.get("target"), yaml.MappingNode):
-        return how if key == "target" else _of_target(mapping_entries(here["target"]).get("kind"))
+    if isinstance(entries.get("target"), yaml.MappingNode):
+        return (
+            how if key == "target" else _of_target(mapping_entries(entries["target"]).get("kind"))
+        )
     return _NAMING if key in ("patch", "patchesStrategicMerge") else how
 
 
-def _of_data(here: Mapping[str, yaml.Node]) -> bool:
+def _of_data(entries: Mapping[str, yaml.Node]) -> bool:
     """Whether a mapping is an operation of a JSON patch on a Secret's data, or on all of it."""
-    first = _value(here.get("path")).split("/")[1:2]
-    return "op" in here and "path" in here and first in ([], [""], ["data"], ["stringData"])
+    first = _value(entries.get("path")).split("/")[1:2]
+    return "op" in entries and "path" in entries and first in ([], [""], ["data"], ["stringData"])
 
 
 def _of_target(kind: yaml.Node | None) -> str:

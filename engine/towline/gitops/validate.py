@@ -30,7 +30,7 @@ def expanded_size(root: yaml.Node) -> float:
     waiting: list[tuple[yaml.Node, bool]] = [(root, False)]
     while waiting:
         node, done = waiting.pop()
-        below = _below(node)
+        below = _children(node)
         if done:
             above.discard(id(node))
             sizes[id(node)] = 1 + sum(sizes[id(one)] for one in below)
@@ -42,7 +42,7 @@ def expanded_size(root: yaml.Node) -> float:
     return sizes[id(root)]
 
 
-def _below(node: yaml.Node) -> list[yaml.Node]:
+def _children(node: yaml.Node) -> list[yaml.Node]:
     if isinstance(node, yaml.MappingNode):
         return [one for pair in node.value for one in pair]
     return list(node.value) if isinstance(node, yaml.SequenceNode) else []

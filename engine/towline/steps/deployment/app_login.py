@@ -11,8 +11,13 @@ from towline.config.settings import Settings
 from towline.credential_hosts import Credential, HostAddress, HostSource
 from towline.errors import ConfigError, CredentialError
 from towline.git.remote import Remote, parse_remote, parse_ssh_key
-from towline.hosting.github_app import USER, GithubApp, app_repository, installation_token
-from towline.hosting.github_app import AppRepository as Repository
+from towline.hosting.github_app import (
+    USER,
+    AppRepository,
+    GithubApp,
+    app_repository,
+    installation_token,
+)
 from towline.http.client import Transport
 from towline.http.connection import Network
 from towline.http.proxy import Proxies
@@ -41,7 +46,7 @@ def app_login(task: Task, remote: Remote) -> Iterator[Login]:
             where=settings.origin("serverUrl"),
             hint="give the repository's https URL",
         )
-    there, app = _place(task, remote), _app(task)
+    repository, app = _api_repository(task, remote), _app(task)
     hosts = task.addressees.admit(
         credential(settings),
         git_address(remote.url),
@@ -51,7 +56,7 @@ def app_login(task: Task, remote: Remote) -> Iterator[Login]:
     with (
         Transport(read=20, network=network, hide=console.hide) as transport,
         installation_token(
-            app, there, transport=transport, environ=task.environ, warn=console.warn
+            app, repository, transport=transport, environ=task.environ, warn=console.warn
         ) as given,
     ):
         console.hide(given)
@@ -72,7 +77,7 @@ def _app(task: Task) -> GithubApp:
     )
 
 
-def _place(task: Task, remote: Remote) -> Repository:
+def _api_repository(task: Task, remote: Remote) -> AppRepository:
     """The repository at its API.
 
     A layer that a pull request can change can only name the API of the repository's own server.
@@ -83,7 +88,7 @@ def _place(task: Task, remote: Remote) -> Repository:
     if not given:
         _check(task, own, "serverUrl")
         return own
-    there = app_repository(remote.url, given)
+    repository = app_repository(remote.url, given)
     parts = urlsplit(given)
     if (
         parts.scheme not in ("https", "http")
@@ -96,7 +101,7 @@ def _place(task: Task, remote: Remote) -> Repository:
         raise ConfigError(
             f"{_API} is not the URL of an API", where=where, hint=f"expected {own.api}, for example"
         )
-    if _origin(there) != _origin(own) and not settings.trusted(_API):
+    if _origin(repository) != _origin(own) and not settings.trusted(_API):
         raise CredentialError(
             f"what a pull request can change may not send the GitHub App's login to {parts.netloc}",
             where=where,
@@ -105,8 +110,8 @@ def _place(task: Task, remote: Remote) -> Repository:
                 " the agent, or its defaults"
             ),
         )
-    _check(task, there, _API)
-    return there
+    _check(task, repository, _API)
+    return repository
 
 
 def admissions(settings: Settings) -> Iterator[tuple[Credential, HostAddress, HostSource]]:
@@ -137,13 +142,13 @@ def named_host(settings: Settings, name: str, parse: Parse) -> HostSource:
     return replace(api if name == _API else server, trusted=server.trusted | api.trusted)
 
 
-def _check(task: Task, there: Repository, name: str) -> None:
+def _check(task: Task, repository: AppRepository, name: str) -> None:
     """Pass if the App's login may go to the API's host, which comes from the parameter `name`.
 
     Raises CredentialError.
     """
     settings, where = task.settings, task.settings.origin(name)
-    scheme, host = _origin(there)
+    scheme, host = _origin(repository)
     task.addressees.admit(
         credential(settings),
         HostAddress(scheme=scheme, host=host),
@@ -167,6 +172,6 @@ def _api(url: str) -> HostAddress:
     return HostAddress(scheme=parts.scheme, host=parts.netloc)
 
 
-def _origin(there: Repository) -> tuple[str, str]:
-    parts = urlsplit(there.api.lower())
+def _origin(repository: AppRepository) -> tuple[str, str]:
+    parts = urlsplit(repository.api.lower())
     return parts.scheme, parts.netloc

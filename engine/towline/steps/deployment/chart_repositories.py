@@ -38,9 +38,9 @@ from towline.yaml.plain_data import first_mapping, maps_at, text_at
 
 MAX_INDEX = 8 * 1024 * 1024  # bytes that are read as YAML
 _MAX_CHART = 64 * 1024 * 1024  # bytes
-_SECONDS = 300
-_CONTENT = "application/vnd.cncf.helm.chart.content.v1.tar+gzip"
-_WHERE = "chartRepositories"
+_DOWNLOAD_SECONDS = 300
+_CHART_MEDIA_TYPE = "application/vnd.cncf.helm.chart.content.v1.tar+gzip"
+_PARAMETER = "chartRepositories"
 
 
 class ChartRepositories:
@@ -51,50 +51,53 @@ class ChartRepositories:
         self._network: Network | None = None
         self._fetched: dict[tuple[str, str, str], bytes] = {}
 
-    def fetch(self, wanted: Dependency, *, where: str) -> bytes:
+    def fetch(self, dependency: Dependency, *, where: str) -> bytes:
         """The packed chart that a Chart.yaml, at `where`, depends on.
 
         Raises ConfigError (the host is not allowed, the version does not exist), RenderError, and
         what a registry raises.
         """
-        self._check(wanted, where)
-        version = exact_version(wanted.name, wanted.version, wanted.locked, where=where)
-        key = (wanted.repository, wanted.name, version)
+        self._check(dependency, where)
+        version = exact_version(dependency.name, dependency.version, dependency.locked, where=where)
+        key = (dependency.repository, dependency.name, version)
         if key not in self._fetched:
             self._task.console.say(
-                f"  chart {wanted.name} {version} from {display_url(wanted.repository)}"
+                f"  chart {dependency.name} {version} from {display_url(dependency.repository)}"
             )
             self._network = self._network or network(self._task)
             with (
                 Transport(
-                    read=20, limit=_SECONDS, network=self._network, hide=self._task.console.hide
+                    read=20,
+                    limit=_DOWNLOAD_SECONDS,
+                    network=self._network,
+                    hide=self._task.console.hide,
                 ) as transport,
                 placed(where),
             ):
                 data = (
                     self._from_registry(transport, *key)
-                    if wanted.repository.startswith("oci://")
+                    if dependency.repository.startswith("oci://")
                     else self._from_index(transport, *key)
                 )
-            _check_chart(data, wanted.name, version, where)
+            _check_chart(data, dependency.name, version, where)
             self._fetched[key] = data
         return self._fetched[key]
 
-    def _check(self, wanted: Dependency, where: str) -> None:
+    def _check(self, dependency: Dependency, where: str) -> None:
         """Pass if a trusted layer allows the host; raises ConfigError."""
         settings = self._task.settings
-        scheme, host = _place(wanted.repository)
-        what = f"charts/ lacks {wanted.name}, which the chart depends on"
+        scheme, host = _place(dependency.repository)
+        lacking = f"charts/ lacks {dependency.name}, which the chart depends on"
         if not host:
             raise ConfigError(
-                f"{what}, and {wanted.repository!r} is not the URL of a repository",
+                f"{lacking}, and {dependency.repository!r} is not the URL of a repository",
                 where=where,
                 hint="write https:// or oci:// with a host",
             )
-        allowed = settings.texts(_WHERE)
+        allowed = settings.texts(_PARAMETER)
         if not host_patterns.matches_any(allowed, host, scheme):
             raise ConfigError(
-                f"{what}, and {host} is not allowed as a source",
+                f"{lacking}, and {host} is not allowed as a source",
                 where=where,
                 hint=(
                     "run `helm dependency build` and commit charts/, or let a trusted layer name"
@@ -104,7 +107,7 @@ class ChartRepositories:
             )
         if scheme != "https" and not is_loopback(host) and not settings.flag("allowPlainHttp"):
             raise ConfigError(
-                f"{what}, and {host} would be asked over plain http",
+                f"{lacking}, and {host} would be asked over plain http",
                 where=where,
                 hint="write https",
             )
@@ -187,7 +190,7 @@ class ChartRepositories:
         tag = version.replace("+", "_")
         manifest = client.find_manifest(path, tag)
         layer = (
-            next((one for one in manifest.blobs if one.media_type == _CONTENT), None)
+            next((one for one in manifest.blobs if one.media_type == _CHART_MEDIA_TYPE), None)
             if manifest
             else None
         )
@@ -261,11 +264,11 @@ def _layer(client: RegistryClient, name: str, layer: Descriptor) -> bytes:
 
 def _check_chart(data: bytes, name: str, version: str, where: str) -> None:
     """Pass if the archive contains this chart; raises RenderError."""
-    there = first_mapping(unpack_chart(name, data)["Chart.yaml"])
-    there_name, there_version = text_at(there, "name"), text_at(there, "version")
-    if there_name != name or there_version.removeprefix("v") != version.removeprefix("v"):
+    chart = first_mapping(unpack_chart(name, data)["Chart.yaml"])
+    its_name, its_version = text_at(chart, "name"), text_at(chart, "version")
+    if its_name != name or its_version.removeprefix("v") != version.removeprefix("v"):
         raise RenderError(
-            f"instead of chart {name} {version} came {there_name} {there_version}",
+            f"instead of chart {name} {version} came {its_name} {its_version}",
             where=where,
             hint="the repository serves another chart under this name",
         )
