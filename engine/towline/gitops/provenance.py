@@ -23,6 +23,30 @@ from towline.record import frozen
 _BLANK = re.compile(r"\n(?:[ \t]*\n)+")
 _TRAILER = re.compile(r"[A-Za-z0-9-]+[ \t]*:")
 _GIT_OWN = ("Signed-off-by: ", "(cherry picked from commit ")
+_LARGEST_SKEW = timedelta(minutes=10)  # between two clocks
+_CONTROL = re.compile(r"[\s\x00-\x1f\x7f-\x9f\u2028\u2029]+")
+_USER_INFO = re.compile(r"(?<=://)[^/\s]*@")
+_LINE = re.compile(r"(Towline-[A-Za-z-]+): (.*)")
+_LONGEST_VALUE = 1000
+_ARGO = "Argocd-reference-commit"
+_COMMIT = re.compile(r"[0-9a-f]{5,64}")
+_ARGO_LONGEST_SHA = 40  # Argo CD ignores a longer one
+_IMAGES = "images"
+_RESERVED = ("Towline-", _ARGO)
+_TRAILERS = {
+    "Towline-Deployment": "deployment",
+    "Towline-Stage": "stage",
+    "Towline-Image": _IMAGES,
+    "Towline-Build": "build",
+    "Towline-Build-Number": "build_number",
+    "Towline-Job": "job",
+    "Towline-Started-By": "started_by",
+    "Towline-Source": "source",
+    "Towline-Source-Commit": "source_commit",
+    "Towline-Source-Time": "source_time",
+    "Towline-Renderer": "renderer",
+    "Towline-Request": "request",
+}
 
 
 def append(text: str, lines: Sequence[str], *, reserved: Sequence[str]) -> str:
@@ -88,31 +112,6 @@ def _without(lines: Sequence[str], reserved: Sequence[str]) -> list[str]:
         if not removing:
             remaining.append(line)
     return remaining
-
-
-_CONTROL = re.compile(r"[\s\x00-\x1f\x7f-\x9f\u2028\u2029]+")
-_USER_INFO = re.compile(r"(?<=://)[^/\s]*@")
-_LINE = re.compile(r"(Towline-[A-Za-z-]+): (.*)")
-_LONGEST_VALUE = 1000
-_ARGO = "Argocd-reference-commit"
-_COMMIT = re.compile(r"[0-9a-f]{5,64}")
-_ARGO_LONGEST_SHA = 40  # Argo CD ignores a longer one
-_IMAGES = "images"
-_RESERVED = ("Towline-", _ARGO)
-_TRAILERS = {
-    "Towline-Deployment": "deployment",
-    "Towline-Stage": "stage",
-    "Towline-Image": _IMAGES,
-    "Towline-Build": "build",
-    "Towline-Build-Number": "build_number",
-    "Towline-Job": "job",
-    "Towline-Started-By": "started_by",
-    "Towline-Source": "source",
-    "Towline-Source-Commit": "source_commit",
-    "Towline-Source-Time": "source_time",
-    "Towline-Renderer": "renderer",
-    "Towline-Request": "request",
-}
 
 
 @frozen
@@ -224,9 +223,6 @@ def _quoted(text: str) -> str:
 def _clean(value: str) -> str:
     """`value` on one line, cut, without user info in URLs."""
     return _USER_INFO.sub("", _CONTROL.sub(" ", masked(value))).strip()[:_LONGEST_VALUE].strip()
-
-
-_LARGEST_SKEW = timedelta(minutes=10)  # between two clocks
 
 
 def needs_history(message: str, ours: Provenance) -> bool:

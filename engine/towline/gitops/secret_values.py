@@ -60,7 +60,7 @@ class Marks:
         """The mark of `value`."""
         return self._known.setdefault(value, f"{MASK}{len(self._known) + 1}")
 
-    def made(self, text: str) -> bool:
+    def is_mark(self, text: str) -> bool:
         """Whether `text` is a mark, or empty."""
         return not text or text in self._known.values()
 
@@ -73,7 +73,9 @@ def mask_secrets(contents: Mapping[str, bytes], marks: Marks) -> dict[str, bytes
         if "\0" in text:  # UTF-16, for one
             found[path] = f"# not shown, since it is no text: {marks.of(text)}\n".encode()
         elif _suspect(text):
-            found[path] = "".join(_shown(one, marks) for one in split_stream(text)).encode()
+            found[path] = "".join(
+                _masked_text(document, marks) for document in split_stream(text)
+            ).encode()
     return {
         path: masked
         for path, masked in found.items()
@@ -81,33 +83,37 @@ def mask_secrets(contents: Mapping[str, bytes], marks: Marks) -> dict[str, bytes
     }
 
 
-def _shown(one: RenderedDocument, marks: Marks) -> str:
+def _masked_text(document: RenderedDocument, marks: Marks) -> str:
     """The text of a document with marks for hidden values."""
-    if not _suspect(one.text):
-        return one.text
-    if one.empty:
-        return _COMMENT.sub(lambda found: f"# {marks.of(found[0])}", one.text)
-    if one.root is None or not _plain_keys(one.root):
-        return f"---\n# a Secret that cannot be read: {marks.of(one.text)}\n"
-    made, wanted = one, list(_hidden(one.root, ()))
-    for path, value in wanted[:_MOST_VALUES]:
-        made = with_values(made, {path: ("", marks.of(value))})
-    commented = "\n".join(_COMMENT.findall(one.text))
-    if wanted or _HELD.search(commented):
-        text = _COMMENT.sub(lambda found: f"# {marks.of(found[0])}", made.text)
-        made = _without_change(made, text)
-    if made.root is None or not all(marks.made(value) for _, value in _hidden(made.root, ())):
-        return f"---\n# a Secret that cannot be shown: {marks.of(one.text)}\n"
-    return made.text
+    if not _suspect(document.text):
+        return document.text
+    if document.empty:
+        return _COMMENT.sub(lambda found: f"# {marks.of(found[0])}", document.text)
+    if document.root is None or not _plain_keys(document.root):
+        return f"---\n# a Secret that cannot be read: {marks.of(document.text)}\n"
+    masked, hidden = document, list(_hidden(document.root, ()))
+    for path, value in hidden[:_MOST_VALUES]:
+        masked = with_values(masked, {path: ("", marks.of(value))})
+    commented = "\n".join(_COMMENT.findall(document.text))
+    if hidden or _HELD.search(commented):
+        text = _COMMENT.sub(lambda found: f"# {marks.of(found[0])}", masked.text)
+        masked = _without_change(masked, text)
+    if masked.root is None or not all(
+        marks.is_mark(value) for _, value in _hidden(masked.root, ())
+    ):
+        return f"---\n# a Secret that cannot be shown: {marks.of(document.text)}\n"
+    return masked.text
 
 
-def _without_change(one: RenderedDocument, text: str) -> RenderedDocument:
-    """`one` with this text, and empty if the text reads as other data."""
-    made = replace(one, text=text)
+def _without_change(document: RenderedDocument, text: str) -> RenderedDocument:
+    """`document` with this text, and empty if the text reads as other data."""
+    masked = replace(document, text=text)
     same = (
-        made.root is not None and one.root is not None and as_data(made.root) == as_data(one.root)
+        masked.root is not None
+        and document.root is not None
+        and as_data(masked.root) == as_data(document.root)
     )
-    return made if same else replace(one, text="")
+    return masked if same else replace(document, text="")
 
 
 def _suspect(text: str) -> bool:
@@ -116,43 +122,47 @@ def _suspect(text: str) -> bool:
     return bool(_WORD.search(text) or (aimed and _DATA.search(text)))
 
 
-def _hidden(node: yaml.Node | None, path: Path, how: str = "") -> Iterator[tuple[Path, str]]:
+def _hidden(node: yaml.Node | None, path: Path, extent: str = "") -> Iterator[tuple[Path, str]]:
     """Path and text of each hidden value: those of Secrets, and texts that contain one."""
     if isinstance(node, yaml.ScalarNode):
-        if node.value and (how in (_SECRET, _ALL) or _holds(node.value, how)):
+        if node.value and (extent in (_SECRET, _ALL) or _holds(node.value, extent)):
             yield path, node.value
         return
     for number, item in enumerate(list_items(node) if node else ()):
-        yield from _hidden(item, (*path, number), how)
+        yield from _hidden(item, (*path, number), extent)
     entries = mapping_entries(node) if node else {}
-    if how != _ALL and (_text(node, "kind") in _KINDS or "stringData" in entries):
-        how = _SECRET
+    if extent != _ALL and (_text(node, "kind") in _KINDS or "stringData" in entries):
+        extent = _SECRET
     for key, value in entries.items():
-        yield from _hidden(value, (*path, key), _below(entries, key, how))
+        yield from _hidden(value, (*path, key), _below(entries, key, extent))
 
 
-def _holds(text: str, how: str) -> bool:
+def _holds(text: str, extent: str) -> bool:
     """Whether a text contains a Secret, or a patch of one."""
-    if _HELD.search(text) or (how in (_DOUBTED, _NAMING) and _WORD.search(text)):
+    if _HELD.search(text) or (extent in (_DOUBTED, _NAMING) and _WORD.search(text)):
         return True
-    patches = how == _DOUBTED or (how != _OTHER and _OPERATION.search(text))
+    patches = extent == _DOUBTED or (extent != _OTHER and _OPERATION.search(text))
     return bool(patches and _DATA.search(text))
 
 
-def _below(entries: Mapping[str, yaml.Node], key: str, how: str) -> str:
+def _below(entries: Mapping[str, yaml.Node], key: str, extent: str) -> str:
     """How much is hidden of the value of a key; of a patch, as much as its target says."""
-    if how == _SECRET:
+    if extent == _SECRET:
         plain = key in (*_OPEN, *_NAMES) and isinstance(entries[key], yaml.ScalarNode)
         return "" if key == "metadata" or plain else _ALL
-    if how == _ALL or key == _APPLIED or (key == "value" and how != _OTHER and _of_data(entries)):
+    if (
+        extent == _ALL
+        or key == _APPLIED
+        or (key == "value" and extent != _OTHER and _of_data(entries))
+    ):
         return _ALL
     if key == "secretGenerator" or (key == "items" and _value(entries.get("kind")) == "SecretList"):
         return _SECRET
     if isinstance(entries.get("target"), yaml.MappingNode):
-        return (
-            how if key == "target" else _of_target(mapping_entries(entries["target"]).get("kind"))
-        )
-    return _NAMING if key in ("patch", "patchesStrategicMerge") else how
+        if key == "target":
+            return extent
+        return _of_target(mapping_entries(entries["target"]).get("kind"))
+    return _NAMING if key in ("patch", "patchesStrategicMerge") else extent
 
 
 def _of_data(entries: Mapping[str, yaml.Node]) -> bool:
