@@ -276,7 +276,7 @@ def unhurried(patch: pytest.MonkeyPatch) -> None:
     registries have the time to hear of uploads that it leaves.
     """
     patch.setattr(parallel, "GRACE", 10.0)
-    patch.setattr(transfer, "SOON", 10.0)
+    patch.setattr(transfer, "SECONDS_AFTER_FAULT", 10.0)
 
 
 def heals(side: str, position: Position, fault: Fault) -> bool:
