@@ -40,7 +40,9 @@ def overrides(data: bytes, is_ours: Callable[[str], bool]) -> list[Override]:
     if b"argoproj.io" not in data or b"kustomize" not in data:
         return []
     return [
-        one for document in load_documents(data) or () for one in _overrides_in(document, is_ours)
+        override
+        for document in load_documents(data) or ()
+        for override in _overrides_in(document, is_ours)
     ]
 
 
@@ -48,7 +50,7 @@ def override_paths(
     data: bytes, files: Mapping[str, bytes], is_ours: Callable[[str], bool]
 ) -> set[str]:
     """The files that may be the kustomizations of a file's entries, and what these read."""
-    roots = {root for one in overrides(data, is_ours) for root in one.roots}
+    roots = {root for override in overrides(data, is_ours) for root in override.roots}
     return roots.union(*(referenced_paths(root, files) for root in roots))
 
 
@@ -61,7 +63,7 @@ def images_of_override(override: Override, files: Mapping[str, bytes]) -> set[st
 def _overrides_in(document: Any, is_ours: Callable[[str], bool]) -> Iterator[Override]:
     if isinstance(document, dict) and text_at(document, "apiVersion").startswith("argoproj.io/"):
         specs = (map_at(document, "spec"), map_at(document, "spec", "template", "spec"))
-        several = [one for spec in specs for one in maps_at(spec, "sources")]
+        several = [source_map for spec in specs for source_map in maps_at(spec, "sources")]
         for source in (*(map_at(spec, "source") for spec in specs), *several):
             if is_ours(text_at(source, "repoURL")):
                 yield from _overrides_of(source)

@@ -56,7 +56,7 @@ class Choice:
     say: Callable[[str], None] = silent
     warn: Callable[[str], None] = silent
 
-    def select(self, what: str, candidates: Sequence[Candidate], wanted: str) -> list[bool]:
+    def select(self, name: str, candidates: Sequence[Candidate], wanted: str) -> list[bool]:
         """For each candidate whether it is to be written.
 
         Raises ConfigError if no candidate belongs to the configured resource, or if different
@@ -66,74 +66,88 @@ class Choice:
         if self.resource and candidates and not any(named):
             resources = {candidate.resource for candidate in candidates if candidate.resource}
             raise ConfigError(
-                f"{what} is not in {self.resource}",
+                f"{name} is not in {self.resource}",
                 where=candidates[0].file,
                 hint=f"resource: {nearest(self.resource, resources)}",
             )
         meant = list(compress(candidates, named))
-        among = self._is_ours(meant, wanted)
-        if meant and not any(among):
+        ours = self._is_ours(meant, wanted)
+        if meant and not any(ours):
             raise ConfigError(
-                f"{what} stands in {len(meant)} places with different images, and none of them is"
-                f" {wanted}'s: {list_some([str(one) for one in meant])}",
+                f"{name} stands in {len(meant)} places with different images, and none of them is"
+                f" {wanted}'s: {list_some([str(candidate) for candidate in meant])}",
                 where=meant[0].file,
                 hint=_hint(meant),
             )
-        chosen = iter(among)
-        kept = [name and next(chosen) for name in named]
-        left = [str(one) for one, keep in zip(meant, among, strict=True) if not keep]
+        chosen = iter(ours)
+        kept = [is_named and next(chosen) for is_named in named]
+        left = [str(candidate) for candidate, keep in zip(meant, ours, strict=True) if not keep]
         if left:
-            self.say(f"  {what} is left alone where another image stands: {list_some(left)}")
+            self.say(f"  {name} is left alone where another image stands: {list_some(left)}")
         return kept
 
-    def warn_unidentified(self, what: str, candidates: Sequence[Candidate], wanted: str) -> None:
+    def warn_unidentified(self, name: str, candidates: Sequence[Candidate], wanted: str) -> None:
         """Warn if candidates without an image name, all written, may be of several services.
 
         They may be if several stand in one file, if they belong to several resources or charts, or
         if some of their files, but not all, are named like the image.
         """
-        owners = {one.resource for one in candidates} - {""}
-        charts = {one.chart for one in candidates} - {""}
+        owners = {candidate.resource for candidate in candidates} - {""}
+        charts = {candidate.chart for candidate in candidates} - {""}
         called = {
-            bool(_name_words(one.file) & _name_words(last_part_of(wanted))) for one in candidates
+            bool(_name_words(candidate.file) & _name_words(last_part_of(wanted)))
+            for candidate in candidates
         }
         several = len(owners) > 1 or len(charts) > 1 or len(called) > 1
-        if several or len({one.file for one in candidates}) < len(candidates):
-            there = [
-                f"{one.resource} in {one.file}" if one.resource else one.file for one in candidates
+        if several or len({candidate.file for candidate in candidates}) < len(candidates):
+            places = [
+                f"{candidate.resource} in {candidate.file}"
+                if candidate.resource
+                else candidate.file
+                for candidate in candidates
             ]
             more = f"; {_hint(candidates)}" if owners else ""
             more = more or ("; filePath can name the ones that are meant" if several else "")
             self.warn(
-                f"{what} stands in {len(candidates)} places without the image's name, "
-                f"and all are set: {list_some(list(dict.fromkeys(there)))}{more}"
+                f"{name} stands in {len(candidates)} places without the image's name, "
+                f"and all are set: {list_some(list(dict.fromkeys(places)))}{more}"
             )
 
     def _is_ours(self, candidates: Sequence[Candidate], wanted: str) -> list[bool]:
         """For each candidate whether it is ours: by repository, last name part, or history."""
-        held = [repository_of(one.image) for one in candidates]
-        called = [last_part_of(one.image) == last_part_of(wanted) for one in candidates]
-        if len(set(held) - {""}) < 2 and not any(called):
+        repositories = [repository_of(candidate.image) for candidate in candidates]
+        wanted_name = last_part_of(wanted)
+        alike = [last_part_of(candidate.image) == wanted_name for candidate in candidates]
+        if len(set(repositories) - {""}) < 2 and not any(alike):
             return [True] * len(candidates)
-        alike = {one for one, like in zip(held, called, strict=True) if like} - {""}
-        meant = _matching_repositories(alike, repository_of(wanted))
-        if alike - meant or not any(called):
-            past = {repository_of(image) for image in self.deployed_before()} - {""}
-            meant |= past & (alike if meant else set(held))
-        kept = [
-            repository in meant or (like and not repository)
-            for like, repository in zip(called, held, strict=True)
+        named_alike = {
+            repository for repository, is_alike in zip(repositories, alike, strict=True) if is_alike
+        }
+        named_alike.discard("")
+        ours = _matching_repositories(named_alike, repository_of(wanted))
+        if named_alike - ours or not any(alike):
+            deployed = {repository_of(image) for image in self.deployed_before()} - {""}
+            ours |= deployed & (named_alike if ours else set(repositories))
+        chosen = [
+            repository in ours or (is_alike and not repository)
+            for is_alike, repository in zip(alike, repositories, strict=True)
         ]
-        only = all(keep for one, keep in zip(candidates, kept, strict=True) if one.image)
+        # A candidate without an image is ours if all candidates with one are.
+        all_known = all(
+            is_ours
+            for candidate, is_ours in zip(candidates, chosen, strict=True)
+            if candidate.image
+        )
         return [
-            keep or (only and not one.image) for one, keep in zip(candidates, kept, strict=True)
+            is_ours or (all_known and not candidate.image)
+            for candidate, is_ours in zip(candidates, chosen, strict=True)
         ]
 
     def names_resource(self, resource: str) -> bool:
         """Whether `resource` may be the configured one; each may if none is configured."""
-        asked, there = self.resource.lower(), resource.lower()
-        kind, _, rest = there.partition("/")
-        return not asked or asked in (there, f"{kind}/{rest.rpartition('/')[2]}")
+        wanted, given = self.resource.lower(), resource.lower()
+        kind, _, rest = given.partition("/")
+        return not wanted or wanted in (given, f"{kind}/{rest.rpartition('/')[2]}")
 
 
 ANY_CHOICE = Choice()
@@ -141,11 +155,11 @@ ANY_CHOICE = Choice()
 
 def _hint(candidates: Sequence[Candidate]) -> str:
     """What the user can do to choose one of the candidates."""
-    owners = [one.resource for one in candidates]
+    owners = [candidate.resource for candidate in candidates]
     if len(set(owners)) == len(owners) and all(owners):
-        apart = any(one.count("/") > 1 for one in owners)
+        apart = any(owner.count("/") > 1 for owner in owners)
         return f"resource: kind/{'namespace/' if apart else ''}name chooses one of them"
-    if len({one.file for one in candidates}) == len(candidates):
+    if len({candidate.file for candidate in candidates}) == len(candidates):
         return "a filePath that fits one file chooses one of them"
     return "put each into a file of its own: then filePath chooses one of them"
 
@@ -156,9 +170,9 @@ def repository_of(text: str) -> str:
     It is empty for a placeholder, which has neither a registry nor a tag.
     """
     found = [
-        one
+        reference
         for word in image_words(text)
-        if not _is_placeholder(word) and (one := parse_familiar(word))
+        if not _is_placeholder(word) and (reference := parse_familiar(word))
     ]
     return f"{found[0].registry.host}/{found[0].image.name}" if found else ""
 
@@ -170,7 +184,9 @@ def _matching_repositories(alike: Collection[str], ours: str) -> set[str]:
     """
     if ours in alike:
         return {ours}
-    named = {one for one in alike if one.partition("/")[2] == ours.partition("/")[2]}
+    named = {
+        repository for repository in alike if repository.partition("/")[2] == ours.partition("/")[2]
+    }
     return named or (set(alike) if len(alike) == 1 else set())
 
 
@@ -185,5 +201,5 @@ def _name_words(text: str) -> set[str]:
 
 def last_part_of(text: str) -> str:
     """The last part of an image's name, also of a placeholder's."""
-    found = [one for word in image_words(text) if (one := parse_familiar(word))]
+    found = [reference for word in image_words(text) if (reference := parse_familiar(word))]
     return last_part(found[0].image.name) if found else ""

@@ -87,7 +87,14 @@ class PathValues:
         found = select(self.pattern, listing)
         return tuple(
             dict.fromkeys(
-                (*found, *(one for path in found for one in chart_value_paths(path, listing)))
+                (
+                    *found,
+                    *(
+                        values_path
+                        for path in found
+                        for values_path in chart_value_paths(path, listing)
+                    ),
+                )
             )
         )
 
@@ -95,9 +102,11 @@ class PathValues:
         """The values of subcharts, and templates that may put a registry before all images."""
         ours = match(self.pattern, sorted(files))
         keys = {str(parse_dotted(text)[0]) for text in self.values}
-        below = {one for path in ours for one in subchart_value_paths(path, keys, files, listing)}
+        below = {
+            wanted for path in ours for wanted in subchart_value_paths(path, keys, files, listing)
+        }
         return below | {
-            one for path in ours for one in registry_template_paths(path, files, listing)
+            wanted for path in ours for wanted in registry_template_paths(path, files, listing)
         }
 
     def apply(self, files: Mapping[str, bytes]) -> Mapping[str, bytes]:
@@ -153,39 +162,43 @@ class PathValues:
             )
 
     def _left(
-        self, targets: Sequence[ValueTarget], told: Callable[[Sequence[ValueTarget]], Candidate]
+        self,
+        targets: Sequence[ValueTarget],
+        candidate_for: Callable[[Sequence[ValueTarget]], Candidate],
     ) -> set[MapKey]:
         """The maps to leave alone, since another image stands there than the one written.
 
-        `told` makes a candidate of the targets of one map. Raises ConfigError if the right map
-        cannot be told.
+        `candidate_for` makes a candidate of the targets of one map. Raises ConfigError if the right
+        map cannot be told.
         """
         places: dict[tuple[ImageParts, str], list[list[ValueTarget]]] = {}
         for image, group in group_by_map(targets):
             places.setdefault((image, parent_path(group[0].text)), []).append(group)
         left: set[MapKey] = set()
         # Only other keys of their document can identify them.
-        open_ones: list[tuple[ImageParts, ValueTarget]] = []
+        unidentified: list[tuple[ImageParts, ValueTarget]] = []
         kept_in: dict[tuple[object, ...], bool] = {}
         for (image, _), groups in places.items():
-            candidates = [told(group) for group in groups]
+            candidates = [candidate_for(group) for group in groups]
             kept = self.choice.select(groups[0][0].text, candidates, image.whole)
-            if all(kept) and len(kept) > 1 and not any(one.image for one in candidates):
-                open_ones += [(image, group[0]) for group in groups]
+            if all(kept) and len(kept) > 1 and not any(candidate.image for candidate in candidates):
+                unidentified += [(image, group[0]) for group in groups]
                 continue
             left |= {group[0].map_key for group, keep in zip(groups, kept, strict=True) if not keep}
             for group, keep in zip(groups, kept, strict=True):
                 document = (image, *group[0].map_key[:3])
                 kept_in[document] = kept_in.get(document, False) or keep
         unknown: dict[tuple[str, str], list[ValueTarget]] = {}
-        for image, target in open_ones:
+        for image, target in unidentified:
             if (image, *target.map_key[:3]) not in kept_in:
                 unknown.setdefault((target.text, image.whole), []).append(target)
-        for (text, wanted), those in unknown.items():
-            self.choice.warn_unidentified(text, [told([target]) for target in those], wanted)
+        for (text, wanted), same_path in unknown.items():
+            self.choice.warn_unidentified(
+                text, [candidate_for([target]) for target in same_path], wanted
+            )
         return left | {
             target.map_key
-            for image, target in open_ones
+            for image, target in unidentified
             if not kept_in.get((image, *target.map_key[:3]), True)
         }
 
@@ -220,14 +233,14 @@ class PathValues:
                 keys,
                 value,
             )
-        for one in further:
-            path_match = one.target.path_match
+        for sibling in further:
+            path_match = sibling.target.path_match
             self.note(
                 Replaced(
-                    file=one.target.file.name,
-                    name=one.target.sibling_path(one.key),
-                    old=MASK if _hidden(one.target) else one.old,
-                    new=one.new,
+                    file=sibling.target.file.name,
+                    name=sibling.target.sibling_path(sibling.key),
+                    old=MASK if _hidden(sibling.target) else sibling.old,
+                    new=sibling.new,
                 )
             )
             new = (
@@ -236,9 +249,9 @@ class PathValues:
                 else None
             )
             if new:
-                _put(new[1], (*map(str, path_match.missing[:-1]), one.key), one.new)
+                _put(new[1], (*map(str, path_match.missing[:-1]), sibling.key), sibling.new)
             else:
-                yield one.edit
+                yield sibling.edit
         for path_match, entries in missing.values():
             if path_match.path and not _keys(path_match):
                 yield path_match.edit(entries)
@@ -289,10 +302,10 @@ class PathValues:
         """Edits that add keys, behind an existing key that is written too, else behind the last."""
         steps = [parse_dotted(text) for text in self.values]
         depth = len(path_match.path) + sum(len(path) for _, path in path_match.inside)
-        ours = {one[-1] for one in steps if len(one) == depth + 1}
-        there = [key for key in _keys(path_match) if key in ours]
+        ours = {step_path[-1] for step_path in steps if len(step_path) == depth + 1}
+        existing = [key for key in _keys(path_match) if key in ours]
         for key, value in entries.items():
-            yield path_match.edit(value, key, after=there[-1] if there else "")
+            yield path_match.edit(value, key, after=existing[-1] if existing else "")
 
 
 def _check_only(
@@ -326,9 +339,9 @@ def _check_only(
 def _hidden(target: ValueTarget) -> bool:
     """Whether a target may be in a Secret."""
     kinds = [
-        value_without_merge(target.file, one.root, "kind", target.file.targets(one.root))
-        for one in target.file.documents
-        if one.root is not None
+        value_without_merge(target.file, document.root, "kind", target.file.targets(document.root))
+        for document in target.file.documents
+        if document.root is not None
     ]
     held = any(step in _SECRET_KEYS for step in parse_dotted(target.text))
     return held and any(

@@ -273,19 +273,20 @@ def images_in_map(texts: Mapping[str, str]) -> Iterator[str]:
     A tag belongs to a repository if its key is named alike (`APP_IMAGE` and `APP_TAG`), else if it
     has no name of its own (`version`), else if the map has no other tag.
     """
-    for key in filter(lambda one: _repository(texts[one]), texts):
+    for key in filter(lambda other_key: _repository(texts[other_key]), texts):
         text = texts[key]
         tags = {other for other in _beside(key, texts, _is_tag) if not is_digest(other)}
         digests = {other for other in _beside(key, texts, _is_digest) if is_digest(other)}
         if len(tags) < 2 and len(digests) < 2 and tags | digests:
-            tag = "".join(f":{one}" for one in tags)
-            yield text + tag + "".join(f"@{_whole(one)}" for one in digests)
+            tag_text = "".join(f":{tag}" for tag in tags)
+            digest_text = "".join(f"@{_whole(digest)}" for digest in digests)
+            yield text + tag_text + digest_text
 
 
 def flag_values(items: Sequence[Any]) -> dict[str, str]:
     """The values of the arguments `--name=value` in a list, by name."""
     found = (_FLAG.fullmatch(item) for item in items if isinstance(item, str))
-    return {one[1]: one[2] for one in found if one}
+    return {flag[1]: flag[2] for flag in found if flag}
 
 
 def separate_keys(data: bytes, image: Reference) -> str:
@@ -299,9 +300,9 @@ def separate_keys(data: bytes, image: Reference) -> str:
         tags |= {path: None} if image.image.tag and image.image.tag in held else {}
     if not repositories:
         return ""
-    there = f"the tag at {list_some(list(tags))}" if tags else "its tag nowhere"
+    tag = f"the tag at {list_some(list(tags))}" if tags else "its tag nowhere"
     repository = f"the repository at {list_some(list(repositories))}"
-    return f"repository and tag stand apart: {repository}, {there}"
+    return f"repository and tag stand apart: {repository}, {tag}"
 
 
 def _repository(text: str) -> bool:
@@ -312,10 +313,10 @@ def _repository(text: str) -> bool:
 
 def _beside(key: str, texts: Mapping[str, str], called: Callable[[str], bool]) -> set[str]:
     """The texts of the keys that are `called` as wanted and belong to a repository's key."""
-    keys = [one for one in texts if texts[one] and one != key and called(one)]
-    own = [one for one in keys if key_stem(one) == key_stem(key)]
-    plain = [one for one in keys if not key_stem(one)]
-    return {texts[one] for one in own or plain or keys}
+    keys = [other for other in texts if texts[other] and other != key and called(other)]
+    own = [other for other in keys if key_stem(other) == key_stem(key)]
+    plain = [other for other in keys if not key_stem(other)]
+    return {texts[other] for other in own or plain or keys}
 
 
 def _is_tag(key: str) -> bool:

@@ -64,8 +64,10 @@ class ContainerImage:
         for path, data in sorted(files.items()):
             source = read_source(path, data)
             containers = tuple(_containers(source))
-            names.update(one.name for one in containers)
-            found += [(source, one) for one in containers if one.name == self.container]
+            names.update(container.name for container in containers)
+            found += [
+                (source, container) for container in containers if container.name == self.container
+            ]
         if not found:
             where = ", ".join(sorted(files)) or self.pattern
             raise ConfigError(
@@ -73,25 +75,32 @@ class ContainerImage:
                 where=where,
                 hint=_hint(self.container, names),
             )
-        candidates = [_candidate(source, one) for source, one in found]
+        candidates = [_candidate(source, container) for source, container in found]
         chosen = self.choice.select(f"container {self.container!r}", candidates, self.image)
         changed = dict(
             self._edited(places)
-            for _, places in groupby(compress(found, chosen), key=lambda one: one[0].name)
+            for _, places in groupby(
+                compress(found, chosen), key=lambda container: container[0].name
+            )
         )
         return {path: data for path, data in changed.items() if data != files[path]}
 
     def _edited(self, places: Iterable[tuple[YamlSource, _Container]]) -> tuple[str, bytes]:
         """A file's name and new content; raises RenderError."""
         edits: list[ValueEdit] = []
-        for source, one in places:
-            image = self._image(source.name, one)
+        for source, container in places:
+            image = self._image(source.name, container)
             edits.append(
                 ValueEdit(
-                    document=one.document, path=(*one.path, "image"), value=image, after="name"
+                    document=container.document,
+                    path=(*container.path, "image"),
+                    value=image,
+                    after="name",
                 )
             )
-            self.note(Replaced(file=source.name, name=self.container, old=one.image, new=image))
+            self.note(
+                Replaced(file=source.name, name=self.container, old=container.image, new=image)
+            )
         return source.name, edit(source, edits, self.sharing)
 
     def _image(self, path: str, container: _Container) -> str:

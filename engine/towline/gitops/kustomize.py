@@ -80,7 +80,7 @@ class KustomizeImage:
         """
         ours = match(self.pattern, sorted(files))
         return (
-            {one for path in ours for one in kustomization_paths(path, files)}
+            {wanted for path in ours for wanted in kustomization_paths(path, files)}
             if self.check_use or len(ours) > 1
             else set()
         )
@@ -208,7 +208,7 @@ class KustomizeImage:
             for image_list in lists
             for entry in image_list.found
         ]
-        candidates = [self._candidate(*one) for one in found]
+        candidates = [self._candidate(*entry_found) for entry_found in found]
         choice = replace(self.choice, resource="")  # it has chosen the kustomizations already
         kept = choice.select(
             f"image {self.name!r}", candidates, entry_image(self.name, self._wanted())
@@ -259,7 +259,7 @@ class KustomizeImage:
             raise ConfigError(
                 f"{self.choice.resource} is not in {where}",
                 where=where,
-                hint=nearest(self.choice.resource, [one for one in known if one]),
+                hint=nearest(self.choice.resource, [resource for resource in known if resource]),
             )
         return every
 

@@ -54,8 +54,8 @@ def referenced_paths(path: str, files: Mapping[str, bytes]) -> set[str]:
     found: set[str] = set()
     left = [path]
     while left:
-        one = left.pop()
-        for candidate in _referenced_by(one, files):
+        kustomization = left.pop()
+        for candidate in _referenced_by(kustomization, files):
             if candidate not in found:
                 found.add(candidate)
                 left += [candidate] if candidate.endswith(KUSTOMIZATION_FILES) else []
@@ -140,7 +140,11 @@ def _kustomization(path: str, files: Mapping[str, bytes]) -> dict[str, Any] | No
 def _references(data: Mapping[str, Any]) -> list[str]:
     listed = [item for key in _RESOURCE_LISTS for item in list_at(data, key)]
     patches = [item.get("path") for key in _PATCH_LISTS for item in maps_at(data, key)]
-    return [one for one in (*listed, *patches) if isinstance(one, str) and one and "\n" not in one]
+    return [
+        reference
+        for reference in (*listed, *patches)
+        if isinstance(reference, str) and reference and "\n" not in reference
+    ]
 
 
 def _inline_patches(data: Mapping[str, Any]) -> list[str]:
@@ -151,7 +155,7 @@ def _inline_patches(data: Mapping[str, Any]) -> list[str]:
         if isinstance(item, str) and "\n" in item
     ]
     patches = [item.get("patch") for key in _PATCH_LISTS for item in maps_at(data, key)]
-    return [one for one in (*listed, *patches) if isinstance(one, str)]
+    return [patch for patch in (*listed, *patches) if isinstance(patch, str)]
 
 
 def _images(documents: Any) -> Iterator[str]:

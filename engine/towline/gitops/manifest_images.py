@@ -74,11 +74,15 @@ def _pods_below(node: Any, owner: str, seen: set[int]) -> Iterator[Pod]:
 
 
 def _pod(specification: Mapping[str, Any], owner: str) -> Pod:
-    containers = [one for key in _CONTAINER_LISTS for one in maps_at(specification, key)]
+    containers = [
+        container for key in _CONTAINER_LISTS for container in maps_at(specification, key)
+    ]
     account = specification.get("serviceAccountName") or specification.get("serviceAccount")
     return Pod(
         owner=owner,
-        images=tuple((text_at(one, "name"), text_at(one, "image")) for one in containers),
+        images=tuple(
+            (text_at(container, "name"), text_at(container, "image")) for container in containers
+        ),
         may_pull=bool(specification.get("imagePullSecrets"))
         or account not in (None, "", "default"),
     )
@@ -196,13 +200,13 @@ def is_same_image(found: FoundImage, wanted: Reference) -> bool:
 
     The digests count if both have one. `wanted` has everything that is known of the image.
     """
-    there = found.reference
+    reference = found.reference
     ours = parse_familiar(str(wanted))
-    if there is None or ours is None or not _same_name(there, ours):
+    if reference is None or ours is None or not _same_name(reference, ours):
         return False
-    if there.image.digest:
-        return there.image.digest == ours.image.digest
-    return bool(ours.image.tag) and there.image.tag == ours.image.tag
+    if reference.image.digest:
+        return reference.image.digest == ours.image.digest
+    return bool(ours.image.tag) and reference.image.tag == ours.image.tag
 
 
 def is_other_image(found: FoundImage, wanted: Reference) -> bool:
@@ -210,14 +214,14 @@ def is_other_image(found: FoundImage, wanted: Reference) -> bool:
 
     The last parts of the names differ, and the tag or digest is the wanted one's.
     """
-    there, ours = found.reference, parse_familiar(str(wanted))
+    reference, ours = found.reference, parse_familiar(str(wanted))
     return bool(
-        there
+        reference
         and ours
         and not found.assembled
-        and there.registry.host == ours.registry.host
-        and last_part(there.image.name) != last_part(ours.image.name)
-        and (there.image.digest or there.image.tag) in (ours.image.digest, ours.image.tag)
+        and reference.registry.host == ours.registry.host
+        and last_part(reference.image.name) != last_part(ours.image.name)
+        and (reference.image.digest or reference.image.tag) in (ours.image.digest, ours.image.tag)
     )
 
 
@@ -226,22 +230,22 @@ def is_end_of_image(wanted: Reference, found: FoundImage) -> bool:
     image = wanted.image
     marks = (f":{image.tag}" if image.tag else "", f"@{image.digest}" if image.digest else "")
     known = [f"/{image.name}{mark}" for mark in (*marks, "".join(marks)) if mark]
-    return not has_registry(found.text) and any(one.endswith(f"/{found.text}") for one in known)
+    return not has_registry(found.text) and any(text.endswith(f"/{found.text}") for text in known)
 
 
 def stale_containers(found: Iterable[FoundImage], wanted: Reference) -> list[FoundImage]:
     """Containers that run another version of the wanted image, or its name in another registry."""
     ours = parse_familiar(str(wanted))
     return [
-        one
-        for one in found
-        if one.runs
+        image
+        for image in found
+        if image.runs
         and ours
-        and (there := one.reference)
-        and not is_same_image(one, wanted)
+        and (reference := image.reference)
+        and not is_same_image(image, wanted)
         and (
-            _same_name(there, ours)
-            or there.image.name in (ours.image.name, f"{ours.registry.host}/{ours.image.name}")
+            _same_name(reference, ours)
+            or reference.image.name in (ours.image.name, f"{ours.registry.host}/{ours.image.name}")
         )
     ]
 
@@ -251,10 +255,10 @@ def in_other_registry(found: Iterable[FoundImage], wanted: Reference) -> list[Fo
     image = wanted.image
     ends = [f"/{image.name}{mark}{part}" for mark, part in ((":", image.tag), ("@", image.digest))]
     return [
-        one
-        for one in found
-        if any(end in f"/{one.text}" for end in ends if end[-1] not in ":@")
-        and not is_same_image(one, wanted)
+        other
+        for other in found
+        if any(end in f"/{other.text}" for end in ends if end[-1] not in ":@")
+        and not is_same_image(other, wanted)
     ]
 
 
@@ -264,8 +268,10 @@ def is_used(found: Collection[FoundImage], wanted: Reference) -> bool:
     They have it if a container runs it, or if any text names it while no container runs another
     version of it.
     """
-    named = [one for one in found if is_same_image(one, wanted)]
-    return bool(named) and (any(one.runs for one in named) or not stale_containers(found, wanted))
+    named = [image for image in found if is_same_image(image, wanted)]
+    return bool(named) and (
+        any(image.runs for image in named) or not stale_containers(found, wanted)
+    )
 
 
 def nearest_images(found: Sequence[FoundImage], wanted: Reference) -> list[str]:
@@ -275,13 +281,13 @@ def nearest_images(found: Sequence[FoundImage], wanted: Reference) -> list[str]:
     is left out.
     """
     last = last_part(wanted.image.name)
-    found = [one for one in found if not one.secret]
-    likely = [one for one in found if one.text and last in one.text]
-    rest = [one for one in found if one.runs and one not in likely]
+    found = [image for image in found if not image.secret]
+    likely = [image for image in found if image.text and last in image.text]
+    rest = [image for image in found if image.runs and image not in likely]
     first: dict[str, FoundImage] = {}
-    for one in (*sorted(likely, key=lambda one: not one.runs), *rest):
-        first.setdefault(one.text, one)
-    return [str(one) for one in first.values()]
+    for image in (*sorted(likely, key=lambda image: not image.runs), *rest):
+        first.setdefault(image.text, image)
+    return [str(image) for image in first.values()]
 
 
 def last_part(name: str) -> str:
@@ -307,8 +313,11 @@ def compose_image(registry: str, name: str, tag: str, digest: str) -> str:
     )
 
 
-def _same_name(one: Reference, other: Reference) -> bool:
-    return (one.registry.host, one.image.name) == (other.registry.host, other.image.name)
+def _same_name(reference: Reference, other: Reference) -> bool:
+    return (reference.registry.host, reference.image.name) == (
+        other.registry.host,
+        other.image.name,
+    )
 
 
 class _ImageSearch:
@@ -356,7 +365,7 @@ class _ImageSearch:
             *self._apart(parts, path),
             *self._below_others(parts, path),
         ]
-        yield from (replace(one, secret=self._secret) for one in found)
+        yield from (replace(image, secret=self._secret) for image in found)
         above = self._above
         self._above = (*above, *registries_above(node))
         for key, value in node.items():

@@ -88,11 +88,11 @@ def _indexes(target: ValueTarget) -> Iterator[int]:
             yield -back
 
 
-def _differ_at(index: int, one: Path, other: Path) -> bool:
+def _differ_at(index: int, path: Path, other: Path) -> bool:
     """Whether two paths differ in nothing but the step at `index`."""
-    if len(one) != len(other) or one[index] == other[index]:
+    if len(path) != len(other) or path[index] == other[index]:
         return False
-    return (*one[:index], 0, *one[len(one) + index + 1 :]) == (
+    return (*path[:index], 0, *path[len(path) + index + 1 :]) == (
         *other[:index],
         0,
         *other[len(other) + index + 1 :],
@@ -132,16 +132,16 @@ def part_texts(
         if is_template(apart):
             texts[target.text] = str(target.wanted).removeprefix(f"{image.host}/")
             continue
-        there = target.old or below.get(target.key, "")
-        if there and not apart and image.repository in _prefixed_names(there, target, base):
-            texts[target.text] = there + _version(target)
+        text = target.old or below.get(target.key, "")
+        if text and not apart and image.repository in _prefixed_names(text, target, base):
+            texts[target.text] = text + _version(target)
             continue
         common = "" if joined is False else _global_registry(target, base, others)
-        if joined is None and _is_registry_unknown(image, apart, there, common):
+        if joined is None and _is_registry_unknown(image, apart, text, common):
             # Nothing shows that the chart puts it before this image: the name keeps its host.
             common = ""
         # An empty text in the file replaces that of the chart's default values.
-        now = there if target.path_match.missing else target.old
+        now = text if target.path_match.missing else target.old
         registry, rest = image.split_for(now, apart, common)
         _check_global_registry(
             target, registry_before(rest, registry or apart, common), rest, common
@@ -166,7 +166,7 @@ def _registries_above(name: str, target: ValueTarget, base: Mapping[str, Any]) -
     path = target.map_path
     maps = [_registries_at(target, path[:depth]) for depth in range(1, len(path))]
     maps.append(merge_values(base, _registries_at(target, ())))
-    return [above for one in maps for above in registries_above(one)]
+    return [above for texts in maps for above in registries_above(texts)]
 
 
 def _registries_at(target: ValueTarget, path: Path) -> Mapping[str, Any]:
@@ -202,38 +202,38 @@ def registry_warnings(
             continue
         image, below = target.wanted.image, plain_data.texts_at(default_map(base, target))
         key, common = registry_key(target.key), _global_registry(target, base, others)
-        apart, there = (
+        apart, text = (
             target.sibling_texts.get(key, below.get(key, "")),
             target.old or below.get(target.key, ""),
         )
-        if common and joined is None and _is_registry_unknown(image, apart, there, common):
+        if common and joined is None and _is_registry_unknown(image, apart, text, common):
             found.append(
                 f"{target.text} was empty, and gets {image.repository}; a chart that puts"
                 f" global.imageRegistry before it would run {common}/{image.repository}"
                 " (valuesPaths can set it: registry)"
             )
         above = (
-            _registries_above(there, target, base)
-            if not (apart or common or _UNSET.fullmatch(there))
+            _registries_above(text, target, base)
+            if not (apart or common or _UNSET.fullmatch(text))
             else []
         )
         if (
             above
-            and image.repository not in _prefixed_names(there, target, base)
+            and image.repository not in _prefixed_names(text, target, base)
             and not is_template(above[0])
         ):
             found.append(
-                f"{target.text} was {there}, and gets {image.repository}; a chart that puts the"
+                f"{target.text} was {text}, and gets {image.repository}; a chart that puts the"
                 f" registry of its values before it would run {above[0]}/{image.repository}"
                 " (valuesPaths can set that one: registry)"
             )
     return found
 
 
-def _is_registry_unknown(image: ImageParts, apart: str, there: str, common: str) -> bool:
+def _is_registry_unknown(image: ImageParts, apart: str, text: str, common: str) -> bool:
     """Whether nothing shows that the chart puts the common registry before that text."""
     fits = image.repository.startswith(f"{common}/") or is_template(common)
-    return not apart and not fits and _UNSET.fullmatch(there) is not None
+    return not apart and not fits and _UNSET.fullmatch(text) is not None
 
 
 def _global_registry(
@@ -262,10 +262,10 @@ def _final_text(target: ValueTarget, path: Path, others: Sequence[ValueTarget]) 
     """The text at a path of a target's document after `others` are written."""
     path_match = target.path_match
     wanted = (target.file.name, path_match.inside, path_match.document, path)
-    for one in others:
-        whole = (*one.path_match.path, *map(str, one.path_match.missing))
-        if (one.file.name, one.path_match.inside, one.path_match.document, whole) == wanted:
-            return str(one.wanted)
+    for other in others:
+        whole = (*other.path_match.path, *map(str, other.path_match.missing))
+        if (other.file.name, other.path_match.inside, other.path_match.document, whole) == wanted:
+            return str(other.wanted)
     return scalar_text(path_match.source, path_match.document, path)
 
 
@@ -276,15 +276,15 @@ def _check_global_registry(target: ValueTarget, above: str, rest: str, common: s
     """
     assert isinstance(target.wanted, ImagePart)
     image = target.wanted.image
-    there = compose_image(above, rest, "", "")
-    if not common or above != common or is_template(common) or there == image.repository:
+    repository = compose_image(above, rest, "", "")
+    if not common or above != common or is_template(common) or repository == image.repository:
         return
     paths = global_registry_paths(tuple(map(str, target.map_path)))
     path_match = target.path_match
     own = [path for path in paths if scalar_text(path_match.source, path_match.document, path)]
     key = path_text((own or paths[-1:])[0])
     raise ConfigError(
-        f"{key} is {common}, so that a chart would run {there}, not {image.repository}",
+        f"{key} is {common}, so that a chart would run {repository}, not {image.repository}",
         where=line_at(path_match.source, path_match.document, own[0]) if own else target.file.name,
         hint=(
             f"set {key} to {image.host} (valuesPaths may have {{{key}: registry}}), or, "
@@ -328,7 +328,7 @@ def check_sibling_versions(targets: Sequence[ValueTarget], base: Mapping[str, An
         if part == "image" and target.old and not _has_version(target.old):
             _check_tag(target, texts)
         if part == "tag":
-            written = {one.key for one in targets}
+            written = {other.key for other in targets}
             names = {key: text for key, text in texts.items() if key not in written}
             _check_name(target, names)
 
@@ -374,7 +374,9 @@ def _is_digest_of(target: ValueTarget, key: str, text: str) -> bool:
         return False
     if any(text.startswith(("http://", "https://")) for text in target.sibling_texts.values()):
         return False  # it is the checksum of a download
-    others = {key_stem(one) for one in target.sibling_texts if _IMAGE_KEY.search(one)} - {own}
+    others = {
+        key_stem(sibling) for sibling in target.sibling_texts if _IMAGE_KEY.search(sibling)
+    } - {own}
     return called == own or (not called and not others)
 
 
@@ -396,5 +398,5 @@ def _new_digest(target: ValueTarget, old: str) -> str:
 
 def _has_version(text: str) -> bool:
     """Whether an image has a tag or a digest in itself, or may get one later as a template."""
-    there = parse_familiar(text)
-    return is_template(text) or bool(there and (there.image.tag or there.image.digest))
+    reference = parse_familiar(text)
+    return is_template(text) or bool(reference and (reference.image.tag or reference.image.digest))

@@ -35,21 +35,23 @@ def same_image_paths(target: ValueTarget, targets: Collection[ValueTarget]) -> l
         return []
     image, part = target.wanted.image, target.wanted.part
     written = [
-        one.path_match.path
-        for one in targets
-        if _in_same_document(one, target) and not one.path_match.missing
+        other.path_match.path
+        for other in targets
+        if _in_same_document(other, target) and not other.path_match.missing
     ]
     holding = {
-        path: there
+        path: reference
         for path, text in document_texts(target.path_match.source, target.path_match.document)
         if path not in written
         and "metadata" not in path
-        and (there := _same_repository(text, image))
+        and (reference := _same_repository(text, image))
     }
-    beside = {path: there for path, there in holding.items() if path[:-1] == target.parent}
+    beside = {path: reference for path, reference in holding.items() if path[:-1] == target.parent}
     if beside and part in _NAME_PARTS:
         return _spelled(beside)
-    if part == "tag" and (tagged := [path for path, there in beside.items() if there.image.tag]):
+    if part == "tag" and (
+        tagged := [path for path, reference in beside.items() if reference.image.tag]
+    ):
         return _spelled(tagged)
     if _IMAGE_KEYS & {key for key, text in target.sibling_texts.items() if text}:
         return []
@@ -77,18 +79,18 @@ def other_image_paths(target: ValueTarget, targets: Collection[ValueTarget]) -> 
     own = key_stem(target.key)
     if any(_is_part(key) and key_stem(key) == own for key, text in target.sibling_texts.items()):
         return []
-    if any(one.map_key == target.map_key and not one.path_match.missing for one in targets):
+    if any(other.map_key == target.map_key and not other.path_match.missing for other in targets):
         return []
-    there = {
+    paths = {
         path
         for path, text in document_texts(target.path_match.source, target.path_match.document)
         if "metadata" not in path and is_image_key(str(path[-1])) and text
     }
     if any(
-        path[-1] == target.key and path[:-2] == target.parent[:-1] for path in there if path[1:]
+        path[-1] == target.key and path[:-2] == target.parent[:-1] for path in paths if path[1:]
     ):
         return []
-    return _spelled(sorted(there, key=str))
+    return _spelled(sorted(paths, key=str))
 
 
 def _is_part(key: str) -> bool:
@@ -97,9 +99,9 @@ def _is_part(key: str) -> bool:
     return of_it or key.lower() in (REGISTRY, *_NAME_PARTS)
 
 
-def _in_same_document(one: ValueTarget, other: ValueTarget) -> bool:
+def _in_same_document(target: ValueTarget, other: ValueTarget) -> bool:
     """Whether two targets are in the same document."""
-    return (one.file.name, one.path_match.inside, one.path_match.document) == (
+    return (target.file.name, target.path_match.inside, target.path_match.document) == (
         other.file.name,
         other.path_match.inside,
         other.path_match.document,
@@ -108,10 +110,14 @@ def _in_same_document(one: ValueTarget, other: ValueTarget) -> bool:
 
 def _same_repository(text: str, image: ImageParts) -> Reference | None:
     """The image that a text is, if it is of the repository of `image`; else None."""
-    there = parse_familiar(text) if "/" in text else None
+    reference = parse_familiar(text) if "/" in text else None
     ours = parse_familiar(image.repository)
-    same = there and ours and (there.registry, there.image.name) == (ours.registry, ours.image.name)
-    return there if same else None
+    same = (
+        reference
+        and ours
+        and (reference.registry, reference.image.name) == (ours.registry, ours.image.name)
+    )
+    return reference if same else None
 
 
 def _version_keys(target: ValueTarget, image: ImageParts) -> list[Path]:
@@ -146,8 +152,8 @@ def check_argo_overrides(targets: Collection[ValueTarget]) -> None:
             texts = dict(document_texts(target.file, document))
             argo = texts.get(("apiVersion",), "").startswith("argoproj.io/")
             for over in _overriding_paths(target, helm, key, texts) if argo else ():
-                told = (target.file.name, document, over)
-                if not any((*one[:2], one[2][: len(over)]) == told for one in written):
+                location = (target.file.name, document, over)
+                if not any((*place[:2], place[2][: len(over)]) == location for place in written):
                     raise ConfigError(
                         f"{target.text} is not read, since {path_text(over)} overrides it",
                         where=target.path_match.source.where(target.path_match.node.start),
@@ -161,8 +167,8 @@ def parent_chart_warnings(
     """A warning for each value of a subchart that the values of its parent chart override."""
     for target in targets:
         for file, key, values in parent_chart_values(target.file.name, files):
-            there = text_at(values, *parse_dotted(target.text))
-            if there and not _agrees(there, target):
+            text = text_at(values, *parse_dotted(target.text))
+            if text and not _agrees(text, target):
                 name = f"{key}.{target.text}"
                 yield f"{file} sets {name}, which overrides the value in {target.file.name}"
 
@@ -194,8 +200,8 @@ def _overriding_paths(
     for path, text in texts.items():
         if path[:-2] == parameters and path[-1] == "name" and text == key:
             value = (*path[:-1], "value")
-            there = texts.get(value, _TEMPLATE)
-            if _TEMPLATE not in there and not _agrees(there, target):
+            parameter = texts.get(value, _TEMPLATE)
+            if _TEMPLATE not in parameter and not _agrees(parameter, target):
                 yield value
 
 

@@ -60,7 +60,7 @@ class SiblingTexts:
 
     def called(self, path: Path) -> str:
         """The key of the text at a path."""
-        return next((key for key, one in self.paths.items() if one == path), str(path[-1]))
+        return next((key for key, own in self.paths.items() if own == path), str(path[-1]))
 
 
 def sibling_texts(path_match: PathMatch, parent: Path) -> SiblingTexts:

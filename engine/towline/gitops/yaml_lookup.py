@@ -32,8 +32,8 @@ def map_texts(source: YamlSource, document: int, path: Path) -> dict[str, str]:
         if isinstance(key, ScalarNode)
     }
     brought: dict[str, Node | None] = {}
-    for one in merged_mappings(node.pairs, targets):
-        for key, value in one.pairs:
+    for mapping in merged_mappings(node.pairs, targets):
+        for key, value in mapping.pairs:
             if isinstance(key, ScalarNode) and not is_merge_key(key):
                 brought.setdefault(key.value, resolve_alias(value, targets))
     return {

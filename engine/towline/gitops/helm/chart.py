@@ -225,16 +225,16 @@ class HelmChart:
         """
         left: set[tuple[int, str]] = set()
         for key, image in self.images.items():
-            there = {
+            images = {
                 number: text
                 for number, base in enumerate(bases)
                 if (text := current_image(base, key))
             }
             names = {
                 number: Candidate(file=f"{charts[number]}values.yaml", resource="", image=text)
-                for number, text in there.items()
+                for number, text in images.items()
             }
-            foreign = {number for number, text in there.items() if is_other_image(image, text)}
+            foreign = {number for number, text in images.items() if is_other_image(image, text)}
             if foreign and len(foreign) < len(bases):
                 self.choice.say(
                     f"  {key} is left alone where another image stands:"
@@ -318,7 +318,9 @@ class HelmChart:
     def _once_more(self, whole: Rendering, parts: Sequence[_RenderedCharts]) -> str:
         """The text that the charts give at another time."""
         zone = _at_another_time(whole, self.clock).zone
-        return "".join(self._rendered(replace(one, zone=zone), charts) for one, charts in parts)
+        return "".join(
+            self._rendered(replace(rendering, zone=zone), charts) for rendering, charts in parts
+        )
 
     def _rendered(self, rendering: Rendering, charts: Sequence[str]) -> str:
         """The text of all charts, rendered together.
@@ -357,16 +359,16 @@ class HelmChart:
             [path] if path in known else _outermost(set(match(path, sorted(known)))) if path else []
         )
         if not found:
-            there = [one or "." for one in _outermost(known)]
+            charts = [chart or "." for chart in _outermost(known)]
             raise ConfigError(
                 f"chart {self.chart_path!r} does not exist in the repository",
                 hint=(
-                    nearest(self.chart_path, there)
-                    if there
+                    nearest(self.chart_path, charts)
+                    if charts
                     else "no folder of the repository holds a Chart.yaml"
                 ),
             )
-        return [f"{one}/" if one else "" for one in found]
+        return [f"{chart}/" if chart else "" for chart in found]
 
     def _check(self) -> None:
         for name, value, longest in (
@@ -411,13 +413,15 @@ class HelmChart:
         if found.missing and self.fetch is None:
             raise RenderError(
                 "charts/ lacks what Chart.yaml depends on:"
-                f" {', '.join(one.name for one in found.missing)}",
+                f" {', '.join(dependency.name for dependency in found.missing)}",
                 where=where,
                 hint="run `helm dependency build` and commit charts/",
             )
         fetched = {
-            f"{one.folder}charts/{one.name}-{number}.tgz": self.fetch(one, where)
-            for number, one in enumerate(found.missing)
+            f"{dependency.folder}charts/{dependency.name}-{number}.tgz": self.fetch(
+                dependency, where
+            )
+            for number, dependency in enumerate(found.missing)
             if self.fetch
         }
         return {**found.files, **fetched}
@@ -446,9 +450,9 @@ def _chart_folder(folder: Path, number: int) -> Path:
 def _outermost(charts: set[str]) -> list[str]:
     """The charts that are not inside another chart."""
     return sorted(
-        one
-        for one in charts
-        if "/charts/" not in f"/{one}" or f"/{one}".rpartition("/charts/")[0][1:] not in charts
+        chart
+        for chart in charts
+        if "/charts/" not in f"/{chart}" or f"/{chart}".rpartition("/charts/")[0][1:] not in charts
     )
 
 
@@ -473,10 +477,10 @@ def _at_another_time(rendering: Rendering, clock: Clock) -> Rendering:
     file = rendering.folder / "zone"
     if not file.exists():  # later renderings are at a later time anyway
         if any(
-            _asks_for_the_time(one)
+            _asks_for_the_time(file_of_chart)
             for chart in rendering.charts
-            for one in chart.rglob("*")
-            if one.is_file()
+            for file_of_chart in chart.rglob("*")
+            if file_of_chart.is_file()
         ):
             clock.sleep(1.0 - clock.wall() % 1.0)
         file.write_bytes(

@@ -94,16 +94,16 @@ def further_paths(chart: str, listing: Sequence[str], files: Mapping[str, bytes]
     """
     seen, left = {chart}, [chart]
     while left:
-        one = left.pop()
+        folder_of_chart = left.pop()
         here = {
-            path.removeprefix(one): content
+            path.removeprefix(folder_of_chart): content
             for path, content in files.items()
-            if path.startswith(one)
+            if path.startswith(folder_of_chart)
         }
-        yield from _asked_for(one, listing, here)
+        yield from _asked_for(folder_of_chart, listing, here)
         for wanted in _dependencies(here):
             if wanted.repository.startswith(_LOCAL) and not _is_in_charts(here, wanted):
-                folder = _dependency_folder(one, wanted)
+                folder = _dependency_folder(folder_of_chart, wanted)
                 if folder not in seen:
                     seen.add(folder)
                     left.append(folder)
@@ -124,23 +124,25 @@ def chart_tree(
         if path.startswith(chart) and path != without
     }
     missing: list[Dependency] = []
-    for one in _dependencies(found):
-        if not one.repository or _is_in_charts(found, one):
+    for dependency in _dependencies(found):
+        if not dependency.repository or _is_in_charts(found, dependency):
             continue
-        if not one.repository.startswith(_LOCAL):
-            missing.append(one)
+        if not dependency.repository.startswith(_LOCAL):
+            missing.append(dependency)
             continue
-        folder = _dependency_folder(chart, one)
+        folder = _dependency_folder(chart, dependency)
         _check_above(chart, folder, (*above, chart))
         if f"{folder}Chart.yaml" not in files:
             raise ConfigError(
-                f"the chart depends on {one.name} at {one.repository}, and {folder}Chart.yaml is"
-                " not in the repository",
+                f"the chart depends on {dependency.name} at {dependency.repository},"
+                f" and {folder}Chart.yaml is not in the repository",
                 where=f"{chart}Chart.yaml",
                 hint="correct the path, which begins at the chart's own folder",
             )
         below = chart_tree(folder, files, without=without, above=(*above, chart))
-        found |= {f"charts/{one.name}/{path}": content for path, content in below.files.items()}
+        found |= {
+            f"charts/{dependency.name}/{path}": content for path, content in below.files.items()
+        }
         if sum(path.endswith("Chart.yaml") for path in found) > _MOST_CHARTS:
             raise ConfigError(
                 f"dependencies from {_LOCAL} bring more than {_MOST_CHARTS} charts",
@@ -153,11 +155,11 @@ def chart_tree(
                 version=dep.version,
                 repository=dep.repository,
                 locked=dep.locked,
-                folder=f"charts/{one.name}/{dep.folder}",
+                folder=f"charts/{dependency.name}/{dep.folder}",
             )
             for dep in below.missing
         ]
-    if any(not one.folder for one in missing):
+    if any(not dependency.folder for dependency in missing):
         _check_locks(chart, found)
     return ChartTree(files=found, missing=tuple(missing))
 
@@ -204,24 +206,24 @@ def _dependencies(files: Mapping[str, bytes]) -> list[Dependency]:
     An entry without a usable name is left for Helm to refuse.
     """
     locked = {
-        text_at(one, "name"): text_at(one, "version")
+        text_at(entry, "name"): text_at(entry, "version")
         for name in ("Chart.lock", "requirements.lock")
-        for one in _listed_dependencies(files.get(name, b""))
+        for entry in _listed_dependencies(files.get(name, b""))
     }
     listed = [
-        one
+        entry
         for name in ("Chart.yaml", "requirements.yaml")
-        for one in _listed_dependencies(files.get(name, b""))
+        for entry in _listed_dependencies(files.get(name, b""))
     ]
     return [
         Dependency(
             name=name,
-            version=text_at(one, "version"),
-            repository=text_at(one, "repository"),
+            version=text_at(entry, "version"),
+            repository=text_at(entry, "repository"),
             locked=locked.get(name, ""),
         )
-        for one in listed
-        if is_path(name := text_at(one, "name")) and "/" not in name
+        for entry in listed
+        if is_path(name := text_at(entry, "name")) and "/" not in name
     ]
 
 
@@ -297,7 +299,7 @@ def _fits(pattern: str, parts: Sequence[str], *, folder: bool) -> bool:
         return fnmatch.fnmatchcase(parts[-1], pattern)
     wanted = pattern.removeprefix("/").split("/")
     return len(wanted) == len(parts) and all(
-        fnmatch.fnmatchcase(part, one) for part, one in zip(parts, wanted, strict=True)
+        fnmatch.fnmatchcase(part, name) for part, name in zip(parts, wanted, strict=True)
     )
 
 

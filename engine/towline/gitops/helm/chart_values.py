@@ -45,7 +45,9 @@ def subchart_value_paths(
     if folder is None:
         return set()
     wanted = maps_at(first_mapping(files[f"{folder}{_CHART}"]), "dependencies")
-    if not {text_at(one, "alias") or text_at(one, "name") for one in wanted} & {*keys}:
+    if not {
+        text_at(dependency, "alias") or text_at(dependency, "name") for dependency in wanted
+    } & {*keys}:
         return set()
     return {f"{folder}charts/", *chart_value_paths(path, listing)}
 
@@ -57,7 +59,7 @@ def default_values(path: str, files: Mapping[str, bytes]) -> Mapping[str, Any]:
         return {}
     own = f"{folder}{_VALUES}"
     return effective_values(
-        {one: files[one] for one in files if one != path or path != own}, folder, ()
+        {other: files[other] for other in files if other != path or path != own}, folder, ()
     )
 
 
@@ -68,7 +70,7 @@ def effective_values(
     paths = [path for path in files if path.startswith(chart)]
     below = {path: names for path in paths if (names := _subchart_names(path.removeprefix(chart)))}
     values: dict[str, Any] = {}
-    for path, names in sorted(below.items(), key=lambda one: len(one[1]), reverse=True):
+    for path, names in sorted(below.items(), key=lambda item: len(item[1]), reverse=True):
         own = first_mapping(files[path])
         for keys in _subchart_keys(files, chart, names):
             values = merge_values(values, nest(keys, own))
@@ -132,7 +134,11 @@ def _subchart_keys(files: Mapping[str, bytes], chart: str, names: list[str]) -> 
     found: list[list[str]] = [[]]
     for name in names:
         wanted = maps_at(first_mapping(files.get(f"{chart}{_CHART}", b"")), "dependencies")
-        aliases = [text_at(one, "alias") for one in wanted if text_at(one, "name") == name]
+        aliases = [
+            text_at(dependency, "alias")
+            for dependency in wanted
+            if text_at(dependency, "name") == name
+        ]
         every = ([*above, alias or name] for above in found for alias in aliases or [""])
         found = list(islice(every, _MOST_KEYS))
         chart = f"{chart}charts/{name}/"
@@ -145,7 +151,7 @@ def _parent_chart(folder: str) -> tuple[str, str]:
     Both are empty if there is none.
     """
     *above, charts, name = ["", "", *folder.split("/")[:-1]]
-    return ("".join(f"{one}/" for one in above[2:]), name) if charts == "charts" else ("", "")
+    return ("".join(f"{step}/" for step in above[2:]), name) if charts == "charts" else ("", "")
 
 
 def _subchart_names(path: str) -> list[str]:
@@ -197,11 +203,13 @@ def registry_template_paths(
     """The files that show whether a chart puts the registry for all images before image names."""
     folder = chart_folder(path, files)
     if folder is None or not any(
-        b"imageRegistry" in files.get(one, b"") for one in (path, f"{folder}values.yaml")
+        b"imageRegistry" in files.get(file, b"") for file in (path, f"{folder}values.yaml")
     ):
         return set()
     wanted = {f"{folder}templates/", f"{folder}charts/"}
-    return wanted | {one for one in listing if one.startswith(tuple(wanted)) and _is_template(one)}
+    return wanted | {
+        file for file in listing if file.startswith(tuple(wanted)) and _is_template(file)
+    }
 
 
 def prepends_global_registry(path: str, files: Mapping[str, bytes]) -> bool | None:
@@ -210,16 +218,21 @@ def prepends_global_registry(path: str, files: Mapping[str, bytes]) -> bool | No
     if folder is None:
         return None
     inside = (f"{folder}templates/", f"{folder}charts/")
-    templates = [one for one in files if one.startswith(inside) and _is_template(one)]
-    if any(_JOINS.search(files[one]) for one in templates):
+    templates = [
+        template for template in files if template.startswith(inside) and _is_template(template)
+    ]
+    if any(_JOINS.search(files[template]) for template in templates):
         return True
     wanted = maps_at(first_mapping(files[f"{folder}Chart.yaml"]), "dependencies")
-    there = all(
-        any(one.startswith(f"{folder}charts/{text_at(each, 'name')}/") for one in templates)
-        for each in wanted
+    complete = all(
+        any(
+            template.startswith(f"{folder}charts/{text_at(dependency, 'name')}/")
+            for template in templates
+        )
+        for dependency in wanted
     )
     old = f"{folder}requirements.yaml" in files
-    return False if templates and there and not old else None
+    return False if templates and complete and not old else None
 
 
 def _is_template(path: str) -> bool:
@@ -242,7 +255,9 @@ def _keys_read(
     ):
         return None
     found = [match for path in templates for match in _READ_VALUES.finditer(files[path])]
-    if not all(match[1] for match in found) or any(_TEXTS.search(files[one]) for one in templates):
+    if not all(match[1] for match in found) or any(
+        _TEXTS.search(files[template]) for template in templates
+    ):
         return None
     return {match[1].decode() for match in found}
 

@@ -37,7 +37,7 @@ _BEGIN = r"""(?<![^\s"'=,])"""
 def registry_prefixes(found: Iterable[FoundImage], wanted: Reference) -> list[str]:
     """The texts before the wanted image's name where another registry stands, each once."""
     name, host = wanted.image.name, wanted.registry.host
-    texts = (one.text for one in in_other_registry(found, wanted))
+    texts = (image.text for image in in_other_registry(found, wanted))
     heads = (text[: text.rindex(f"/{name}")] for text in texts if f"/{name}" in text)
     return list(
         dict.fromkeys(filter(None, (head.removesuffix(host).rstrip("/") for head in heads)))
@@ -52,10 +52,10 @@ def paths_with_text(values: Mapping[str, Any], text: str) -> list[tuple[str, ...
 
 def with_registry(values: Mapping[str, Any], path: tuple[str, ...], host: str) -> dict[str, Any]:
     """Values that set the host at a path, with a slash at its end if the text there has one."""
-    there: Any = values
+    text: Any = values
     for key in path:
-        there = there[key]
-    made: Any = f"{host}/" if there.endswith("/") else host
+        text = text[key]
+    made: Any = f"{host}/" if text.endswith("/") else host
     for key in reversed(path):
         made = {key: made}
     return dict(made)
@@ -63,7 +63,7 @@ def with_registry(values: Mapping[str, Any], path: tuple[str, ...], host: str) -
 
 def keeps_other_images(before: str, after: str, text: str, images: Collection[Reference]) -> bool:
     """Whether a text occurs as often in both renderings, not counting the images themselves."""
-    ends = "|".join(re.escape(f"/{one.image.name}") for one in images)
+    ends = "|".join(re.escape(f"/{image.image.name}") for image in images)
     ours = re.compile(rf"{_BEGIN}{_WORD}(?:{ends})[:@]{_WORD}")
     return ours.sub("", before).count(text) == ours.sub("", after).count(text)
 
@@ -190,9 +190,9 @@ class ChartHint:
                 value: Any = with_registry(values, path, host)
                 for key in path:
                     value = value[key]
-                there = ".".join(path)
+                key_path = ".".join(path)
                 return (
-                    f", from {there} of its values: set {there}: {value} in a file of"
+                    f", from {key_path} of its values: set {key_path}: {value} in a file of"
                     f" helmValues{others}"
                 )
         read = [
@@ -213,9 +213,9 @@ def _others(found: Sequence[FoundImage], before: str, image: Reference) -> str:
     """A condition that names the other images which would then use the new registry too."""
     ours = f"/{image.image.name}"
     texts = [
-        one.text
-        for one in found
-        if one.runs and one.text.startswith(f"{before}/") and ours not in one.text
+        other.text
+        for other in found
+        if other.runs and other.text.startswith(f"{before}/") and ours not in other.text
     ]
     others = list(dict.fromkeys(texts))
     return f", if {list_some(others)} can be pulled from there too" if others else ""

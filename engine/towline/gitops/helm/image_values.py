@@ -60,12 +60,12 @@ def values_for_images(
         below = values
         for part in above:
             below = below.setdefault(part, {})
-        there = value_at(base, *above, last)
+        existing = value_at(base, *above, last)
         made = (
             image.text
-            if isinstance(there, str) and there
+            if isinstance(existing, str) and existing
             else _image_map(
-                image, there, _global_registry(base, (*above, last)), other=key in otherwise
+                image, existing, _global_registry(base, (*above, last)), other=key in otherwise
             )
         )
         below[last] = {**below.get(last, {}), **made} if isinstance(made, dict) else made
@@ -75,8 +75,8 @@ def values_for_images(
 def current_image(base: Mapping[str, Any], key: str) -> str:
     """The image that the values `base` have at a dotted key; empty if its name is not known."""
     path = [str(step) for step in parse_dotted(key)]
-    if there := text_at(base, *path):
-        return there
+    if text := text_at(base, *path):
+        return text
     name = text_at(base, *path, "repository")
     registry = text_at(base, *path, REGISTRY) or _global_registry(base, tuple(path))
     return compose_image(registry, name, "latest", "") if name else ""
@@ -163,9 +163,9 @@ def _keys_below(values: Any, path: tuple[str, ...], seen: set[int]) -> Iterator[
             yield from _keys_below(value, (*path, key), seen)
 
 
-def _image_map(image: ImageValues, there: Any, common: str, *, other: bool) -> dict[str, str]:
-    """The parts of an image in the form of the existing map `there`, or in the other form."""
-    texts = texts_at(there)
+def _image_map(image: ImageValues, existing: Any, common: str, *, other: bool) -> dict[str, str]:
+    """The parts of an image in the form of the `existing` map, or in the other form."""
+    texts = texts_at(existing)
     host, _, name = image.repository.partition("/")
     registry, repository = ImageParts(host=host, name=name).split_for(
         texts.get("repository", ""), texts.get(REGISTRY, ""), common
@@ -182,4 +182,4 @@ def _image_map(image: ImageValues, there: Any, common: str, *, other: bool) -> d
 
 
 def _global_registry(base: Mapping[str, Any], path: tuple[str, ...]) -> str:
-    return next(filter(None, (text_at(base, *one) for one in global_registry_paths(path))), "")
+    return next(filter(None, (text_at(base, *keys) for keys in global_registry_paths(path))), "")

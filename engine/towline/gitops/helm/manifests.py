@@ -36,10 +36,12 @@ def removed_resources(old: bytes, new: bytes) -> list[str]:
     before, after = load_documents(old), load_documents(new)
     if before is None or after is None or old == new:
         return []
-    there, now = dict.fromkeys(_resources(before)), dict.fromkeys(_resources(after))
-    gone = [one for one in there if one not in now]
+    resources, new_resources = dict.fromkeys(_resources(before)), dict.fromkeys(_resources(after))
+    gone = [resource for resource in resources if resource not in new_resources]
     if _RENDERED in old and len(gone) <= _MOST_COMPARED:
-        gone = _without_renamed(gone, [one for one in now if one not in there])
+        gone = _without_renamed(
+            gone, [resource for resource in new_resources if resource not in resources]
+        )
     return [f"{kind}/{name}"[:_LONGEST_NAME] for kind, name in gone] + _containers(before, after)
 
 
@@ -88,10 +90,10 @@ def _containers(before: list[Any], after: list[Any]) -> list[str]:
     now: dict[str, set[str]] = {}
     for pod in pods_in_documents(after):
         now.setdefault(pod.owner, set()).update(name for name, _ in pod.images)
-    there = [(pod.owner, name) for pod in pods_in_documents(before) for name, _ in pod.images]
+    containers = [(pod.owner, name) for pod in pods_in_documents(before) for name, _ in pod.images]
     return [
         f"container {name} of {owner}"[:_LONGEST_NAME]
-        for owner, name in dict.fromkeys(there)
+        for owner, name in dict.fromkeys(containers)
         if name not in now.get(owner, {name})
     ]
 
@@ -172,18 +174,21 @@ class RenderedDocument:
     @property
     def shown(self) -> str:
         """Kind and name for people, with the template."""
-        what = f"{self.identity.kind} {self.identity.name}".strip() or "a document"
-        return f"{what} ({self.source})" if self.source else what
+        name = f"{self.identity.kind} {self.identity.name}".strip() or "a document"
+        return f"{name} ({self.source})" if self.source else name
 
 
 def split_documents(text: str) -> list[RenderedDocument]:
     """The documents of a stream in their order, without those that have no content."""
     found = split_stream(text)
-    heads = ["", *(one.text if one.empty and one.source else "" for one in found)]
+    heads = [
+        "",
+        *(document.text if document.empty and document.source else "" for document in found),
+    ]
     return [
-        replace(one, head="" if one.source else head)
-        for one, head in zip(found, heads, strict=False)
-        if not one.empty
+        replace(document, head="" if document.source else head)
+        for document, head in zip(found, heads, strict=False)
+        if not document.empty
     ]
 
 
@@ -205,58 +210,62 @@ def pair_documents(
     large rendering does not change.
     """
     texts = defaultdict[str, deque[RenderedDocument]](deque)
-    for one in before:
-        texts[one.text.rstrip()].append(one)
-    found = [texts[key].popleft() if texts.get(key := one.text.rstrip()) else None for one in now]
+    for document in before:
+        texts[document.text.rstrip()].append(document)
+    found = [
+        texts[key].popleft() if texts.get(key := document.text.rstrip()) else None
+        for document in now
+    ]
     left = defaultdict[Identity, deque[RenderedDocument]](deque)
-    for one in (one for same_text in texts.values() for one in same_text):
-        left[one.identity].append(one)
+    for document in (document for same_text in texts.values() for document in same_text):
+        left[document.identity].append(document)
     return [
-        partner or (left[one.identity].popleft() if left and left.get(one.identity) else None)
-        for one, partner in zip(now, found, strict=True)
+        partner
+        or (left[document.identity].popleft() if left and left.get(document.identity) else None)
+        for document, partner in zip(now, found, strict=True)
     ]
 
 
-def is_equal(one: RenderedDocument, other: RenderedDocument) -> bool:
+def is_equal(document: RenderedDocument, other: RenderedDocument) -> bool:
     """Whether two documents mean the same to YAML readers.
 
     Comments, blank lines and the kind of quotes do not count.
     """
-    if one.text.rstrip() == other.text.rstrip():
+    if document.text.rstrip() == other.text.rstrip():
         return True
     return (
-        one.root is not None
+        document.root is not None
         and other.root is not None
-        and next(differences(one.root, other.root), None) is None
+        and next(differences(document.root, other.root), None) is None
     )
 
 
-def differences(one: yaml.Node | None, other: yaml.Node | None, path: Path = ()) -> Iterator[Path]:
+def differences(node: yaml.Node | None, other: yaml.Node | None, path: Path = ()) -> Iterator[Path]:
     """The paths at which two nodes differ: the deepest paths that cover all differences.
 
     A list of another length, and a map with other keys, differs as a whole.
     """
-    if isinstance(one, yaml.MappingNode) and isinstance(other, yaml.MappingNode):
-        below = _entries(one), _entries(other)
+    if isinstance(node, yaml.MappingNode) and isinstance(other, yaml.MappingNode):
+        below = _entries(node), _entries(other)
         if list(below[0]) != list(below[1]) and set(below[0]) != set(below[1]):
             yield path
             return
         for key, child in below[0].items():
             yield from differences(child, below[1][key], (*path, key))
     elif (
-        isinstance(one, yaml.SequenceNode)
+        isinstance(node, yaml.SequenceNode)
         and isinstance(other, yaml.SequenceNode)
-        and len(one.value) == len(other.value)
+        and len(node.value) == len(other.value)
     ):
-        if _reordered(one, other):
+        if _reordered(node, other):
             yield path
             return
-        for place, (left, right) in enumerate(zip(one.value, other.value, strict=True)):
+        for place, (left, right) in enumerate(zip(node.value, other.value, strict=True)):
             yield from differences(left, right, (*path, place))
     elif not (
-        isinstance(one, yaml.ScalarNode)
+        isinstance(node, yaml.ScalarNode)
         and isinstance(other, yaml.ScalarNode)
-        and _scalar(one) == _scalar(other)
+        and _scalar(node) == _scalar(other)
     ):
         yield path
 
@@ -337,10 +346,10 @@ def _entries(node: yaml.MappingNode) -> dict[str, yaml.Node]:
     }
 
 
-def _reordered(one: yaml.SequenceNode, other: yaml.SequenceNode) -> bool:
+def _reordered(node: yaml.SequenceNode, other: yaml.SequenceNode) -> bool:
     """Whether two lists have the same items in another order."""
     left, right = (
-        [comparable(child) for child in one.value],
+        [comparable(child) for child in node.value],
         [comparable(child) for child in other.value],
     )
     return left != right and Counter(left) == Counter(right)

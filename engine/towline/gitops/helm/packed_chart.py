@@ -59,7 +59,10 @@ def lock_digest(
     `wanted` are the dependencies of the chart, `locked` those of the lock. The digest is empty if
     they are too many for a lock; aliases can make that of a few lines.
     """
-    known = [[_ordered(one) for one in wanted], [_ordered(one) for one in locked]]
+    known = [
+        [_ordered(dependency) for dependency in wanted],
+        [_ordered(dependency) for dependency in locked],
+    ]
     if sum(1 for _ in islice(_values(known), _MOST_VALUES)) == _MOST_VALUES:
         return ""
     text = json.dumps(known, ensure_ascii=False, separators=(",", ":"))
@@ -109,8 +112,10 @@ def _values(value: object) -> Iterator[object]:
     """A value and all values below it, each as often as it occurs."""
     waiting = [value]
     while waiting:
-        yield (one := waiting.pop())
-        waiting += one.values() if isinstance(one, dict) else one if isinstance(one, list) else ()
+        yield (below := waiting.pop())
+        waiting += (
+            below.values() if isinstance(below, dict) else below if isinstance(below, list) else ()
+        )
 
 
 def _ordered(dependency: Mapping[str, object]) -> dict[str, object]:

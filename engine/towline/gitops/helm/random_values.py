@@ -42,13 +42,13 @@ _WORD = re.compile(r"[A-Za-z0-9]+")
 _DIGITS = re.compile(r"[0-9]+")
 
 
-def is_reordered(one: yaml.Node | None, other: yaml.Node | None) -> bool:
+def is_reordered(node: yaml.Node | None, other: yaml.Node | None) -> bool:
     """Whether two lists, or two texts, have the same parts in another order."""
-    if isinstance(one, yaml.ScalarNode) and isinstance(other, yaml.ScalarNode):
-        return _same_words(one.value, other.value)
-    if not isinstance(one, yaml.SequenceNode) or not isinstance(other, yaml.SequenceNode):
+    if isinstance(node, yaml.ScalarNode) and isinstance(other, yaml.ScalarNode):
+        return _same_words(node.value, other.value)
+    if not isinstance(node, yaml.SequenceNode) or not isinstance(other, yaml.SequenceNode):
         return False
-    return comparable(one) != comparable(other) and contents(one) == contents(other)
+    return comparable(node) != comparable(other) and contents(node) == contents(other)
 
 
 def contents(node: yaml.Node) -> Counter[object]:
@@ -63,20 +63,22 @@ def has_fixed_words(first: str, second: str, old: str) -> bool:
 
     It is also true if the numbers of words differ: such texts cannot be compared so.
     """
-    words, others, there = (_WORD.findall(text) for text in (first, second, old))
+    words, others, old_words = (_WORD.findall(text) for text in (first, second, old))
     if _same_words(first, second):
-        return sorted(there) == sorted(words)
+        return sorted(old_words) == sorted(words)
     if _DIGITS.sub("0", first) == _DIGITS.sub("0", second):  # a time, a number
         return _DIGITS.sub("0", old) == _DIGITS.sub("0", first)
-    if not len(words) == len(others) == len(there):
+    if not len(words) == len(others) == len(old_words):
         return True
     return all(
-        one == known for one, other, known in zip(words, others, there, strict=True) if one == other
+        word == known
+        for word, other, known in zip(words, others, old_words, strict=True)
+        if word == other
     )
 
 
-def _same_words(one: str, other: str) -> bool:
-    words, others = _WORD.findall(one), _WORD.findall(other)
+def _same_words(text: str, other: str) -> bool:
+    words, others = _WORD.findall(text), _WORD.findall(other)
     return len(words) > 1 and words != others and sorted(words) == sorted(others)
 
 
@@ -121,15 +123,18 @@ def keep_random_values(old: str, first: str, again: Callable[[], str]) -> Stable
         return StableRendering(text=first)
     partners = pair_documents(before, now)
     if len(before) == len(now) and all(
-        one is partner and is_equal(one, new)
-        for one, partner, new in zip(before, partners, now, strict=True)
+        document is partner and is_equal(document, new)
+        for document, partner, new in zip(before, partners, now, strict=True)
     ):
         return StableRendering(text=old)
     if len(before) == len(now) and all(
-        partner and _only_images(partner, one) for one, partner in zip(now, partners, strict=True)
+        partner and _only_images(partner, document)
+        for document, partner in zip(now, partners, strict=True)
     ):
         return StableRendering(
-            text=_joined([_text(one, partner) for one, partner in zip(now, partners, strict=True)])
+            text=_joined(
+                [_text(document, partner) for document, partner in zip(now, partners, strict=True)]
+            )
         )
     others: list[list[RenderedDocument]] = []
     while True:
@@ -137,7 +142,10 @@ def keep_random_values(old: str, first: str, again: Callable[[], str]) -> Stable
         if loose := _unstable_templates(now, others[-1]):
             return StableRendering(
                 text=_joined(
-                    [_text(one, partner) for one, partner in zip(now, partners, strict=True)]
+                    [
+                        _text(document, partner)
+                        for document, partner in zip(now, partners, strict=True)
+                    ]
                 ),
                 renewed=loose,
             )
@@ -156,21 +164,25 @@ def _unstable_templates(
         return ()
     return tuple(
         sorted(
-            {one.source for one in now if one not in second}
-            | {one.source for one in second if one not in now}
+            {document.source for document in now if document not in second}
+            | {document.source for document in second if document not in now}
         )
     )
 
 
-def _is_same_kind(one: RenderedDocument, other: RenderedDocument) -> bool:
+def _is_same_kind(document: RenderedDocument, other: RenderedDocument) -> bool:
     """Whether two documents are of one kind and template."""
-    if one.source != other.source:
+    if document.source != other.source:
         return False
-    return one.text == other.text or one.identity.kind == other.identity.kind
+    return document.text == other.text or document.identity.kind == other.identity.kind
 
 
-def _text(one: RenderedDocument, partner: RenderedDocument | None) -> str:
-    chosen = partner if partner and partner.source == one.source and is_equal(partner, one) else one
+def _text(document: RenderedDocument, partner: RenderedDocument | None) -> str:
+    chosen = (
+        partner
+        if partner and partner.source == document.source and is_equal(partner, document)
+        else document
+    )
     return chosen.head + chosen.text
 
 
@@ -191,21 +203,21 @@ def _only_images(old: RenderedDocument, new: RenderedDocument) -> bool:
         return False
     leaves, swaps = list[tuple[str, str]](), list[tuple[str, str]]()
     for path in differences(old.root, new.root):
-        one, other = node_at(old.root, path), node_at(new.root, path)
-        if not isinstance(one, yaml.ScalarNode) or not isinstance(other, yaml.ScalarNode):
+        before, after = node_at(old.root, path), node_at(new.root, path)
+        if not isinstance(before, yaml.ScalarNode) or not isinstance(after, yaml.ScalarNode):
             return False
-        leaves.append((one.value, other.value))
+        leaves.append((before.value, after.value))
         swaps += _swaps(*leaves[-1]) if path[-1:] == ("image",) else ()
-    return all(any(one.replace(*swap) == other for swap in swaps) for one, other in leaves)
+    return all(any(before.replace(*swap) == after for swap in swaps) for before, after in leaves)
 
 
 def _swaps(old: str, new: str) -> Iterator[tuple[str, str]]:
     """An image and its parts, before and after: the whole, the tag, the digest."""
     yield old, new
     for pattern in (r":([\w.-]+)(?:@|$)", r"@(\S+)$"):
-        one, other = re.search(pattern, old), re.search(pattern, new)
-        if one and other:
-            yield one[1], other[1]
+        before, after = re.search(pattern, old), re.search(pattern, new)
+        if before and after:
+            yield before[1], after[1]
 
 
 @mutable
@@ -340,21 +352,21 @@ def _document_updates(
     """
     partners = pair_documents(before, now)
     taken = {id(partner) for partner in partners}
-    left = [one for one in before if id(one) not in taken]
-    for number, (one, known) in enumerate(zip(now, partners, strict=True)):
-        found = _differing(one, [other[number] for other in others])
+    left = [document for document in before if id(document) not in taken]
+    for number, (document, known) in enumerate(zip(now, partners, strict=True)):
+        found = _differing(document, [other[number] for other in others])
         partner = known
         if _NAME_PATH in found:
             alike = (
                 other
                 for other in left
-                if (other.source, other.identity.kind) == (one.source, one.identity.kind)
+                if (other.source, other.identity.kind) == (document.source, document.identity.kind)
             )
             partner = known or next(alike, None)
             left = [other for other in left if other is not partner]
         root = partner.root if partner and found else None
         yield _DocumentUpdate(
-            one=one,
+            one=document,
             partner=partner,
             parts=[
                 _RandomPart(path=path, first=first, second=second, old=node_at(root, path))
@@ -364,7 +376,7 @@ def _document_updates(
 
 
 def _differing(
-    one: RenderedDocument, others: Sequence[RenderedDocument]
+    document: RenderedDocument, others: Sequence[RenderedDocument]
 ) -> dict[Path, tuple[yaml.Node, yaml.Node]]:
     """The paths at which a document differs from one of `others`.
 
@@ -372,10 +384,10 @@ def _differing(
     """
     found: dict[Path, tuple[yaml.Node, yaml.Node]] = {}
     for other in others:
-        if is_equal(one, other) or one.root is None or other.root is None:
+        if is_equal(document, other) or document.root is None or other.root is None:
             continue
-        for path in differences(one.root, other.root):
-            first, second = node_at(one.root, path), node_at(other.root, path)
+        for path in differences(document.root, other.root):
+            first, second = node_at(document.root, path), node_at(other.root, path)
             if first is not None and second is not None:
                 found.setdefault(path, (first, second))
     return {
@@ -470,7 +482,9 @@ def _substituted(texts: tuple[str, str], known: Mapping[tuple[str, str], str]) -
 
 
 def _exchanged(first: str, second: str, known: Mapping[tuple[str, str], str]) -> str | None:
-    for (one, other), old in sorted(known.items(), key=lambda item: -len(item[0][0])):
-        if one in first and other in second:
-            first, second = first.replace(one, old), second.replace(other, old)
+    for (first_value, second_value), old in sorted(
+        known.items(), key=lambda item: -len(item[0][0])
+    ):
+        if first_value in first and second_value in second:
+            first, second = first.replace(first_value, old), second.replace(second_value, old)
     return first if first == second else None

@@ -78,8 +78,8 @@ def read_request(*, file_size: int = 0) -> Any:
 
 def _limit(which: int, wanted: int, *, grace: int = 0) -> None:
     """Set a limit and, `grace` above it, the hard limit; an existing hard limit is not exceeded."""
-    there = resource.getrlimit(which)[1]
-    hard = wanted + grace if there == resource.RLIM_INFINITY else min(wanted + grace, there)
+    existing = resource.getrlimit(which)[1]
+    hard = wanted + grace if existing == resource.RLIM_INFINITY else min(wanted + grace, existing)
     resource.setrlimit(which, (min(wanted, hard), hard))
 
 

@@ -152,16 +152,16 @@ def _manifest(path: str, text: str, load: Callable[[str], Any]) -> RenderedManif
     )
 
 
-def _mapping(value: Any, path: str, what: str) -> dict[str, Any]:
+def _mapping(value: Any, path: str, name: str) -> dict[str, Any]:
     if value is not None and not isinstance(value, dict):
-        raise ManifestFault(path, f"{what} is not a mapping")
+        raise ManifestFault(path, f"{name} is not a mapping")
     return value or {}
 
 
-def _text(value: Any, path: str, what: str) -> str:
+def _text(value: Any, path: str, name: str) -> str:
     """A scalar as Helm reads it as a text: numbers and booleans as JSON writes them."""
     if isinstance(value, (dict, list)):
-        raise ManifestFault(path, f"{what} is not a text")
+        raise ManifestFault(path, f"{name} is not a text")
     return "" if value is None else str(value).lower() if isinstance(value, bool) else str(value)
 
 
@@ -250,9 +250,11 @@ def _check(chart: Chart) -> None:
     metadata = chart.metadata
     if metadata.get("type") == "library":
         raise RendererFault("a library chart renders nothing of its own", where="Chart.yaml")
-    there = {one.get("name") for one in chart.dependencies}
+    bundled = {dependency.get("name") for dependency in chart.dependencies}
     missing = [
-        one["name"] for one in metadata.get("dependencies") or () if one["name"] not in there
+        dependency["name"]
+        for dependency in metadata.get("dependencies") or ()
+        if dependency["name"] not in bundled
     ]
     if missing:
         raise RendererFault(

@@ -113,10 +113,10 @@ def _fault(data: Mapping[str, Any], where: str) -> TowlineError:
     return kind(data["message"], where=data["where"] or where, hint=data["hint"])
 
 
-def _overrun(what: str, limits: RenderLimits, where: str) -> RenderError:
+def _overrun(limit: str, limits: RenderLimits, where: str) -> RenderError:
     most = (
         f"took longer than {limits.seconds} seconds"
-        if what == "time limit"
+        if limit == "time limit"
         else f"gave more than {limits.output} bytes"
     )
     return RenderError(
