@@ -87,7 +87,7 @@ def _common_length(left: str, right: str) -> int:
 
 
 def list_some(names: Sequence[str], most: int = 5) -> str:
-    """The names, separated by commas; of more than `most` the first, and how many more there are."""
+    """The names, separated by commas; of more than `most` the first, and the number of others."""
     if len(names) <= most:
         return ", ".join(names)
     return f"{', '.join(names[:most])} and {len(names) - most} more"

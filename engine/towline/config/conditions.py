@@ -1,9 +1,9 @@
 """Pure.
 
-Whether a step is active in a stage, and why: an explicit flag decides, else the conditions of the
-stage definition (facts 3.2).
+Conditions: whether a step is active in a stage, and why.
 
-Three answers: yes, no, and undecided, for a condition on what the pipeline may yet write while it
+An explicit flag decides, else the conditions of the stage definition (facts 3.2). There are three
+answers: yes, no, and undecided, for a condition on a value that the pipeline may yet write while it
 is being planned.
 """
 
@@ -31,18 +31,24 @@ _GLOB = re.compile(r"(?:\\.|\[[!^]?\]?(?:\\.|[^\]\\])+\]|[^\\\[{}])*", re.DOTALL
 
 
 class Workspace(Protocol):
-    """The project's files, as far as conditions ask for them; paths are relative to the workspace, and nothing outside of it is ever looked at."""
+    """The project's files for conditions; paths are relative to, and inside, the workspace."""
 
     def find(self, pattern: str) -> str:
-        """A file or folder that fits the glob, empty where none does; raises ConfigError for a pattern that leads out of the workspace."""
+        """A file or folder that the glob matches; empty if there is none.
+
+        Raises ConfigError for a pattern that leads out of the workspace.
+        """
 
     def find_script(self, name: str, excludes: Sequence[str]) -> str:
-        """A package.json with the npm script `name`, empty where there is none; `excludes` are globs; raises ConfigError for one that cannot be read."""
+        """A package.json with the npm script `name`; empty if there is none.
+
+        `excludes` are globs. Raises ConfigError for a package.json that cannot be read.
+        """
 
 
 @frozen
 class Condition:
-    """One condition of a stage definition: its kind and what that asks for, checked by `parse`, and where it stands."""
+    """A condition of a stage definition: its kind, its checked value, and its place."""
 
     kind: str
     value: Any
@@ -62,13 +68,13 @@ class Decision:
 
 @frozen
 class ConditionContext:
-    """What a decision may look at.
+    """The facts that a decision may be made from.
 
-    `config`: every key that counts for the step in the stage, without scopes; `own`: the keys of
-    the stage's own section in the project's configuration, each with its place; `configured`:
-    whether the project has a section for the step; `others`: what is known of the stage's other
-    steps; `planning`: whether the pipeline environment may still grow before the step's turn comes;
-    `bare`: whether nothing but a boolean is a flag, and anything else is no fault either.
+    `config` has every key that is read for the step in the stage, without scopes. `own` has the
+    keys of the stage's own section in the project's configuration, each with its place.
+    `configured`: the project has a section for the step. `others` are the answers for the stage's
+    other steps. `planning`: the pipeline environment may still grow before the step runs. `bare`:
+    only a boolean is a flag, and any other value is ignored without an error.
     """
 
     stage: str
@@ -84,7 +90,10 @@ class ConditionContext:
 
 
 def parse_condition(data: object, where: str) -> Condition:
-    """One entry of `conditions` or `notActiveConditions`, as read from YAML; raises ConfigError naming `where` for what is not understood."""
+    """An entry of `conditions` or `notActiveConditions`, as read from YAML, to a condition.
+
+    Raises ConfigError naming `where` if it is not understood.
+    """
     if not isinstance(data, dict):
         raise ConfigError(
             f"a condition must be a map of one kind, not {data!r}",
@@ -115,44 +124,49 @@ def parse_condition(data: object, where: str) -> Condition:
     return Condition(kind=kind, value=value, where=where)
 
 
-def decide(conditions: Sequence[Condition], scene: ConditionContext) -> Decision:
-    """Whether the step of `scene` is active: its flag, else the first condition that says yes; without conditions it is; raises ConfigError."""
-    flag = scene.config.get(scene.step)
-    value = _switched(flag, scene) if flag else None
+def decide(conditions: Sequence[Condition], context: ConditionContext) -> Decision:
+    """Whether the context's step is active: by its flag, else by the first condition that says yes.
+
+    Without conditions it is active. Raises ConfigError.
+    """
+    flag = context.config.get(context.step)
+    value = _switched(flag, context) if flag else None
     if flag is not None and value is not None:
         return Decision(
-            active="yes" if value else "no", why=f"{_said(scene.step, flag)} ({flag.origin})"
+            active="yes" if value else "no", why=f"{_said(context.step, flag)} ({flag.origin})"
         )
-    without = Decision(active="yes", why=f"{scene.step} has no condition in stage {scene.stage}")
-    decision = _any(conditions, scene) if conditions else without
+    without = Decision(
+        active="yes", why=f"{context.step} has no condition in stage {context.stage}"
+    )
+    decision = _any(conditions, context) if conditions else without
     return (
         decision
         if flag is None
-        else replace(decision, why=f"{decision.why}; {_no_flag(scene.step, flag)}")
+        else replace(decision, why=f"{decision.why}; {_no_flag(context.step, flag)}")
     )
 
 
 def parse_flag(value: object) -> bool | None:
-    """What a flag says: true and false, also in quotes and whatever the case; None for anything else."""
+    """The value of a flag: a boolean, also in quotes and in any case; None for anything else."""
     text = value.strip().lower() if isinstance(value, str) else ""
     return value if isinstance(value, bool) else {"true": True, "false": False}.get(text)
 
 
-def _switched(flag: Setting, scene: ConditionContext) -> bool | None:
-    """What a step's flag says; None where it says nothing: it is empty, or no boolean where only these count.
+def _switched(flag: Setting, context: ConditionContext) -> bool | None:
+    """The value of a step's flag; None if it is empty, or not a boolean and only these are flags.
 
-    Raises ConfigError for what is no flag.
+    Raises ConfigError for another value.
     """
-    if scene.bare:
+    if context.bare:
         return flag.value if isinstance(flag.value, bool) else None
     value = parse_flag(flag.value)
     # Piper's stage runs the step at anything that is not empty: here nothing is lost silently
     if value is None and flag.value not in ("", [], {}):
         raise ConfigError(
-            f"{_said(scene.step, flag)} is neither true nor false",
+            f"{_said(context.step, flag)} is neither true nor false",
             where=flag.origin,
             hint=(
-                f"write true or false; parameters go into steps.{scene.step}, or directly into the"
+                f"write true or false; parameters go into steps.{context.step}, or directly into the"
                 " stage's section"
             ),
         )
@@ -169,32 +183,35 @@ def _said(step: str, flag: Setting) -> str:
 
 
 def _no_flag(step: str, flag: Setting) -> str:
-    """That something stands where a flag is expected, but none."""
+    """The reason why the value in the place of a flag is ignored."""
     kind = "a text" if isinstance(flag.value, str) else "neither true nor false"
     return (
-        f"{_said(step, flag)} ({flag.origin}) does not count, since it is {kind}: write true or"
+        f"{_said(step, flag)} ({flag.origin}) is ignored, since it is {kind}: write true or"
         " false, without quotes"
     )
 
 
 def apply_not_active(
-    before: Decision, conditions: Sequence[Condition], scene: ConditionContext
+    before: Decision, conditions: Sequence[Condition], context: ConditionContext
 ) -> Decision:
-    """`before` unless one of the `notActiveConditions` holds, which wins over an explicit flag too (facts 3.2); raises ConfigError."""
+    """`before`, unless one of the `notActiveConditions` holds; raises ConfigError.
+
+    These conditions win over an explicit flag, too (facts 3.2).
+    """
     if before.active == "no" or not conditions:
         return before
-    against = _any(conditions, scene)
+    against = _any(conditions, context)
     if against.active == "yes":
         return Decision(active="no", why=f"switched off by the stage definition: {against.why}")
     return against if against.active == "undecided" else before
 
 
-def _any(conditions: Sequence[Condition], scene: ConditionContext) -> Decision:
-    """The first yes, which ends the search; else the first that is undecided; else no, and what each of them lacks."""
+def _any(conditions: Sequence[Condition], context: ConditionContext) -> Decision:
+    """The first yes, else the first undecided, else no with the reasons of all conditions."""
     decisions: list[Decision] = []
     for condition in conditions:
         try:
-            decisions.append(_KINDS[condition.kind](condition.value, scene))
+            decisions.append(_KINDS[condition.kind](condition.value, context))
         except ConfigError as fault:
             raise ConfigError(
                 fault.message, where=fault.where or condition.where, hint=fault.hint
@@ -208,7 +225,10 @@ def _any(conditions: Sequence[Condition], scene: ConditionContext) -> Decision:
 
 
 def equal_values(one: object, other: object) -> bool:
-    """Whether two values are equal, lists and maps element by element: 1 is 1.0, but neither is `"1"` or true."""
+    """Whether two values are equal, lists and maps element by element.
+
+    1 is 1.0, but neither is `"1"` or true.
+    """
     if isinstance(one, dict) and isinstance(other, dict):
         return one.keys() == other.keys() and all(
             equal_values(value, other[key]) for key, value in one.items()
@@ -228,10 +248,10 @@ def equal_values(one: object, other: object) -> bool:
 # ---- the kinds
 
 
-def _config(expected: Mapping[str, Any], scene: ConditionContext) -> Decision:
+def _config(expected: Mapping[str, Any], context: ConditionContext) -> Decision:
     ((key, values),) = expected.items()
     wanted = values or []
-    found = scene.config.get(key)
+    found = context.config.get(key)
     if found is None:
         return Decision(active="yes" if None in wanted else "no", why=f"{key} is not set")
     if any(equal_values(value, found.value) for value in wanted):
@@ -242,33 +262,33 @@ def _config(expected: Mapping[str, Any], scene: ConditionContext) -> Decision:
     )
 
 
-def _config_key(path: str, scene: ConditionContext) -> Decision:
-    value, origin = _walk(path, scene)
+def _config_key(path: str, context: ConditionContext) -> Decision:
+    value, origin = _walk(path, context)
     if value is _MISSING:
         return Decision(active="no", why=f"{path} is not set")
     return Decision(active="yes", why=f"{path} is set ({origin})")
 
 
-def _walk(path: str, scene: ConditionContext) -> tuple[Any, str]:
-    """The value at a path of keys with the place of its first one, `_MISSING` where there is none."""
+def _walk(path: str, context: ConditionContext) -> tuple[Any, str]:
+    """The value at a path of keys, `_MISSING` if there is none, with the place of its first key."""
     first, *rest = path.split("/")
-    found = scene.config.get(first)
+    found = context.config.get(first)
     value = _MISSING if found is None else found.value
     for part in rest:
         value = value.get(part, _MISSING) if isinstance(value, dict) else _MISSING
     return value, found.origin if found else ""
 
 
-def _file_pattern(pattern: str, scene: ConditionContext) -> Decision:
-    path = scene.workspace.find(pattern)
+def _file_pattern(pattern: str, context: ConditionContext) -> Decision:
+    path = context.workspace.find(pattern)
     return Decision(
         active="yes" if path else "no",
         why=f"{path} fits {pattern}" if path else f"no file fits {pattern}",
     )
 
 
-def _file_pattern_from_config(key: str, scene: ConditionContext) -> Decision:
-    value, origin = _walk(key, scene)
+def _file_pattern_from_config(key: str, context: ConditionContext) -> Decision:
+    value, origin = _walk(key, context)
     if value is _MISSING:
         return Decision(active="no", why=f"{key} is not set")
     patterns = [
@@ -279,7 +299,7 @@ def _file_pattern_from_config(key: str, scene: ConditionContext) -> Decision:
     failed = []
     for pattern in patterns:
         try:
-            decision = _file_pattern(pattern, scene)
+            decision = _file_pattern(pattern, context)
         # the project's own value, which is for its step to complain about: a plan of all stages
         # goes on
         except ConfigError as fault:
@@ -292,10 +312,10 @@ def _file_pattern_from_config(key: str, scene: ConditionContext) -> Decision:
     )
 
 
-def _npm_script(name: str, scene: ConditionContext) -> Decision:
-    found = scene.config.get(_EXCLUDES)
+def _npm_script(name: str, context: ConditionContext) -> Decision:
+    found = context.config.get(_EXCLUDES)
     excludes = found.value if found and isinstance(found.value, list) else []
-    path = scene.workspace.find_script(
+    path = context.workspace.find_script(
         name, [entry for entry in excludes if isinstance(entry, str) and entry]
     )
     return Decision(
@@ -304,27 +324,29 @@ def _npm_script(name: str, scene: ConditionContext) -> Decision:
     )
 
 
-def _environment(expected: Mapping[str, Any], scene: ConditionContext) -> Decision:
+def _environment(expected: Mapping[str, Any], context: ConditionContext) -> Decision:
     for key, value in expected.items():
-        if value is None and not scene.planning and scene.pipeline_environment.get(key) is None:
+        if value is None and not context.planning and context.pipeline_environment.get(key) is None:
             return Decision(active="yes", why=f"{key} is not in the pipeline environment")
-        if equal_values(_stripped(scene.pipeline_environment.get(key, _MISSING)), _stripped(value)):
+        if equal_values(
+            _stripped(context.pipeline_environment.get(key, _MISSING)), _stripped(value)
+        ):
             return Decision(active="yes", why=f"{key} is {value!r} in the pipeline environment")
     return _not_yet(
         ", ".join(expected),
         "no such value" if len(expected) == 1 else "none of these values",
-        scene,
+        context,
     )
 
 
-def _filled(key: str, scene: ConditionContext) -> Decision:
-    if _stripped(scene.pipeline_environment.get(key)) in (None, "", [], {}):
-        return _not_yet(key, "no value", scene)
+def _filled(key: str, context: ConditionContext) -> Decision:
+    if _stripped(context.pipeline_environment.get(key)) in (None, "", [], {}):
+        return _not_yet(key, "no value", context)
     return Decision(active="yes", why=f"{key} is in the pipeline environment")
 
 
-def _not_yet(keys: str, what: str, scene: ConditionContext) -> Decision:
-    if scene.planning:
+def _not_yet(keys: str, what: str, context: ConditionContext) -> Decision:
+    if context.planning:
         return Decision(
             active="undecided", why=f"depends on {keys}, which the pipeline has yet to write"
         )
@@ -335,53 +357,56 @@ def _stripped(value: object) -> object:
     return value.strip() if isinstance(value, str) else value
 
 
-def _only_active(_: bool, scene: ConditionContext) -> Decision:  # noqa: FBT001 - every kind is called alike
+def _only_active(_: bool, context: ConditionContext) -> Decision:  # noqa: FBT001 - as for every kind
     for answer in ("yes", "undecided"):
-        busy = [step for step, active in scene.others.items() if active == answer]
+        busy = [step for step, active in context.others.items() if active == answer]
         if busy and answer == "yes":
             return Decision(
                 active="no",
                 why=(
                     f"{', '.join(busy)} {'is' if len(busy) == 1 else 'are'} active in stage"
-                    f" {scene.stage}, too"
+                    f" {context.stage}, too"
                 ),
             )
         if busy:
             return Decision(
                 active="undecided",
-                why=f"depends on whether {', '.join(busy)} will be active in stage {scene.stage}",
+                why=f"depends on whether {', '.join(busy)} will be active in stage {context.stage}",
             )
-    return Decision(active="yes", why=f"no other step is active in stage {scene.stage}")
+    return Decision(active="yes", why=f"no other step is active in stage {context.stage}")
 
 
-def _step_active(step: str, scene: ConditionContext) -> Decision:
-    answer = scene.others.get(step, "no")
-    return Decision(active=answer, why=f"{step} {_ANSWERED[answer]} active in stage {scene.stage}")
+def _step_active(step: str, context: ConditionContext) -> Decision:
+    answer = context.others.get(step, "no")
+    return Decision(
+        active=answer, why=f"{step} {_ANSWERED[answer]} active in stage {context.stage}"
+    )
 
 
-def _inactive(value: bool, scene: ConditionContext) -> Decision:  # noqa: FBT001 - every kind is called alike
+def _inactive(value: bool, context: ConditionContext) -> Decision:  # noqa: FBT001 - as for every kind
     if value is False:
         return Decision(
-            active="yes", why=f"{scene.step} runs in stage {scene.stage} unless it is switched off"
+            active="yes",
+            why=f"{context.step} runs in stage {context.stage} unless it is switched off",
         )
     return Decision(
         active="no",
         why=(
-            f"{scene.step} runs only where `{scene.step}: true` says so, and nothing does for stage"
-            f" {scene.stage}"
+            f"{context.step} runs only where `{context.step}: true` says so, and nothing does for stage"
+            f" {context.stage}"
         ),
     )
 
 
-def _stage_config_key(key: str, scene: ConditionContext) -> Decision:
-    if key not in scene.own:
-        return Decision(active="no", why=f"stage {scene.stage} does not name {key}")
-    named = f"stage {scene.stage} names {key} ({scene.own[key]})"
-    if not scene.configured:
+def _stage_config_key(key: str, context: ConditionContext) -> Decision:
+    if key not in context.own:
+        return Decision(active="no", why=f"stage {context.stage} does not name {key}")
+    named = f"stage {context.stage} names {key} ({context.own[key]})"
+    if not context.configured:
         return Decision(
-            active="no", why=f"{named}, but the project does not configure {scene.step}"
+            active="no", why=f"{named}, but the project does not configure {context.step}"
         )
-    return Decision(active="yes", why=f"{named} and the project configures {scene.step}")
+    return Decision(active="yes", why=f"{named} and the project configures {context.step}")
 
 
 _KINDS: Mapping[str, Callable[[Any, ConditionContext], Decision]] = {
@@ -400,7 +425,7 @@ _KINDS: Mapping[str, Callable[[Any, ConditionContext], Decision]] = {
 
 
 def _is_glob(text: str) -> bool:
-    """Whether a text is a glob: what is open is closed again, and a backslash has something behind it."""
+    """Whether a text is a glob: brackets are closed, and no backslash is at its end."""
     if len(text) > _LONGEST:
         return False
     while (inner := _BRACES.sub("x", text)) != text:

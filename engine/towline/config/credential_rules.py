@@ -1,9 +1,9 @@
-"""From a step's settings to what decides where its credentials go (addressees.py): rules, the credential in words, and who names a host.
+"""The rules on where a step's credentials may go (credential_hosts.py), from its settings.
 
-Where a new secret id is stored in Jenkins, and whether the project may choose that.
-
-One id may stand for a credential in every folder and domain of a Jenkins: another store of the same
-host is another team's.
+That is: the rules of trusted layers, the description of each credential, and the source of each
+host; also where a new secret id is stored in Jenkins, and whether the project may choose that. One
+id may stand for a credential in every folder and domain of a Jenkins: another store of the same
+host belongs to another team.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ Parse = Callable[[str], HostAddress]
 
 
 def rules_of(settings: Settings, standing: Callable[[], BuildTrust]) -> CredentialRules:
-    """What trusted layers say of credentials and their hosts."""
+    """The rules of trusted layers on credentials and their hosts."""
     return CredentialRules(
         hosts=settings.texts(HOSTS),
         each={name: tuple(hosts) for name, hosts in settings.listed(EACH).items()},
@@ -51,7 +51,7 @@ def rules_of(settings: Settings, standing: Callable[[], BuildTrust]) -> Credenti
 
 
 def password_of(settings: Settings, user: str, password: str) -> Credential:
-    """The login in the parameters `user` and `password` in words: never with the secret."""
+    """The login in the parameters `user` and `password`, described without the secret."""
     what = f"the password of user {settings.text(user)!r} ({settings.origin(password)})"
     return Credential(
         what=what, names=_names(settings, password, user), record=settings.record(password)
@@ -59,7 +59,7 @@ def password_of(settings: Settings, user: str, password: str) -> Credential:
 
 
 def secret_of(settings: Settings, name: str, what: str) -> Credential:
-    """The secret in the parameter `name`, which is called `what`."""
+    """The secret in the parameter `name`, described as `what`."""
     return Credential(
         what=f"{what} ({settings.origin(name)})",
         names=_names(settings, name),
@@ -68,7 +68,11 @@ def secret_of(settings: Settings, name: str, what: str) -> Credential:
 
 
 def _names(settings: Settings, *parameters: str) -> tuple[str, ...]:
-    """What `credentials` may call it: the ids of the Jenkins credentials that it comes from, or is to come from, and its parameters."""
+    """The names that `credentials` may use for a credential.
+
+    These are the ids of the Jenkins credentials that it comes from, or will come from, and its
+    parameters.
+    """
     # what the configuration names may be another one: the agent's own value keeps it from being
     # bound
     if settings.given(parameters[0]):
@@ -81,7 +85,10 @@ def _names(settings: Settings, *parameters: str) -> tuple[str, ...]:
 
 
 def host_source(settings: Settings, name: str, parse: Parse, *, password: str = "") -> HostSource:
-    """Who names the host in the URL of the parameter `name`; for a `password` of the pipeline environment its own URL there is its record."""
+    """The source of the host in the URL of the parameter `name`.
+
+    If the `password` comes from the pipeline environment, the URL there is its record.
+    """
     inside = bool(password) and settings.layer(password) == PIPELINE_ENVIRONMENT
     return HostSource(
         origin=settings.origin(name),
@@ -99,13 +106,13 @@ def host_source(settings: Settings, name: str, parse: Parse, *, password: str = 
 
 
 def registry_place(url: str) -> HostAddress:
-    """Where the registry of a URL is; raises ConfigError."""
+    """The address of the registry in a URL; raises ConfigError."""
     registry, _ = parse_registry(url)
     return HostAddress(scheme=registry.scheme, host=registry.host)
 
 
 def host_entries(entries: list[str]) -> tuple[str, ...]:
-    """The entries of a record that name a host, its URL's where one is a URL; others name nothing."""
+    """The entries of a record that name a host, as a host or in a URL; others are left out."""
     return tuple(entry for entry in map(_host, entries) if entry and _valid(entry))
 
 
@@ -139,9 +146,9 @@ URL, DOMAIN = "jenkinsUrl", "jenkinsCredentialDomain"
 
 
 def store_permission(rules: CredentialRules, settings: Settings) -> Permission | None:
-    """By whose word the project chooses folder or domain of the credential; None where it does not.
+    """The permission by which the project chooses folder or domain of the Jenkins credential.
 
-    Raises CredentialError.
+    None if the project does not choose them. Raises CredentialError.
     """
     chosen = next(
         (

@@ -1,7 +1,8 @@
-"""The documents that configuration comes from, read and checked: the library's defaults, the platform team's, the project's, and what that names.
+"""Configuration documents, read and checked.
 
-Which hosts inside of a network the platform team lets a project take default documents from:
-`defaultHosts` of a trusted layer.
+These are the library's defaults, the platform team's documents, the project's, and the custom
+defaults that this names; also `defaultHosts` of a trusted layer, the hosts inside of a network from
+which the platform team lets a project take default documents.
 
 Whoever opens a pull request chooses `customDefaults`, and a mere plan of it reads them: it must not
 have the agent ask what only the agent can reach.
@@ -48,7 +49,10 @@ _VARIABLE = f"PIPER_{DEFAULT_HOSTS}"
 def default_hosts(
     documents: Iterable[ConfigDocument], environ: Mapping[str, str]
 ) -> tuple[str, ...]:
-    """The entries of the variable, else of the last trusted document that has any; raises ConfigError for one that no host can match."""
+    """The hosts of the variable PIPER_defaultHosts, else of the last trusted document with any.
+
+    Raises ConfigError for an entry that no host can match.
+    """
     if text := environ.get(_VARIABLE):
         return _checked(parse_text("list", text), _VARIABLE)
     found: tuple[str, ...] = ()
@@ -93,11 +97,12 @@ _Path = tuple[str | int, ...]
 
 @frozen
 class ConfigDocument:
-    """One configuration file whose shape is checked; `name` is its name for people, `marks` tell the line of every key.
+    """A configuration file whose shape is checked.
 
-    `unread` is the line of what stands behind it in its file and is not read; 0 if nothing does.
-    `carried`: it came with the call of a change request, whose author may have written it; what
-    only trusted layers set does not count there.
+    `name` is its name for people, `marks` have the line of every key. `unread` is the line of a
+    second YAML document in the file, which is not read; 0 if there is none. `carried`: it came with
+    the call of a change request, whose author may have written it; keys that only trusted layers
+    set are ignored there.
     """
 
     name: str
@@ -108,14 +113,14 @@ class ConfigDocument:
     carried: bool = False
 
     def section(self, *path: str) -> Mapping[str, object]:
-        """The map at `path`, such as `general`, or `stages` and a stage's name; empty where there is none."""
+        """The map at `path`: `general`, or `stages` and a stage's name; empty if there is none."""
         found = self.content
         for part in path:
             found = found.get(part) or {}
         return found  # no copy: with thousands of stages that would be millions of keys
 
     def where(self, *path: str | int) -> str:
-        """`name:line` of the key at `path`, or of the nearest one around it."""
+        """`name:line` of the key at `path`, or of the nearest key around it."""
         while path and path not in self.marks:
             path = path[:-1]
         return f"{self.name}:{self.marks[path].line}" if path in self.marks else self.name
@@ -123,7 +128,10 @@ class ConfigDocument:
 
 @frozen
 class ConfigDocuments:
-    """Default documents, weakest first (the library's, the platform team's, then the project's), and the project's own."""
+    """The project's own document and default documents, weakest first.
+
+    Defaults are the library's, the platform team's, then the project's.
+    """
 
     defaults: tuple[ConfigDocument, ...]
     project: ConfigDocument
@@ -137,9 +145,11 @@ def read_documents(
     team_documents: Sequence[ConfigDocument] = (),
     environ: Mapping[str, str] | None = None,
 ) -> ConfigDocuments:
-    """The documents of the workspace `folder`: `config` instead of its usual file, the team's as paths and as they are; raises ConfigError.
+    """The documents of the workspace `folder`; raises ConfigError.
 
-    `environ` has tokens (PIPER_gitHubTokens) and proxies for custom defaults from http(s).
+    `config` is the project's own file if not the usual one; the team's documents are given as paths
+    or as they are. `environ` has tokens (PIPER_gitHubTokens) and proxies for custom defaults from
+    http(s).
     """
     project = read_project(folder, config)
     above = (library_defaults(), *(team_file(folder, path) for path in team_files), *team_documents)
@@ -152,7 +162,10 @@ def read_documents(
 
 
 def read_yaml(text: str, name: str, *, whole: bool = True) -> LocatedData:
-    """YAML text with positions; raises ConfigError naming file, line and column, and of a `whole` text if a second document stands behind the first."""
+    """YAML text to data with positions; raises ConfigError naming file, line and column.
+
+    For a `whole` text a second YAML document is an error, too.
+    """
     try:
         located = load_located(text)
     except YamlFault as fault:
@@ -170,17 +183,17 @@ def read_yaml(text: str, name: str, *, whole: bool = True) -> LocatedData:
 
 
 def yaml_fix(fault: YamlFault) -> str:
-    """What to do about a fault of YAML; empty if its words say all that is known."""
+    """The hint for a fault of YAML; empty if its message says everything that is known."""
     if isinstance(fault, YamlLimit):
         return _SMALLER
     return _TABS if "cannot start any token" in fault.problem else ""
 
 
 def parse_document(text: str, name: str, *, trusted: bool) -> ConfigDocument:
-    """A configuration's text to a document; raises ConfigError if a section is no map, or if a trusted text has a second document.
+    """A configuration's text to a document; raises ConfigError if a section is not a map.
 
-    Piper does not read that either, but a rule of the platform team would be off; in a project's
-    file it is told (`unread`).
+    In a trusted text a second YAML document is an error as well: Piper does not read it either, and
+    a rule of the platform team in it would be off. In a project's file it is only noted (`unread`).
     """
     located = read_yaml(text, name, whole=trusted)
     document = ConfigDocument(name=name, trusted=trusted, content={}, marks=located.marks)
@@ -241,10 +254,11 @@ def _map(value: Any, document: ConfigDocument, *path: str) -> Mapping[str, Any]:
 
 
 class DocumentReader:
-    """Documents by their path in the workspace `folder` or by their URL; each URL is asked once, with what `environ` has for its host.
+    """Reads documents by their path in the workspace `folder` or by URL; each URL is fetched once.
 
-    All of them together may be as long, and hold as much, as one alone: a list of them must not
-    fill the memory. `inside` are the hosts in private networks that a project may name.
+    All documents together may be as long, and hold as much, as one alone, so that a list of them
+    does not fill the memory. `environ` has tokens and proxies; `inside` are the hosts in private
+    networks that a project may name.
     """
 
     def __init__(
@@ -257,14 +271,18 @@ class DocumentReader:
         self._characters, self._nodes = MAX_CHARACTERS, MAX_LOADED
 
     def has(self, name: str, *, trusted: bool = False) -> bool:
-        """Whether a path is there, under either of its endings; if not `trusted`, one that leads out of the workspace is: `read` refuses it."""
+        """Whether a file exists, with either ending.
+
+        If not `trusted`, a path that leads out of the workspace counts as existing, so that `read`
+        refuses it.
+        """
         out = not trusted and any(leads_out(self._folder, known) for known in _endings(name))
         return out or _either(self._folder, name, inside=not trusted) is not None
 
     def read(self, name: str, *, where: str, trusted: bool = False) -> ConfigDocument:
-        """The document called `name`, asked for at `where`; what comes over plain http is never trusted.
+        """The document called `name`, which `where` asks for; raises ConfigError.
 
-        Raises ConfigError.
+        A document from plain http is never trusted.
         """
         scheme = name.partition("://")[0].lower()
         if scheme in ("http", "https"):
@@ -304,7 +322,10 @@ class DocumentReader:
 
 
 def read_project(folder: Path, config: str = "") -> ConfigDocument:
-    """The project's own document: `config`, or its usual file, which may be missing; raises ConfigError."""
+    """The project's own document, `config` or its usual file, which may be missing.
+
+    Raises ConfigError.
+    """
     found = find_project(folder, config)
     if not found:
         return ConfigDocument(name=PROJECT_FILE, trusted=False, content={}, marks={})
@@ -312,7 +333,10 @@ def read_project(folder: Path, config: str = "") -> ConfigDocument:
 
 
 def find_project(folder: Path, config: str = "") -> str:
-    """The name of the project's own document as it is there; empty where the usual one is missing; raises ConfigError."""
+    """The file name of the project's own document; empty if the usual one is missing.
+
+    Raises ConfigError.
+    """
     if not config:
         _check_inside(folder, PROJECT_FILE, PROJECT_FILE)
     found = _either(folder, config or PROJECT_FILE, inside=not config)
@@ -326,7 +350,10 @@ def find_project(folder: Path, config: str = "") -> str:
 
 
 def find_document(folder: Path, name: str, *, where: str, trusted: bool = False) -> str:
-    """The name under which a file of the workspace that `where` asks for is there; raises ConfigError."""
+    """The file name, with its real ending, of a document that `where` asks for.
+
+    Raises ConfigError.
+    """
     if not trusted:
         _check_inside(folder, name, where)
     found = _either(folder, name, inside=not trusted)
@@ -349,7 +376,7 @@ def library_defaults() -> ConfigDocument:
 
 
 def team_file(folder: Path, path: str) -> ConfigDocument:
-    """A default document of the platform team by its absolute path, outside of the workspace `folder`.
+    """A default document of the platform team by its absolute path outside of the workspace.
 
     Raises ConfigError.
     """
@@ -372,7 +399,10 @@ def team_file(folder: Path, path: str) -> ConfigDocument:
 
 
 def custom_defaults(project: ConfigDocument, reader: DocumentReader) -> Iterable[ConfigDocument]:
-    """The default documents that the project's own names, in their order; raises ConfigError naming the line that asks for one."""
+    """The default documents that the project's own names, in their order.
+
+    Raises ConfigError naming the line that asks for one.
+    """
     names = project.content.get("customDefaults")
     if names is not None and (not isinstance(names, list) or len(names) > _MOST):
         raise ConfigError(
@@ -392,7 +422,10 @@ def custom_defaults(project: ConfigDocument, reader: DocumentReader) -> Iterable
 
 
 def _either(folder: Path, name: str, *, inside: bool) -> str | None:
-    """The name that is there, in the workspace if it has to be `inside`: the one asked for, else the same with the other of the endings `.yml` and `.yaml`."""
+    """The path `name`, or the same path with the other of the endings `.yml` and `.yaml`.
+
+    None if neither exists, or if it has to be `inside` the workspace and is not.
+    """
     there = is_inside if inside else _is_there
     return next((known for known in _endings(name) if there(folder, known)), None)
 
@@ -413,9 +446,9 @@ def _endings(name: str) -> list[str]:
 
 
 def _check_inside(folder: Path, name: str, where: str) -> None:
-    """Pass where the file lies in the workspace: a pull request must not have the agent's own files read, nor learn which are there.
+    """Pass if the file lies in the workspace; raises ConfigError.
 
-    Raises ConfigError.
+    A pull request must not have the agent's own files read, nor learn which of them exist.
     """
     for known in _endings(name):
         if leads_out(folder, known):
@@ -424,7 +457,10 @@ def _check_inside(folder: Path, name: str, where: str) -> None:
 
 
 def text_in(folder: Path, name: str, *, inside: bool = True) -> str:
-    """The text of a file by its path from the workspace `folder`, which has to lie in it if `inside`; raises ConfigError."""
+    """The text of a file by its path from the workspace `folder`; raises ConfigError.
+
+    If `inside`, it has to lie in that folder.
+    """
     if not inside:
         return read_text(_at(folder, name), name)
     try:

@@ -38,7 +38,10 @@ _WORDS = ("description", "default", "deprecated")
 
 
 def json_schema(schemas: Sequence[StepSchema], stages: Mapping[str, Collection[str]]) -> _Json:
-    """The schema of `.pipeline/config.yml` for these steps; `stages` are the names to offer with their steps, any other name is a stage as well."""
+    """The schema of `.pipeline/config.yml` for these steps.
+
+    `stages` are the names that are offered, with their steps; any other name is a stage as well.
+    """
     flags = {name: _flag(schema, name) for schema in schemas for name in schema.names}
     stage = {"$ref": "#/$defs/stage"}
     return {
@@ -96,7 +99,7 @@ def json_schema(schemas: Sequence[StepSchema], stages: Mapping[str, Collection[s
 
 
 def _configured(schema: StepSchema, stages: Mapping[str, Collection[str]]) -> _Json:
-    """That where the file configures a step, the sections of the stages that have it are judged by it."""
+    """The rule that a configured step is checked in the sections of its stages, too."""
     sections: _Json = {
         "required": ["steps"],
         "properties": {
@@ -142,7 +145,10 @@ def _told(schemas: Sequence[StepSchema], scope: str) -> dict[str, _Json]:
 
 
 def _judged(schemas: Sequence[StepSchema]) -> dict[str, _Json]:
-    """The keys of the general section that a step of the engine's own reads: what other libraries' steps read alone, these judge."""
+    """The keys of the general section that a step of the engine reads.
+
+    Keys that only steps of other libraries read are left to these.
+    """
     own = {
         key for schema in schemas if not schema.library for key in _keys(schema.parameters, GENERAL)
     }
@@ -152,7 +158,11 @@ def _judged(schemas: Sequence[StepSchema]) -> dict[str, _Json]:
 _ANY_STEP: _Json = {"type": ["object", "null"]}
 
 
-def _section(description: str, properties: Mapping[str, _Json], others: object = True) -> _Json:  # noqa: FBT002 - JSON's `true`: anything
+def _section(
+    description: str,
+    properties: Mapping[str, _Json],
+    others: object = True,  # noqa: FBT002 - JSON's true
+) -> _Json:
     return {
         "description": description,
         "type": ["object", "null"],
@@ -188,7 +198,10 @@ def _own(schema: StepSchema) -> dict[str, _Json]:
 
 
 def _shared(schemas: Sequence[StepSchema], scope: str) -> dict[str, _Json]:
-    """The keys of a section that every step reads; where steps read one key as different things, each of these fits."""
+    """The keys of a section that every step reads.
+
+    If steps read one key as different types, each of these types fits.
+    """
     found: dict[str, list[_Json]] = {}
     for schema in schemas:
         for key, described in _keys(schema.parameters, scope).items():
@@ -199,7 +212,10 @@ def _shared(schemas: Sequence[StepSchema], scope: str) -> dict[str, _Json]:
 
 
 def _keys(parameters: Iterable[Parameter], scope: str) -> dict[str, _Json]:
-    """The keys that a step reads in sections of a scope; a parameter's name counts before another one's alias."""
+    """The keys that a step reads in sections of a scope.
+
+    A parameter's name wins over another one's alias.
+    """
     names: dict[str, _Json] = {}
     aliases: dict[str, _Json] = {}
     for parameter in (one for one in parameters if scope in one.scope):

@@ -1,4 +1,6 @@
-"""What there is to configure, from `resources/towline`: a step's metadata by any of its names, without reading the others, or all; names of stages.
+"""Metadata of steps, from `resources/towline`: of one step by any of its names, or of all.
+
+One step's is read without the others; also the names of stages.
 
 What Towline reads of a configuration for the pipeline as a whole, besides its steps: where it may
 stand, and its types.
@@ -63,7 +65,10 @@ _WORD = re.compile(r"\w+")
 
 
 def load_schema(step_name: str) -> StepSchema:
-    """The schema of a step by its name or another spelling of it; raises UsageError with the nearest known one."""
+    """The schema of a step by its name or another spelling.
+
+    Raises UsageError with the nearest known name.
+    """
     if _text(step_name):
         return _schema(step_name)
     known = {name: step_spellings(name) for name in step_names()}
@@ -82,7 +87,10 @@ def all_schemas() -> tuple[StepSchema, ...]:
 
 
 def schemas_with(words: Collection[str]) -> tuple[StepSchema, ...]:
-    """The schemas of the steps whose metadata has one of these words, whatever it says of it; the others are not read."""
+    """The schemas of the steps whose metadata has one of these words anywhere.
+
+    The metadata of other steps is not parsed.
+    """
     return tuple(
         _schema(name)
         for name in step_names()
@@ -102,13 +110,16 @@ def step_names() -> tuple[str, ...]:
 
 @cache
 def step_spellings(name: str) -> tuple[str, ...]:
-    """Every spelling of a step, given its own name, which comes first; of its metadata only what stands before the parameters is read."""
+    """Every spelling of a step by its own name, which comes first.
+
+    Only the part of the metadata before the parameters is read.
+    """
     head = _text(name).partition("\nparameters:")[0]
     return _parsed(head, name).names if head else (name,)
 
 
 def vault_keys(step: StepSchema) -> frozenset[str]:
-    """The keys that a configuration or a call may set for Vault beside the step's own parameters."""
+    """The keys for Vault in a configuration or call, beside the step's own parameters."""
     named = {parameter.vault.secret for parameter in step.parameters if parameter.vault}
     return (VAULT_KEYS | PROGRAM_KEYS | named) - {parameter.name for parameter in step.parameters}
 
@@ -122,7 +133,7 @@ def vault_schema() -> StepSchema:
 
 
 def stage_names() -> tuple[str, ...]:
-    """The stages of the General Purpose Pipeline in their order, by the names that configuration uses."""
+    """The stages of the General Purpose Pipeline in order, by the names in configurations."""
     data: Any = read_yaml(resource_text("stages.yaml"), "stages.yaml").value
     return tuple(stage["displayName"] for stage in data["spec"]["stages"])
 

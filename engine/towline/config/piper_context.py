@@ -1,7 +1,8 @@
 """Pure.
 
-What else than parameters a configuration may hold for a step: the context it runs in, and the keys
-that Piper takes for every step (facts 1.8).
+Keys of a configuration that are not parameters: for a step's context, and for every step of Piper.
+
+The context is the step's container; the keys for every step are those of facts 1.8.
 """
 
 from __future__ import annotations
@@ -87,12 +88,12 @@ _FOLDER = ValueSource(pipeline_environment="custom/gcsFolderPath")
 
 
 def with_common_keys(schema: StepSchema) -> StepSchema:
-    """The schema with the keys that every step of Piper takes: for Vault, for reports, and `verbose`."""
+    """The schema with the keys of every step of Piper: for Vault, for reports, and `verbose`."""
     return _with(schema, (_free("verbose"), *_around(schema)))
 
 
 def with_context_keys(schema: StepSchema, inner: StepSchema) -> StepSchema:
-    """The schema `inner` of the step's context with what counts around it as well: the keys for Vault and for reports."""
+    """The schema `inner` of the step's context with the keys for Vault and for reports."""
     return _with(inner, tuple(_around(schema)))
 
 
@@ -116,7 +117,10 @@ def _with(schema: StepSchema, added: Iterable[Parameter]) -> StepSchema:
 
 
 def known_keys(schema: StepSchema) -> frozenset[str]:
-    """Every key that means something in the step's own section: its flag, its parameters, and what else may stand there."""
+    """Every key that is read in the step's own section.
+
+    These are its flag, its parameters, and the keys of its context and of every step.
+    """
     wrapped = _WRAPPED if schema.library else ()
     return frozenset(
         {
@@ -133,7 +137,10 @@ def known_keys(schema: StepSchema) -> frozenset[str]:
 
 
 def first_keys(schema: StepSchema) -> frozenset[str]:
-    """Names of parameters and aliases, the first part of deep ones, and values that conditional defaults stand under."""
+    """Names of parameters and aliases (first part of deep ones), and values of conditions.
+
+    Maps of conditional defaults stand under such a value.
+    """
     aliases = (
         alias.name.partition("/")[0]
         for parameter in schema.parameters
@@ -145,19 +152,22 @@ def first_keys(schema: StepSchema) -> frozenset[str]:
 
 
 def condition_values(schema: StepSchema) -> frozenset[str]:
-    """The values that conditional defaults stand under."""
+    """The values of conditions, under which maps of conditional defaults stand."""
     return frozenset(
         condition.value for parameter in schema.parameters for condition in parameter.conditions
     )
 
 
 def schema_of_names(names: Iterable[str]) -> StepSchema:
-    """A schema of no step that takes `names` from everywhere."""
+    """A schema without a step that takes `names` in every scope."""
     return StepSchema(name="", description="", parameters=tuple(_free(name) for name in names))
 
 
 def context_schema(schema: StepSchema) -> StepSchema:
-    """The schema of the step's context: container, stashes and credentials, with the defaults that its metadata has for them."""
+    """The schema of the step's context: container, stashes and credentials.
+
+    It has the defaults of the step's metadata.
+    """
     own = {parameter.name: parameter for parameter in schema.parameters}
     found: dict[str, Parameter] = {name: _free(name) for name in _accepted(schema)}
     for entry in schema.credentials:
@@ -218,7 +228,7 @@ def _conditions(container: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
 
 
 def _own(container: Mapping[str, Any]) -> dict[str, object]:
-    """What the step's own container sets, under the names that a configuration overrides it by."""
+    """The settings of the step's own container, by the keys that override them."""
     command = next(iter(container.get("command") or []), None)
     return {
         "containerCommand": command,
@@ -229,7 +239,7 @@ def _own(container: Mapping[str, Any]) -> dict[str, object]:
 
 
 def _common(container: Mapping[str, Any], prefix: str) -> dict[str, object]:
-    """What a container and a sidecar have in common."""
+    """The settings that a container and a sidecar have in common."""
     policy = container.get("imagePullPolicy")
     # the one volume that Piper knows
     mounts = [

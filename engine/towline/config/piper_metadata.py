@@ -37,7 +37,7 @@ _VAULT = {"vaultSecret": False, "vaultSecretFile": True}
 
 
 def parse(data: object, where: str) -> StepSchema:
-    """Piper's metadata, as read from YAML, to a schema; raises ConfigError naming the file `where`."""
+    """Piper's metadata, as read from YAML, to a schema; raises ConfigError naming `where`."""
     document = _map(data, where)
     metadata, spec = _map(document.get("metadata"), where), _map(document.get("spec"), where)
     inputs = _map(spec.get("inputs"), where)

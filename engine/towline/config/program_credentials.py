@@ -1,7 +1,6 @@
 """Pure.
 
-Vault's general and test credentials, for programs (facts 8): which secrets, which of their fields,
-and what the variables are called.
+Vault's general and test credentials for programs (facts 8): secrets, fields, names of variables.
 """
 
 from __future__ import annotations
@@ -28,7 +27,10 @@ _SHAPE = (
 
 @frozen
 class _Kind:
-    """General or test credentials: the keys of the configuration begin with `stem`; `usual` is the prefix of their variables."""
+    """General or test credentials.
+
+    The keys of the configuration begin with `stem`; `usual` is the prefix of the variables.
+    """
 
     stem: str
     usual: str
@@ -49,11 +51,10 @@ _TYPES = ("string", "list", "string")
 
 @frozen
 class WantedCredential(VaultQuestion):
-    """Fields of one secret: the first of `paths` decides that has one of them.
+    """Fields of one secret; the first of `paths` that has one of them decides.
 
-    Each makes a variable for each prefix, `encoded` in base64 as well.
-
-    `own`: what a pull request can change chooses the first prefix, at `where`.
+    Each field makes a variable for each prefix, `encoded` in base64 as well. `own`: a pull request
+    can change the first prefix, at `where`.
     """
 
     prefixes: tuple[str, ...] = ()
@@ -64,7 +65,7 @@ class WantedCredential(VaultQuestion):
 
 @frozen
 class FoundCredential:
-    """What Vault holds of it: the fields at `path`, which is empty where none of its paths has one."""
+    """The fields of a credential at `path` in Vault; it is empty if none of its paths has one."""
 
     wanted: WantedCredential
     path: str
@@ -72,7 +73,7 @@ class FoundCredential:
 
 
 def with_credential_keys(step: StepSchema) -> StepSchema:
-    """The step with the keys of the configuration for these credentials."""
+    """The step's schema with the keys of the configuration for these credentials."""
     added = (
         Parameter(name=name, type=kind, description="", scope=SCOPES)
         for one in _KINDS
@@ -82,7 +83,10 @@ def with_credential_keys(step: StepSchema) -> StepSchema:
 
 
 def check_credentials(values: Mapping[str, Setting]) -> bool:
-    """Whether there are any; raises ConfigError for paths, keys and prefixes that do not fit together."""
+    """Whether the settings name such credentials.
+
+    Raises ConfigError for paths, keys and prefixes that do not fit together.
+    """
     # each of them, also behind one that is there
     return True in [_check(kind, values) for kind in _KINDS]
 
@@ -131,9 +135,10 @@ def _fit(path: object, keys: object, prefix: object) -> bool:
 def wanted_credentials(
     step: StepSchema, settings: Settings, values: Mapping[str, Setting]
 ) -> Iterator[WantedCredential]:
-    """What is wanted of each secret; `values` are layers of the step, of which `check` says whether they fit.
+    """The fields that are wanted of each secret.
 
-    Raises ConfigError as `places` does.
+    `values` are the step's layers, folded, which `check_credentials` accepts. Raises ConfigError as
+    `secret_paths` does.
     """
     properties = path_properties(step, settings, values)
     for kind in _KINDS:
@@ -156,7 +161,7 @@ def wanted_credentials(
 
 
 def _values(kind: _Kind, values: Mapping[str, Setting]) -> tuple[object, object, object]:
-    """Path, keys and prefix as they are set; None for what is not."""
+    """Path, keys and prefix as they are set; None for each that is not set."""
     path, keys, prefix = (
         values[name].value if _given(name, values) else None for name in kind.keys
     )
@@ -198,7 +203,7 @@ def _text(value: object) -> str:
 def read_credentials(
     wanted: Iterable[VaultQuestion], read: Callable[[str], Mapping[str, str]]
 ) -> Iterator[FoundCredential]:
-    """What `read` (path to fields) holds of each."""
+    """The fields of each wanted credential; `read` maps a path to its fields."""
     for one in wanted:
         if isinstance(one, WantedCredential):
             there = ((path, read(path)) for path in one.paths)
@@ -212,10 +217,10 @@ def read_credentials(
 def credential_variables(
     found: Iterable[FoundCredential], environ: Mapping[str, str], warn: Callable[[str], None]
 ) -> dict[str, str]:
-    """The variables by their names; warns of a field that is not there.
+    """The variables by name; warns of a missing field.
 
-    Raises ConfigError where nothing is there at all, two fields would be one variable, or a
-    project's prefix makes one that is there already.
+    Raises ConfigError if a credential has no field at all, if two fields would be one variable, or
+    if a project's prefix makes a variable that exists already.
     """
     made: dict[str, str] = {}
     for one in found:

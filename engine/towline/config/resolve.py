@@ -1,4 +1,4 @@
-"""From layers to a step's checked settings: types, rules and trust; every fault of a configuration is reported at once, with its place."""
+"""A step's checked settings from its layers; every fault is reported at once, with its place."""
 
 from __future__ import annotations
 
@@ -31,10 +31,11 @@ _MOST = 10  # unknown keys that are named one by one
 
 
 def resolve(schema: StepSchema, inputs: Inputs, *, part: bool = False) -> Settings:
-    """The step's settings; raises UsageError for a parameter or flag that the step does not have, ConfigError with every other fault at once.
+    """The step's checked settings.
 
-    Where nothing but a login lacks something, that is a CredentialError. `part`: the schema is but
-    a part of what the step's own sections may hold.
+    Raises UsageError for an unknown flag or parameter, ConfigError with every other fault at once,
+    and CredentialError if only logins lack something. `part`: the schema has only some of the keys
+    of the step's own sections.
     """
     _known(schema, inputs)
     _check_rules(schema, inputs.environ)
@@ -51,14 +52,20 @@ def resolve(schema: StepSchema, inputs: Inputs, *, part: bool = False) -> Settin
 
 
 def find_faults(schema: StepSchema, inputs: Inputs) -> tuple[SettingFault, ...]:
-    """Every fault of a step's settings, none where `resolve` would give them; raises UsageError as it does."""
+    """Every fault of a step's settings; empty if `resolve` returns them.
+
+    Raises UsageError as it does.
+    """
     _known(schema, inputs)
     layers = step_layers(schema, inputs)
     return check_settings(schema, layers, fold_layers(schema, layers))[1]
 
 
 def secrets_in_files(schema: StepSchema, inputs: Inputs) -> tuple[str, ...]:
-    """A line on each secret that stands in a file which a pull request can change: it counts, and whoever reads the file has it."""
+    """A warning for each secret in a file that a pull request can change.
+
+    Its value is used, but whoever reads the file knows it.
+    """
     secret = [parameter for parameter in schema.parameters if parameter.secret]
     files = [
         layer
@@ -66,8 +73,8 @@ def secrets_in_files(schema: StepSchema, inputs: Inputs) -> tuple[str, ...]:
         if not layer.trusted and layer.name not in PIPELINE_LAYERS
     ]
     return tuple(
-        f"{layer.settings[parameter.name].origin}: {parameter.name} is a secret, and whoever can read this"
-        " file has it; replace it, take the new one out of the file, and"
+        f"{layer.settings[parameter.name].origin}: {parameter.name} is a secret, and whoever"
+        " can read this file has it; replace it, take the new one out of the file, and"
         f" {how_to_set(schema, parameter)}"
         for parameter in secret
         for layer in files
@@ -76,7 +83,7 @@ def secrets_in_files(schema: StepSchema, inputs: Inputs) -> tuple[str, ...]:
 
 
 def _variables(schema: StepSchema, environ: Mapping[str, str]) -> Iterator[str]:
-    """A line on each variable that is nearly the one of a parameter, and no other step's own."""
+    """A warning for each variable that misspells that of a parameter and is no other step's."""
     near = list(
         misspelt(
             environ,
@@ -92,7 +99,10 @@ def _variables(schema: StepSchema, environ: Mapping[str, str]) -> Iterator[str]:
 
 
 def _check_rules(schema: StepSchema, environ: Mapping[str, str]) -> None:
-    """Pass where no variable, and no parameter in PIPER_parametersJSON, misspells what bounds the project; raises ConfigError."""
+    """Pass if no variable and no key of PIPER_parametersJSON misspells a rule or a bound.
+
+    Raises ConfigError.
+    """
     rules, known = (
         [
             parameter.name
@@ -108,10 +118,11 @@ def _check_rules(schema: StepSchema, environ: Mapping[str, str]) -> None:
 
 
 def _known(schema: StepSchema, inputs: Inputs) -> None:
-    """Pass where every flag is a parameter, an alias, the first key of a deep one, or a value that conditional defaults stand under.
+    """Pass if the step has every flag and parameter of the call; raises UsageError.
 
-    A call may also hold what Piper takes for every step, such as `dockerImage` and `verbose`, and
-    what then does not count.
+    Known are parameter names, aliases (first key of nested ones) and condition values. A call may
+    also hold keys that Piper accepts for every step, such as `dockerImage` and `verbose`; they are
+    ignored.
     """
     known = first_keys(schema)
     unknown = [name for name in inputs.flags if name not in known]
@@ -124,7 +135,7 @@ def _known(schema: StepSchema, inputs: Inputs) -> None:
 
 
 def _left(schema: StepSchema, documents: ConfigDocuments) -> Iterator[str]:
-    """A line on each key of `general` that is left to steps of other libraries, since a pull request can change it."""
+    """A note on each key of `general` that is ignored, since a pull request can change it."""
     for document in (*documents.defaults, documents.project):
         for key in document.section("general") if not document.trusted else ():
             if is_for_other_steps(schema, key) and document.section("general")[key] not in EMPTY:
@@ -136,18 +147,21 @@ def _left(schema: StepSchema, documents: ConfigDocuments) -> Iterator[str]:
 
 
 def _unheard(schema: StepSchema, inputs: Inputs) -> Iterator[str]:
-    """A line on each rule of the platform team that the call of a change request sets."""
+    """A note on each rule of the platform team that the call of a change request sets."""
     for layer in () if inputs.trusted_call else call_layers(schema, inputs):
         for name in trusted_only(schema, layer):
             yield (
-                f"{name} of the call does not count ({layer.settings[name].origin}): a change request is"
-                " built, whose author can change the call; it counts in the platform team's"
+                f"{name} of the call is ignored ({layer.settings[name].origin}): a change request"
+                " is built, whose author can change the call; it is read in the platform team's"
                 f" defaults (TOWLINE_DEFAULTS), or as PIPER_{name} on the agent"
             )
 
 
 def _unknown(schema: StepSchema, documents: ConfigDocuments) -> Iterator[str]:
-    """The keys of the step's own sections that mean nothing to it: Piper says nothing of them, and a slip looks like a default."""
+    """A warning for each unknown key in the step's own sections.
+
+    Piper says nothing about them, and a misspelt key would look like a default.
+    """
     known = known_keys(schema)
     sections = (
         (document, name)
@@ -167,6 +181,6 @@ def _unknown(schema: StepSchema, documents: ConfigDocuments) -> Iterator[str]:
             if hint.startswith("did")
             else f"`towline explain {schema.name}` lists its parameters"
         )
-        yield f"{where}: {schema.name} has no parameter {key!r}, so it does not count ({also})"
+        yield f"{where}: {schema.name} has no parameter {key!r}, so it is ignored ({also})"
     if len(found) > _MOST:
-        yield f"{found[_MOST][0]}: {len(found) - _MOST} more keys of {schema.name} do not count"
+        yield f"{found[_MOST][0]}: {len(found) - _MOST} more keys of {schema.name} are ignored"

@@ -1,7 +1,6 @@
 """Pure.
 
-What settings must fulfil: types, possible values, what is mandatory and when, groups that belong
-together, and who may set what.
+Rules on settings: types, possible values, mandatory parameters, groups, and trust.
 """
 
 from __future__ import annotations
@@ -24,10 +23,10 @@ _FILE = ".pipeline/config.yml"
 
 @frozen
 class SettingFault:
-    """One fault of a configuration: where it stands, what is wrong, what to do about it; `credential`: a login lacks something.
+    """A fault of a configuration: its place, what is wrong, and what to do about it.
 
-    `rule` is lint's (config/lint/findings.py) where the fault is one of a single value, whatever else is
-    set.
+    `credential`: a login lacks a part. `rule` is lint's (config/lint/findings.py) if the fault is
+    one of a single value, whatever else is set.
     """
 
     where: str
@@ -43,7 +42,10 @@ class SettingFault:
 def check_settings(
     schema: StepSchema, layers: Sequence[Layer], folded: Mapping[str, Setting]
 ) -> tuple[dict[str, Setting], tuple[SettingFault, ...]]:
-    """The settings with values of their parameters' types, and every fault: first what may not be set, then by parameter, then by group."""
+    """The settings, converted to their parameters' types, and every fault.
+
+    The faults come in order: untrusted settings first, then by parameter, then by group.
+    """
     settings: dict[str, Setting] = {}
     misfits: dict[str, SettingFault] = {}
     for parameter in schema.parameters:
@@ -79,7 +81,7 @@ def _untrusted(schema: StepSchema, layers: Sequence[Layer]) -> Iterator[SettingF
 
 
 def untrusted_fault(parameter: Parameter, where: str) -> SettingFault:
-    """The fault of a trusted parameter that stands where a pull request can change it."""
+    """The fault of a trusted parameter that is set where a pull request can change it."""
     of_steps = (
         f", as PIPER_{parameter.name} on the agent, or as {parameter.name} in the call of the step"
         if PARAMETERS in parameter.scope
@@ -105,7 +107,10 @@ def name_with_alias(name: str, alias: str) -> str:
 
 
 def fit_setting(parameter: Parameter, setting: Setting, name: str) -> Setting | SettingFault:
-    """The setting with a value of the parameter's type, or why the parameter, by the `name` that it is called there, has none."""
+    """The setting, converted to the parameter's type, or the fault of its value.
+
+    `name` is the parameter's name in messages.
+    """
     try:
         value = coerce(setting.value, parameter.type)
     except ValueError:
@@ -115,8 +120,8 @@ def fit_setting(parameter: Parameter, setting: Setting, name: str) -> Setting | 
             else repeated_key(setting.value)
         )
         what = (
-            f"{name} is {shown_value(parameter, setting.value)}, expected {EXPECTED[parameter.type]}"
-            + f", each key once ({twice})" * bool(twice)
+            f"{name} is {shown_value(parameter, setting.value)},"
+            f" expected {EXPECTED[parameter.type]}" + f", each key once ({twice})" * bool(twice)
         )
         return SettingFault(
             rule="wrong-type", where=setting.origin, what=what, hint=HOW_TO_WRITE[parameter.type]
@@ -162,7 +167,10 @@ def fit_setting(parameter: Parameter, setting: Setting, name: str) -> Setting | 
 
 
 def _no_host(parameter: Parameter, value: object) -> tuple[str, str] | None:
-    """What of a list of hosts, or of a map of such lists, is none, and what to do about it; None where all is well."""
+    """The entry of a list of hosts, or of a map of such lists, that no host can match, and the fix.
+
+    None if there is none.
+    """
     if not parameter.format:
         return None
     for key, held in value.items() if isinstance(value, dict) else [("", value)]:
@@ -177,7 +185,7 @@ def _no_host(parameter: Parameter, value: object) -> tuple[str, str] | None:
 
 
 def _without(parameter: Parameter) -> str:
-    """What to do about a value that is out of bounds."""
+    """The hint for a value that is out of bounds."""
     return (
         "correct it, or leave it out"
         if parameter.default is None
@@ -186,14 +194,14 @@ def _without(parameter: Parameter) -> str:
 
 
 def _choices(parameter: Parameter, value: object) -> list[str]:
-    """The texts of a value that have to be among the possible ones."""
+    """The texts of a value that must be among the possible values."""
     if not parameter.possible_values or value in EMPTY:
         return []
     return [as_text(item) for item in value] if isinstance(value, list) else [as_text(value)]
 
 
 def shown_value(parameter: Parameter, value: object) -> str:
-    """A value for messages: never a secret, no user info of a URL, no more than a line holds."""
+    """A value for messages: without secrets and user info of URLs, and at most a line long."""
     if parameter.secret:
         return "a secret value that does not fit"
     if isinstance(value, list | dict):
@@ -210,7 +218,10 @@ def shown_value(parameter: Parameter, value: object) -> str:
 def _missing(
     schema: StepSchema, parameter: Parameter, settings: Mapping[str, Setting]
 ) -> SettingFault | None:
-    """That a parameter is needed and empty; a Jenkins credential that is still to be bound fills it too."""
+    """The fault of a mandatory parameter without a value; None if it is not mandatory or has one.
+
+    A Jenkins credential still to be bound counts as a value.
+    """
     if _given(schema, parameter.name, settings) or any(
         _set(name, settings) for name in parameter.unless
     ):
@@ -262,7 +273,7 @@ def _reason(requirement: Requirement, settings: Mapping[str, Setting]) -> str:
 
 
 def how_to_set(schema: StepSchema, parameter: Parameter) -> str:
-    """Every way in which a parameter can get its value; a secret one never by a file of the project."""
+    """Every way to set a parameter, for hints; for a secret, never a file of the project."""
     places = {
         "STEPS": f"steps.{schema.name}",
         "STAGES": "the stage's section",
@@ -300,7 +311,7 @@ def how_to_set(schema: StepSchema, parameter: Parameter) -> str:
 def _broken(
     schema: StepSchema, rule: OneOfRule, settings: Mapping[str, Setting]
 ) -> Iterator[SettingFault]:
-    """Half a group, and where none of them is whole, that one is needed."""
+    """The faults of incomplete groups, and of a rule without any complete group."""
     halves = []
     for group in rule.one_of:
         given = [name for name in group if _given(schema, name, settings)]

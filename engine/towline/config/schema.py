@@ -25,7 +25,7 @@ CREDENTIAL_KINDS = ("usernamePassword", "string", "file", "sshUserPrivateKey")
 
 @frozen
 class ParameterAlias:
-    """Another key of a parameter, `a/b/c` for a nested one; it counts in the sections of `scope` only."""
+    """Another key of a parameter, `a/b/c` for a nested one; it is read in sections of `scope`."""
 
     name: str
     deprecated: bool = False
@@ -34,7 +34,10 @@ class ParameterAlias:
 
 @frozen
 class ValueSource:
-    """A key of the pipeline environment; with `over: GENERAL` it stands above the project's general section instead of below all documents."""
+    """A key of the pipeline environment that has a parameter's value.
+
+    With `over: GENERAL` it stands above the project's general section, not below all documents.
+    """
 
     pipeline_environment: str
     over: str = ""
@@ -42,7 +45,10 @@ class ValueSource:
 
 @frozen
 class Requirement:
-    """Another parameter that has one of `values` (compared as text), or with `not_empty` any value at all: then the owner is mandatory."""
+    """The condition that another parameter has one of `values`, compared as text.
+
+    With `not_empty` it may have any value. The parameter with this requirement is mandatory then.
+    """
 
     parameter: str
     values: tuple[str, ...] = ()
@@ -60,7 +66,10 @@ class ConditionalDefault:
 
 @frozen
 class VaultReference:
-    """Where Vault has a parameter's value: the key `secret` of the configuration names the secret, else it is `default`; a `file` is its path.
+    """The secret in Vault that has a parameter's value.
+
+    The key `secret` of the configuration names the secret, by default it is `default`; for a `file`
+    the parameter's value is the path of a file with it.
 
     With `field` the value has that name in the secret, and none of the parameter's; such a secret
     is one whole: another one never fills its gaps.
@@ -74,7 +83,10 @@ class VaultReference:
 
 @frozen
 class Parameter:
-    """One parameter; `later` says what Towline cannot do yet where it is set, `trusted` that a pull request may not set it.
+    """A parameter of a step.
+
+    `later` is the hint for a parameter that Towline cannot use yet; a pull request may not set a
+    `trusted` one.
 
     `read_by_others`: Piper's other steps read the name in `general`, where it is left to them
     unless the platform team has set it there. `format`, where there is one, is what each text of it
@@ -106,7 +118,7 @@ class Parameter:
 
     @property
     def places(self) -> tuple[str, ...]:
-        """The sections that it belongs into, as people say them; a secret belongs into none of a file."""
+        """The sections that may set it, for people; for a secret none of a file."""
         return tuple(
             place
             for scope, place in SECTIONS.items()
@@ -116,7 +128,9 @@ class Parameter:
 
 @frozen
 class JenkinsCredential:
-    """A Jenkins credential: the parameter `name` holds its id, `parameters` maps its parts to what they fill.
+    """A Jenkins credential: the parameter `name` has its id.
+
+    `parameters` are the parameters that its parts are put into.
 
     Parts are `username` and `password`, `text`, or `file` (its path; of an SSH key, too), by kind;
     plain files only for steps that another library runs.
@@ -130,7 +144,10 @@ class JenkinsCredential:
 
 @frozen
 class OneOfRule:
-    """Groups of parameters of which at least one is given whole, unless the rule is `optional`; half a group is always a fault."""
+    """Groups of parameters of which at least one must be complete, unless the rule is `optional`.
+
+    An incomplete group is always a fault.
+    """
 
     one_of: tuple[tuple[str, ...], ...]
     optional: bool = False
@@ -175,7 +192,10 @@ class StepSchema:
         ) or next(by_alias, None)
 
     def over(self, name: str) -> Mapping[str, Parameter]:
-        """By each of their names, the parameters that a map of `name`, a list of maps, may set anew: no login, nothing that only trusted layers set."""
+        """By name and alias, the parameters that a map in `name`, a list of maps, may set.
+
+        Logins, and parameters that only trusted layers set, are not among them.
+        """
         closed = {
             name,
             *(entry.name for entry in self.credentials),
@@ -405,7 +425,7 @@ def _one_of(value: Any, known: tuple[str, ...], what: str, where: str) -> str:
 
 
 def as_text(value: object) -> str:
-    """A value of a condition as text, the way YAML writes it: `true`, not `True`, and `1.10` as it is written."""
+    """A value of a condition as YAML spells it: `true`, not `True`, and `1.10` as it is written."""
     if isinstance(value, WrittenInteger | WrittenFloat):
         return value.text
     return str(value).lower() if isinstance(value, bool) else str(value)

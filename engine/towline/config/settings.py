@@ -1,4 +1,4 @@
-"""A step's checked settings, as the step asks for them: by name and type, each value knowing where it stands."""
+"""A step's checked settings, by parameter name and type, each with its origin."""
 
 from __future__ import annotations
 
@@ -24,7 +24,10 @@ _T = TypeVar("_T")
 
 
 class Settings:
-    """A step's checked parameters; each accessor is for one type, and an unset parameter is its type's empty value."""
+    """A step's checked parameters, with an accessor for each type.
+
+    A parameter that is not set has its type's empty value.
+    """
 
     def __init__(
         self,
@@ -70,7 +73,9 @@ class Settings:
         return tuple(self._get(name, list))
 
     def each(self, name: str, *, unchecked: bool = False) -> tuple[Settings, ...]:
-        """These settings once for every map of the parameter `name`, whose keys stand over the other parameters; themselves where it has none.
+        """One Settings for each map of the parameter `name`; these settings alone if it has none.
+
+        The keys of a map stand over the other parameters.
 
         Raises ConfigError with every fault at once: a key that is no parameter, or one of those
         that hold a secret or a rule of the platform team; `unchecked`, for the former alone.
@@ -110,7 +115,10 @@ class Settings:
         )
 
     def origin(self, name: str) -> str:
-        """Where the value stands: file:line, key of the pipeline environment, variable, call, flag; of a default how to set it; empty where there is none."""
+        """The place of the value: file:line, pipeline environment's key, variable, call or flag.
+
+        For a default it says how to set it; empty if there is no value.
+        """
         parameter = self._parameter(name)
         if name not in self._settings:
             return ""
@@ -125,7 +133,7 @@ class Settings:
         )
 
     def how_to_set(self, name: str) -> str:
-        """Every way in which the parameter can get its value, for hints."""
+        """Every way to set the parameter, for hints."""
         return how_to_set(self._schema, self._parameter(name))
 
     def given(self, name: str) -> bool:
@@ -138,12 +146,12 @@ class Settings:
         return any(parameter.name == name for parameter in self._schema.parameters)
 
     def chosen(self, name: str) -> bool:
-        """Whether somebody has set the parameter, and it is not its default."""
+        """Whether the parameter is set by something else than its default."""
         self._parameter(name)
         return name in self._settings and self._settings[name].layer != DEFAULT
 
     def trusted(self, name: str) -> bool:
-        """Whether no part of the value comes from what a pull request can change; an unset parameter is trusted."""
+        """Whether no part of the value can be changed by a pull request; true if it is not set."""
         self._parameter(name)
         return name not in self._settings or self._settings[name].trusted
 
@@ -156,42 +164,45 @@ class Settings:
         )
 
     def trusted_texts(self, name: str) -> tuple[str, ...]:
-        """Every text that a trusted layer has for the parameter, also one that another stands over."""
+        """Every text that a trusted layer has for the parameter, also an overridden one."""
         return tuple(
             one.value for one in self._chain(name) if one.trusted and isinstance(one.value, str)
         )
 
     def layer(self, name: str) -> str:
-        """The layer that the value stands in; empty where there is none."""
+        """The name of the value's layer; empty if there is no value."""
         chain = self._chain(name)
         return chain[-1].layer if chain else ""
 
     def stands_in(self, layer: str, name: str) -> bool:
-        """Whether the value stands in the layer called `layer`, or is made of one that does: both have one place then."""
+        """Whether the value is in the layer called `layer`, or is made of a value that is.
+
+        Both have one place then.
+        """
         chain = self._chain(name)
         return any(one.layer == layer and one.origin == chain[-1].origin for one in chain)
 
     def left(self, name: str) -> bool:
-        """Whether the value is one that stands in the pipeline environment."""
+        """Whether the value comes from the pipeline environment."""
         return self.layer(name) in PIPELINE_LAYERS
 
     def record(self, name: str) -> tuple[str, ...]:
-        """Hosts that the own record of a secret names for it, in Vault for example."""
+        """Hosts that a secret's own record names for it, in Vault for example."""
         chain = self._chain(name)
         return chain[-1].record if chain else ()
 
     def bound(self, name: str) -> str:
-        """The id of the Jenkins credential that the value comes from; empty where it comes from none."""
+        """The id of the Jenkins credential that the value comes from; empty if there is none."""
         chain = self._chain(name)
         return chain[-1].bound if chain else ""
 
     @property
     def flags(self) -> bool:
-        """Whether parameters may be given as flags here: in a shell."""
+        """Whether parameters may be given as flags, as in a shell."""
         return self._schema.flags
 
     def called(self, name: str) -> str:
-        """What the parameter is called where people set it."""
+        """The name of the parameter where people set it."""
         return self._called.get(name, name)
 
     def credential_ids(self, name: str) -> tuple[str, ...]:
@@ -202,7 +213,7 @@ class Settings:
         return tuple(self.text(entry) for entry in entries if self.given(entry))
 
     def _chain(self, name: str) -> tuple[Setting, ...]:
-        """The setting and what it stands over, weakest first; empty where there is none."""
+        """The setting and those that it overrides, weakest first; empty if it is not set."""
         self._parameter(name)
         setting = self._settings.get(name)
         return (*setting.overridden, setting) if setting else ()
@@ -214,10 +225,11 @@ class Settings:
         more: Mapping[str, object],
         made: Mapping[str, str],
     ) -> Settings:
-        """These settings for the step that does the same by other names: `names` maps its parameters to ours, `more` holds what only it has.
+        """These settings for a step that does the same with other parameter names.
 
-        `made` says of which of ours a value of `more` is made: it stands in the same place, and
-        over what that stands over.
+        `names` maps that step's parameters to ours, `more` has the values of its other parameters.
+        `made` has the parameter of ours that a value of `more` is made of: it gets that parameter's
+        place and overrides the same values.
         """
         defaults = {
             parameter.name: parameter.default
@@ -246,7 +258,10 @@ class Settings:
         return self._secrets
 
     def claimed(self) -> frozenset[str]:
-        """The other values of secret parameters, which a pull request can choose: they are masked as far as that blanks no line of an auditor."""
+        """The values of secret parameters that a pull request can choose.
+
+        They are masked as far as that does not blank a line for auditors.
+        """
         return self._claimed
 
     def _parameter(self, name: str) -> Parameter:
@@ -273,10 +288,10 @@ def checked_settings(
     unknown: Sequence[str] = (),
     settled: Mapping[str, Setting] | None = None,
 ) -> Settings:
-    """The settings that layers come to, weakest first (`settled` where more than folding decides); raises ConfigError with every fault at once.
+    """The checked settings of layers, weakest first; raises ConfigError with every fault at once.
 
-    Where nothing but a login lacks something, that is a CredentialError. `unknown` are keys that do
-    not count.
+    `settled` are the folded settings if not only folding decides. Raises CredentialError if only
+    logins lack something. `unknown` are warnings on ignored keys.
     """
     settings, faults = check_settings(
         schema, layers, fold_settings(layers) if settled is None else settled
@@ -289,7 +304,10 @@ def checked_settings(
 def _report(
     schema: StepSchema, faults: Sequence[SettingFault], unknown: Sequence[str]
 ) -> ConfigError | CredentialError:
-    """All faults as one; a key that does not count may be why something is missing, so the hint tells of it."""
+    """All faults as one error.
+
+    An ignored key may be the reason why a parameter is missing, so the hint names these keys.
+    """
     kind = CredentialError if all(fault.credential for fault in faults) else ConfigError
     if len(faults) == 1:
         return kind(
@@ -316,7 +334,11 @@ def _deprecated(schema: StepSchema, layers: Sequence[Layer]) -> Iterator[str]:
 def _secrets(
     schema: StepSchema, layers: Sequence[Layer], settings: Mapping[str, Setting]
 ) -> tuple[frozenset[str], frozenset[str]]:
-    """Every text that a secret parameter has, in any layer and as a conditional default: what is a secret, and what is only called one."""
+    """Every text of secret parameters, in any layer and as conditional default.
+
+    First those of trusted layers and the pipeline environment, then those that a pull request
+    chose.
+    """
     found: dict[bool, set[str]] = {True: set(), False: set()}
     for name in (parameter.name for parameter in schema.parameters if parameter.secret):
         values = [

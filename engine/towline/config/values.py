@@ -1,9 +1,9 @@
 """Pure.
 
-A list or map as the text of a flag or variable: JSON, or `a,b` and `k=v,k2=v2`, where brackets and
-quotes keep together what is in them.
+Values of parameters: the text of a flag or variable to a value, and a value to its type.
 
-A value as its parameter's type has it: nothing is lost or invented on the way (facts 1.6).
+A list or map is JSON, or `a,b` and `k=v,k2=v2`; brackets and quotes keep together the text in them.
+Conversion to a type loses and invents nothing (facts 1.6).
 """
 
 from __future__ import annotations
@@ -38,7 +38,10 @@ _COMMA = "\0"  # stands for one in brackets: neither a flag nor a variable can h
 
 
 def parse_text(kind: str, text: object) -> object:
-    """A variable's or flag's text as its parameter's type reads it; what does not have the form of a list or map stays the text, which then does not fit."""
+    """A variable's or flag's text to the parameter's type.
+
+    A text without the form of a list or map stays a text, which then does not fit the type.
+    """
     if not isinstance(text, str) or kind not in _SHAPES:
         return text
     sign, shape = _SHAPES[kind]
@@ -64,10 +67,11 @@ class RepeatedValue(ValueError):
 
 
 def join_texts(kind: str, texts: Sequence[str]) -> object:
-    """The texts of a flag that was given several times as one value: lists one after the other, all keys of maps; of other kinds the last text.
+    """The texts of a flag that was given several times to one value.
 
-    Raises GivenTwice for a key of a map that has two values: which of them is meant, nobody can
-    tell.
+    Lists are joined, maps have all keys, and of other types the last text is taken.
+
+    Raises RepeatedValue for a key of a map with two values: nobody can tell which one is meant.
     """
     values = [parse_text(kind, text) for text in texts]
     if all(isinstance(value, list) for value in values):
@@ -91,7 +95,7 @@ def _all_keys(maps: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
 
 
 def _written(value: Any) -> str:
-    """A value by which it is told from others, `1.10` from `1.1`, and 1 from true."""
+    """A text that is equal for equal values only: not for `1.10` and `1.1`, nor for 1 and true."""
     return (
         text_of(value)
         if isinstance(value, WrittenInteger | WrittenFloat)
@@ -100,7 +104,7 @@ def _written(value: Any) -> str:
 
 
 def _json(text: str) -> Any:
-    """The data of JSON text, None where it is none; raises RepeatedKey."""
+    """The data of a JSON text, None if it is not JSON; raises RepeatedKey."""
     try:
         return from_json(text)
     except RepeatedKey:
@@ -110,7 +114,10 @@ def _json(text: str) -> Any:
 
 
 def _is_flow(text: str) -> bool:
-    """Whether a text that is no JSON is one list in brackets as YAML has it, which nobody reads here."""
+    """Whether a text that is not JSON is one list in brackets in YAML's form.
+
+    Nothing reads that form in a flag or variable.
+    """
     return _BRACKETS.fullmatch(text) is not None and _ADDRESS.fullmatch(text) is None
 
 
@@ -126,7 +133,7 @@ def _split(kind: str, text: str) -> object:
 
 
 def _parts(text: str) -> list[str] | None:
-    """What stands between commas outside of brackets and quotes; None if that cannot be told."""
+    """The parts between commas outside of brackets and quotes; None if that cannot be told."""
     kept = _BRACKETS.sub(lambda found: found.group().replace(",", _COMMA), text)
     try:
         rows = list(csv.reader(kept.splitlines(), skipinitialspace=True))
@@ -136,7 +143,7 @@ def _parts(text: str) -> list[str] | None:
 
 
 def repeated_key(text: str) -> str:
-    """The key that stands twice in the text of a map, which for that stayed a text; empty if there is none."""
+    """The key that a map's text has twice, so that it stayed a text; empty if there is none."""
     try:
         _json(text)
     except RepeatedKey as fault:
@@ -179,7 +186,10 @@ HOW_TO_WRITE = {
 
 
 def coerce(value: Any, kind: str) -> object:
-    """A value as a parameter's type has it (facts 1.6); raises ValueError where that would lose or invent something."""
+    """A value to a parameter's type (facts 1.6).
+
+    Raises ValueError if that would lose or invent something.
+    """
     if kind == "list" and isinstance(value, list):
         return [_text(item) for item in value]
     if kind == "map" and isinstance(value, dict):
@@ -198,7 +208,10 @@ def coerce(value: Any, kind: str) -> object:
 
 
 def respelled_values(value: Any, kind: str) -> Iterator[tuple[str, str, str]]:
-    """Every number or date where the kind of value wants a text, which other readers spell otherwise: as written, and as they do."""
+    """Every number or date where the type is a text and other readers spell it otherwise.
+
+    Each has its text as written, its kind, and the text of other readers.
+    """
     inner = (
         value.values()
         if kind == "map" and isinstance(value, dict)
@@ -234,7 +247,7 @@ def _boolean(value: object) -> bool:
     if isinstance(value, str) and value.lower() in ("true", "false"):
         return value.lower() == "true"
     if not isinstance(value, bool):
-        raise ValueError("no truth value")  # noqa: TRY004 - one type of error for every value that does not fit
+        raise ValueError("no truth value")  # noqa: TRY004 - one type of error for all
     return value
 
 

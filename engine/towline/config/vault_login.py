@@ -56,9 +56,10 @@ _KEPT = (
 
 
 def choose_login(settings: Settings, there: Collection[str]) -> VaultLogin | None:
-    """The login that the settings choose among the variables and files that are `there`, which has no proof yet; None without one.
+    """The login that the settings choose among the existing variables and files; None without one.
 
-    Raises ConfigError for a mount that is none, and for Kubernetes without a role.
+    It has no proof yet. `there` are the names of variables and files. Raises ConfigError for an
+    invalid mount, and for Kubernetes without a role.
     """
     method, role = settings.text(AUTH_METHOD), settings.text(AUTH_ROLE)
     found = first_login(there, method=method, role=role)
@@ -83,15 +84,18 @@ def choose_login(settings: Settings, there: Collection[str]) -> VaultLogin | Non
 
 
 def missing_login(settings: Settings, there: Collection[str]) -> str:
-    """Why there is no login, for a note, empty where nobody has begun one; raises CredentialError where the settings want one."""
+    """The reason why there is no login, for a note; empty if nobody has begun to set one.
+
+    Raises CredentialError if the settings want one.
+    """
     method = settings.text(AUTH_METHOD)
     if method:
         raise CredentialError(
             f"the login for Vault ({AUTH_METHOD}: {method}) is not there",
             where=settings.origin(AUTH_METHOD),
             hint=(
-                f"it takes {describe_sources(method)}{_ids(method)}; or skipVault: true where the step takes"
-                " its values from elsewhere"
+                f"it takes {describe_sources(method)}{_ids(method)}; or skipVault: true if the step"
+                " takes its values from elsewhere"
             ),
         )
     held, others = app_role_halves(there)
@@ -108,13 +112,20 @@ def _ids(method: str) -> str:
 
 
 def is_bindable(settings: Settings, there: Collection[str]) -> bool:
-    """Whether Jenkins credentials may hold the login: what is `there` has none that is meant for Vault, and the settings want no other kind."""
+    """Whether Jenkins credentials may hold the login.
+
+    They may if the existing variables and files (`there`) have no login, and the settings want no
+    other kind.
+    """
     method = settings.text(AUTH_METHOD)
     return method in ("", TOKEN, APP_ROLE) and first_login(there, method=method) is None
 
 
 def credential_of(login: VaultLogin, bound: Mapping[str, str]) -> Credential:
-    """The login in words, with the names that `credentials` may have for it; `bound` says which Jenkins credentials variables come from."""
+    """The login's description, with the names that `credentials` may have for it.
+
+    `bound` are the variables that Jenkins credentials are bound to, with the ids of these.
+    """
     ids = [bound[name] for name in login.source if name in bound]
     own = [name for name in login.source if name in VARIABLES] or [JWT_VARIABLE]
     return Credential(
@@ -127,9 +138,9 @@ def credential_of(login: VaultLogin, bound: Mapping[str, str]) -> Credential:
 def role_permission(
     rules: CredentialRules, settings: Settings, login: VaultLogin
 ) -> Permission | None:
-    """By whose word the project chooses the role of a login, with mount and namespace; None where it does not.
+    """The permission by which the project chooses a login's role, with mount and namespace.
 
-    Raises CredentialError, ConfigError.
+    None if the project does not choose them. Raises CredentialError, ConfigError.
     """
     if login.method not in (JWT, KUBERNETES):
         return None
@@ -167,7 +178,10 @@ def role_permission(
 
 
 def _own_choice(settings: Settings, name: str, login: VaultLogin) -> bool:
-    """Whether what a setting comes to, an empty one too, is neither what a trusted layer says nor, if none says anything, what it would be anyway."""
+    """Whether the project chose the value of a setting, an empty one too.
+
+    It did not if a trusted layer has that value or, if none has any, if that is the default.
+    """
     usual = METHODS[login.method].mount if name == MOUNT else ""
     said = [_whole(name, text) or usual for text in settings.trusted_texts(name)]
     return (_whole(name, settings.text(name)) or usual) not in (said or [usual])
@@ -180,7 +194,9 @@ def _whole(name: str, text: str) -> str:
 def namespace_permission(
     rules: CredentialRules, settings: Settings, login: VaultLogin, paths: Sequence[str]
 ) -> Permission | None:
-    """By whose word the project chooses the namespace of a token or an AppRole, in which `paths` are read; None where it does not.
+    """The permission by which the project chooses the namespace of a token or an AppRole.
+
+    `paths` are read in that namespace. None if the project does not choose it.
 
     The server takes a namespace for the beginning of each path, and a token may be good in those
     below its own. Raises CredentialError, ConfigError.
@@ -229,7 +245,10 @@ def role_of(login: VaultLogin) -> str:
 
 
 def clean_path(path: str, origin: str) -> str:
-    """The path without empty parts; raises ConfigError for one that climbs, or that no URL should hold."""
+    """The path without empty parts.
+
+    Raises ConfigError for a path with `..`, or with characters that do not belong into a URL.
+    """
     parts = [part for part in path.split("/") if part]
     if any(part in (".", "..") for part in parts) or not path.isprintable():
         raise ConfigError(

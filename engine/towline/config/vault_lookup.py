@@ -1,9 +1,8 @@
 """Pure.
 
-What Vault is asked for a step, from its metadata and its settings: at which server, which paths,
-which fields (facts 8).
+The lookup in Vault for a step: server, paths and fields, by metadata and settings (facts 8).
 
-What parameters need; what programs need stands in `program_credentials`.
+This module is for values of parameters; `program_credentials` is for those of programs.
 """
 
 from __future__ import annotations
@@ -61,7 +60,7 @@ _RECORD = ("url", "hosts")  # fields of a secret that name the hosts that it is 
 
 @frozen
 class VaultServer:
-    """Where Vault is; `origin` is the place that names it, and the plan's `named` says who else does."""
+    """The server; `origin` is the place that names it, `VaultLookup.named` has the other places."""
 
     url: str
     namespace: str
@@ -70,10 +69,10 @@ class VaultServer:
 
 @frozen
 class VaultQuestion:
-    """A parameter's value: the first of `fields` (its name, then its aliases) that is not empty in the first of `paths` that has one.
+    """A parameter's value: the first field that is not empty, in the first path that has one.
 
-    Of `whole` secrets the first that is there decides, also where it lacks the field. `origins`:
-    what names each path.
+    `fields` are the parameter's name, then its aliases. Of `whole` secrets the first existing one
+    decides, even if it lacks the field. `origins` are the places that name each path.
     """
 
     parameter: str
@@ -86,10 +85,10 @@ class VaultQuestion:
 
 @frozen
 class VaultLookup:
-    """All that is asked for one step, where, and by whose word.
+    """All questions to Vault for one step, with the server and the places that chose both.
 
-    `named`: who names the server. `chosen`: the paths that the project has chosen, each with the
-    place that does; `bounds`: paths that trusted layers name, below which it may. `settings` hold
+    `named` is the source of the server. `chosen` are the paths that the project has chosen, each
+    with its place; `bounds` are paths of trusted layers, below which it may choose. `settings` have
     the rules.
     """
 
@@ -102,13 +101,13 @@ class VaultLookup:
 
     @property
     def paths(self) -> tuple[str, ...]:
-        """All paths that may be asked for."""
+        """All paths that may be read."""
         return tuple(dict.fromkeys(path for one in self.questions for path in one.paths))
 
 
 @frozen
 class VaultAnswer:
-    """What Vault holds for a parameter, and the place there."""
+    """A parameter's value in Vault, and its place there."""
 
     parameter: str
     value: str
@@ -120,11 +119,12 @@ class VaultAnswer:
 def plan_lookup(
     step: StepSchema, vault: StepSchema, inputs: Inputs, ask: Ask | None = None
 ) -> VaultLookup | None:
-    """What to ask for `step`, with `vault` as the metadata of Vault's own settings; None where Vault is off or nothing is to be asked.
+    """The lookup for `step`; None if Vault is off or there is nothing to read.
 
-    `ask` says what is asked, instead of `questions`.
+    `vault` is the metadata of Vault's own settings. `ask` makes the questions, by default
+    `parameter_questions`.
 
-    Raises ConfigError for settings that do not fit, CredentialError where the login would go over
+    Raises ConfigError for settings that do not fit, CredentialError if the login would go over
     plain http.
     """
     metadata = _metadata(step, vault)
@@ -163,7 +163,7 @@ def _only(values: Mapping[str, object], names: Collection[str]) -> Mapping[str, 
 def _trusted(
     step: StepSchema, metadata: StepSchema, inputs: Inputs, ask: Ask
 ) -> tuple[frozenset[str], tuple[str, ...]]:
-    """The paths that trusted layers alone come to, and the roots that they name."""
+    """The paths that trusted layers alone result in, and the roots that they name."""
     settings = checked_settings(
         metadata, [layer for layer in step_layers(metadata, inputs) if layer.trusted]
     )
@@ -175,7 +175,10 @@ def _trusted(
 
 
 def _bound(text: str, properties: Mapping[str, str]) -> str:
-    """A root with each `$(x)` replaced that trusted layers know; empty where it begins with one that they do not, or has no end."""
+    """A root with each `$(x)` replaced that trusted layers know.
+
+    Empty if it begins with an unknown one, or if replacing does not end.
+    """
     for _ in range(_DEPTH):
         text = _PROPERTY.sub(lambda found: properties.get(found[1], found[0]), text)
         if len(text) > _LENGTH:
@@ -185,7 +188,7 @@ def _bound(text: str, properties: Mapping[str, str]) -> str:
 
 
 def _is_below(path: str, bound: str) -> bool:
-    """Whether the path is the root or below it: what the project chooses of that is a part of a name."""
+    """Whether the path is the root or below it; `$(x)` in the root stands for a part of a name."""
     parts = [re.escape(part) for part in _PROPERTY.split(bound)[::2]]
     return re.fullmatch(f"{'[^/]+'.join(parts)}(?:/.*)?", path) is not None
 
@@ -196,9 +199,10 @@ def admit_lookup(
     login: VaultLogin,
     bound: Mapping[str, str] | None = None,
 ) -> None:
-    """Pass where the login may go to the server, and the project has chosen no role, namespace or path that it may not; raises CredentialError.
+    """Pass if the login may go to the server, and the project's choices are allowed.
 
-    `bound` says which Jenkins credentials variables come from.
+    Its choices are role, namespace and paths. `bound` are the variables that Jenkins credentials
+    are bound to, with the ids of these. Raises CredentialError.
     """
     addressees.admit(credential_of(login, bound or {}), server_address(lookup.server), lookup.named)
     for said in (
@@ -216,7 +220,7 @@ def admit_lookup(
 
 
 def server_address(server: VaultServer) -> HostAddress:
-    """Where the login is to go."""
+    """The address that the login goes to."""
     scheme, host = _place(server.url)
     return HostAddress(scheme=scheme, host=host)
 
@@ -224,7 +228,10 @@ def server_address(server: VaultServer) -> HostAddress:
 def path_permission(
     rules: CredentialRules, path: str, origin: str, *, settings: Settings, bounds: Sequence[str]
 ) -> Permission:
-    """By whose word the project chooses a path in Vault; raises CredentialError where by nobody's, ConfigError for a pattern that is none."""
+    """The permission by which the project chooses a path in Vault.
+
+    Raises CredentialError without one, ConfigError for an invalid pattern.
+    """
     patterns, space = settings.texts(PATHS), settings.text(NAMESPACE).strip("/")
     if any(
         change.match(pattern, [path, *([f"{space}/{path}"] if space else [])])
@@ -260,7 +267,7 @@ def path_permission(
 
 
 def _metadata(step: StepSchema, vault: StepSchema) -> StepSchema:
-    """Vault's settings as this step's sections hold them, with the keys that name the secrets of its parameters."""
+    """Vault's settings in this step's sections, with the keys that name its parameters' secrets."""
     known = {parameter.name for parameter in vault.parameters}
     named = {
         parameter.vault.secret: parameter
@@ -288,7 +295,10 @@ def _metadata(step: StepSchema, vault: StepSchema) -> StepSchema:
 
 
 def vault_server(settings: Settings) -> VaultServer:
-    """The server; raises ConfigError, and CredentialError where the login would go over plain http."""
+    """The server of the settings.
+
+    Raises ConfigError, and CredentialError if the login would go over plain http.
+    """
     url, origin = settings.text(URL).strip().rstrip("/"), settings.origin(URL)
     scheme, host = _place(url)
     if not host:
@@ -307,7 +317,11 @@ def vault_server(settings: Settings) -> VaultServer:
 
 
 def server_source(settings: Settings) -> HostSource:
-    """Who names the server: where a trusted layer does, no other one is the project's to name, since it would get the login of every secret."""
+    """The source of the server's URL.
+
+    If a trusted layer names a server, the project may not name another: that one would get the
+    login of every secret.
+    """
     texts = [text.strip().rstrip("/") for text in settings.trusted_texts(URL)]
     same = [_place(text) for text in texts if _whole(text) == _whole(settings.text(URL))]
     return HostSource(
@@ -319,7 +333,7 @@ def server_source(settings: Settings) -> HostSource:
 
 
 def _whole(url: str) -> tuple[str, str, str]:
-    """Where a server is, with the path that it has there: on one host there may be several."""
+    """A server's address with its path, since one host may have several servers."""
     return (
         (*_place(url), urlsplit(url.strip()).path.rstrip("/"))
         if all(_place(url))
@@ -328,7 +342,10 @@ def _whole(url: str) -> tuple[str, str, str]:
 
 
 def _place(url: str) -> tuple[str, str]:
-    """Scheme and `host[:port]` of a server's URL in lower case, without the scheme's own port; both empty where it is none."""
+    """Scheme and `host[:port]` of a server's URL in lower case, without the scheme's own port.
+
+    Both are empty if it is not a server's URL.
+    """
     try:
         parts = urlsplit(url.strip() if re.fullmatch(r"[\x21-\x7e]+", url.strip()) else "")
         port = {"https": ":443", "http": ":80"}[parts.scheme]
@@ -350,7 +367,7 @@ def _place(url: str) -> tuple[str, str]:
 def parameter_questions(
     step: StepSchema, settings: Settings, values: Mapping[str, Setting]
 ) -> Iterator[VaultQuestion]:
-    """One question for each parameter that Vault may hold; `values` are the step's other layers.
+    """A question for each parameter that Vault may have; `values` are the step's other layers.
 
     Raises ConfigError for a path that leads elsewhere.
     """
@@ -385,9 +402,10 @@ def parameter_questions(
 def secret_paths(
     settings: Settings, properties: Mapping[str, str], name: str, named: str
 ) -> dict[str, str]:
-    """The paths where the secret `name` may be, each with what names it; `named`: the place of the name, if a pull request can change that.
+    """The paths where the secret `name` may be, each with the place that names it.
 
-    Raises ConfigError for a path that leads elsewhere.
+    `named` is the place of the name if a pull request can change it. Raises ConfigError for a path
+    that leads elsewhere.
     """
     found = (
         (root, interpolate(f"{template}/{name}", properties))
@@ -404,7 +422,7 @@ def secret_paths(
 
 
 def _origin(settings: Settings, root: str, named: str) -> str:
-    """What names a path: of the settings that it is made of the first that a pull request can change."""
+    """The place that names a path: of its settings the first that a pull request can change."""
     made_of = [root, *(["vaultBasePath"] if root == "vaultPipelineName" else [])]
     return next(
         (settings.origin(name) for name in made_of if not settings.trusted(name)), named
@@ -414,7 +432,7 @@ def _origin(settings: Settings, root: str, named: str) -> str:
 def path_properties(
     step: StepSchema, settings: Settings, values: Mapping[str, Setting]
 ) -> dict[str, str]:
-    """What `$(x)` may stand for: every setting of step and Vault that is one short text and no secret."""
+    """The values of `$(x)`: every setting of step and Vault that is a short text, not a secret."""
     secret = {parameter.name for parameter in step.parameters if parameter.secret}
     found = {name: setting.value for name, setting in values.items() if name not in secret}
     found |= {name: settings.text(name) for name in _TEXTS if settings.given(name)}
@@ -427,7 +445,10 @@ def path_properties(
 
 
 def interpolate(text: str, properties: Mapping[str, str]) -> str | None:
-    """`text` with each `$(x)` replaced, also those that the replacements hold; None where a property is unknown, or there is no end to it."""
+    """`text` with each `$(x)` replaced, also those in replacements.
+
+    None if a property is unknown, or if replacing does not end.
+    """
     for _ in range(_DEPTH):
         names = _PROPERTY.findall(text)
         if not names:
@@ -444,7 +465,10 @@ def interpolate(text: str, properties: Mapping[str, str]) -> str | None:
 def read_answers(
     asked: Sequence[VaultQuestion], read: Callable[[str], Mapping[str, str]]
 ) -> Iterator[VaultAnswer]:
-    """What `read` (path to fields, none where there is no such secret) holds for the questions; each path is read once, and only when its turn comes."""
+    """The answers to the questions; each path is read once, and only when its turn comes.
+
+    `read` maps a path to its fields, none if there is no such secret.
+    """
     known: dict[str, Mapping[str, str]] = {}
     for question in asked:
         for path in question.paths:

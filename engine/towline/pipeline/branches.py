@@ -1,4 +1,7 @@
-"""Which branches and tags are productive: the one rule for `plan`, `--if-active`, `lint` and credentials (docs/contract.md, "Branches")."""
+"""Productive branches and tags: one rule for `plan`, `--if-active`, `lint` and credentials.
+
+It is described in docs/contract.md, "Branches".
+"""
 
 from __future__ import annotations
 
@@ -26,9 +29,10 @@ def _nowhere() -> ConfigDocument | None:
 
 @frozen
 class DefaultBranch:
-    """The default branch of the project's repository, who says so, and the project's configuration on its tip, where that is here.
+    """The default branch of the project's repository, and the word for it (`by`).
 
-    Without a `name` nobody says it.
+    Without a `name` nobody says which it is. `tip` gives the project's configuration on the
+    branch's tip, None if the tip is not fetched.
     """
 
     name: str = ""
@@ -37,16 +41,16 @@ class DefaultBranch:
 
     @property
     def names(self) -> tuple[str, ...]:
-        """What it is called, or may be."""
+        """The names that the branch has, or may have."""
         return (self.name,) if self.name else _USUAL
 
 
 @frozen
 class BranchRules:
-    """Where settings for the whole pipeline stand: in the documents, and over all of them in the variables of the agent, which are trusted.
+    """The sources of settings for the whole pipeline: documents, and above them agent variables.
 
-    `default` says which branch is the default one. `own`: what the project's documents say counts
-    as if they stood there.
+    The agent is trusted. `default` gives the default branch. `own`: settings of the project's
+    documents count as if they were on that branch.
     """
 
     documents: ConfigDocuments
@@ -55,7 +59,7 @@ class BranchRules:
     own: bool = False
 
     def setting(self, key: str, *, trusted: bool = False) -> Setting | None:
-        """What holds for the whole pipeline, with `trusted` by trusted layers alone; None if nothing says it."""
+        """The setting for the whole pipeline, with `trusted` of trusted layers alone; or None."""
         layers = (*unfiltered_layers(self.documents, _INIT_STEPS, "Init"), self.agent)
         return fold_settings(
             layer.only([key]) for layer in layers if layer.trusted or not trusted
@@ -64,7 +68,11 @@ class BranchRules:
 
 @frozen
 class Verdict:
-    """Whether a branch is productive and who says so; `unheard`: what its own configuration says, which does not count there; `warning`: it will not."""
+    """Whether a branch is productive, and by whose word.
+
+    `unheard` is the reason why the branch's own configuration is ignored; `warning` says that it
+    will be ignored one day.
+    """
 
     productive: bool
     why: str
@@ -73,11 +81,11 @@ class Verdict:
 
 
 def judge_branch(rules: BranchRules, branch: str) -> Verdict:
-    """Whether builds of the branch deploy; raises ConfigError if the setting is no name and no glob.
+    """Whether builds of the branch deploy; raises ConfigError if the setting is not a name or glob.
 
-    The agent's word goes before that of the project, as it stands on the tip of the default branch,
-    and this before the platform team's documents; where nobody names a branch, it is the default
-    one. What another branch says of itself does not count.
+    The agent's setting wins over that of the project on the tip of its default branch, and this one
+    over the platform team's documents; if nobody names a branch, it is the default one. Another
+    branch's own configuration is ignored.
     """
     if agents := fold_settings([rules.agent.only([_BRANCH])]).get(_BRANCH):
         return Verdict(
@@ -120,9 +128,9 @@ def judge_branch(rules: BranchRules, branch: str) -> Verdict:
 def judge_revision(
     rules: BranchRules, *, branch: str = "", tag: str = "", unknown: str = ""
 ) -> Verdict:
-    """Whether what is built is productive: a branch, a tag, something that is `unknown`, or none of them: a job whose owner has set its branch.
+    """Whether a build is productive: of a branch, of a tag, or of an `unknown` source.
 
-    Raises ConfigError.
+    Without any of them it is a job whose owner has set its branch. Raises ConfigError.
     """
     if unknown:
         return Verdict(productive=False, why=f"nobody knows which branch is built: {unknown}")
@@ -134,7 +142,7 @@ def judge_revision(
 
 
 def only_warns(rules: BranchRules) -> bool:
-    """Whether a trusted layer has it that refusals which are new are warnings for now."""
+    """Whether a trusted layer makes new refusals warnings for now."""
     setting = rules.setting(ENFORCEMENT, trusted=True)
     return setting is not None and setting.value == WARN
 
@@ -154,7 +162,7 @@ def _default(default: DefaultBranch, branch: str) -> Verdict:
 def _unheard(claimed: Setting, branch: str) -> str:
     return (
         f"only the branch's own configuration calls {branch} productive ({claimed.origin}), which"
-        " does not count: let the default branch say it, and the build fetch that one too, or"
+        " is ignored: let the default branch say it, and the build fetch that one too, or"
         f" {_line(str(claimed.value))}"
     )
 
@@ -167,7 +175,7 @@ def _line(branch: str) -> str:
 
 
 def _fits(setting: Setting, branch: str) -> bool:
-    """Whether the branch is the one that is named; raises ConfigError if that is no name and no glob."""
+    """Whether the setting names the branch; raises ConfigError if it is not a name or glob."""
     name = setting.value
     if not (isinstance(name, str) and name):
         raise ConfigError(
@@ -178,7 +186,10 @@ def _fits(setting: Setting, branch: str) -> bool:
 
 
 def is_productive_tag(rules: BranchRules, tag: str) -> bool:
-    """Whether a trusted layer takes the tag for productive: else whoever may push a tag could deploy; raises ConfigError."""
+    """Whether a trusted layer takes the tag for productive; raises ConfigError.
+
+    Otherwise whoever may push a tag could deploy.
+    """
     setting = rules.setting(TAGS, trusted=True)
     if setting is None:
         return False
@@ -196,7 +207,7 @@ def is_productive_tag(rules: BranchRules, tag: str) -> bool:
 
 @contextmanager
 def located_at(setting: Setting | None) -> Iterator[None]:
-    """A fault inside is one of the setting's value, and says where that stands."""
+    """Adds the place of the setting to a ConfigError that is raised inside."""
     try:
         yield
     except ConfigError as fault:

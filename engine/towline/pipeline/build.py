@@ -1,4 +1,4 @@
-"""The build that stages and steps are decided for: its source, whether that is productive, trust."""
+"""The build that stages and steps are decided for: its source, and which rules it falls under."""
 
 from __future__ import annotations
 

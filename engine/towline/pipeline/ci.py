@@ -1,10 +1,9 @@
 """Pure.
 
-What the variables of CI systems say about a build: what it is of, and where it comes from
-(docs/contract.md, "CI systems").
+Facts of a build from the variables of CI systems (docs/contract.md, "CI systems").
 
-What is built: a change request, a branch or a tag; from what the CI system says, and what is
-checked out (docs/contract.md, "Branches").
+From these and the checkout follows the revision that is built: a change request, a branch or a tag
+(docs/contract.md, "Branches").
 """
 
 from __future__ import annotations
@@ -24,10 +23,10 @@ _BRANCH_REF, _TAG_REF = "refs/heads/", "refs/tags/"
 
 @frozen
 class BuildFacts:
-    """What is known of a build; unknown parts are empty.
+    """The facts of a build; unknown ones are empty.
 
-    `branch_by` is the variable that names branch or tag; with `exact` that name is believed for the
-    very commit alone, since builds of the system may run for a branch and check out something else.
+    `branch_by` is the variable that names branch or tag. With `exact` that name holds for this
+    commit alone, since builds of the system may run for a branch and check out another commit.
     `default` is the repository's default branch, as the variable `default_by` says.
     """
 
@@ -48,7 +47,7 @@ class BuildFacts:
 
 
 def system_of(environ: Mapping[str, str]) -> str:
-    """The CI system whose variables are set, empty where there is none; `false` counts as not set (facts 12)."""
+    """The CI system whose variables are set, empty without one; `false` is not set (facts 12)."""
     return next(
         (
             system.name
@@ -60,17 +59,20 @@ def system_of(environ: Mapping[str, str]) -> str:
 
 
 def names_change(text: str) -> bool:
-    """Whether the text of a flag, a field or a variable names a change request: not if it is empty, `false` or `none`."""
+    """Whether the text of a flag, a field or a variable names a change request.
+
+    An empty text, `false` and `none` do not.
+    """
     return text.lower() not in ("", "false", NO_CHANGE)
 
 
 def change_variable(environ: Mapping[str, str]) -> str:
-    """The variable that says, on whichever system, that a change request is built; empty where none does."""
+    """The variable of any system that says that a change request is built; empty without one."""
     return next(_signs(environ), "")
 
 
 def build_facts(environ: Mapping[str, str], name: str = "") -> BuildFacts:
-    """What the system `name`, else the one whose variables are set, says of its build."""
+    """The facts of a build by the system `name`, else by the one whose variables are set."""
     system = next(
         (system for system in SYSTEMS if system.name == (name or system_of(environ))), None
     )
@@ -123,7 +125,7 @@ def _holds(environ: Mapping[str, str], sign: str) -> bool:
 
 
 def _first(environ: Mapping[str, str], texts: tuple[str, ...]) -> tuple[str, str]:
-    """The first text whose variables are all set, with the last of these; both empty where there is none."""
+    """The first text whose variables are all set, with its last variable; empty without one."""
     for text in texts:
         names = _VARIABLE.findall(text)
         if all(environ.get(name) for name in names):
@@ -136,7 +138,10 @@ _JENKINS = "Jenkins"
 
 @frozen
 class Checkout:
-    """What is checked out: the commits up to HEAD, newest first, as far as they are known, and the branch that HEAD is on; empty where it is none."""
+    """The checked-out commits and branch; empty if there are none.
+
+    `commits` are those up to HEAD, newest first, as far as they are known; `branch` is HEAD's.
+    """
 
     commits: Sequence[str] = ()
     branch: str = ""
@@ -144,7 +149,11 @@ class Checkout:
 
 @frozen
 class Revision:
-    """What is built: one of the first three, or none of them where a job of Jenkins has no branch; `unknown` says why nobody knows what it is."""
+    """The revision that is built: a change request, a branch or a tag.
+
+    It is none of them for a job of Jenkins without a branch. `unknown` is the reason why nobody
+    knows the revision.
+    """
 
     change_request: str = ""
     branch: str = ""
@@ -155,10 +164,11 @@ class Revision:
 def built_revision(
     facts: BuildFacts, checkout: Checkout, *, change_request: str = "", branch: str = ""
 ) -> Revision:
-    """What is built, by the first that says it: a change request, the branch that was named, the CI's own one, a job of Jenkins, git.
+    """The revision that is built, by the first source that names one.
 
-    `change_request` is the sign of one (`none` and `false`: there is none), `branch` what a caller
-    names.
+    The sources are: a change request, a named branch, the CI system's own one, a job of Jenkins,
+    git. `change_request` is the sign of a change request (`none` and `false`: there is none),
+    `branch` is the branch that the caller names.
     """
     if names_change(change_request):
         return Revision(change_request=change_request)
@@ -189,7 +199,10 @@ def built_revision(
 
 
 def _other_commit(facts: BuildFacts, checkout: Checkout) -> str:
-    """That something else is checked out than what the CI system names; a commit that a step has made on top of it, for a version, is none."""
+    """The reason why the CI system's revision is not the one that is checked out; else empty.
+
+    A commit that a step has made on top of it, for a version, is not another revision.
+    """
     known = [
         commit.lower() for commit in (checkout.commits[:1] if facts.exact else checkout.commits)
     ]

@@ -74,7 +74,7 @@ MERGED = {"GERRIT_CHANGE_NUMBER": ("GERRIT_EVENT_TYPE", "change-merged")}
 
 @frozen
 class System:
-    """How a CI system is known, by one of some variables (`NAME=value`: by that value), and its facts.
+    """The signs of a CI system (a variable, or `NAME=value`), and its facts.
 
     `own`: signs of a build that checks out the very branch that it is of, a push for example; there
     a step may have made a commit of its own on top. On GitHub a workflow checks out what it likes:
@@ -110,7 +110,10 @@ SYSTEMS = (
         commit=("{BUILD_SOURCEVERSION}",),
         number=("{BUILD_BUILDID}",),
         url=(
-            "{SYSTEM_TEAMFOUNDATIONCOLLECTIONURI}{SYSTEM_TEAMPROJECT}/_build/results?buildId={BUILD_BUILDID}",
+            (
+                "{SYSTEM_TEAMFOUNDATIONCOLLECTIONURI}{SYSTEM_TEAMPROJECT}"
+                "/_build/results?buildId={BUILD_BUILDID}"
+            ),
         ),
         job=("{SYSTEM_TEAMPROJECT}/{BUILD_DEFINITIONNAME}",),
         source=("{BUILD_REPOSITORY_URI}",),

@@ -1,4 +1,4 @@
-"""What a pipeline is made of: its stages, their steps, and the conditions that these run under, read from the V1 format (facts 3.2).
+"""The definition of a pipeline: stages, their steps, and conditions, in the V1 format (facts 3.2).
 
 Piper's own definitions are read as they are; `changeRequests` and `publishes` are Towline's
 additions. What Piper ignores is ignored, but for a key that is nearly one of those that count.
@@ -34,7 +34,10 @@ _STEP = (
 
 @frozen
 class StepDefinition:
-    """A step of a stage; one that `publishes` does not run for a change request; `orchestrators`: where alone it runs, empty for everywhere.
+    """A step of a stage.
+
+    A step that `publishes` does not run for a change request. `orchestrators` are those that run
+    it; empty for all of them.
 
     `parameters` are what the stage passes to a step of another library; `$(stage)` stands for the
     stage's name.
@@ -50,7 +53,9 @@ class StepDefinition:
 
 @frozen
 class StageDefinition:
-    """A stage by the name that configuration uses; `change_requests`: `also`, `only`, or empty where only the productive branch runs it.
+    """A stage by the name in configurations.
+
+    `change_requests` is `also`, `only`, or empty if only the productive branch runs the stage.
 
     `extensible`: a file in the project's extensions folder makes it active.
     """
@@ -63,7 +68,7 @@ class StageDefinition:
 
 @frozen
 class Pipeline:
-    """Every stage in order, and every spelling of each step by the name it has here, which comes first."""
+    """Every stage in order, and every spelling of each step by its own name, which comes first."""
 
     stages: tuple[StageDefinition, ...]
     spellings: Mapping[str, tuple[str, ...]]
@@ -76,7 +81,10 @@ def definition() -> Pipeline:
 
 
 def parse_pipeline(text: str, name: str) -> Pipeline:
-    """The YAML text of a stage definition to a pipeline; raises ConfigError naming its line in the file `name`."""
+    """The YAML text of a stage definition to a pipeline.
+
+    Raises ConfigError naming its line in the file `name`.
+    """
     located = read_yaml(text, name)
     if located.value is None:  # as in Piper: no stage
         return Pipeline(stages=(), spellings={})
@@ -116,7 +124,7 @@ class _Part:
         )
 
     def record(self, keys: Sequence[str], *, required: str = "") -> dict[str, Any]:
-        """The map that stands here; a key that is nearly one of `keys` is a mistake, any other is left alone."""
+        """The value as a map; a key that misspells one of `keys` is an error, others are not."""
         if not isinstance(self.value, dict) or (required and not self.value.get(required)):
             raise ConfigError(
                 "a part of the stage definition must be a"

@@ -1,13 +1,11 @@
-"""The common pipeline environment on disk: one file per value, as Piper's steps write and read it (facts 2.1).
+"""The common pipeline environment on disk: one file per value, in Piper's format (facts 2.1).
 
 A text is the raw content of the file that its key names (`container/imageNameTag`); any other value
 is compact JSON in `<key>.json`.
 
-What steps leave for later ones: values, and which of them are facts, written by this pipeline's own
-steps.
-
-Whoever can write into the workspace, a pull request too, can leave a value. A fact was kept where
-that is not possible.
+Steps leave values for later ones. Whoever can write into the workspace, a pull request too, can
+leave a value. Facts are the values that this pipeline's own steps have written: they are kept where
+nobody else can write (proven.py).
 """
 
 from __future__ import annotations
@@ -25,7 +23,7 @@ from towline.literals import from_json
 
 
 class PipelineEnvironment(Mapping[str, object]):
-    """The pipeline environment's values by their keys, and beside them its facts, which may be others."""
+    """The pipeline environment's values by key, and its facts, which may differ from them."""
 
     def __init__(self, values: Mapping[str, object], facts: Mapping[str, object]) -> None:
         self._values = dict(values)
@@ -42,23 +40,23 @@ class PipelineEnvironment(Mapping[str, object]):
 
 
 def proven_values(values: Mapping[str, object]) -> Mapping[str, object]:
-    """What this pipeline's own steps have written; of values that nobody has kept apart there is none."""
+    """The values that this pipeline's own steps have written; none if nobody kept them apart."""
     return values.facts if isinstance(values, PipelineEnvironment) else {}
 
 
 def is_proven(values: Mapping[str, object], key: str) -> bool:
-    """Whether the value of `key` is the one that a step of this pipeline has written."""
+    """Whether a step of this pipeline has written the value of `key`."""
     facts = proven_values(values)
     return key in values and key in facts and _text(values[key]) == _text(facts[key])
 
 
 def is_changed(values: Mapping[str, object], key: str) -> bool:
-    """Whether a step of this pipeline has written another value there than the one that is there by now."""
+    """Whether a step of this pipeline has written another value of `key` than the present one."""
     return key in values and key in proven_values(values) and not is_proven(values, key)
 
 
 def value_origin(values: Mapping[str, object], key: str) -> str:
-    """The place of a value in words, and if it is none that is known to be a step's own."""
+    """The place of a value for people; it says if no step is known to have written the value."""
     place = f"{key} in the pipeline environment"
     if is_proven(values, key):
         return place
@@ -68,7 +66,7 @@ def value_origin(values: Mapping[str, object], key: str) -> str:
 
 
 def _text(value: object) -> str:
-    """A value so that equal ones have one text: `1` is neither `true` nor `"1"`."""
+    """A value as text, equal for equal values only: `1` is neither `true` nor `"1"`."""
     return json.dumps(value, sort_keys=True)
 
 
@@ -82,9 +80,10 @@ _EMPTIED = b"toBeEmptied"
 
 
 def read_environment(folder: Path, place: str = ENVIRONMENT_FOLDER) -> dict[str, object]:
-    """Every value of the workspace `folder` by its key; empty where there are none; `place`: the environment's folder; raises ConfigError, MachineError.
+    """Every value of the workspace `folder` by key; `place` is the environment's folder.
 
-    Values over 1 MiB are no configuration: they stay on disk. Links are not followed.
+    Values over 1 MiB are not configuration: they stay on disk. Links are not followed. Raises
+    ConfigError, MachineError.
     """
     root = _root(folder, place)
     found: dict[str, object] = {}
@@ -126,9 +125,10 @@ def write_environment(
     place: str = ENVIRONMENT_FOLDER,
     put: WriteFile | None = None,
 ) -> None:
-    """Write `values` into the environment of the workspace `folder`, each whole or not at all; None removes; raises ConfigError, MachineError.
+    """Write `values` into the environment of the workspace `folder`; None removes a value.
 
-    `put` writes a file, where the folder is one that nobody else can change.
+    Each value is written completely or not at all. `put` writes a file, for a folder that nobody
+    else can change. Raises ConfigError, MachineError.
     """
     root, put = _root(folder, place), put or partial(_put, folder)
     places = {key: _place(root, key) for key in values}
@@ -146,7 +146,7 @@ def write_environment(
 
 
 def check_writable(folder: Path) -> None:
-    """Pass where values can be written into the workspace `folder`, as far as can be seen before.
+    """Pass if values can be written into the workspace `folder`, as far as can be seen before.
 
     Raises ConfigError, MachineError.
     """
@@ -183,7 +183,10 @@ def _led_out(place: str) -> ConfigError:
 
 
 def _files(root: Path) -> Iterator[Path]:
-    """Regular files of a size that can be configuration; hidden ones are another writer's, not finished yet."""
+    """Regular files of a size that configuration may have.
+
+    Hidden files are left out: another writer has not finished them yet.
+    """
     count = 0
     for place, folders, names in os.walk(root):
         folders[:] = sorted(name for name in folders if not name.startswith("."))

@@ -1,10 +1,11 @@
-"""The proven copy: what this build's own steps have written into the pipeline environment, kept outside of the workspace.
+"""The proven copy: the values that this build's own steps wrote into the pipeline environment.
 
-A pull request can commit files below `.pipeline/commonPipelineEnvironment`, and a container of the
-build can change them; it cannot write here. Secrets are not kept: a value that is one is never
-proven.
+It is kept outside of the workspace. A pull request can commit files below
+`.pipeline/commonPipelineEnvironment`, and a container of the build can change them; it cannot write
+here. Secrets are not kept: a secret value is never proven.
 
-Whether others could put another folder in the place of one: who may write to any of the folders on the way to it.
+A copy is trusted only if nobody else can put another folder in its place: that depends on who may
+write to each of the folders above it.
 """
 
 from __future__ import annotations
@@ -32,10 +33,11 @@ _LINKS = 40  # as many as Linux follows
 
 
 def open_folder(folder: Path, keepers: frozenset[int] = frozenset()) -> Path | None:
-    """The first place on the way to an absolute path, itself included, where another user could put something else; None where there is none.
+    """The first folder on the way to an absolute path in which another user could replace a file.
 
-    Root, this user and `keepers` own what is on the way. Of a folder that all may write to the
-    sticky bit lets each rename only what is his. What is not there yet is nobody's.
+    The path itself is one of these folders; None if there is none. Root, this user and `keepers`
+    may own the folders. The sticky bit of a folder that all may write to lets each user rename only
+    his own files. A folder that does not exist yet belongs to nobody.
     """
     known = frozenset({0, os.geteuid()}) | keepers
     try:
@@ -50,7 +52,7 @@ def open_folder(folder: Path, keepers: frozenset[int] = frozenset()) -> Path | N
 
 
 def _way(folder: Path) -> Iterator[tuple[Path, os.stat_result]]:
-    """Every folder and link that the kernel goes through to a path, from the root on; raises OSError."""
+    """Every folder and link on the way to a path, from the root on; raises OSError."""
     here, left, links = Path("/"), [*reversed(folder.parts[1:])], 0
     yield here, here.lstat()
     while left:
@@ -73,7 +75,7 @@ def _way(folder: Path) -> Iterator[tuple[Path, os.stat_result]]:
 
 
 def _is_open(status: os.stat_result) -> bool:
-    """Whether others than its owner may rename what is in a folder; a link has no rights of its own."""
+    """Whether others than its owner may rename files in a folder; a link has no such rights."""
     if stat.S_ISLNK(status.st_mode) or status.st_mode & stat.S_ISVTX:
         return False
     return bool(
@@ -83,7 +85,10 @@ def _is_open(status: os.stat_result) -> bool:
 
 
 def _is_alone(group: int) -> bool:
-    """Whether a group is this user's own, which has his name and nobody else in it, as where the umask is 002."""
+    """Whether a group is this user's own, with his name and no other member.
+
+    Such groups are usual if the umask is 002.
+    """
     try:
         name, found = pwd.getpwuid(os.geteuid()).pw_name, grp.getgrgid(group)
     except KeyError:
@@ -98,7 +103,10 @@ _RUNNER = "RUNNER_TEMP"
 
 
 class ProvenCopy:
-    """The copy of one build in one workspace; `build` is what the CI system calls it, nothing at all on a laptop."""
+    """The copy of one build in one workspace.
+
+    `build` are the CI system's names of the build, nothing on a laptop.
+    """
 
     def __init__(self, workspace: Path, build: Sequence[str], environ: Mapping[str, str]) -> None:
         words = "\0".join((str(workspace.resolve()), *build))
@@ -107,7 +115,7 @@ class ProvenCopy:
         self._base, self._keepers = _base(environ, workspace)
 
     def read(self) -> dict[str, object]:
-        """What was kept; nothing where there is no copy, or none that this user alone can have written."""
+        """The kept values; none without a copy that only this user can have written."""
         if self._base is None or not self._is_private():
             return {}
         try:
@@ -116,7 +124,7 @@ class ProvenCopy:
             return {}
 
     def keep(self, values: Mapping[str, object]) -> None:
-        """Keep `values` too, None for what is gone; raises MachineError where that cannot be done."""
+        """Keep `values` as well, None for removed ones; raises MachineError if that fails."""
         if self._base is None:
             raise MachineError("there is no folder outside of the workspace for it", hint=_HINT)
         try:
@@ -141,7 +149,7 @@ class ProvenCopy:
         )
 
     def _is_private(self) -> bool:
-        """Whether this user alone can have written what is there, or put another folder in its place."""
+        """Whether only this user can have written the copy, or put another folder in its place."""
         both = _is_own(self._folder) and _is_own(self._folder.parent)
         return both and open_folder(self._folder, self._keepers) is None
 
@@ -157,11 +165,11 @@ _HINT = (
 
 
 def _base(environ: Mapping[str, str], workspace: Path) -> tuple[Path | None, frozenset[int]]:
-    """The first of the user's own places for it outside of the workspace that nobody else can write to, and who else may own what is above.
+    """The first of the user's own folders that is outside of the workspace and closed to others.
 
-    On GitHub a job's own comes first, which the runner empties; in a container the runner is
-    another user there, who is no stranger: the job is his. Where others can write to all, it is the
-    first.
+    The second value are other users who may own the folders above it. On GitHub the job's own
+    folder comes first, which the runner empties. In a container the runner is another user, but not
+    a stranger: the job is his. If others can write to all of them, it is the first folder.
     """
     home = environ.get("HOME", "")
     runner = environ.get(_RUNNER, "")
@@ -182,7 +190,7 @@ def _owner(place: str) -> frozenset[int]:
 
 
 def _is_own(folder: Path) -> bool:
-    """Whether it is a folder, and none but this user can write into it."""
+    """Whether a path is a folder, and only this user can write into it."""
     try:
         status = folder.lstat()
     except OSError:

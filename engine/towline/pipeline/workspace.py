@@ -1,7 +1,7 @@
-"""The project's files, as conditions ask for them: by glob and by npm script, inside the workspace only, each folder read at most once.
+"""The project's files for conditions: found by glob or npm script, inside the workspace only.
 
-A glob means what it means in GitOps repositories (gitops/change: `**` spans folders, hidden ones
-count); folders fit it as files do (facts 12).
+Each folder is read at most once. A glob means the same as in GitOps repositories (gitops/change:
+`**` spans folders, hidden ones are matched); folders match as files do (facts 12).
 """
 
 from __future__ import annotations
@@ -47,14 +47,14 @@ ScanFolder = Callable[[Path], AbstractContextManager[Iterable[FolderEntry]]]
 
 @frozen
 class _Folder:
-    """What one folder holds: the paths of its entries, and of those that are folders; a link is an entry, never a folder."""
+    """The entries of a folder by path, and those that are folders; a link is never a folder."""
 
     entries: tuple[str, ...]
     folders: tuple[str, ...]
 
 
 class WorkspaceFiles:
-    """The workspace `root`; what is asked for is looked up once and remembered.
+    """The workspace `root`; every lookup is made once and remembered.
 
     `scan` lists one folder, as os.scandir does.
     """
@@ -68,20 +68,21 @@ class WorkspaceFiles:
         self._entries = 0
 
     def find(self, pattern: str) -> str:
-        """The nearest file or folder that fits the glob, empty where none does; none in node_modules, unless the glob names that.
+        """The nearest file or folder that the glob matches; empty without one.
 
-        Raises ConfigError for a pattern that leads out of the workspace.
+        Files in node_modules are left out unless the glob names that folder. Raises ConfigError for
+        a pattern that leads out of the workspace.
         """
         if pattern not in self._found:
             self._found[pattern] = _printable(self._search(pattern))
         return self._found[pattern]
 
     def find_script(self, name: str, excludes: Sequence[str]) -> str:
-        """A package.json with the npm script `name`, empty where there is none; raises ConfigError for one that is no JSON object.
+        """A package.json with the npm script `name`; empty without one.
 
-        Packages that others made do not count: those below node_modules, gen and tmp, and those
-        that one of the globs `excludes` fits; one of them that is no path inside the workspace fits
-        none.
+        Packages of others are left out: those below node_modules, gen and tmp, and those that one
+        of the globs `excludes` matches; an exclude that is not a path inside the workspace matches
+        none. Raises ConfigError for a package.json that is not a JSON object.
         """
         packages = [
             path
@@ -123,7 +124,10 @@ class WorkspaceFiles:
     def _walk(
         self, start: str, pruned: Collection[str], deepest: int | None = None
     ) -> Iterator[_Folder]:
-        """The folder `start` and those below it that no link leads to, the nearest first; `deepest` is how many slashes an entry's path may have."""
+        """The folder `start` and the folders below it, the nearest first; links are not followed.
+
+        `deepest` is the highest number of slashes in an entry's path.
+        """
         waiting = deque([start] if self._inside(start) else [])
         while waiting:
             folder = self._read(waiting.popleft())
@@ -174,7 +178,10 @@ class WorkspaceFiles:
 
 
 def _relative(pattern: str) -> str:
-    """A pattern without `./` and a slash at its end; raises ConfigError where it is absolute or leads out."""
+    """A pattern without `./` and a slash at its end.
+
+    Raises ConfigError if it is absolute or leads out.
+    """
     hint = "expected a relative path with forward slashes, without .. and .git"
     if len(pattern) > _LONGEST:
         raise ConfigError(f"a path of more than {_LONGEST} characters", hint=hint)

@@ -473,7 +473,7 @@ def test_for_the_drop_in_only_a_boolean_is_a_flag(
     bare = decide(conditions, SCENE)
     found = decide(conditions, flagged(flag, bare=True))
     said = (
-        f"`deploy: {shown}` in stage Acceptance (config.yml:7) does not count, since it is {kind}:"
+        f"`deploy: {shown}` in stage Acceptance (config.yml:7) is ignored, since it is {kind}:"
         " write true or false, without quotes"
     )
     assert found == Decision(active=active, why=f"{bare.why}; {said}")

@@ -121,7 +121,7 @@ def test_the_call_of_a_change_request_sets_none_of_them_and_that_is_told(rule: s
         found = settings("targetRegistryUrl: r", trusted_call=False, **way)
         assert (
             found.texts(rule),
-            [rule in note and "does not count" in note for note in found.notes],
+            [rule in note and "is ignored" in note for note in found.notes],
         ) == ((), [True])
         assert settings("targetRegistryUrl: r", **way).texts(rule) == ("a",)
     assert settings(

@@ -552,8 +552,8 @@ def test_what_is_not_deprecated_or_does_not_count_is_not_warned_about(project: s
 
 PLACE = ".pipeline/config.yml:1"
 NEAR, FAR = (
-    "so it does not count (did you mean 'colour'?)",
-    "so it does not count (`towline explain s` lists its parameters)",
+    "so it is ignored (did you mean 'colour'?)",
+    "so it is ignored (`towline explain s` lists its parameters)",
 )
 
 
@@ -622,7 +622,7 @@ def test_keys_that_do_not_count_are_named_in_default_documents_too_and_not_witho
     ).warnings
     assert len(found) == 11
     assert found[0].startswith("team.yml:1: s has no parameter 'k0'")
-    assert found[-1] == "team.yml:1: 20 more keys of s do not count"
+    assert found[-1] == "team.yml:1: 20 more keys of s are ignored"
 
 
 @pytest.mark.parametrize("others", [{}, {"possibleValues": ["a"]}])
@@ -656,7 +656,7 @@ def test_a_key_that_does_not_count_is_named_beside_the_fault_that_it_may_have_ca
         resolve(schema, inputs("steps: {s: {Target: x, tool: b}}"))
     assert "target is not set" in caught.value.message
     assert caught.value.hint.endswith(
-        "; .pipeline/config.yml:1: s has no parameter 'Target', so it does not count (did you mean"
+        "; .pipeline/config.yml:1: s has no parameter 'Target', so it is ignored (did you mean"
         " 'target'?)"
     )
 

@@ -1,7 +1,8 @@
 """Pure.
 
-Whether a deployment starts the build that makes it: its GitOps repository is the project's own, and
-nothing tells its commits apart.
+Build loops: a deployment that starts the build that deploys it.
+
+That happens if the GitOps repository is the project's own, and nothing tells its commits apart.
 """
 
 from __future__ import annotations
@@ -29,7 +30,10 @@ _FIX = (
 
 @frozen
 class SourceRepository:
-    """The project's own repository: its URL, empty where nobody knows it, the text of its Jenkinsfile, and what says which of its branches deploy."""
+    """The project's own repository: its URL, empty if nobody knows it, and its Jenkinsfile's text.
+
+    `rules` say which of its branches deploy.
+    """
 
     url: str
     rules: BranchRules
@@ -39,7 +43,10 @@ class SourceRepository:
 def build_loops(
     documents: Sequence[ConfigDocument], step: StepSchema, source: SourceRepository
 ) -> Iterator[Finding]:
-    """A finding wherever `step`'s repository is named and is the project's own, unless something in the files guards against a loop."""
+    """A finding for each section that names the project's own repository as `step`'s repository.
+
+    There is none if something in the files guards against a loop.
+    """
     home = host_and_path(source.url)
     if not home or any(guard in source.jenkinsfile for guard in GUARDS):
         return
@@ -108,7 +115,10 @@ def _guarded(
 
 
 def _deploys(rules: BranchRules, branch: str) -> bool:
-    """Whether builds of the branch deploy, or nobody knows it: a setting that is none is a finding of its own."""
+    """Whether builds of the branch deploy, or nobody knows it.
+
+    An invalid setting is another finding.
+    """
     try:
         return judge_branch(rules, branch).productive
     except ConfigError:

@@ -1,7 +1,6 @@
 """Pure.
 
-Secrets that a document holds in clear: by the parameter's metadata, by what they look like, and by
-how their key is called.
+Secrets in clear text in a document: by metadata, by the form of the text, and by the key's name.
 """
 
 from __future__ import annotations
@@ -17,7 +16,8 @@ from towline.secret import is_secret, names_nothing, says_nothing
 _PLACEHOLDER = re.compile(r"\s*(\$\(.*\)|\$\{.*\}|\{\{.*\}\}|<[^<>]*>|\*+|\$\w+)?\s*", re.DOTALL)
 _SHAPES = re.compile(
     r"-----BEGIN [A-Z ]*PRIVATE"
-    r" KEY-----|\bgh[pousr]_[A-Za-z0-9]{36}|\bgithub_pat_[A-Za-z0-9_]{22}|\bglpat-[A-Za-z0-9_-]{20}|\bhv[sb]\.[A-Za-z0-9_-]{24}"
+    r" KEY-----|\bgh[pousr]_[A-Za-z0-9]{36}|\bgithub_pat_[A-Za-z0-9_]{22}"
+    r"|\bglpat-[A-Za-z0-9_-]{20}|\bhv[sb]\.[A-Za-z0-9_-]{24}"
     r"|\bAKIA[0-9A-Z]{16}\b|\bxox[abpr]-[A-Za-z0-9-]{10}",
 )
 _PATHS = ("PrivateKey", "kubeConfig")  # what is called so may be the path of its file
@@ -27,7 +27,7 @@ _USER_INFO = re.compile(r"[A-Za-z][A-Za-z0-9+.-]{0,20}://[^/@:\s]*:([^/@\s]+)@")
 
 @frozen
 class ClearText:
-    """A secret: where it stands, by which rule it is one, its text for masking."""
+    """A secret: its path, the rule that finds it, and its text for masking."""
 
     path: tuple[str | int, ...]
     rule: str
@@ -37,12 +37,18 @@ class ClearText:
 def clear_texts(
     content: Mapping[str, Any], *, secret: frozenset[str], plain: frozenset[str]
 ) -> Iterator[ClearText]:
-    """Every secret in a document; `secret` are keys of which the metadata says so, `plain` keys of which it says the contrary."""
+    """Every secret in a document.
+
+    `secret` are keys of secret parameters, `plain` keys of parameters that are not secret.
+    """
     return _walk(content, (), _Names(secret=secret, plain=plain))
 
 
 def in_clear(name: str, value: object) -> bool:
-    """Whether the value of what is called `name` is the secret itself: no placeholder, and of a file of its own not the path."""
+    """Whether the value of the key `name` is the secret itself.
+
+    It is not if it is a placeholder, or the path of a secret's file.
+    """
     text = as_text(value)
     return not _PLACEHOLDER.fullmatch(text) and (
         not name.endswith(_PATHS) or len(text) > _PATH or "PRIVATE KEY" in text
@@ -55,7 +61,7 @@ class _Names:
     plain: frozenset[str]
 
     def rule(self, key: str, value: object, before: str) -> str:
-        """The rule that a value of `key` falls under by the key's name; all that is inside of a secret is one."""
+        """The rule for a value of `key` by the key's name; a value inside of a secret is one."""
         if before == "secret-in-clear" or (key in self.secret and is_secret(key)):
             return "secret-in-clear"
         free = key in self.plain or says_nothing(key, value)
@@ -81,7 +87,7 @@ def _walk(
 
 
 def _judged(text: str, path: tuple[str | int, ...], rule: str) -> Iterator[ClearText]:
-    """The secret that a text is, or holds."""
+    """The secret that a text is, or contains."""
     login = _USER_INFO.search(text)
     if _SHAPES.search(text):
         yield ClearText(path=path, rule="secret-in-clear", text=text)

@@ -1,9 +1,9 @@
 """Pure.
 
-What lint can find: its rules by their stable names (docs/lint.md), and one finding with its place.
+Findings of lint: the rules by their stable names (docs/lint.md), a finding with its place, SARIF.
 
-Findings as a SARIF 2.1.0 log, the form in which code hosts take them (OASIS standard; what GitHub's
-code scanning needs of it).
+Code hosts take findings as a SARIF 2.1.0 log (OASIS standard; this is the part that GitHub's code
+scanning needs).
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ LEVELS: tuple[Level, ...] = ("error", "warning", "note")
 
 @frozen
 class LintRule:
-    """A rule: its name for ever, how bad it is at most, what it finds, and what helps (words for the end of a line)."""
+    """A rule: its name, which never changes, its highest level, its meaning, and the usual fix."""
 
     name: str
     level: Level
@@ -185,7 +185,10 @@ RULES = {
 
 @frozen
 class Finding:
-    """What was found and where; `line` and `column` count from 1, columns in characters; `fix` is what to do about this very one."""
+    """A finding and its place; `line` and `column` count from 1, columns in characters.
+
+    `fix` is the fix for this finding.
+    """
 
     rule: str
     level: Level
@@ -207,7 +210,7 @@ class Finding:
 def finding(
     rule: str, document: ConfigDocument, path: Sequence[str | int], *, message: str, fix: str = ""
 ) -> Finding:
-    """A finding at the key at `path`, or at the nearest one around it that has a place."""
+    """A finding at the key at `path`, or at the nearest key around it that has a place."""
     while path and tuple(path) not in document.marks:
         path = path[:-1]
     mark = document.marks.get(tuple(path))
@@ -225,7 +228,7 @@ def finding(
 def unreadable_file(
     file: str, message: str, *, fix: str = "", line: int = 1, column: int = 1
 ) -> Finding:
-    """The finding on a file that is none that could be looked into."""
+    """The finding on a file that cannot be read."""
     rule = RULES["unreadable-file"]
     return Finding(
         rule=rule.name,

@@ -69,7 +69,7 @@ class KnownKeys:
 
 @frozen
 class Section:
-    """A section of a document: its path, the scope of its keys, and the steps that it configures."""
+    """A section of a document: its path, its keys' scope, and the steps it configures."""
 
     document: ConfigDocument
     path: Path

@@ -1,6 +1,6 @@
 """Pure.
 
-A configuration file with faults of shape in it, as a document that lint can look into all the same.
+A configuration file as a document for lint, even if its shape has faults.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ _Path = tuple[str | int, ...]
 def shape_document(
     name: str, located: LocatedData, *, trusted: bool = False
 ) -> tuple[ConfigDocument, tuple[Finding, ...]]:
-    """A file as a document that holds well-formed sections only, and a finding for each other one."""
+    """A file as a document with its well-formed sections only, and a finding for each other one."""
     whole = ConfigDocument(name=name, trusted=trusted, content={}, marks=located.marks)
     found: list[Finding] = []
     if located.unread:
