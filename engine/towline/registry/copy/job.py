@@ -36,10 +36,10 @@ class CopyJob:
     `digest` is what the source is known to have, if it is known: targets that have it need no
     source, and it does not matter if a tag of the source has moved. If the digest is only
     `claimed`, the source is asked for it first. `platforms` selects one platform's image of an
-    index, or makes an index of several; `chosen` is the digest of that, if an earlier copy has
-    told it. `referrers` is NOT_COPIED, OPTIONAL or REQUIRED and says what becomes of the image's
-    referrers (signatures, attestations, SBOMs); in the job of a referrer `as_referrer` says the
-    same of the referrer itself. `name` is what messages and reports call the source.
+    index, or makes an index of several; `chosen` is the digest of that, if it is known from an
+    earlier copy. `referrers` is NOT_COPIED, OPTIONAL or REQUIRED and says what becomes of the
+    image's referrers (signatures, attestations, SBOMs); in the job of a referrer `as_referrer` says
+    the same of the referrer itself. `name` is what messages and reports call the source.
     """
 
     source: Reference | None

@@ -8,7 +8,6 @@ from __future__ import annotations
 import json
 import re
 from threading import Lock
-from types import TracebackType
 from typing import Self
 
 from towline.errors import ConfigError, DigestMismatch
@@ -96,14 +95,9 @@ class DockerArchive:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        fault: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self._packer.close()
-        self._spool.__exit__(kind, fault, trace)
+        self._spool.close()
 
     def head_manifest(self, _repository: str, target: str, /) -> Descriptor | None:
         """Digest, size and media type of `name:tag`, or of the only image if that is empty.

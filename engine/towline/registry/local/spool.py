@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import os
 import tempfile
-from types import TracebackType
 from typing import Self
 
 from towline.errors import ConfigError, MachineError
@@ -61,12 +60,7 @@ class FileSlice:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        fault: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         if self._owned:
             os.close(self._descriptor)
 
@@ -108,13 +102,12 @@ class Spool:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        fault: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def close(self) -> None:
+        """Close the file, which removes it."""
         self._file.close()
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
 
 
 def _no_room(fault: OSError) -> MachineError:

@@ -269,7 +269,8 @@ def test_memory_does_not_grow_with_the_image(tmp_path: Path) -> None:
     )
     program = (
         "import sys; from towline.registry.local.open_local import open_source;"
-        " from towline.registry.local.locations import parse_local_location as p\nwith open_source(p(sys.argv[1]), environ={}) as s:"
+        " from towline.registry.local.locations import parse_local_location as p\n"
+        "with open_source(p(sys.argv[1]), environ={}) as s:"
         " print(len(s.get_manifest('', '').blobs)); print(open('/proc/self/status').read())"
     )
     said = subprocess.run(
