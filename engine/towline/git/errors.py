@@ -110,7 +110,7 @@ def permanent_fault(text: str, remote: Remote) -> TowlineError | None:
         return ConfigError(
             f"the server redirects, which git does not follow here: {text}",
             where=where,
-            hint="configure the address that it redirects to; on GitLab it divergence in .git",
+            hint="configure the address that it redirects to; on GitLab it ends in .git",
         )
     return None
 

@@ -70,7 +70,7 @@ class GitLimits:
         )
 
     def widen(self, words: Sequence[str], text: str) -> bool:
-        """Raise the limits once if the server knows no partial clones; return whether it did.
+        """Raise the limits once if the server has no partial clones; return whether it did.
 
         Such a server sends all files, though nobody asked for them.
         """

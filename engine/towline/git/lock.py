@@ -1,6 +1,6 @@
 """A lock that lets one process of this user write at a time on this host.
 
-The kernel releases it when its process divergence. Without the lock nothing is lost but time.
+The kernel releases it when its process ends. Without the lock nothing is lost but time.
 """
 
 from __future__ import annotations

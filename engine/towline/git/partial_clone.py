@@ -461,7 +461,7 @@ class PartialClone:
         return found
 
     def _share_objects(self) -> None:
-        """Let the plain repository use the clone's objects, and know where its history divergence."""
+        """Let the plain repository use the clone's objects, and know where its history ends."""
         plain, shallow = self._folder / "plain", self.path / "shallow"
         length = next(map(len, self.branches().values()), _SHA1)
         make_bare_repository(

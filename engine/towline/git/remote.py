@@ -37,9 +37,9 @@ class SshKey:
 def parse_ssh_key(
     text: str, *, known_hosts: str = "", origin: str = "", what: str = "SSH key"
 ) -> SshKey:
-    """A private key in any of OpenSSH's formats to a key with its line divergence repaired.
+    """A private key in any of OpenSSH's formats to a key with its line ends repaired.
 
-    Line divergence may also be written as a backslash and an n. Raises CredentialError if the text is not
+    Line ends may also be written as a backslash and an n. Raises CredentialError if the text is not
     a private key, or if the key needs a passphrase.
     """
     lines = "\n".join(line.strip() for line in text.strip().replace("\\n", "\n").splitlines())

@@ -107,9 +107,8 @@ def _edited(
             for wanted in edits
             if wanted.inside[:1] == ((document, path),)
         ]
-        work |= dict.fromkeys(
-            _inside(source, ValueEdit(document=document, path=path, value=""), inner, sharing)
-        )
+        outer = ValueEdit(document=document, path=path, value="")
+        work |= dict.fromkeys(_inside(source, outer, inner, sharing))
     splices = sorted((splice for splice, _ in work), key=lambda splice: (splice.start, splice.end))
     if any(first.end > second.start for first, second in pairwise(splices)):
         raise RenderError(
@@ -123,21 +122,23 @@ def _edited(
         done = splice.end
     text = "".join([*pieces, source.text[done:]])
     if splices and not is_proven(source, [patch for _, patch in work], text):
-        paths = ", ".join(
-            path_text((*(part for _, path in wanted.inside for part in path), *wanted.path))
-            for wanted in edits[:3]
-        )
-        folded = (
-            "; a text with > is folded, with | it is not"
-            if any(wanted.inside for wanted in edits)
-            else ""
-        )
-        raise RenderError(
-            f"{source.name} cannot be edited safely at {paths}",
-            where=source.name,
-            hint=f"write that place in a plainer style{folded}",
-        )
+        raise _unproven(source, edits)
     return splices, text
+
+
+def _unproven(source: YamlSource, edits: abc.Sequence[ValueEdit]) -> RenderError:
+    """The fault of edits whose result is not proven; it names the first three."""
+    paths = []
+    for wanted in edits[:3]:
+        outer = [part for _, path in wanted.inside for part in path]
+        paths.append(path_text((*outer, *wanted.path)))
+    is_embedded = any(wanted.inside for wanted in edits)
+    folded = "; a text with > is folded, with | it is not" if is_embedded else ""
+    return RenderError(
+        f"{source.name} cannot be edited safely at {', '.join(paths)}",
+        where=source.name,
+        hint=f"write that place in a plainer style{folded}",
+    )
 
 
 def _inside(

@@ -36,9 +36,8 @@ def _plain(loader: Any, node: Any) -> Any:
 
 _KNOWN = ("tag:yaml.org,2002:merge", "tag:yaml.org,2002:null")
 _Loader.yaml_implicit_resolvers = {
-    sign: kept
-    for sign, known in yaml.SafeLoader.yaml_implicit_resolvers.items()
-    if (kept := [one for one in known if one[0] in _KNOWN])
+    first: [resolver for resolver in resolvers if resolver[0] in _KNOWN]
+    for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
 }
 _Loader.yaml_constructors = {
     None: _plain,
