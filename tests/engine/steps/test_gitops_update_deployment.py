@@ -1123,8 +1123,8 @@ def test_an_override_of_argo_for_an_image_that_its_kustomization_does_not_run_is
     )
     call: dict[str, Any] = {"filePath": "argo.yaml", "imagePath": "spec.source.kustomize.images[0]"}
     text = (
-        "argo.yaml has an entry for an image called ap, which no resource of base/app runs; images"
-        " that are there: old.example.com/app, proxy"
+        "argo.yaml has an entry for an image called ap, which no resource of base/app runs; known"
+        " images: old.example.com/app, proxy"
     )
     for status in ("success", "unchanged"):
         ending = place.deploy(**call)
