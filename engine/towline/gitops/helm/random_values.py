@@ -149,9 +149,9 @@ def keep_random_values(old: str, first: str, again: Callable[[], str]) -> Stable
                 ),
                 renewed=loose,
             )
-        pieces = list(_document_updates(before, now, others))
-        if len(others) == _RENDERINGS or not any(piece.only_reordered for piece in pieces):
-            return _stable_rendering(pieces)
+        updates = list(_document_updates(before, now, others))
+        if len(others) == _RENDERINGS or not any(update.only_reordered for update in updates):
+            return _stable_rendering(updates)
 
 
 def _unstable_templates(
@@ -275,25 +275,25 @@ class _RandomPart:
 class _DocumentUpdate:
     """A document with its random parts, and the repository's document that it replaces."""
 
-    one: RenderedDocument
+    document: RenderedDocument
     partner: RenderedDocument | None
     parts: Sequence[_RandomPart]
 
     @cached_property
-    def named(self) -> bool:
+    def has_random_name(self) -> bool:
         """Whether the name of the document is random."""
         return any(part.path == _NAME_PATH for part in self.parts)
 
     @cached_property
-    def moved(self) -> bool:
+    def changed(self) -> bool:
         """Whether something else in the document has changed."""
         if self.partner is None:
             return True
-        if is_equal(self.partner, self.one):
+        if is_equal(self.partner, self.document):
             return False
-        if self.partner.root is None or self.one.root is None:
+        if self.partner.root is None or self.document.root is None:
             return True
-        return next(self._elsewhere(self.partner.root, self.one.root), None) is not None
+        return next(self._elsewhere(self.partner.root, self.document.root), None) is not None
 
     def _elsewhere(self, old: yaml.Node, new: yaml.Node) -> Iterator[Path]:
         """The paths that have changed outside the random parts."""
@@ -305,9 +305,9 @@ class _DocumentUpdate:
     @property
     def only_reordered(self) -> bool:
         """Whether a part has another order than in the repository, and is not known as random."""
-        if self.partner is None or not self.moved:
+        if self.partner is None or not self.changed:
             return False
-        old, new = self.partner.root, self.one.root
+        old, new = self.partner.root, self.document.root
         if old is None or new is None:
             return False
         return any(
@@ -318,10 +318,10 @@ class _DocumentUpdate:
     @cached_property
     def made(self) -> RenderedDocument:
         """The document with the wanted values at its random parts."""
-        if self.named and not self.moved and self.partner:
+        if self.has_random_name and not self.changed and self.partner:
             return self.partner
         return with_values(
-            self.one,
+            self.document,
             {
                 part.path: self._written(part.wanted)
                 for part in self.parts
@@ -366,7 +366,7 @@ def _document_updates(
             left = [other for other in left if other is not partner]
         root = partner.root if partner and found else None
         yield _DocumentUpdate(
-            one=document,
+            document=document,
             partner=partner,
             parts=[
                 _RandomPart(path=path, first=first, second=second, old=node_at(root, path))
@@ -397,68 +397,85 @@ def _differing(
     }
 
 
-def _stable_rendering(pieces: Sequence[_DocumentUpdate]) -> StableRendering:
-    known, renamed = _random_names(pieces)
-    loose = [
-        (piece, part)
-        for piece in pieces
-        if not piece.named
-        for part in piece.parts
+def _stable_rendering(updates: Sequence[_DocumentUpdate]) -> StableRendering:
+    known, new_names = _random_names(updates)
+    random_parts = [
+        (update, part)
+        for update in updates
+        if not update.has_random_name
+        for part in update.parts
         if not part.checksum
     ]
-    for _, part in loose:
-        if part.fits() and not (part.texts and any(name in part.texts[0] for name in renamed)):
-            part.wanted = part.old
-            if part.texts and isinstance(part.old, yaml.ScalarNode):
-                known |= _values(part.texts, part.old.value)
-    for _, part in loose:
+    parts = [part for _, part in random_parts]
+    _keep_old_values(parts, known, new_names)
+    for part in parts:
         if part.wanted is None and part.texts and not part.reordered:
             part.wanted = _substituted(part.texts, known)
-    moved = any(
-        piece.moved
-        or any(
-            part.wanted is not part.old
-            for part in piece.parts
-            if not part.noted and not piece.named
-        )
-        for piece in pieces
-        if any(not part.noted for part in piece.parts)
-    )
-    for part in (
-        part
-        for piece in pieces
-        for part in piece.parts
-        if part.checksum and not moved and part.fits()
-    ):
-        part.wanted = part.old
+    if not any(_is_changed(update) for update in updates):
+        _keep_checksums(updates)
     kept = [
-        piece.made.shown
-        for piece in pieces
-        if any(map(piece.holds, piece.parts)) or (piece.named and not piece.moved)
+        update.made.shown
+        for update in updates
+        if any(map(update.holds, update.parts)) or (update.has_random_name and not update.changed)
     ]
     renewed = [
-        piece.one.shown
-        for piece, part in loose
-        if piece.partner and not part.reordered and not piece.holds(part)
+        update.document.shown
+        for update, part in random_parts
+        if update.partner and not part.reordered and not update.holds(part)
     ]
-    text = _joined([_text(piece.made, piece.partner) for piece in pieces])
+    text = _joined([_text(update.made, update.partner) for update in updates])
     return StableRendering(text=text, kept=tuple(kept), renewed=tuple(dict.fromkeys(renewed)))
 
 
-def _random_names(pieces: Sequence[_DocumentUpdate]) -> tuple[dict[tuple[str, str], str], set[str]]:
+def _keep_old_values(
+    parts: Sequence[_RandomPart], known: dict[tuple[str, str], str], new_names: set[str]
+) -> None:
+    """Let parts have the repository's value if it fits and has no new name in it.
+
+    Their values are added to `known`.
+    """
+    for part in parts:
+        has_new_name = part.texts and any(name in part.texts[0] for name in new_names)
+        if not part.fits() or has_new_name:
+            continue
+        part.wanted = part.old
+        if part.texts and isinstance(part.old, yaml.ScalarNode):
+            known |= _values(part.texts, part.old.value)
+
+
+def _is_changed(update: _DocumentUpdate) -> bool:
+    """Whether a document with random parts, annotations aside, differs from the repository's."""
+    parts = [part for part in update.parts if not part.noted]
+    if not parts:
+        return False
+    renewed = not update.has_random_name and any(part.wanted is not part.old for part in parts)
+    return update.changed or renewed
+
+
+def _keep_checksums(updates: Sequence[_DocumentUpdate]) -> None:
+    """Let checksums have the repository's value if it fits."""
+    for update in updates:
+        for part in update.parts:
+            if part.checksum and part.fits():
+                part.wanted = part.old
+
+
+def _random_names(
+    updates: Sequence[_DocumentUpdate],
+) -> tuple[dict[tuple[str, str], str], set[str]]:
     """The new texts of random names, and the names that are new.
 
     A name is kept with a document that is unchanged, else it is new.
     """
-    known, renamed = dict[tuple[str, str], str](), set[str]()
-    for piece in (piece for piece in pieces if piece.named):
-        part = next(part for part in piece.parts if part.path == _NAME_PATH)
-        if part.texts and isinstance(part.old, yaml.ScalarNode) and not piece.moved:
+    known, new_names = dict[tuple[str, str], str](), set[str]()
+    for update in (update for update in updates if update.has_random_name):
+        part = next(part for part in update.parts if part.path == _NAME_PATH)
+        if part.texts and isinstance(part.old, yaml.ScalarNode) and not update.changed:
             known |= _values(part.texts, part.old.value)
         elif part.texts:
             known |= _values(part.texts, part.texts[0])
-            renamed.add(part.texts[0])
-    return known, renamed
+            new_names.add(part.texts[0])
+    return known, new_names
 
 
 def _values(texts: tuple[str, str], old: str) -> dict[tuple[str, str], str]:
