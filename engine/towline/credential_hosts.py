@@ -1,11 +1,10 @@
 """Pure.
 
-A credential has an address: which host may be sent which credential, and by whose word
-(docs/trust.md).
+Rules for credentials: which host may be sent which credential, and who allows it (docs/trust.md).
 
-What a pull request can change names no host that gets a credential: its own record does, or a layer
-of the configuration that is trusted; and for a build of the productive branch, unless
-`strictCredentials` is set, the configuration that stands there.
+A configuration that a pull request can change cannot name a host that gets a credential. A host is
+named by the credential's own record or by a trusted layer of the configuration; and for a build of
+the productive branch, unless `strictCredentials` is set, by the project's configuration there.
 """
 
 from __future__ import annotations
@@ -27,7 +26,8 @@ HOSTS, EACH, STRICT, IDS = (
 )
 ENFORCEMENT, WARN = "enforcement", "warn"
 _PLAIN = re.compile(
-    r"(?!(?:true|false|yes|no|on|off|null|[yn])\Z)[a-z][a-z0-9._-]*(?::[0-9]+)?|[0-9]+(?:\.[0-9]+){3}(?::[0-9]+)?",
+    r"(?!(?:true|false|yes|no|on|off|null|[yn])\Z)[a-z][a-z0-9._-]*(?::[0-9]+)?"
+    r"|[0-9]+(?:\.[0-9]+){3}(?::[0-9]+)?",
     re.IGNORECASE,
 )
 _WARNED = "without `enforcement: warn` this will be refused"
@@ -35,7 +35,10 @@ _WARNED = "without `enforcement: warn` this will be refused"
 
 @frozen
 class BuildTrust:
-    """What is built: whether the project's configuration names hosts there, and the build in words; `request`: it is a change request's."""
+    """What is built: whether the project may name hosts there, and the build in words.
+
+    `request`: it is the build of a change request.
+    """
 
     project: bool
     build: str
@@ -44,10 +47,10 @@ class BuildTrust:
 
 @frozen
 class CredentialRules:
-    """What trusted layers say: hosts for all credentials, hosts for one by its name, and how strict that is; `standing` is asked if need be.
+    """The rules of trusted layers: hosts for all credentials, hosts by credential, strictness.
 
     `ids`: globs of the Jenkins credentials that a project may name. `where` is the place of
-    `credentialHosts`, `each_where` that of `credentials`.
+    `credentialHosts`, `each_where` that of `credentials`. `standing` is called only if needed.
     """
 
     hosts: tuple[str, ...] = ()
@@ -62,9 +65,10 @@ class CredentialRules:
 
 @frozen
 class Credential:
-    """A credential in words, without the secret; the names that `credentials` may have for it; and hosts that its own record names.
+    """A credential for messages, without its secret, with its names in `credentials`.
 
-    `kept` says why the project's word does not count for it, if that is so.
+    `record`: hosts that its own record names. `kept`: why the project may not name hosts for it, if
+    so.
     """
 
     what: str
@@ -75,30 +79,30 @@ class Credential:
 
 @frozen
 class HostAddress:
-    """Where a credential is to go: `host[:port]`, spoken to by `scheme`."""
+    """The address that a credential is to go to: `host[:port]`, spoken to by `scheme`."""
 
     scheme: str
     host: str
 
     @property
     def plain(self) -> tuple[str, str]:
-        """Scheme and host as equal ones compare: in lower case, without the scheme's own port."""
+        """Scheme and host in a comparable form: lower case, without the scheme's usual port."""
         usual = host_patterns.USUAL_PORTS.get(self.scheme, 0)
         return self.scheme, self.host.lower().removesuffix(f":{usual}").removesuffix(".")
 
     @property
     def entry(self) -> str:
-        """The host as a list of hosts names it."""
+        """The host as an entry of a list of hosts."""
         return self.plain[1]
 
 
 @frozen
 class HostSource:
-    """Who names a place: `origin` for people, the places that trusted layers name there, and those of the credential's own record.
+    """Who names an address: `origin` for people, trusted addresses, and those of the record.
 
-    `alone`: a trusted layer names one, and no other beside it is the project's to name. `call` is
-    how a call names it, if it can. `changed`: a step of this build has written another place there,
-    so that somebody has tampered with what it says by now.
+    `alone`: a trusted layer names an address, and the project may not name another one. `call`: how
+    a call can name it, if it can. `changed`: a step of this build wrote another address there, so
+    the value has been tampered with since.
     """
 
     origin: str
@@ -110,7 +114,7 @@ class HostSource:
 
 
 class CredentialRefused(Refusal):
-    """A credential that may not go where it should: `why`, and by which entry of which rule the platform team allows it, for which host if any."""
+    """A credential may not go to an address: `why`, and the rule entry that would allow it."""
 
     def __init__(
         self, message: str, *, where: str, hint: str, why: str, allow: tuple[str, str, str]
@@ -120,12 +124,19 @@ class CredentialRefused(Refusal):
 
 
 class AddressTampered(CredentialRefused):
-    """The same, since somebody has changed in the pipeline environment where it is to go: nothing that a build passes over."""
+    """The address of a credential was changed in the pipeline environment.
+
+    No rule of a build overlooks that.
+    """
 
 
 @frozen
 class Permission:
-    """By whose word a credential goes to a place; `line` is what an auditor looks for, `warning` what will be a fault one day, unless `allow` is there."""
+    """Who allows a credential to go to an address.
+
+    `line` is the line for an auditor, `warning` a text that will be an error one day unless `allow`
+    is configured.
+    """
 
     by: str
     line: str = ""
@@ -136,7 +147,7 @@ class Permission:
 def permit(
     rules: CredentialRules, credential: Credential, place: HostAddress, named: HostSource
 ) -> Permission:
-    """By whose word the credential goes to the place; raises CredentialError where by nobody's."""
+    """The permission for the credential to go to `place`; raises CredentialError without one."""
     own = hosts_by_name(rules, credential)
     if name := next(
         (name for name in credential.names if lists_host(rules.each.get(name, ()), place)), ""
@@ -179,29 +190,35 @@ def permit(
 
 
 def hosts_by_name(rules: CredentialRules, credential: Credential) -> tuple[str, ...]:
-    """The hosts that trusted layers name for the credential by its name."""
+    """The hosts that trusted layers list for the credential by its name."""
     return tuple(host for name in credential.names for host in rules.each.get(name, ()))
 
 
 def allowed_hosts(rules: CredentialRules, credential: Credential) -> tuple[str, ...]:
-    """The only hosts that a server may send the credential on to, a registry to its token service; empty where trusted layers name none."""
+    """The only hosts that a server may pass the credential on to, as to a token service.
+
+    Empty if trusted layers list none.
+    """
     own = hosts_by_name(rules, credential)
     return (*rules.hosts, *own) if rules.hosts or own else ()
 
 
 def lists_host(entries: Iterable[str], place: HostAddress) -> bool:
-    """Whether one of the entries names the place; raises CredentialError for an entry that no host can match."""
+    """Whether `entries` include the address; raises CredentialError for an invalid entry."""
     listed = tuple(entries)
     try:
         return host_patterns.matches_any(listed, place.host, place.scheme)
     except ValueError as fault:
         raise CredentialError(
-            f"no host can be one of {', '.join(listed)}", where=HOSTS, hint=str(fault)
+            f"no host can match one of {', '.join(listed)}", where=HOSTS, hint=str(fault)
         ) from fault
 
 
 def check_host_allowed(hosts: tuple[str, ...], place: HostAddress) -> None:
-    """Pass where `hosts` is empty or names the place; raises CredentialError: a login goes to no other host, whatever a server asks."""
+    """Raise CredentialError if `hosts` is not empty and does not include the address.
+
+    A login goes to no other host, whatever a server asks for.
+    """
     if hosts and not lists_host(hosts, place):
         raise Refusal(
             f"no credential may be sent to {place.host}",
@@ -211,14 +228,23 @@ def check_host_allowed(hosts: tuple[str, ...], place: HostAddress) -> None:
 
 
 def allow_line(key: str, entry: str, *, beside: Sequence[str]) -> str:
-    """The exact line by which the platform team allows `entry` under `key`, with those `beside` it that are allowed: a list stands in the place of others."""
+    """The configuration line that allows `entry` under `key`.
+
+    It repeats the entries `beside` it, since a list replaces other lists.
+    """
     entries = list(dict.fromkeys([*beside, entry]))
-    variable = ",".join(entries) if not any("," in one for one in entries) else json.dumps(entries)
+    variable = (
+        ",".join(entries) if not any("," in item for item in entries) else json.dumps(entries)
+    )
     return _line(key, _listed(entries), variable)
 
 
 def _host_line(rules: CredentialRules, entry: str, host: str) -> str:
-    """The same for a host of one credential; a variable keeps what it has for others, and documents of the platform team are merged by themselves."""
+    """The configuration line that allows a host for one credential.
+
+    A variable keeps the hosts of other credentials; default documents of the platform team are
+    merged.
+    """
     hosts = list(dict.fromkeys([*rules.each.get(entry, ()), host]))
     others = (
         {name: list(known) for name, known in rules.each.items()}
@@ -249,7 +275,10 @@ def _projects(
     *,
     others: str,
 ) -> Permission:
-    """The project's own word, where that counts, which it does not beside `others`; else a warning or CredentialError."""
+    """The project's permission, if the project may give it and there are no `others`.
+
+    Otherwise a warning or CredentialError.
+    """
     standing = rules.standing()
     named = replace(named, call="") if standing.request else named
     if named.changed:
@@ -259,31 +288,36 @@ def _projects(
             why="",
             hint=(
                 "find out who has changed it since, a program of this build perhaps, and build"
-                " again; or, if that is meant so, allow it by"
+                " again; or, if the change is intended, allow it by"
                 f" {_host_line(rules, credential.names[0], place.entry)}"
             ),
             allow=(EACH, credential.names[0], place.entry),
         )
     if others:
         raise _refused(rules, credential, place, named, others)
-    if said := project_permission(rules, named.origin, f"{credential.what} goes to {place.host}"):
-        return said
+    if allowed := project_permission(
+        rules, named.origin, f"{credential.what} goes to {place.host}"
+    ):
+        return allowed
     return warn_or_raise(
         rules, _refused(rules, credential, place, named, why_project_ignored(rules))
     )
 
 
-def project_permission(rules: CredentialRules, origin: str, said: str = "") -> Permission | None:
-    """The word of the project's configuration at `origin`, None where that does not count; `said` is what the line for an auditor begins with."""
+def project_permission(rules: CredentialRules, origin: str, use: str = "") -> Permission | None:
+    """The permission by the project's configuration at `origin`, or None if it is ignored.
+
+    `use` (what goes where) begins the line for an auditor.
+    """
     standing = rules.standing()
     if not standing.project or rules.strict:
         return None
-    line = f"{said}: named by {origin}, for {standing.build}" if said else ""
+    line = f"{use}: named by {origin}, for {standing.build}" if use else ""
     return Permission(by=f"the project ({origin}), for {standing.build}", line=line)
 
 
 def why_project_ignored(rules: CredentialRules) -> str:
-    """Why the project's word does not count."""
+    """Why the project's configuration is ignored."""
     standing = rules.standing()
     return f"{STRICT} is set" if standing.project else standing.build
 
@@ -291,17 +325,17 @@ def why_project_ignored(rules: CredentialRules) -> str:
 def permit_id(
     rules: CredentialRules, name: str, origin: str, *, trusted: Collection[str]
 ) -> Permission:
-    """By whose word the Jenkins credential of this id is bound; raises CredentialError where by nobody's.
+    """The permission to bind the Jenkins credential of this id; raises CredentialError without one.
 
-    What the project names on its productive branch is bounded by the folders of Jenkins, unless
+    On the productive branch the project's choice is limited by the folders of Jenkins, unless
     trusted layers have patterns of ids.
     """
     if name in trusted:
         return Permission(by=f"a trusted layer ({origin})")
     if name in rules.each or any(fnmatchcase(name, pattern) for pattern in rules.ids):
         return Permission(by=f"{EACH if name in rules.each else IDS} of a trusted layer")
-    if not rules.ids and (said := project_permission(rules, origin)):
-        return said
+    if not rules.ids and (allowed := project_permission(rules, origin)):
+        return allowed
     why = f"{IDS} has {', '.join(rules.ids)}" if rules.ids else why_project_ignored(rules)
     return warn_or_raise(
         rules,
@@ -316,7 +350,10 @@ def permit_id(
 
 
 def warn_or_raise(rules: CredentialRules, fault: CredentialError) -> Permission:
-    """The fault as a warning, where a trusted layer wants that for now, and no change request is built; else raises it."""
+    """The fault as a warning, or raised.
+
+    It is a warning if a trusted layer wants that for now and the build is not of a change request.
+    """
     if rules.warn and not rules.standing().request:
         where = f" ({fault.where})" if fault.where not in fault.message else ""
         return Permission(
@@ -356,12 +393,15 @@ def _outside(
 
 
 def yaml_scalar(text: str) -> str:
-    """A text as YAML's flow style has it."""
+    """A text as a scalar of YAML's flow style."""
     return text if _PLAIN.fullmatch(text) else "'{}'".format(text.replace("'", "''"))
 
 
 class CredentialGate:
-    """Asked before each use of a credential: `say` is told once of each that the project names, `warn` of each that will be a fault."""
+    """Asked before each use of a credential.
+
+    `say` gets each audit line once, `warn` each use that will be an error.
+    """
 
     def __init__(
         self, rules: CredentialRules, *, say: Callable[[str], None], warn: Callable[[str], None]
@@ -373,20 +413,23 @@ class CredentialGate:
     def admit(
         self, credential: Credential, place: HostAddress, named: HostSource
     ) -> tuple[str, ...]:
-        """The hosts that the login may be sent to, the place's own among them, empty for wherever its server says.
+        """The hosts that the login may be sent to, `place` among them; empty if its server decides.
 
-        Raises CredentialError where it may not go to the place at all.
+        Raises CredentialError if it may not go to `place` at all.
         """
         self.tell(permit(self.rules, credential, place, named))
         hosts = allowed_hosts(self.rules, credential)
         return tuple(dict.fromkeys((*hosts, place.entry))) if hosts else ()
 
     def admit_id(self, name: str, origin: str, *, trusted: Collection[str]) -> None:
-        """Pass where the Jenkins credential of this id may be bound, which trusted layers have among the ids `trusted`; raises CredentialError."""
+        """Check that the Jenkins credential of this id may be bound; raises CredentialError.
+
+        `trusted` are the ids of trusted layers.
+        """
         self.tell(permit_id(self.rules, name, origin, trusted=trusted))
 
     def tell(self, found: Permission) -> None:
-        """Say, or warn of, what there is to say of a word; once."""
+        """Print the audit line or warning of a permission, once."""
         for text, tell in ((found.line, self._say), (found.warning, self._warn)):
             if text and text not in self._told:
                 self._told.add(text)

@@ -169,10 +169,8 @@ def test_a_line_to_add_keeps_what_is_there() -> None:
     hint = refusal(
         rules(each=each, each_where="PIPER_credentials"), named=HostSource(origin="c.yml:1")
     ).hint
-    assert (
-        """PIPER_credentials='{"git-bot": ["a.example", "git.example"], "password": ["b.example"]}'"""
-        in hint
-    )
+    hosts = '{"git-bot": ["a.example", "git.example"], "password": ["b.example"]}'
+    assert f"PIPER_credentials='{hosts}'" in hint
     # nor where others are named for it
     assert "name it by" not in refusal(rules(REQUEST, each=each)).hint
 
@@ -246,9 +244,7 @@ def test_credential_hosts_bound_every_word_but_that_for_the_one_credential(
     assert permit(rules(hosts=("other.example",)), BOT, GIT, alone).by == "a trusted layer (c)"
 
 
-def test_what_is_refused_newly_is_a_warning_under_enforcement_warn_but_not_for_a_change_request() -> (
-    None
-):
+def test_a_new_refusal_is_a_warning_under_enforcement_warn_but_not_for_a_change_request() -> None:
     found = permit(rules(warn=True), BOT, GIT, PROJECT)
     assert (found.by, found.line) == ("enforcement: warn", "")
     assert found.warning.startswith(

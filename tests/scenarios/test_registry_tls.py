@@ -112,7 +112,7 @@ def test_a_registry_outside_may_not_send_us_to_a_token_service_on_this_machine(s
             f"https://{NAME}", {**login, "HTTPS_PROXY": f"http://me:proxy-pass-word@{proxy.host}"}
         )
     assert ending.code == 4, ending.err
-    assert "a token service that may not be asked" in ending.message
+    assert "a token service that may not be used" in ending.message
     assert (set(proxy.lines), site.tokens.requests) == ({f"CONNECT {NAME}:443"}, ())
 
 

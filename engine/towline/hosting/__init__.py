@@ -1,1 +1,1 @@
-"""Thin clients of code hosts, each loaded only where it is chosen."""
+"""Clients of code hosts and of Jenkins; each is loaded only if a step needs it."""

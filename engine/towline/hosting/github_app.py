@@ -1,4 +1,4 @@
-"""A GitHub App opens one repository: a token of its installation there, for as long as a block runs.
+"""Access to one repository as a GitHub App: a token of its installation, while a block runs.
 
 GitHub's documentation: "Generating a JSON Web Token (JWT) for a GitHub App"; REST API, "Apps" and
 "Installations".
@@ -29,8 +29,8 @@ from towline.printable import words
 from towline.record import field, frozen
 
 USER = "x-access-token"
-_BODY = 1024 * 1024
-# seconds of a JWT's life before and after now: clocks differ, and ten minutes are GitHub's most
+_LARGEST_ANSWER = 1024 * 1024
+# seconds of a JWT's life before and after now: clocks differ, and GitHub allows ten minutes
 _BACK, _AHEAD = 60, 540
 _OWNER, _NAME = (
     re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*"),
@@ -58,20 +58,21 @@ class AppRepository:
 
     @property
     def path(self) -> str:
-        """Below the API."""
+        """The repository's path below the API."""
         return f"/repos/{quote(self.owner)}/{quote(self.name)}"
 
 
 def app_repository(url: str, api: str = "") -> AppRepository:
-    """The repository of an http(s) URL; without `api` the API of its host: api.github.com, else /api/v3 there.
+    """The repository of an http(s) URL.
 
-    Raises ConfigError.
+    Without `api` it is the API of the URL's host: api.github.com, else /api/v3 there. Raises
+    ConfigError.
     """
     parts = urlsplit(url)
     owner, _, name = parts.path.strip("/").removesuffix(".git").partition("/")
     if not _OWNER.fullmatch(owner) or not _NAME.fullmatch(name):
         raise ConfigError(
-            "a GitHub App opens a repository of GitHub's, and this is none",
+            "a GitHub App opens repositories of a GitHub server alone, and this URL names none",
             where=url,
             hint="expected https://host/owner/name.git",
         )
@@ -92,7 +93,7 @@ def installation_token(
     environ: Mapping[str, str],
     warn: Callable[[str], None],
 ) -> Iterator[str]:
-    """A token that may write the contents of this repository alone, given back when the block ends, however it does.
+    """A token that may write the contents of this repository alone, revoked after the block.
 
     Raises CredentialError (the App is refused, not installed, or may not write), ConfigError,
     GitError, GitUnreachable, MachineError.
@@ -115,7 +116,7 @@ def installation_token(
                 api.ask("DELETE", "/installation/token", given)
             except TowlineError as fault:
                 warn(
-                    "the GitHub App's token could not be given back; it ends by itself within an"
+                    "the GitHub App's token could not be revoked; it expires within an"
                     f" hour ({fault.message})"
                 )
 
@@ -125,14 +126,14 @@ def _is_token(given: object) -> TypeGuard[str]:
 
 
 class _Api:
-    """Questions to the API, one answer each; a redirect is none."""
+    """Requests to GitHub's API; a redirect is an error."""
 
     def __init__(self, app: GithubApp, there: AppRepository, transport: Transport) -> None:
         self._app, self._there, self._transport = app, there, transport
         self.host = urlsplit(there.api).netloc
 
     def ask(self, method: str, path: str, credential: str, body: Any = None) -> Mapping[str, Any]:
-        """The JSON object that is answered, empty where nothing is; raises what `token` does."""
+        """The JSON object of an answer, empty without one; raises as `installation_token` does."""
         headers = {
             "Authorization": f"Bearer {credential}",
             "Accept": "application/vnd.github+json",
@@ -140,8 +141,8 @@ class _Api:
             "User-Agent": "towline",
             **({"Content-Type": "application/json"} if body else {}),
         }
-        # A second token, should the answer to the first be lost, does no harm: nobody knows the
-        # first, and it ends by itself.
+        # A second token, if the answer to the first is lost, does no harm: nobody knows the first,
+        # and it expires.
         request = HttpRequest(
             method=method,
             url=self._there.api + path,
@@ -151,7 +152,7 @@ class _Api:
         )
         try:
             with self._transport.request(request) as response:
-                status, data = response.status, response.read_capped(_BODY)
+                status, data = response.status, response.read_capped(_LARGEST_ANSWER)
         except TransportError as fault:
             raise GitUnreachable(
                 f"GitHub's API at {self.host} cannot be reached: {fault}",
@@ -166,21 +167,21 @@ class _Api:
         return answer
 
     def strange(self) -> GitError:
-        """The fault of an answer that is not GitHub's."""
+        """The error for an answer that GitHub would not give."""
         return GitError(
             f"{self.host} does not answer as GitHub's API does",
             where=self._there.api,
             hint="check githubAppApiUrl",
         )
 
-    def _fault(self, status: int, said: str) -> TowlineError:
+    def _fault(self, status: int, reply: str) -> TowlineError:
         app, there = self._app, f"{self._there.owner}/{self._there.name}"
-        api, of = self._there.api, f" (HTTP {status}{said})"
+        api, of = self._there.api, f" (HTTP {status}{reply})"
         if 300 <= status < 400:
             return ConfigError(
                 f"{self.host} redirects, which is not followed{of}",
                 where=api,
-                hint="set githubAppApiUrl to the address that answers by itself",
+                hint="set githubAppApiUrl to the address that answers itself",
             )
         if status in (401, 403):
             return CredentialError(
@@ -228,11 +229,11 @@ def _object(data: bytes) -> Mapping[str, Any]:
 
 
 def _said(text: object) -> str:
-    """The host's own words, as far as they are fit for a line."""
+    """The host's own text behind a colon, made fit for one line; or empty."""
     return f": {words(text, 200)}" if isinstance(text, str) and text.strip() else ""
 
 
 def _jwt(app: GithubApp, now: float, environ: Mapping[str, str]) -> str:
-    """The token by which the App asks the API itself; raises CredentialError, MachineError."""
+    """The JWT by which the App itself asks the API; raises CredentialError, MachineError."""
     claims = {"iat": int(now) - _BACK, "exp": int(now) + _AHEAD, "iss": app.id}
     return signed(claims, app.key, origin=app.origin, environ=environ)

@@ -1,7 +1,7 @@
-"""Jenkins' own store of credentials: one secret text there is read and gets another secret (user guide of its credentials plugin, "REST API").
+"""Jenkins' credentials store: reads one secret text credential and gives it another secret.
 
-What it holds nobody can read: that it has taken a secret is known by its answer, and by the
-credential being there afterwards as before.
+Source: user guide of the credentials plugin, "REST API". Nobody can read the secret back: Jenkins
+has stored it if it says so and the credential exists afterwards as before.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from towline.record import frozen
 from towline.retry import backoff
 from towline.secret import Login
 
-_BODY = 1024 * 1024
+_LARGEST_ANSWER = 1024 * 1024
 _TRIES = 4
 _FOLDER = re.compile(r"(/job/[^/]+)+/?\Z")
 _KIND = "org.jenkinsci.plugins.plaincredentials.impl.StringCredentialsImpl"
@@ -33,19 +33,22 @@ _DECLARATION = re.compile(rb"\A\s*<\?xml[^>]*\?>")
 
 
 class JenkinsUnreachable(CredentialError):
-    """A Jenkins that could not be reached, or could not answer."""
+    """Jenkins could not be reached, or could not answer."""
 
     category = "infrastructure"
     usual_hint = "check jenkinsUrl and the network, and run the step again"
 
 
 class UpdateUnconfirmed(JenkinsUnreachable):
-    """Nobody knows whether Jenkins has taken the secret."""
+    """It is unknown whether Jenkins has stored the secret."""
 
 
 @frozen
 class CredentialAddress:
-    """A credential by its id in a domain of Jenkins' own store, or of a folder's where the URL leads to one (`.../job/NAME`)."""
+    """A credential by its id in a domain of Jenkins' own store, or of a folder's store.
+
+    It is a folder's if the URL leads to one (`.../job/NAME`).
+    """
 
     url: str
     domain: str
@@ -53,37 +56,42 @@ class CredentialAddress:
 
     @property
     def root(self) -> str:
-        """Jenkins itself."""
+        """The URL of Jenkins itself."""
         return _FOLDER.sub("", self.url.rstrip("/"))
 
     @property
     def address(self) -> str:
-        """The credential as a file of XML."""
+        """The URL of the credential's XML."""
         store = "folder" if _FOLDER.search(self.url) else "system"
-        return f"{self.url.rstrip('/')}/credentials/store/{store}/domain/{quote(self.domain, safe='')}/credential/{quote(self.id, safe='')}/config.xml"
+        domain, name = quote(self.domain, safe=""), quote(self.id, safe="")
+        base = f"{self.url.rstrip('/')}/credentials/store/{store}"
+        return f"{base}/domain/{domain}/credential/{name}/config.xml"
 
 
 def jenkins_place(url: str) -> HostAddress:
-    """Where a Jenkins is; raises ConfigError for a URL that is none of one."""
-    parts, good = urlsplit(""), False
+    """The address of a Jenkins; raises ConfigError for a URL that cannot be one."""
+    parts, valid = urlsplit(""), False
     with suppress(ValueError):
         parts = urlsplit(url if re.fullmatch(r"[\x21-\x7e]+", url) else "")
-        good = (
+        valid = (
             parts.scheme in ("http", "https")
             and bool(parts.hostname)
             and parts.port != 0
             and not any(("@" in parts.netloc, parts.query, parts.fragment))
         )
-    if not good:
+    if not valid:
         raise ConfigError(
-            "this is no URL of a Jenkins",
+            "this is not the URL of a Jenkins",
             hint="expected https://host[:port][/path][/job/FOLDER], without a user",
         )
     return HostAddress(scheme=parts.scheme.lower(), host=parts.netloc.lower())
 
 
 class CredentialStore:
-    """The slot in its Jenkins, spoken to as the user of the login; `may_hold`: the secret was sent there, and has not been refused for certain."""
+    """One credential in its Jenkins, used with a login.
+
+    `may_hold`: the secret was sent to Jenkins, and has not been refused for certain.
+    """
 
     def __init__(self, slot: CredentialAddress, login: Login, transport: Transport) -> None:
         self.slot = slot
@@ -98,14 +106,17 @@ class CredentialStore:
         }
 
     def check(self) -> None:
-        """Pass where the credential is there, is a secret text, and may be read; raises CredentialError, JenkinsUnreachable and ConfigError."""
+        """Check that the credential exists, is a secret text and may be read.
+
+        Raises CredentialError, JenkinsUnreachable and ConfigError.
+        """
         self._read()
 
     def put(self, secret: str) -> None:
-        """Give the credential this secret and leave all else of it as it is.
+        """Give the credential this secret and leave everything else of it as it is.
 
-        Raises as `check` does where Jenkins has not taken it for certain, and UpdateUnconfirmed where nobody
-        knows.
+        Raises as `check` does if Jenkins has certainly not stored it, and UpdateUnconfirmed if that
+        is unknown.
         """
         data = self._with(self._read(), secret)
         headers = {**self._headers, **self._crumb(), "Content-Type": "application/xml"}
@@ -113,7 +124,7 @@ class CredentialStore:
         try:
             self._read()
         except (CredentialError, ConfigError) as fault:
-            raise self._not_known(f"it said so, and now {fault.message}") from fault
+            raise self._not_known(f"it said so, but now {fault.message}") from fault
 
     def _read(self) -> ET.Element:
         status, data, _ = self._ask(
@@ -124,9 +135,9 @@ class CredentialStore:
         found = _parsed(data)
         if found is None or found.tag != _KIND or found.findtext("id") != self.slot.id:
             what = (
-                "is no secret text"
+                "is not a secret text"
                 if found is not None and found.findtext("id") == self.slot.id
-                else "is not what Jenkins answers with"
+                else "has another id, or the answer is not Jenkins'"
             )
             raise ConfigError(
                 f"the credential {self.slot.id!r} of Jenkins at {self.host} {what}",
@@ -139,15 +150,18 @@ class CredentialStore:
         return found
 
     def _with(self, found: ET.Element, secret: str) -> bytes:
-        """The credential with another secret in it."""
+        """The credential's XML with another secret."""
         for old in found.findall("secret"):
             found.remove(old)
         ET.SubElement(found, "secret").text = secret
-        # other letters as references: Jenkins may take them for Latin ones
+        # other letters as references: Jenkins may read them as Latin-1
         return bytes(ET.tostring(found, encoding="us-ascii"))
 
     def _crumb(self) -> Mapping[str, str]:
-        """What Jenkins wants with a POST to know that it is no browser's that was led here; nothing where it does not ask for it, as with API tokens."""
+        """The header by which Jenkins recognises a POST that no browser was tricked into sending.
+
+        Empty if Jenkins does not require one, as with API tokens.
+        """
         status, data, cookies = self._ask(
             HttpRequest(
                 method="GET", url=f"{self.slot.root}/crumbIssuer/api/json", headers=self._headers
@@ -160,13 +174,14 @@ class CredentialStore:
             return {}
         if not re.fullmatch(r"[A-Za-z0-9-]+", name) or not re.fullmatch(r"[\x21-\x7e]+", crumb):
             return {}
-        # it counts within one session
+        # a crumb is valid within one session
         return {name: crumb, **({"Cookie": cookies} if cookies else {})}
 
     def _send(self, request: HttpRequest) -> None:
-        """Until Jenkins says that it has taken it, or has not: the same once more does no harm, but may not hide that the first was taken.
+        """Send until Jenkins says whether it has stored the secret.
 
-        With 429 it has not, and may take it later.
+        A repeated request does no harm, but its refusal does not prove that the first was refused.
+        After 429 Jenkins has not stored it, and may do so later.
         """
         why = ""
         for attempt in range(_TRIES):
@@ -194,31 +209,31 @@ class CredentialStore:
         """Status, body and cookies of the answer."""
         try:
             with self._transport.request(request) as response:
-                # it does so itself only where it asks again
-                self._transport.heed(request.url, response)
+                # the transport heeds Retry-After itself only before its own retries
+                self._transport.note_retry_after(request.url, response)
                 cookies = "; ".join(
-                    one.partition(";")[0].strip()
-                    for one in response.headers.get_all("Set-Cookie", [])
+                    cookie.partition(";")[0].strip()
+                    for cookie in response.headers.get_all("Set-Cookie", [])
                 )
-                return response.status, response.read_capped(_BODY), cookies
+                return response.status, response.read_capped(_LARGEST_ANSWER), cookies
         except TransportError as fault:
             raise JenkinsUnreachable(
                 f"Jenkins at {self.host} cannot be reached: {fault}", where=self.slot.url
             ) from fault
 
-    def _refuse(self, status: int, what: str) -> NoReturn:
-        """Raise what the status of an answer means."""
-        said = (
-            f"Jenkins at {self.host} does not let {self._login.username!r} {what} the credential"
+    def _refuse(self, status: int, action: str) -> NoReturn:
+        """Raise the error for a status."""
+        refusal = (
+            f"Jenkins at {self.host} does not let {self._login.username!r} {action} the credential"
             f" {self.slot.id!r} (HTTP {status})"
         )
         if status == 404:
-            what = (
+            problem = (
                 f"has no credential {self.slot.id!r} in the domain {self.slot.domain!r}, or"
                 f" {self._login.username!r} may not see it"
             )
             raise ConfigError(
-                f"Jenkins at {self.host} {what}",
+                f"Jenkins at {self.host} {problem}",
                 where=self.slot.address,
                 hint=(
                     "check the id, jenkinsCredentialDomain, and that jenkinsUrl leads to the folder"
@@ -227,7 +242,7 @@ class CredentialStore:
             )
         if status in (408, 429):
             raise JenkinsUnreachable(
-                f"Jenkins at {self.host} has taken no request for now (HTTP {status})",
+                f"Jenkins at {self.host} accepts no request for now (HTTP {status})",
                 where=self.slot.url,
             )
         if status >= 500:
@@ -236,15 +251,15 @@ class CredentialStore:
             )
         if 300 <= status < 400:
             raise CredentialError(
-                f"Jenkins at {self.host} sends the request to another place, and a login does not"
-                " follow",
+                f"Jenkins at {self.host} redirects the request, and a login does not follow"
+                " redirects",
                 where=self.slot.url,
                 hint=(
-                    "give the URL that Jenkins itself answers at, and an API token for jenkinsToken"
+                    "give the URL at which Jenkins itself answers, and an API token in jenkinsToken"
                 ),
             )
         raise CredentialError(
-            said,
+            refusal,
             where=self._login.origin,
             hint=(
                 "the user needs the permissions Credentials/View and Credentials/Update, and an API"
@@ -254,14 +269,14 @@ class CredentialStore:
 
     def _not_known(self, why: str) -> UpdateUnconfirmed:
         return UpdateUnconfirmed(
-            f"nobody knows whether Jenkins at {self.host} has taken the new secret:"
+            f"it is unknown whether Jenkins at {self.host} has stored the new secret:"
             f" {words(why, 300)}",
             where=self.slot.address,
         )
 
 
 def _parsed(data: bytes) -> ET.Element | None:
-    """The element, None for what is no XML, or XML that declares what it is made of."""
+    """The XML element, or None for invalid XML and for XML with declarations."""
     try:
         return None if b"<!" in data else ET.fromstring(_DECLARATION.sub(b"", data))  # noqa: S314 - without declarations there is nothing to expand
     except ET.ParseError:

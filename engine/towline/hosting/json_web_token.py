@@ -1,6 +1,6 @@
 """Claims and a GitHub App's private key in, a signed JSON web token out (RFC 7519, RS256).
 
-The library PyJWT signs where it is installed with cryptography (extra `github-app`), else the
+The library PyJWT signs if it is installed with cryptography (extra `github-app`), else the
 program `openssl`.
 """
 
@@ -20,7 +20,7 @@ from towline.process import Overrun, find, run
 
 # GitHub's keys have 2048 bits: 1.7 kB in PEM. cryptography tests a key's primes before it signs,
 # which takes 4 s for 8192 bits and 47 s for 16384 (12.6 kB), and nothing can interrupt it.
-_LONGEST = 8 * 1024
+_LONGEST_KEY = 8 * 1024
 _SECONDS = 60
 
 
@@ -32,10 +32,10 @@ def signed(
     Raises CredentialError (the key cannot sign) and MachineError (nothing here signs).
     """
     pem = key.encode(errors="replace")
-    token = _token(claims, pem, environ) if len(pem) <= _LONGEST else None
+    token = _token(claims, pem, environ) if len(pem) <= _LONGEST_KEY else None
     if token is None:
         raise CredentialError(
-            "the private key of the GitHub App signs nothing",
+            "the private key of the GitHub App cannot sign",
             where=origin,
             hint=(
                 "expected the RSA key that GitHub lets you download as a .pem file, without a"
@@ -76,7 +76,7 @@ def _signature(text: bytes, pem: bytes, environ: Mapping[str, str]) -> bytes:
     if not program:
         raise MachineError(
             "nothing on this machine signs for a GitHub App: neither the libraries PyJWT and"
-            " cryptography nor an openssl program on PATH is there",
+            " cryptography nor an openssl program on PATH are installed",
             hint=(
                 "install Towline with the extra `github-app`, or put `openssl` on the agent's PATH"
             ),

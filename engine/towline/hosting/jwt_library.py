@@ -1,4 +1,4 @@
-"""JSON web tokens by PyJWT and cryptography (extra `github-app`); loaded only to sign for an App."""
+"""JSON web tokens signed by PyJWT and cryptography (extra `github-app`), for a GitHub App."""
 
 from __future__ import annotations
 

@@ -241,20 +241,20 @@ class AddressPolicy:
     def _refused(
         self, where: str, named_by: str, networks: Collection[str], own: Collection[str] | None
     ) -> PermanentTransportError:
-        there = " and ".join(sorted(set(networks)))
+        found = " and ".join(sorted(set(networks)))
         if self._outside:
             return _unknown(where)
         if named_by:
             return PermanentTransportError(
-                f"{named_by} names it, and its address is {there}: not asked", where=where
+                f"{named_by} names it, and its address is {found}: not asked", where=where
             )
         if own:
             was = " and ".join(sorted(own))
             return PermanentTransportError(
-                f"its address is {there} now and was {was} before: not asked", where=where
+                f"its address is {found} now and was {was} before: not asked", where=where
             )
         return PermanentTransportError(
-            f"its address is {there}, where nothing is ever asked", where=where
+            f"its address is {found}, which Towline never connects to", where=where
         )
 
 

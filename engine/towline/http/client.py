@@ -87,9 +87,9 @@ class Transport:
         # set: no request begins and no thread waits any more; requests under way go on until
         # `close`
         self.ending = threading.Event()
-        self._resting: dict[str, float] = {}
-        self.pressure = 0  # how often a host has asked to wait (Retry-After)
-        self._tallies: dict[int, RequestCounts] = {}
+        self._throttled_until: dict[str, float] = {}
+        self.throttled = 0  # how often a host has asked to wait (Retry-After)
+        self._counts: dict[int, RequestCounts] = {}
         self.why = "closed: nothing more is sent"  # the error's text once `ending` is set
         self.limit = limit
         self._expired = 0.0
@@ -113,13 +113,13 @@ class Transport:
         where = origin(request.url)
         failed = 0
         while request.again and failed < ATTEMPTS - 1:
-            self._rest(where)
+            self._wait_if_throttled(where)
             wait = None
             try:
-                response = self._told(request, self._once(request, where))
+                response = self._logged(request, self._once(request, where))
                 if response.status not in RETRIED_STATUSES:
                     return response
-                wait = self.heed(where, response)
+                wait = self.note_retry_after(where, response)
                 response.close()
             except PermanentTransportError:
                 raise
@@ -128,11 +128,11 @@ class Transport:
                     raise
             if wait is None:
                 sleep_unless(self.ending, backoff(failed, self.clock), self.clock)
-            failed += not self.bears(wait)
-            self.tally.retries += 1
-        self._rest(where)
+            failed += not self.is_uncounted(wait)
+            self.thread_counts.retries += 1
+        self._wait_if_throttled(where)
         try:
-            return self._told(request, self._once(request, where))
+            return self._logged(request, self._once(request, where))
         except TransportError as fault:
             if self._is_tls(fault, request, where):
                 raise TransportError(SPEAKS_TLS, where=where) from fault
@@ -145,14 +145,14 @@ class Transport:
         """
         where = origin(request.url)
         self._hide_credentials(request.headers)
-        self._rest(where)
+        self._wait_if_throttled(where)
         route = self._network.route(where, request.named_by)
-        connection = self._take(route) or self._dial(route)
+        connection = self._idle_connection(route) or self._dial(route)
         with self._dropped(connection, where):
             send_head(connection, request, size)
 
         def answer(whole: bool) -> Response:  # noqa: FBT001 - a callback with one answer
-            return self._told(
+            return self._logged(
                 request, self._answer(connection, where, whole=whole, more=(size or 0) / _STORED)
             )
 
@@ -160,7 +160,7 @@ class Transport:
             connection, size, where, drop=lambda: self._drop(connection), answer=answer
         )
 
-    def heed(self, url: str, response: Response) -> float | None:
+    def note_retry_after(self, url: str, response: Response) -> float | None:
         """Seconds that an answer asks to wait (Retry-After), or None.
 
         Until they have passed, no request is sent to that host.
@@ -169,42 +169,44 @@ class Transport:
         if wait is not None:
             with self._lock:
                 where, now = origin(url), self.clock.now()
-                self.pressure += self._resting.get(where, 0.0) <= now
-                self._resting[where] = max(self._resting.get(where, 0.0), now + wait)
+                self.throttled += self._throttled_until.get(where, 0.0) <= now
+                self._throttled_until[where] = max(
+                    self._throttled_until.get(where, 0.0), now + wait
+                )
         return wait
 
-    def bears(self, wait: float | None) -> bool:
+    def is_uncounted(self, wait: float | None) -> bool:
         """Whether an answer that asks to wait `wait` seconds is not counted as a failed attempt.
 
         It is not if the transport has a time limit and the wait is at least a second.
         """
         return bool(self.limit) and wait is not None and wait >= 1.0
 
-    def rests(self, url: str) -> bool:
+    def is_throttled(self, url: str) -> bool:
         """Whether the host of `url` has asked for a wait that is not over."""
-        return self._resting.get(origin(url), 0.0) > self.clock.now()
+        return self._throttled_until.get(origin(url), 0.0) > self.clock.now()
 
     def wait(self, seconds: float) -> None:
         """Sleep `seconds`, or until the transport is closed: then the next request says why."""
         sleep_unless(self.ending, seconds, self.clock)
 
     @property
-    def tally(self) -> RequestCounts:
+    def thread_counts(self) -> RequestCounts:
         """Counts of the calling thread."""
         with self._lock:
-            return self._tallies.setdefault(threading.get_ident(), RequestCounts())
+            return self._counts.setdefault(threading.get_ident(), RequestCounts())
 
     @property
     def total(self) -> RequestCounts:
         """Counts of all threads."""
         with self._lock:
-            tallies = list(self._tallies.values())
+            counts = list(self._counts.values())
         return RequestCounts(
-            requests=sum(tally.requests for tally in tallies),
-            retries=sum(tally.retries for tally in tallies),
+            requests=sum(count.requests for count in counts),
+            retries=sum(count.retries for count in counts),
         )
 
-    def afresh(self, seconds: float) -> Transport:
+    def short_lived(self, seconds: float) -> Transport:
         """A new transport to the same network for a few last requests.
 
         It waits for no step longer than `seconds`, and closes itself after that time.
@@ -271,7 +273,7 @@ class Transport:
 
     def _once(self, request: HttpRequest, where: str) -> Response:
         route = self._network.route(where, request.named_by)
-        connection = self._take(route)
+        connection = self._idle_connection(route)
         if connection is not None:
             try:
                 return self._exchange(connection, request, where)
@@ -302,7 +304,7 @@ class Transport:
             raw = connection.answer(self._read + more)
 
         def finish(reusable: bool) -> None:  # noqa: FBT001 - a callback with one answer
-            self._give(connection) if reusable and whole else self._drop(connection)
+            self._release(connection) if reusable and whole else self._drop(connection)
 
         response = Response(raw, where, connection.limit, finish)
         if raw.status == http.client.PROXY_AUTHENTICATION_REQUIRED and connection.to_proxy:
@@ -334,19 +336,19 @@ class Transport:
             return False
         return speaks_tls(place, name=parts.hostname or "", seconds=self._network.connect)
 
-    def _told(self, request: HttpRequest, response: Response) -> Response:
+    def _logged(self, request: HttpRequest, response: Response) -> Response:
         detail(lambda: f"{request.method} {request.url.partition('?')[0]} -> {response.status}")
         return response
 
-    def _rest(self, where: str) -> None:
+    def _wait_if_throttled(self, where: str) -> None:
         """Wait until the host's Retry-After has passed, then count the request."""
-        self._go_on(where)
-        while (left := self._resting.get(where, 0.0) - self.clock.now()) > 0:
+        self._raise_if_ending(where)
+        while (left := self._throttled_until.get(where, 0.0) - self.clock.now()) > 0:
             sleep_unless(self.ending, left, self.clock)
-            self._go_on(where)
-        self.tally.requests += 1
+            self._raise_if_ending(where)
+        self.thread_counts.requests += 1
 
-    def _take(self, route: Route) -> Connection | None:
+    def _idle_connection(self, route: Route) -> Connection | None:
         while True:
             with self._lock:
                 entries = self._idle.get(route)
@@ -355,7 +357,7 @@ class Transport:
                 return connection
             self._drop(connection)
 
-    def _give(self, connection: Connection) -> None:
+    def _release(self, connection: Connection) -> None:
         with self._lock:
             entries = self._idle.setdefault(connection.route, [])
             if len(entries) < _IDLE and connection.sock is not None and not self._closed.is_set():
@@ -387,14 +389,14 @@ class Transport:
 
     def _dial(self, route: Route) -> Connection:
         """A new connection along the route."""
-        self._go_on(route.where)
+        self._raise_if_ending(route.where)
         connection = Connection(route, self._network, read=self._read, clock=self.clock)
         with self._lock:
             self._dialled.add(connection)
         try:
             connection.connect()
         except NETWORK_FAULTS as fault:
-            self._go_on(route.where)
+            self._raise_if_ending(route.where)
             raise as_transport_error(fault, route.where) from fault
         finally:
             with self._lock:
@@ -404,10 +406,10 @@ class Transport:
             late = self._closed.is_set()  # close() has not seen this connection
         if late:
             self._drop(connection)
-            self._go_on(route.where)
+            self._raise_if_ending(route.where)
         return connection
 
-    def _go_on(self, where: str) -> None:
+    def _raise_if_ending(self, where: str) -> None:
         if self.ending.is_set():
             raise TransportError(self.why, where=where)
 

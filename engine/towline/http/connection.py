@@ -153,7 +153,7 @@ class Connection(http.client.HTTPConnection):
         return self.getresponse()
 
     @property
-    def come(self) -> int:
+    def delivered(self) -> int:
         """Bytes of all requests that the other side has confirmed, as far as the system knows."""
         return -_unsent(self.limit.sock) + self._given
 

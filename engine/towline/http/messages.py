@@ -221,7 +221,7 @@ class BodySender:
         self._answer = answer
         self._drop: Callable[[], None] | None = drop
         self._heard = True
-        self._before = connection.come
+        self._before = connection.delivered
 
     def send(self, piece: bytes | memoryview) -> bool:
         """Send the next piece; False if the host stopped listening, perhaps after an answer.
@@ -246,9 +246,9 @@ class BodySender:
         return self._heard
 
     @property
-    def come(self) -> int:
+    def delivered(self) -> int:
         """Bytes of this body that the host has confirmed."""
-        return max(0, self._connection.come - self._before)
+        return max(0, self._connection.delivered - self._before)
 
     def finish(self) -> Response:
         """The host's answer, also an early refusal.

@@ -1,1 +1,1 @@
-"""Images: who may log in where, plan, transfer."""
+"""OCI registries: client, uploads, logins, and the copy of images between them."""

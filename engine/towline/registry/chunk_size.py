@@ -1,4 +1,7 @@
-"""How many bytes one request may bring to a registry: learned from what was too large for it or a proxy before it (413), by all uploads together."""
+"""The size of one upload request to a registry, learned by all uploads together.
+
+A registry, or a proxy before it, refuses a request that is too large (HTTP 413).
+"""
 
 from __future__ import annotations
 
@@ -9,22 +12,22 @@ _STEP = 4
 
 
 class ChunkSize:
-    """What has been learned of one registry; shared by threads.
+    """The request size learned for one registry; shared by threads.
 
-    After a refusal requests are small, and grow step by step, one at a time: what is refused has to
-    be sent again, and is less this way than from above.
+    After a refusal requests are small, and grow step by step, one at a time: a refused request has
+    to be sent again, and growing from below wastes fewer bytes than shrinking from above.
     """
 
     def __init__(self) -> None:
         self._lock = Lock()
-        self._size = 0  # what was taken, or is the least; 0: any
-        self._refused = 0  # the least that was
+        self._size = 0  # accepted size, or the smallest; 0: no limit known
+        self._refused = 0  # the smallest size that was refused
         self._least = SMALLEST_CHUNK
         self._proven = False
-        self._trial = 0  # a request with so many is under way, to see whether they are taken
+        self._trial = 0  # size of the trial request under way
 
     def of(self, size: int) -> int:
-        """How many of `size` bytes to send in one request."""
+        """Bytes to send in one request, at most `size`."""
         with self._lock:
             if not self._size:
                 return size
@@ -40,37 +43,43 @@ class ChunkSize:
             return larger
 
     def fits(self, size: int) -> bool:
-        """Whether so many may go in one request, for all that is known."""
+        """Whether `size` bytes may go in one request, as far as known."""
         return not self._size or size <= self._size
 
     def least(self, size: int, wanted: int) -> int:
-        """How many of `size` bytes to send where it is to be `wanted`: no fewer than the registry says."""
+        """Bytes to send, at most `size`, if `wanted` are: at least the registry's minimum."""
         return min(size, wanted if self._least == SMALLEST_CHUNK else self._least)
 
-    def at_least(self, said: str | None) -> None:
-        """Heed the registry's word on how small a chunk may be (OCI-Chunk-Min-Length); the last one of a blob may be smaller."""
-        if said and said.isascii() and said.isdecimal() and len(said) < 12:
+    def at_least(self, minimum: str | None) -> None:
+        """Heed the registry's smallest chunk (OCI-Chunk-Min-Length).
+
+        The last chunk of a blob may be smaller.
+        """
+        if minimum and minimum.isascii() and minimum.isdecimal() and len(minimum) < 12:
             with self._lock:
-                self._least = max(SMALLEST_CHUNK, int(said))
+                self._least = max(SMALLEST_CHUNK, int(minimum))
                 self._size = max(self._size, self._least) if self._size else 0
 
     def taken(self, sent: int) -> None:
-        """A request with `sent` bytes was not too large."""
+        """Record that a request with `sent` bytes was not too large."""
         with self._lock:
             if self._size and sent >= self._size:
                 self._size, self._proven = sent, True
             self._trial = 0 if sent == self._trial else self._trial
 
     def broken(self, sent: int) -> None:
-        """A request with `sent` bytes ended without a word on its size: another one may try as many."""
+        """Record that a request with `sent` bytes ended without an answer about its size.
+
+        Another request may then try as many.
+        """
         with self._lock:
             self._trial = 0 if sent == self._trial else self._trial
 
     def refused(self, sent: int) -> bool:
-        """A request with `sent` bytes was too large; whether fewer may be tried.
+        """Record that a request with `sent` bytes was too large; returns whether to try fewer.
 
-        It is judged by its own size: what is on its way when another upload learns the same was
-        sent without knowing.
+        The request is judged by its own size: one that was under way while another upload learned
+        the same was sent without that knowledge.
         """
         with self._lock:
             if sent <= self._least:

@@ -1,4 +1,8 @@
-"""What a registry can do (OCI distribution-spec 1.1, section 4), one verb per method; errors are those of the registry family."""
+"""Client of one registry (OCI distribution-spec 1.1, section 4): manifests, blobs, tags, referrers.
+
+Every method raises errors of the registry family. A request that may be repeated is retried by
+http/client.py; uploads are in registry/uploads.py and retried by registry/copy/transfer.py.
+"""
 
 from __future__ import annotations
 
@@ -39,19 +43,19 @@ from towline.secret import Login
 _MISSING = frozenset({"MANIFEST_UNKNOWN", "MANIFEST_BLOB_UNKNOWN", "BLOB_UNKNOWN"})
 _CONTENT_RANGE = re.compile(r"bytes (\d{1,18})-\d{1,18}/(?:\d{1,18}|\*)")
 _NEXT = re.compile(r"<([^<>]{1,4096})>\s*;\s*rel=\"?next\"?")
-# how registries say that they know no referrers (facts 3.3)
+# statuses of registries that do not know the referrers API (facts 3.3)
 _NO_LIST = frozenset({400, 403, 404, 405, 406, 410, 415, 501})
 _SKIP = 256 * 1024
 _PAGES, _REFERRERS, _TAGS = 50, 10_000, 1000
-_SOON = 5.0  # seconds for a list of tags: some registries make it anew from thousands of them
+_SOON = 5.0  # seconds for a list of tags, which some registries rebuild from thousands of them
 
 
 class Download:
-    """A blob on its way from a registry, its first `skip` bytes left out."""
+    """A blob that is being downloaded; its first `skip` bytes are left out."""
 
-    def __init__(self, response: Response, party: errors.Endpoint, *, skip: int = 0) -> None:
+    def __init__(self, response: Response, endpoint: errors.Endpoint, *, skip: int = 0) -> None:
         self._response = response
-        self._party = party
+        self._party = endpoint
         self._skip = skip
 
     def readinto(self, buffer: memoryview) -> int:
@@ -78,65 +82,70 @@ class Download:
 
 
 class RegistryClient:
-    """One registry as `source` or `target` of a copy; shared by threads.
+    """Client of one registry as source or target of a copy; shared by threads.
 
     Every method raises RegistryUnreachable, CredentialError (which registry, which user, where the
     user came from) and RegistryError.
     """
 
     def __init__(
-        self, party: errors.Endpoint, *, transport: Transport, allow_plain_http: bool = False
+        self, endpoint: errors.Endpoint, *, transport: Transport, allow_plain_http: bool = False
     ) -> None:
-        self.party = party
-        self._session = RegistrySession(self.party, transport, allow_plain_http=allow_plain_http)
+        self.endpoint = endpoint
+        self._session = RegistrySession(self.endpoint, transport, allow_plain_http=allow_plain_http)
         self.uploads = Uploads(self._session, self.has_blob)
         self._allow_plain_http = allow_plain_http
         self._logins: dict[str, Login | None] = {}
-        self._allowance = ManifestAllowance(str(party), str(party.registry))
+        self._allowance = ManifestAllowance(str(endpoint), str(endpoint.registry))
 
     def __str__(self) -> str:
-        return str(self.party)
+        return str(self.endpoint)
 
     @property
     def registry(self) -> Registry:
-        """Which registry it is."""
-        return self.party.registry
+        """The registry."""
+        return self.endpoint.registry
 
     @property
     def transport(self) -> Transport:
-        """The transport that its requests go by."""
+        """The transport of the client's requests."""
         return self._session.transport
 
     def by(self, transport: Transport) -> RegistryClient:
-        """A client for the same registry, in the same role and with the same logins, by another transport."""
+        """A client for the same registry, role and logins that uses another transport."""
         other = RegistryClient(
-            self.party, transport=transport, allow_plain_http=self._allow_plain_http
+            self.endpoint, transport=transport, allow_plain_http=self._allow_plain_http
         )
         other.log_in(self._logins)
         other._allowance = self._allowance
         return other
 
     def log_in(self, logins: Mapping[str, Login | None]) -> None:
-        """Work in each of these repositories with its own login, in all others with the client's; told before the first request."""
+        """Use each of these repositories with its own login; called before the first request.
+
+        All other repositories use the client's login.
+        """
         self._logins.update(logins)
         self._session.log_in(logins)
 
     @property
     def has_login(self) -> bool:
-        """Whether there is a login for any of its work."""
-        return any((self.party.login, *self._logins.values()))
+        """Whether the client has a login for any repository."""
+        return any((self.endpoint.login, *self._logins.values()))
 
     def want(self, repositories: Iterable[str]) -> None:
-        """Let one token of each login cover its work in all of these; told before the first request."""
+        """Let one token of each login cover these repositories; called before the first request."""
         self._session.want(repositories)
 
     def head_manifest(self, repository: str, target: str) -> Descriptor | None:
-        """Digest, size and media type of a tag or digest; None where it is not there.
+        """Digest, size and media type of a tag or digest, or None if it does not exist.
 
-        A target that forbids the question has nothing to say either.
+        403 from a target is treated as "not found".
         """
         with self._ask("HEAD", repository, f"manifests/{target}", {"Accept": ACCEPT}) as response:
-            if response.status == 404 or (response.status == 403 and self.party.role == "target"):
+            if response.status == 404 or (
+                response.status == 403 and self.endpoint.role == "target"
+            ):
                 return None
             digest, media_type = (
                 response.headers.get("Docker-Content-Digest", ""),
@@ -154,14 +163,14 @@ class RegistryClient:
                 size=int(size),
                 media_type=media_type.partition(";")[0].strip().lower(),
             )
-        # an answer without the digest, or a registry without HEAD
+        # the answer has no digest, or the registry does not support HEAD
         found = self.find_manifest(repository, target)
         return None if found is None else found.descriptor
 
     def find_manifest(self, repository: str, target: str) -> Manifest | None:
-        """The manifest of a tag or digest, checked; None where it is not there.
+        """The manifest of a tag or digest, verified, or None if it does not exist.
 
-        Raises DigestMismatch, once it has been read twice.
+        Raises DigestMismatch if a second read does not match either.
         """
         try:
             return self._manifest(repository, target)
@@ -180,36 +189,40 @@ class RegistryClient:
             return None
         if ":" in target:
             return parse_manifest(body, headers.get("Content-Type", ""), pinned=target, where=where)
-        # of a manifest of schema 1 it leaves out the signatures
-        said = headers.get("Docker-Content-Digest", "")
+        # the digest of a schema 1 manifest leaves out its signatures
+        announced = headers.get("Docker-Content-Digest", "")
         if (
-            _is_digest(said)
+            _is_digest(announced)
             and headers.get_content_type() not in SCHEMA_1
-            and (found := digest_of(body, said)) != said
+            and (received := digest_of(body, announced)) != announced
         ):
             raise DigestMismatch(
-                f"the manifest of {target} is said to be {said} and arrived as {found}",
+                f"the manifest of {target} has the digest {announced} and arrived as {received}",
                 where=where,
                 hint="the registry or a proxy before it serves wrong content",
             )
         return parse_manifest(body, headers.get("Content-Type", ""), where=where)
 
     def get_manifest(self, repository: str, target: str) -> Manifest:
-        """The manifest of a tag or digest, checked; raises RegistryError where it is not there, and DigestMismatch."""
+        """The manifest of a tag or digest, verified; raises RegistryError if it does not exist.
+
+        Raises DigestMismatch too.
+        """
         found = self.find_manifest(repository, target)
         if found is None:
             tags = (
                 frozenset()
-                if ":" in target or self.party.step
+                if ":" in target or self.endpoint.step
                 else self.tags(repository) or frozenset()
             )
-            raise errors.no_image(self.party, repository, target, tags=tags)
+            raise errors.no_image(self.endpoint, repository, target, tags=tags)
         return found
 
     def referrers(self, repository: str, digest: str) -> tuple[Descriptor, ...] | None:
-        """What the registry lists as referrers of a manifest, None where it has no such list (404).
+        """The referrers that the registry lists for a manifest, or None if it answers 404.
 
-        Raises NoReferrersApi for the other ways to say so, and RegistryError for an endless list.
+        Raises NoReferrersApi for other answers that mean "no such list", and RegistryError for a
+        list without end.
         """
         found: list[Descriptor] = []
         url = self._session.url(repository, f"referrers/{digest}")
@@ -223,7 +236,7 @@ class RegistryClient:
             if not page and (status != 200 or headers.get_content_type() != OCI_INDEX):
                 what = "another content" if status == 200 else str(status)
                 raise errors.NoReferrersApi(
-                    f"the {self.party} answers {what} when asked for the referrers of {digest}",
+                    f"the {self.endpoint} answers {what} when asked for the referrers of {digest}",
                     where=str(self.registry),
                 )
             found += parse_manifest(body, OCI_INDEX, where=f"{self.registry}/{repository}").children
@@ -232,18 +245,18 @@ class RegistryClient:
                 return tuple(found)
             if len(found) > _REFERRERS:
                 raise RegistryError(
-                    f"the {self.party} lists more than {_REFERRERS} referrers of {digest}",
+                    f"the {self.endpoint} lists more than {_REFERRERS} referrers of {digest}",
                     where=str(self.registry),
-                    hint="remove what is not needed there",
+                    hint="delete the referrers that are not needed",
                 )
             url = self._session.on_this_host(url, following[1])
         raise RegistryError(
-            f"the {self.party} lists referrers of {digest} on more than {_PAGES} pages",
+            f"the {self.endpoint} lists referrers of {digest} on more than {_PAGES} pages",
             where=str(self.registry),
         )
 
     def tags(self, repository: str) -> frozenset[str] | None:
-        """All tags of a repository where one answer holds them and comes soon, else None."""
+        """All tags of a repository if one answer brings them within _SOON seconds, else None."""
         url = self._session.url(repository, f"tags/list?n={_TAGS}")
         request = HttpRequest(
             method="GET", url=url, headers={"Accept": "application/json"}, seconds=_SOON
@@ -269,16 +282,19 @@ class RegistryClient:
         )
 
     def has_blob(self, repository: str, digest: str, size: int = -1) -> bool:
-        """Whether the repository has the blob, of this size as far as it says one."""
+        """Whether the repository has the blob, with this size if the registry tells one."""
         found = self.blob_size(repository, digest)
         return found is not None and (size == -1 or found in (-1, size))
 
     def blob_size(self, repository: str, digest: str) -> int | None:
-        """The bytes of a blob, -1 where the registry does not say, None where it is not there; a target that forbids the question is taken not to have it."""
+        """Size of a blob in bytes: -1 if the registry does not tell it, None if there is no blob.
+
+        403 from a target is treated as "not found".
+        """
         with self._ask("HEAD", repository, f"blobs/{digest}") as response:
-            if response.status != 403 or not errors.is_from_other_host(self.party, response):
+            if response.status != 403 or not errors.is_from_other_host(self.endpoint, response):
                 return self._size(response, repository, digest)
-        # the leave for storage may be for GET alone
+        # the signed URL of the storage may be for GET alone
         with self._ask("GET", repository, f"blobs/{digest}") as response:
             return self._size(response, repository, digest)
 
@@ -290,19 +306,19 @@ class RegistryClient:
             )
         forbidden = (
             response.status == 403
-            and self.party.role == "target"
-            and not errors.is_from_other_host(self.party, response)
+            and self.endpoint.role == "target"
+            and not errors.is_from_other_host(self.endpoint, response)
         )
         if response.status in (404, 405) or forbidden:
             return None
         raise errors.unexpected_response(
-            self._session.party_of(repository), response, f"for {repository}, blob {digest}"
+            self._session.endpoint_of(repository), response, f"for {repository}, blob {digest}"
         )
 
     def open_blob(self, repository: str, digest: str, *, start: int = 0) -> Download:
-        """A blob to read from its byte `start` on; nothing of it is checked yet.
+        """A blob to read from byte `start` on; its content is not verified yet.
 
-        Raises TransferInterrupted where it may be asked for again.
+        Raises TransferInterrupted if the request may be repeated.
         """
         headers = {"Range": f"bytes={start}-"} if start else {}
         response = self._ask("GET", repository, f"blobs/{digest}", headers)
@@ -312,25 +328,26 @@ class RegistryClient:
             else None
         )
         if served and start and int(served[1]) == start:
-            return Download(response, self.party)
+            return Download(response, self.endpoint)
         if response.status != 200:
-            # the storage's leave that the registry gave may have ended
+            # the signed URL of the storage may have expired
             stale = response.status in (401, 403) and errors.is_from_other_host(
-                self.party, response
+                self.endpoint, response
             )
             fault = errors.unexpected_response(
-                self._session.party_of(repository), response, f"for {repository}, blob {digest}"
+                self._session.endpoint_of(repository), response, f"for {repository}, blob {digest}"
             )
             raise errors.TransferInterrupted(fault) if stale else fault
-        # a registry that knows no ranges sends it all again
-        return Download(response, self.party, skip=start)
+        # a registry without ranges sends the whole blob again
+        return Download(response, self.endpoint, skip=start)
 
     def put_manifest(self, repository: str, target: str, manifest: Manifest) -> bool:
-        """Store a manifest under a tag or its digest; returns whether the registry keeps the list of referrers of its subject (OCI-Subject).
+        """Store a manifest under a tag or its digest.
 
-        Raises ManifestIncomplete where something that it names is said not to be there, and DigestMismatch
-        where the registry stored something else, twice. What does not say 201 and the digest may
-        come from somebody else on the way: the registry is asked whether it has it.
+        Returns whether the registry keeps the list of referrers of its subject (OCI-Subject).
+        Raises ManifestIncomplete if the registry misses something that the manifest names, and
+        DigestMismatch if the registry stored something else, twice. An answer without 201 and the
+        digest may come from a proxy: the registry is then asked whether it has the manifest.
         """
         try:
             return self._put_manifest(repository, target, manifest)
@@ -354,7 +371,7 @@ class RegistryClient:
             )
         if _is_digest(stored) and stored != digest_of(manifest.body, stored):
             raise DigestMismatch(
-                f"the {self.party} stored {manifest.digest} as {stored}",
+                f"the {self.endpoint} stored {manifest.digest} as {stored}",
                 where=str(self.registry),
                 hint=errors.DAMAGED_HINT,
             )
@@ -363,32 +380,36 @@ class RegistryClient:
         return bool(subject)
 
     def _confirm(self, repository: str, target: str, manifest: Manifest, status: int) -> None:
-        """Pass where the registry has the manifest, as soon as it says so; raises RegistryError."""
+        """Wait until the registry has the manifest; raises RegistryError."""
         for _ in poll_attempts(self.transport.clock, sleep=self.transport.wait):
             head = self.head_manifest(repository, target)
             if head is not None and head.digest == digest_of(manifest.body, head.digest):
                 return
         raise RegistryError(
-            f"the {self.party} answers {status} to {repository}, manifest {target}, and does not"
+            f"the {self.endpoint} answers {status} to {repository}, manifest {target}, and does not"
             " have it",
             where=str(self.registry),
         )
 
     def _refused(self, repository: str, target: str, response: Response) -> Exception:
-        """What an answer to a manifest means: something it names is missing, there is no such repository, or the registry does not want it."""
+        """The error for a refused manifest.
+
+        Something that it names is missing, the repository does not exist, or the registry refuses
+        it.
+        """
         status, diagnosis = response.status, errors.read_error(response)
         if status in (400, 404) and _MISSING & set(diagnosis.codes):
             return errors.ManifestIncomplete(
                 RegistryError(
-                    f"the {self.party} does not take {repository}, manifest {target}:"
+                    f"the {self.endpoint} does not take {repository}, manifest {target}:"
                     f" {diagnosis.text}",
                     where=str(self.registry),
                 )
             )
         if status == 404:
-            return errors.no_repository(self.party, repository)
+            return errors.no_repository(self.endpoint, repository)
         fault = errors.error_for_status(
-            self._session.party_of(repository),
+            self._session.endpoint_of(repository),
             status,
             f"to store {repository}, manifest {target}",
             diagnosis.text,
@@ -412,11 +433,9 @@ class RegistryClient:
         *,
         missing: frozenset[int] = frozenset({404}),
     ) -> tuple[int, Message, bytes]:
-        """Status, headers and the whole body of a GET; one that is cut is asked for again.
+        """Status, headers and whole body of a GET; a cut body is requested again.
 
-        What is neither there nor `missing` is a fault.
-
-        A target that forbids the question has nothing to say either.
+        Statuses other than 200 and `missing` are errors; 403 from a target counts as missing.
         """
 
         def read(response: Response) -> tuple[int, Message, bytes]:
@@ -432,10 +451,10 @@ class RegistryClient:
                     ),
                 )
             if response.status not in missing and (
-                response.status != 403 or self.party.role != "target"
+                response.status != 403 or self.endpoint.role != "target"
             ):
                 raise errors.unexpected_response(
-                    self._session.party_of(repository), response, doing
+                    self._session.endpoint_of(repository), response, doing
                 )
             return response.status, response.headers, b""
 
@@ -447,7 +466,7 @@ class RegistryClient:
                 self.transport,
             )
         except TransportError as fault:
-            raise errors.unreachable(self.party, fault) from fault
+            raise errors.unreachable(self.endpoint, fault) from fault
         self._allowance.take(answer[2])
         return answer
 

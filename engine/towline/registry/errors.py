@@ -1,7 +1,7 @@
-"""What a registry's answer means for people: every status and network fault below becomes one of the errors of the registry family here.
+"""Registry errors for people: a status or network fault becomes an error of the registry family.
 
-Why a registry says no, by its own words: a 403 is the login's fault, or a quota's, a scanner's, a
-rule's (Harbor, Artifactory, ACR, DigitalOcean).
+Why a registry refuses is read from the words of its answer: a 403 can be the login's fault, or that
+of a quota, a scanner or a policy (Harbor, Artifactory, ACR, DigitalOcean).
 """
 
 from __future__ import annotations
@@ -38,7 +38,10 @@ from towline.suggest import nearest
 
 @frozen
 class RefusalReason:
-    """What stands behind a refusal, in words, and what to do next; an empty `what` is the login."""
+    """A reason of a refusal: `words` (a pattern) that tell it, `what` for people, and a `hint`.
+
+    An empty `what` stands for the login.
+    """
 
     words: str
     what: str = ""
@@ -52,8 +55,7 @@ LOGIN_REFUSED = RefusalReason(
         r"|access (?:to the resource )?(?:is )?denied|\baccount\b"
     )
 )
-# the first whose words are there counts: an account that may not do something is often told with
-# the policy that says so
+# the first match counts: a text about an account without permission often names the policy too
 _REASONS = (
     RefusalReason(
         words=r"rate.?limit|too ?many ?requests",
@@ -100,20 +102,20 @@ _REASONS = (
         what="the registry does not support it",
         hint=(
             "it is not the login: ask those who run the registry what kinds of content it takes; "
-            "what refers to an image may stay behind where copyReferrers is left out"
+            "to leave referrers of an image out, leave copyReferrers out"
         ),
     ),
 )
-# what registries use for it; 401 is always the login
+# statuses that registries use for a refusal; 401 is always the login
 _DECIDED = frozenset({400, 402, 403, 405, 409, 412, 423, 429, 451})
 
 
 def refusal_reason(status: int, text: str) -> RefusalReason | None:
-    """What stands behind an answer, as far as its words say so; None where it is of another kind, or says nothing."""
+    """The reason of a refusal by the answer's text; None if the text does not tell it."""
     if status == 401:
         return LOGIN_REFUSED
     found = (
-        next((one for one in _REASONS if re.search(one.words, text, re.IGNORECASE)), None)
+        next((entry for entry in _REASONS if re.search(entry.words, text, re.IGNORECASE)), None)
         if status in _DECIDED and text
         else None
     )
@@ -124,7 +126,7 @@ def refusal_reason(status: int, text: str) -> RefusalReason | None:
 
 ERROR_BODY_LIMIT = 64 * 1024
 _TEXT = 600
-_STAGING = "a staging registry is short-lived: where it is gone, Build has to run again"
+_STAGING = "a staging registry is short-lived: if it is gone, Build has to run again"
 _LOGIN = (
     "give a user and a password for it (the page of the step names the parameters), or"
     " dockerConfigJSON, or log in with docker on the agent"
@@ -134,8 +136,8 @@ _BODIES = (
     " nginx client_max_body_size), to 1 MiB at the least"
 )
 DAMAGED_HINT = (
-    "its bytes were right when they were sent, twice: the registry, or something on the way there,"
-    " damages them; show this to those who run it"
+    "the bytes were correct when they were sent, twice: the registry, or something on the way to"
+    " it, damages them; show this to those who run it"
 )
 _DAMAGED = frozenset({"DIGEST_INVALID", "SIZE_INVALID"})
 _PAGE, _BEFORE = (
@@ -147,9 +149,10 @@ _FULL = r'no space left on device|"Err": 28\b'  # ENOSPC in words, and as Go wri
 
 @frozen
 class Endpoint:
-    """A registry in its role (`source` and `target` of a copy, or of an `image` that is looked for) and who logs in there.
+    """A registry in its role, and the login there.
 
-    `step`: a build's step asks; else it is a person, by `towline copy`.
+    The role is `source` or `target` of a copy, or `image` for an image that is looked up. `step`: a
+    build's step asks; otherwise a person does, by `towline copy`.
     """
 
     registry: Registry
@@ -162,7 +165,7 @@ class Endpoint:
 
     @property
     def base(self) -> str:
-        """Where its API is: Docker Hub's has a host of its own."""
+        """The URL of the registry's API; Docker Hub's is on a host of its own."""
         return str(
             Registry(scheme=self.registry.scheme, host="registry-1.docker.io")
             if is_docker_hub(self.registry.host)
@@ -171,7 +174,7 @@ class Endpoint:
 
     @property
     def user(self) -> str:
-        """The user and where it came from."""
+        """The user and where the user name came from, for messages."""
         if self.login is None:
             return "a request without a user"
         return f"user {self.login.username!r}" + (
@@ -181,26 +184,27 @@ class Endpoint:
 
 @frozen
 class ErrorBody:
-    """The registry's own words: the codes of its errors, and a text."""
+    """A registry's error response: the error codes, and a text."""
 
     codes: tuple[str, ...]
     text: str
 
     @property
     def damaged(self) -> bool:
-        """Whether what was sent has not arrived as it was sent."""
+        """Whether the registry received other bytes than were sent."""
         return bool(_DAMAGED & set(self.codes))
 
 
-# how an upload that broke off goes on: where the registry says, where it was, from the beginning
+# how to resume an upload: ask the registry for the offset, keep the offset, start again at byte 0
 ASK_OFFSET, SAME_OFFSET, RESTART = "ask", "there", "anew"
 
 
 class TransferInterrupted(Exception):
-    """A blob's way that broke off and may be begun again; `fault` is what it means if not, `wait` the seconds that the registry asks for.
+    """Raised when a blob transfer was interrupted and can be retried.
 
-    `taught` says that the next try will be another one, since the registry said what it wants;
-    `then` is one of ASK_OFFSET, SAME_OFFSET, RESTART.
+    `fault` is the error to raise when retries are exhausted; `wait` is the Retry-After in seconds,
+    if any. `taught`: the registry said what it needs, so the next attempt is a different one.
+    `resume` is one of ASK_OFFSET, SAME_OFFSET, RESTART.
     """
 
     def __init__(
@@ -209,21 +213,24 @@ class TransferInterrupted(Exception):
         *,
         wait: float | None = None,
         taught: bool = False,
-        then: str = ASK_OFFSET,
+        resume: str = ASK_OFFSET,
     ) -> None:
         super().__init__(fault.message)
         self.fault = fault
         self.wait = wait
         self.taught = taught
-        self.then = then
+        self.resume = resume
 
 
 class NoReferrersApi(RegistryError):
-    """A registry that keeps no lists of referrers, as it says in some way, or a proxy before it for one question."""
+    """The registry, or a proxy before it, does not list referrers."""
 
 
 class ManifestIncomplete(Exception):
-    """A manifest that a registry does not take, since something that it names is not there (yet); `fault` is what it means if that stays so."""
+    """Raised when a registry refuses a manifest because something that it names is missing (yet).
+
+    `fault` is the error to raise if that stays so.
+    """
 
     def __init__(self, fault: TowlineError) -> None:
         super().__init__(fault.message)
@@ -231,7 +238,7 @@ class ManifestIncomplete(Exception):
 
 
 def read_error(response: Response) -> ErrorBody:
-    """What a response's body says (distribution-spec 1.1, error codes), capped; the response is closed."""
+    """The error codes and text of a response (distribution-spec 1.1), capped; closes it."""
     with response:
         try:
             body = decode_body(
@@ -252,15 +259,15 @@ def read_error(response: Response) -> ErrorBody:
         [entry for entry in errors if isinstance(entry, dict)] if isinstance(errors, list) else []
     )
     codes = tuple(str(entry.get("code", "")) for entry in entries)
-    said = "; ".join(
+    text = "; ".join(
         f"{entry.get('code', '')}: {entry.get('message', '')}{_detail(entry)}".removeprefix(": ")
         for entry in entries
     )
-    return ErrorBody(codes=codes, text=words(said or _other_words(data), _TEXT))
+    return ErrorBody(codes=codes, text=words(text or _other_words(data), _TEXT))
 
 
 def _other_words(data: object) -> str:
-    """How token services and proxies say it: in one text."""
+    """The error text of token services and proxies, which have one text field."""
     fields = data if isinstance(data, dict) else {}
     return next(
         (
@@ -273,7 +280,7 @@ def _other_words(data: object) -> str:
 
 
 def _plain(body: bytes, content_type: str) -> str:
-    """A text as it is, and the title of a web page."""
+    """A plain text as it is, or the title of a web page."""
     text = body.decode("utf-8", "replace")
     if content_type.lower().startswith("text/plain"):
         return text
@@ -282,7 +289,10 @@ def _plain(body: bytes, content_type: str) -> str:
 
 
 def names_digest(response: Response, digest: str) -> bool:
-    """Whether an answer speaks of this content, as every registry's answer to storing it has to (distribution-spec 1.1: Location)."""
+    """Whether an answer names this digest, as an answer to storing content has to.
+
+    Source: distribution-spec 1.1, Location.
+    """
     return digest in unquote(
         response.headers.get("Location", "")
         + " "
@@ -290,47 +300,51 @@ def names_digest(response: Response, digest: str) -> bool:
     )
 
 
-def unreachable(party: Endpoint, fault: TransportError) -> RegistryUnreachable:
-    """A network fault: the registry, or the host it sent us to, did not answer until the retries were used up."""
-    elsewhere = f" (at {fault.where})" if fault.where and fault.where != str(party.registry) else ""
+def unreachable(endpoint: Endpoint, fault: TransportError) -> RegistryUnreachable:
+    """The error for a registry, or a host that it named, that did not answer after all retries."""
+    elsewhere = (
+        f" (at {fault.where})" if fault.where and fault.where != str(endpoint.registry) else ""
+    )
     hint = (
         _STAGING
-        if party.role == "source" and party.step
+        if endpoint.role == "source" and endpoint.step
         else "check the registry's URL and the network, then run it again"
     )
     if isinstance(fault, UntrustedCertificate):
         hint = OWN_AUTHORITY_HINT
     return RegistryUnreachable(
-        f"the {party} cannot be reached{elsewhere}: {fault}", where=str(party.registry), hint=hint
-    )
-
-
-def login_refused(party: Endpoint, doing: str, text: str = "") -> CredentialError:
-    """401, 403 or a login that the token service turned down."""
-    source = (
-        party.login.origin
-        if party.login and party.login.origin
-        else f"the parameters of the {party.role} registry"
-    )
-    hint = (
-        f"check user and password in {source}, and what that user may do"
-        if party.login
-        else _login(party)
-    )
-    hint += f"; {_BEFORE}" if text.startswith(_PAGE) else ""
-    return CredentialError(
-        f"the {party} refuses {party.user} {doing}{_because(text)}",
-        where=str(party.registry),
+        f"the {endpoint} cannot be reached{elsewhere}: {fault}",
+        where=str(endpoint.registry),
         hint=hint,
     )
 
 
-def _login(party: Endpoint) -> str:
-    """How to log in where nobody does."""
-    side = party.role
+def login_refused(endpoint: Endpoint, doing: str, text: str = "") -> CredentialError:
+    """The error for 401, 403, or a login that the token service refused."""
+    source = (
+        endpoint.login.origin
+        if endpoint.login and endpoint.login.origin
+        else f"the parameters of the {endpoint.role} registry"
+    )
+    hint = (
+        f"check user and password in {source}, and what that user may do"
+        if endpoint.login
+        else _login(endpoint)
+    )
+    hint += f"; {_BEFORE}" if text.startswith(_PAGE) else ""
+    return CredentialError(
+        f"the {endpoint} refuses {endpoint.user} {doing}{_because(text)}",
+        where=str(endpoint.registry),
+        hint=hint,
+    )
+
+
+def _login(endpoint: Endpoint) -> str:
+    """How to log in, for the hint of an anonymous request."""
+    side = endpoint.role
     return (
         _LOGIN
-        if party.step
+        if endpoint.step
         else (
             f"give --{side}RegistryUser, and its password by --password-stdin {side} or"
             f" PIPER_{side}RegistryPassword; or --dockerConfigJSON; or log in with docker on this"
@@ -339,61 +353,61 @@ def _login(party: Endpoint) -> str:
     )
 
 
-def unexpected_response(party: Endpoint, response: Response, doing: str) -> TowlineError:
-    """Any other status, with what the registry itself says about it; the response is closed."""
+def unexpected_response(endpoint: Endpoint, response: Response, doing: str) -> TowlineError:
+    """The error for any other status, with the registry's own text; closes the response."""
     status, text = response.status, read_error(response).text
-    if is_from_other_host(party, response):
+    if is_from_other_host(endpoint, response):
         return RegistryError(
-            f"the {party} keeps it at {response.where}, which answers {status} when asked"
+            f"the {endpoint} stores it at {response.where}, which answers {status} when asked"
             f" {doing}{_because(text)}",
-            where=str(party.registry),
+            where=str(endpoint.registry),
         )
-    return error_for_status(party, status, doing, text)
+    return error_for_status(endpoint, status, doing, text)
 
 
-def is_from_other_host(party: Endpoint, response: Response) -> bool:
-    """Whether the answer comes from another host that the registry named: storage, which knows nothing of its logins."""
-    return response.where != origin(party.base)
+def is_from_other_host(endpoint: Endpoint, response: Response) -> bool:
+    """Whether the answer comes from a host that the registry named: storage without its logins."""
+    return response.where != origin(endpoint.base)
 
 
-def error_for_status(party: Endpoint, status: int, doing: str, text: str) -> TowlineError:
-    """Any other status, with what the registry itself has said about it."""
+def error_for_status(endpoint: Endpoint, status: int, doing: str, text: str) -> TowlineError:
+    """The error for a status, given the registry's own text."""
     why = refusal_reason(status, text)
     if why is LOGIN_REFUSED:
-        return login_refused(party, doing, text)
-    what, hint = (f": {why.what}", why.hint) if why else _otherwise(party, status, text)
+        return login_refused(endpoint, doing, text)
+    what, hint = (f": {why.what}", why.hint) if why else _otherwise(endpoint, status, text)
     return RegistryError(
-        f"the {party} answers {status} when asked {doing}{what}{_because(text)}",
-        where=str(party.registry),
+        f"the {endpoint} answers {status} when asked {doing}{what}{_because(text)}",
+        where=str(endpoint.registry),
         hint=hint,
     )
 
 
-def _otherwise(party: Endpoint, status: int, text: str) -> tuple[str, str]:
-    """What a status means that is no refusal, and what to do next."""
+def _otherwise(endpoint: Endpoint, status: int, text: str) -> tuple[str, str]:
+    """The meaning of a status that is not a refusal, and what to do next."""
     if status >= 500 and re.search(_FULL, text):
         return ": its disk is full", "have space made on the registry's disk, then run it again"
-    if status == 400 and party.registry.scheme == "http" and "HTTPS" in text:
+    if status == 400 and endpoint.registry.scheme == "http" and "HTTPS" in text:
         return "", SPEAKS_TLS
     return "", _BODIES if status == 413 else ""
 
 
 def as_digest_mismatch(fault: TowlineError) -> DigestMismatch:
-    """The same fault of something that did not arrive as it was sent."""
+    """The same fault as a DigestMismatch: the registry received other bytes than were sent."""
     return DigestMismatch(fault.message, where=fault.where, hint=DAMAGED_HINT)
 
 
 def no_image(
-    party: Endpoint, repository: str, target: str, *, tags: Iterable[str] = ()
+    endpoint: Endpoint, repository: str, target: str, *, tags: Iterable[str] = ()
 ) -> RegistryError:
-    """404 for a manifest; `tags` are those that the repository has, as far as they are known."""
+    """The error for a 404 of a manifest; `tags` are the repository's tags, as far as known."""
     hint = (
         (
             "was the tag cleaned up? a staging registry is short-lived: Build has to run again"
-            if party.role == "source"
+            if endpoint.role == "source"
             else ""
         )
-        if party.step
+        if endpoint.step
         else "; ".join(
             part
             for part in ("check its name and tag", nearest(target, tags) if tags else "")
@@ -402,21 +416,23 @@ def no_image(
     )
     image = f"{repository}{'@' if ':' in target else ':'}{target}"
     return RegistryError(
-        f"the image {image} does not exist on the {party}", where=str(party.registry), hint=hint
+        f"the image {image} does not exist on the {endpoint}",
+        where=str(endpoint.registry),
+        hint=hint,
     )
 
 
-def no_repository(party: Endpoint, repository: str) -> RegistryError:
-    """404 where something was to be stored."""
+def no_repository(endpoint: Endpoint, repository: str) -> RegistryError:
+    """The error for a 404 when storing."""
     return RegistryError(
-        f"the repository {repository!r} does not exist on the {party}",
-        where=str(party.registry),
+        f"the repository {repository!r} does not exist on the {endpoint}",
+        where=str(endpoint.registry),
         hint="create it there, or let the registry create repositories on push",
     )
 
 
 def _detail(entry: dict[str, object]) -> str:
-    """What stands beside "unknown error", which alone says nothing: that the registry's disk is full, for one."""
+    """The detail of an "unknown error", which says nothing alone: a full disk, for example."""
     detail = entry.get("detail")
     if entry.get("code") != "UNKNOWN" or not detail:
         return ""

@@ -1,6 +1,8 @@
-"""Requests to one registry: authorised, redirected by hand, and free of network faults other than the registry family's.
+"""Authorised requests to one registry: logs in after 401, follows redirects, translates faults.
 
-How many bytes of manifests and of lists one registry may send in a run: they are kept in memory, and each one's own limit bounds no sum of them.
+Network faults become errors of the registry family. The manifests and lists that one registry may
+send in a run have a limit in bytes together: they are kept in memory, and the limit of a single one
+does not bound their sum.
 """
 
 from __future__ import annotations
@@ -21,11 +23,11 @@ from towline.registry.auth.policy import is_docker_hub
 from towline.registry.auth.tokens import Authorizer, choose_challenge, repository_of
 from towline.secret import Login
 
-MANIFEST_BYTES = 128 * MIB  # some ten thousand of the usual ones
+MANIFEST_BYTES = 128 * MIB  # some ten thousand usual manifests
 
 
 class ManifestAllowance:
-    """What is left for one registry; shared by threads."""
+    """The bytes of manifests and lists that one registry may still send; shared by threads."""
 
     def __init__(self, whose: str, where: str) -> None:
         self._whose, self._where = whose, where
@@ -33,77 +35,78 @@ class ManifestAllowance:
         self._lock = Lock()
 
     def take(self, body: bytes) -> None:
-        """Count what has come; raises RegistryError where it is too much."""
+        """Count a received body; raises RegistryError if the sum exceeds MANIFEST_BYTES."""
         with self._lock:
             self._left -= len(body)
             over = self._left < 0
         if over:
             raise RegistryError(
-                f"the {self._whose} sends more than {amount(MANIFEST_BYTES)} of manifests and lists of what"
-                " refers to images",
+                f"the {self._whose} sends more than {amount(MANIFEST_BYTES)} of manifests and"
+                " lists of referrers",
                 where=self._where,
                 hint=(
-                    "copy fewer images in one step; where they are few, see what is in that"
+                    "copy fewer images in one step; if they are few, look at the contents of that"
                     " repository"
                 ),
             )
 
 
-# a long upload begins with a token that does not end at once
+# an upload of _LARGE bytes starts with a token that is valid for _MARGIN more seconds
 _LARGE, _MARGIN = 64 * 1024 * 1024, 20.0
 
 
 class RegistrySession:
-    """The way to one registry in its role; shared by threads."""
+    """Requests to one registry in its role; shared by threads."""
 
     def __init__(
-        self, party: errors.Endpoint, transport: Transport, *, allow_plain_http: bool
+        self, endpoint: errors.Endpoint, transport: Transport, *, allow_plain_http: bool
     ) -> None:
-        self.party = party
+        self.endpoint = endpoint
         self.transport = transport
         self._allow_plain_http = allow_plain_http
-        self._auths = {party.login: self._authorizer(party.login)}
+        self._auths = {endpoint.login: self._authorizer(endpoint.login)}
         self._logins: dict[str, Login | None] = {}
-        self.base = party.base
+        self.base = endpoint.base
         self._origin = origin(self.base)
         self._asking = Lock()
         self._demanded: list[str] | None = None
 
     def scope(self, repository: str) -> str:
-        """What a token must permit for work in `repository`: pulling, and pushing as well on a target."""
-        return f"repository:{self.name(repository)}:{'pull,push' if self.party.role == 'target' else 'pull'}"
+        """The token scope for work in `repository`: pull, and on a target push as well."""
+        actions = "pull,push" if self.endpoint.role == "target" else "pull"
+        return f"repository:{self.name(repository)}:{actions}"
 
     def url(self, repository: str, rest: str) -> str:
         """The absolute URL of something in `repository`."""
         return f"{self.base}/v2/{self.name(repository)}/{rest}"
 
     def on_this_host(self, base: str, link: str) -> str:
-        """The absolute URL of a Link header, which may not lead to another host; raises RegistryError."""
+        """The absolute URL of a Link header; raises RegistryError if it leads to another host."""
         url = _joined(base, link)
         if _shown(url) != self._origin:
             raise RegistryError(
-                f"the {self.party} goes on at another host: {_shown(url)}",
-                where=str(self.party.registry),
+                f"the {self.endpoint} goes on at another host: {_shown(url)}",
+                where=str(self.endpoint.registry),
             )
         return url
 
     def name(self, repository: str) -> str:
-        """The repository as the registry calls it: Docker Hub's own images have a prefix."""
+        """The repository's name in the registry; Docker Hub's own images begin with library/."""
         return (
             f"library/{repository}"
-            if is_docker_hub(self.party.registry.host) and "/" not in repository
+            if is_docker_hub(self.endpoint.registry.host) and "/" not in repository
             else repository
         )
 
     def log_in(self, logins: Mapping[str, Login | None]) -> None:
-        """Work in each of these repositories with its own login, in all others with the party's; told before the first request."""
+        """Use each of these repositories with its own login; called before the first request."""
         self._logins.update({self.name(repository): login for repository, login in logins.items()})
         self._auths.update(
             {login: self._authorizer(login) for login in set(logins.values()) - self._auths.keys()}
         )
 
     def want(self, repositories: Iterable[str]) -> None:
-        """Let one token of each login cover its work in all of these; told before the first request."""
+        """Let one token of each login cover these repositories; called before the first request."""
         wanted: dict[Authorizer, list[str]] = {}
         for repository in repositories:
             scope = self.scope(repository)
@@ -111,65 +114,70 @@ class RegistrySession:
         for auth, scopes in wanted.items():
             auth.want(scopes)
 
-    def party_of(self, repository: str) -> errors.Endpoint:
-        """The party as it works in `repository`: with the login for that."""
-        return self._auth((self.scope(repository),)).party
+    def endpoint_of(self, repository: str) -> errors.Endpoint:
+        """The endpoint with the login for `repository`."""
+        return self._auth((self.scope(repository),)).endpoint
 
     def _authorizer(self, login: Login | None) -> Authorizer:
         return Authorizer(
-            replace(self.party, login=login),
+            replace(self.endpoint, login=login),
             self.transport,
             allow_plain_http=self._allow_plain_http,
         )
 
     def _auth(self, scopes: tuple[str, ...]) -> Authorizer:
-        """Who logs in for a request: the first of its scopes is for the repository that it is about."""
+        """The authorizer of a request; its first scope names the request's repository."""
         return self._auths[
-            self._logins.get(repository_of(next(iter(scopes), "")), self.party.login)
+            self._logins.get(repository_of(next(iter(scopes), "")), self.endpoint.login)
         ]
 
     def send(self, request: HttpRequest, scopes: tuple[str, ...]) -> Response:
-        """Send it; answers 401 once, follows redirects.
+        """Send a request; answers 401 once and follows redirects.
 
-        Raises RegistryUnreachable, CredentialError, RegistryError.
-
-        The status is the caller's to judge; `url` of the response is the one that has answered.
+        The caller judges the status; `url` of the response is the URL that answered. Raises
+        RegistryUnreachable, CredentialError, RegistryError.
         """
         try:
             return self._followed(request, self._authorised(request, scopes), scopes)
         except TransportError as fault:
-            raise errors.unreachable(self.party, fault) from fault
+            raise errors.unreachable(self.endpoint, fault) from fault
 
     def moved(self, request: HttpRequest, response: Response) -> str:
-        """Where an answer redirects a request to, empty where it does not; raises RegistryError where that may not be followed."""
+        """The URL that an answer redirects the request to, or empty.
+
+        Raises RegistryError if the redirect may not be followed.
+        """
         location = response.headers.get("Location", "")
         if not location or not is_redirect(response.status, request.method):
             return ""
-        url = absolute_url(location, request.url, self.party.registry)
+        url = absolute_url(location, request.url, self.endpoint.registry)
         if not self.follows(url):
             response.close()
             raise RegistryError(
-                f"the {self.party} redirects to where it may not: {_shown(url)}",
-                where=str(self.party.registry),
+                f"the {self.endpoint} redirects to a URL that may not be followed: {_shown(url)}",
+                where=str(self.endpoint.registry),
             )
         return url
 
     def follows(self, url: str) -> bool:
-        """Whether a URL that an answer has named may be asked: it is one, and leads to where the registry may send us."""
+        """Whether a URL from an answer is valid and may be requested."""
         try:
-            return bool(origin(url)) and may_follow(url, self.party.registry)
+            return bool(origin(url)) and may_follow(url, self.endpoint.registry)
         except TransportError:
             return False
 
     def named_by(self, url: str) -> str:
-        """`named_by` of what an answer from `url` names: empty for the registry's own origin, which alone gets a credential where it says so itself."""
+        """`HttpRequest.named_by` of a URL in an answer from `url`; empty for the registry itself.
+
+        Only URLs that the registry itself names get a credential.
+        """
         where = origin(url)
         return "" if where == self._origin else where
 
     def begin(self, request: HttpRequest, size: int | None, scopes: tuple[str, ...]) -> BodySender:
-        """Begin to send a body of `size` bytes (None: chunked), once: what comes back is the caller's to judge, 401 too.
+        """Start a request with a body of `size` bytes (None: chunked), sent once.
 
-        Raises RegistryUnreachable, CredentialError.
+        The caller judges the answer, 401 too. Raises RegistryUnreachable, CredentialError.
         """
         home = self._at_home(request)
         try:
@@ -182,12 +190,12 @@ class RegistrySession:
             )
             return self.transport.begin(sent, size)
         except TransportError as fault:
-            raise errors.unreachable(self.party, fault) from fault
+            raise errors.unreachable(self.endpoint, fault) from fault
 
     def forget(self, request: HttpRequest, response: Response, scopes: tuple[str, ...]) -> None:
-        """Use the token no more that was refused (401) to an upload.
+        """Drop the token that an upload was refused with (401), and get a new one.
 
-        What another host wants is not asked for: it gets no credential.
+        Nothing is done for another host, which gets no credential.
         """
         if self._at_home(request):
             self._auth(scopes).renew(response.headers.get_all("WWW-Authenticate") or [], scopes)
@@ -198,8 +206,8 @@ class RegistrySession:
         auth = self._auth(scopes)
         sent = auth.header(scopes)
         response = self.transport.request(_with(request, sent))
-        # a login is there, and nobody has asked for it
-        unasked = response.status == 403 and sent is None and auth.party.login is not None
+        # the registry refused an anonymous request without asking for the login that we have
+        unasked = response.status == 403 and sent is None and auth.endpoint.login is not None
         if response.status != 401 and not unasked:
             return response
         headers = response.headers.get_all("WWW-Authenticate") or []
@@ -219,13 +227,14 @@ class RegistrySession:
             diagnosis = errors.read_error(response)
         header = auth.answer(headers, scopes, sent)
         if header is None:
-            raise errors.login_refused(auth.party, _doing(request), diagnosis.text)
-        return self._last_try(_with(request, header), auth.party)
+            raise errors.login_refused(auth.endpoint, _doing(request), diagnosis.text)
+        return self._last_try(_with(request, header), auth.endpoint)
 
     def _at_the_door(self) -> list[str]:
-        """What the registry demands at `/v2/`, where some say it and nowhere else (distribution-spec 1.1, end-1; Docker's token specification).
+        """The login that the registry demands at `/v2/`, where some registries state it alone.
 
-        Asked once: an answer of 200 or 401 stands for the whole session.
+        Asked once: an answer of 200 or 401 counts for the whole session. Source: distribution-spec
+        1.1, end-1; Docker's token specification.
         """
         with self._asking:
             if self._demanded is not None:
@@ -242,19 +251,22 @@ class RegistrySession:
             return demanded
 
     def _at_home(self, request: HttpRequest) -> bool:
-        """Whether a credential may go with it: not to another host that the registry named, nor back here by the word of one."""
+        """Whether the request may carry a credential: only to the registry's origin.
+
+        A URL that another host named does not count, even if it leads back to the registry.
+        """
         return not request.named_by and origin(request.url) == self._origin
 
-    def _last_try(self, request: HttpRequest, party: errors.Endpoint) -> Response:
+    def _last_try(self, request: HttpRequest, endpoint: errors.Endpoint) -> Response:
         response = self.transport.request(request)
         if response.status == 401:
-            raise errors.login_refused(party, _doing(request), errors.read_error(response).text)
+            raise errors.login_refused(endpoint, _doing(request), errors.read_error(response).text)
         return response
 
     def _followed(
         self, request: HttpRequest, response: Response, scopes: tuple[str, ...]
     ) -> Response:
-        """Storage behind a redirect, or another place of the API: a new origin gets no Authorization, nor does any after it."""
+        """The answer after redirects; from the first other origin on, no Authorization is sent."""
         for hop in range(MAX_REGISTRY_REDIRECTS + 1):
             url = self.moved(request, response)
             if not url:
@@ -268,8 +280,8 @@ class RegistrySession:
             )
             response = self._authorised(request, scopes)
         raise RegistryError(
-            f"the {self.party} redirects more than {MAX_REGISTRY_REDIRECTS} times",
-            where=str(self.party.registry),
+            f"the {self.endpoint} redirects more than {MAX_REGISTRY_REDIRECTS} times",
+            where=str(self.endpoint.registry),
         )
 
 

@@ -1,8 +1,10 @@
-"""Storing blobs in one registry (OCI distribution-spec 1.1, "Pushing blobs"): in one PUT, from where it was cut, or in chunks where a proxy wants it.
+"""Uploads of blobs to one registry (OCI distribution-spec 1.1, "Pushing blobs").
 
-What a registry can do is learned from its answers, never from its name (facts/registry.md sections
-2.4 and 3.3).
-
+A blob goes in one PUT, in chunks if a proxy requires that, or from the byte where it was cut. What
+a registry supports is learned from its answers, never from its name (facts/registry.md sections 2.4
+and 3.3). Who retries: `BlobUpload` sends the piece at hand again after 413 and redirects; every
+other interruption (network faults, HTTP 429 and 5xx) is raised as TransferInterrupted, and
+registry/copy/transfer.py retries the blob.
 """
 
 from __future__ import annotations
@@ -24,7 +26,7 @@ from towline.registry.errors import RESTART, SAME_OFFSET, TransferInterrupted
 from towline.registry.session import RegistrySession
 from towline.retry import poll_attempts
 
-# an upload that the registry forgot, or may take later
+# statuses after which the upload may succeed later, or from the start
 _LOST = frozenset({401, 404, 416}) | RETRIED_STATUSES
 _NO_PARTS = frozenset({400, 404, 405, 416, 501})
 _LATER = frozenset({401, 408, 429})
@@ -33,11 +35,11 @@ _RANGE = re.compile(r"(?:bytes=)?0-(\d{1,18})")
 
 @frozen
 class UploadSession:
-    """An upload that the registry has begun: where the next bytes of the blob go, and how many it has.
+    """An upload that the registry has begun: the URL for the next bytes, and the bytes it has.
 
     `named_by` is the origin of another host that named the URL: no credential goes there. `hops`
-    counts the redirects of one request, and `sealed` says that they have led to the URL of the
-    finishing PUT as it stands.
+    counts the redirects of one request; `sealed`: they led to the URL of the finishing PUT as it
+    stands.
     """
 
     repository: str
@@ -49,7 +51,7 @@ class UploadSession:
 
 
 class Uploads:
-    """Uploads into one registry, and what has been learned of it; shared by threads."""
+    """Uploads to one registry, and what its answers have taught; shared by threads."""
 
     def __init__(self, session: RegistrySession, has_blob: Callable[[str, str, int], bool]) -> None:
         self.session = session
@@ -62,16 +64,20 @@ class Uploads:
         self._unused: list[UploadSession] = []
 
     def doubt(self, repository: str) -> None:
-        """Believe of this repository only that it has the blobs that it says the right size of: what a mount gives it may be what is wrong there."""
+        """Trust only the blob sizes that this repository states.
+
+        Its content may be wrong, and then a mount from it would be wrong too.
+        """
         self._doubted.add(repository)
 
     def start(
         self, repository: str, digest: str, size: int, from_repository: str = ""
     ) -> UploadSession | None:
-        """Begin the upload of a blob of `size` bytes; None where the repository has it, or could take it over from `from_repository`.
+        """Start the upload of a blob of `size` bytes.
 
-        One POST asks both: a registry that mounts a blob from the very repository it is for says
-        201 where it is there. Raises the registry family.
+        Returns None if the repository has the blob or could mount it from `from_repository`. A
+        mount from the repository to itself returns 201 if the blob exists, so one POST both checks
+        and starts the upload. Raises the registry family.
         """
         own = not from_repository
         if repository in self._doubted or (own and self._mounts_own is False):
@@ -82,19 +88,22 @@ class Uploads:
             return None
         if upload is not None and own and self._believed(upload):
             return upload
-        there = True
+        exists = True
         try:
-            there = self._has_blob(repository, digest, size)
+            exists = self._has_blob(repository, digest, size)
         finally:
-            # where the question fails as well, nobody goes on with it
-            self._unused += [upload] if upload and there else []
-        if there:
+            # if the question fails as well, nobody continues the upload
+            self._unused += [upload] if upload and exists else []
+        if exists:
             self._mounts_own = False if own else self._mounts_own
             return None
         return upload or self._plain(repository)
 
     def state(self, upload: UploadSession) -> UploadSession | None:
-        """How far the registry has come with an upload that broke off; None where it has nothing of it, or does not say."""
+        """The upload with the registry's offset, after an interruption.
+
+        None if the registry has no bytes of it, or does not tell.
+        """
         with self.session.send(
             _at(upload, "GET"), (self.session.scope(upload.repository),)
         ) as response:
@@ -104,39 +113,42 @@ class Uploads:
             return self.following(upload, response, int(found[1]) + 1)
 
     def cancel(self, upload: UploadSession) -> None:
-        """Tell the registry that an upload is given up; it need not know such a request (404, 405).
+        """Cancel an upload at the registry, which need not support that (404, 405).
 
         Raises the registry family.
         """
         self.session.send(_at(upload, "DELETE"), (self.session.scope(upload.repository),)).close()
 
     def begin(self, repository: str) -> UploadSession:
-        """The upload of a blob whose digest is not known yet. Raises the registry family."""
+        """Start the upload of a blob whose digest is not known yet; raises the registry family."""
         return self._plain(repository)
 
     def give_up(self, upload: UploadSession) -> None:
-        """An upload that nobody needs any more: one of the `unused`."""
+        """Add an upload that nobody needs any more to `unused`."""
         self._unused += [upload]
 
     def moved(self, url: str) -> None:
-        """The host of `url` has answered an upload with another place, and its bytes were lost."""
+        """Record that the host of `url` redirected an upload after its bytes were sent."""
         self._moving.add(origin(url))
 
     def redirects(self, url: str) -> bool:
-        """Whether the host of `url` has done that, and may do so again."""
+        """Whether the host of `url` redirected an upload before."""
         return origin(url) in self._moving
 
     def moves(self, url: str) -> bool:
-        """Whether a request there brings no more than can be sent again at once: the host may redirect it, and the registry takes parts."""
+        """Whether to send only the piece at hand there.
+
+        The host may redirect it, and the registry accepts chunks.
+        """
         return self.in_parts and self.redirects(url)
 
     def unused(self) -> list[UploadSession]:
-        """Uploads that have begun and that nobody needs, such as those of a question: they are the caller's to cancel."""
+        """Uploads begun but not needed, as after failed mounts; the caller cancels them."""
         unused, self._unused = self._unused, []
         return unused
 
     def holds(self, repository: str, digest: str, size: int) -> bool:
-        """Whether the repository has the blob, as soon as it says so."""
+        """Whether the repository has the blob, asked again for some seconds."""
         transport = self.session.transport
         return any(
             self._has_blob(repository, digest, size)
@@ -144,12 +156,15 @@ class Uploads:
         )
 
     def send(self, upload: UploadSession, digest: str, size: int) -> BlobUpload:
-        """The way into an upload for the bytes of a blob from its offset on."""
+        """The sender of a blob's bytes from the upload's offset on."""
         return BlobUpload(self, upload, digest, size=size)
 
     def following(self, upload: UploadSession, response: Response, offset: int) -> UploadSession:
-        """Where an upload goes on: its Location changes with every step on some registries, and is left out on others."""
-        registry, location = self.session.party.registry, response.headers.get("Location", "")
+        """The next step of an upload.
+
+        Some registries change its Location with every step, and others leave the header out.
+        """
+        registry, location = self.session.endpoint.registry, response.headers.get("Location", "")
         base = response.url or upload.url
         url = absolute_url(location, base, registry) if location else ""
         if not self.session.follows(url):
@@ -164,8 +179,12 @@ class Uploads:
     def _mount(
         self, repository: str, digest: str, from_repository: str
     ) -> tuple[bool, UploadSession | None]:
-        """Whether the registry took the question, and the upload where it rather has the bytes; any other answer is left to the plain way."""
-        query = f"?mount={quote(digest, safe='')}&from={quote(self.session.name(from_repository), safe='')}"
+        """Whether the registry accepted the mount, and the upload that it began instead, if any.
+
+        Any other answer is left to an upload without a mount.
+        """
+        source = quote(self.session.name(from_repository), safe="")
+        query = f"?mount={quote(digest, safe='')}&from={source}"
         scopes = (
             (f"repository:{self.session.name(from_repository)}:pull",)
             if from_repository != repository
@@ -183,34 +202,36 @@ class Uploads:
             return False, None  # Harbor: 401 or 404 for a project that cannot be read
 
     def _believed(self, upload: UploadSession) -> bool:
-        """Whether 202 to a mount from the own repository means that the blob is not there.
+        """Whether 202 to a mount from the repository to itself means that the blob is missing.
 
-        It does where such a mount has gone well before, and in distribution's code, known by the
-        `_state` in its locations. A wrong guess costs bytes only.
+        It does if such a mount has succeeded before, and for the code of distribution, whose
+        locations have `_state`. A wrong guess costs bytes only.
         """
         return self._mounts_own is True or "_state=" in upload.url
 
     def _plain(self, repository: str) -> UploadSession:
+        """Start an upload without a mount."""
         with self._post(repository, "", ()) as response:
             if response.status == 404:
-                raise errors.no_repository(self.session.party, repository)
+                raise errors.no_repository(self.session.endpoint, repository)
             if response.status != 202:
                 raise errors.unexpected_response(
-                    self.session.party_of(repository), response, f"to store a blob in {repository}"
+                    self.session.endpoint_of(repository),
+                    response,
+                    f"to store a blob in {repository}",
                 )
             return self._begun(repository, response)
 
     def _begun(self, repository: str, response: Response) -> UploadSession:
         registry, asked = (
-            self.session.party.registry,
+            self.session.endpoint.registry,
             response.url or self.session.url(repository, "blobs/uploads/"),
         )
         location = response.headers.get("Location", "")
         url = absolute_url(location, asked, registry) if location else ""
         if not self.session.follows(url):
-            raise RegistryError(
-                f"the {self.session.party} begins an upload without a location that may be used",
-                where=str(registry),
+            raise _registry_error(
+                self.session.endpoint, "begins an upload without a usable Location"
             )
         self.chunks.at_least(response.headers.get("OCI-Chunk-Min-Length"))
         return UploadSession(repository=repository, url=url, named_by=self.session.named_by(asked))
@@ -225,12 +246,11 @@ class Uploads:
 
 
 class BlobUpload:
-    """The bytes of one blob on their way into an upload; nothing is stored before `finish`, and nothing at all where that is not reached.
+    """Sends the bytes of one blob into an upload; nothing is stored before `finish`.
 
-    What a host sends elsewhere, or finds too large, goes there or in smaller parts by itself, as
-    long as the piece that holds it is the one at hand. `send` and `finish` raise TransferInterrupted where
-    the upload may be gone on with (`Uploads.state`) or begun anew, else the errors of the registry
-    family.
+    After a redirect or 413 the piece at hand is sent again, to the new URL or in smaller parts,
+    without the caller's help. `send` and `finish` raise TransferInterrupted if the upload can be
+    resumed (`Uploads.state`) or started again, else the errors of the registry family.
     """
 
     def __init__(self, uploads: Uploads, upload: UploadSession, digest: str, *, size: int) -> None:
@@ -248,26 +268,28 @@ class BlobUpload:
         self._left = False
 
     def send(self, piece: memoryview | bytes) -> None:
-        """Send the next bytes, which stay as they are until the next call; raises RegistryError where they are more than the blob has."""
+        """Send the next bytes, which must stay unchanged until the next call.
+
+        Raises RegistryError if they are more than the blob has.
+        """
         view = memoryview(piece)
         if len(view) > self._size - self._position:
-            party = self._session.party
-            raise RegistryError(
-                f"the {party} was to be sent more than the {self._size} bytes of the blob"
-                f" {self._digest}",
-                where=str(party.registry),
+            endpoint = self._session.endpoint
+            raise _registry_error(
+                endpoint,
+                f"was to be sent more than the {self._size} bytes of the blob {self._digest}",
             )
         self._start, self._piece = self._position, view
         self._bring(view)
 
     @property
-    def come(self) -> int:
-        """How many bytes of the blob have come to the registry."""
+    def delivered(self) -> int:
+        """Bytes of the blob that the registry has confirmed."""
         position, sending = self._line or (self.upload.offset, None)
-        return position + sending.come if sending else position
+        return position + sending.delivered if sending else position
 
     def finish(self) -> None:
-        """All bytes are sent: let the registry store the blob."""
+        """Let the registry store the blob; all bytes are sent."""
         try:
             response = self._end_of_all()
         except TransferInterrupted as fault:
@@ -277,15 +299,14 @@ class BlobUpload:
         if not errors.names_digest(response, self._digest) and not self._uploads.holds(
             self.upload.repository, self._digest, self._size
         ):
-            party = self._session.party
-            raise RegistryError(
-                f"the {party} answers {response.status} to the blob {self._digest}, and does not"
-                " have it",
-                where=str(party.registry),
+            endpoint = self._session.endpoint
+            raise _registry_error(
+                endpoint,
+                f"answers {response.status} to the blob {self._digest}, and does not have it",
             )
 
     def close(self) -> None:
-        """Break off what is under way."""
+        """Break off the request under way."""
         self._uploads.chunks.broken(self._end - self.upload.offset)
         if self._sending is not None:
             self._sending.__exit__(None, None, None)
@@ -302,8 +323,12 @@ class BlobUpload:
     ) -> None:
         self.close()
 
+    @property
+    def _scopes(self) -> tuple[str, ...]:
+        return (self._session.scope(self.upload.repository),)
+
     def _in_one(self) -> bool:
-        """Whether all of it goes in one PUT."""
+        """Whether the whole blob goes in one PUT."""
         sure = (
             self.upload.sealed
             or self._size <= SMALLEST_CHUNK
@@ -326,11 +351,14 @@ class BlobUpload:
                 view = self._again(fault)
 
     def _again(self, fault: TransferInterrupted) -> memoryview:
-        """What a host that has said what it wants has to be sent again of the piece at hand; raises the fault where it said nothing, or needs more."""
+        """The part of the piece at hand to send again after a redirect or 413.
+
+        Raises `fault` if the registry taught nothing, or if earlier bytes are needed.
+        """
         self._uploads.chunks.broken(self._end - self.upload.offset)
-        if fault.then != SAME_OFFSET or self.upload.offset < self._start:
+        if fault.resume != SAME_OFFSET or self.upload.offset < self._start:
             raise fault
-        self._session.transport.tally.retries += 1
+        self._session.transport.thread_counts.retries += 1
         self._position, self._whole = self.upload.offset, self._whole and self._in_one()
         return self._piece[self._position - self._start :]
 
@@ -343,7 +371,7 @@ class BlobUpload:
         else:
             response = self._session.send(
                 _at(self.upload, "PUT", url=self._sealed()),
-                (self._session.scope(self.upload.repository),),
+                self._scopes,
             )
         self._judge(response, (200, 201, 204))
         return response
@@ -368,9 +396,7 @@ class BlobUpload:
             headers=headers,
         )
         try:
-            self._sending = self._session.begin(
-                request, self._end - self._position, (self._session.scope(self.upload.repository),)
-            )
+            self._sending = self._session.begin(request, self._end - self._position, self._scopes)
             self._line = self._position, self._sending
         except RegistryUnreachable as fault:
             raise TransferInterrupted(fault) from fault
@@ -380,7 +406,7 @@ class BlobUpload:
         try:
             heard = self._sending.send(part)
         except TransportError as fault:
-            raise TransferInterrupted(errors.unreachable(self._session.party, fault)) from fault
+            raise TransferInterrupted(errors.unreachable(self._session.endpoint, fault)) from fault
         if not heard:
             self._judge(self._answer(), ())
         self._position += len(part)
@@ -389,18 +415,16 @@ class BlobUpload:
         response = self._answer()
         self._judge(response, (200, 201, 202, 204))
         self._uploads.chunks.taken(self._position - self.upload.offset)
-        said = _RANGE.fullmatch(response.headers.get("Range", ""))
+        stored = _RANGE.fullmatch(response.headers.get("Range", ""))
         self.upload, self._resumed = (
             self._uploads.following(self.upload, response, self._position),
             False,
         )
-        if said and int(said[1]) + 1 != self._position:  # ECR drops chunks silently (facts 3.3)
-            party = self._session.party
+        if stored and int(stored[1]) + 1 != self._position:  # ECR drops chunks silently (facts 3.3)
+            endpoint = self._session.endpoint
             raise TransferInterrupted(
-                RegistryError(
-                    f"the {party} has {int(said[1]) + 1} bytes of {self._position} that it was"
-                    " sent",
-                    where=str(party.registry),
+                _registry_error(
+                    endpoint, f"has {int(stored[1]) + 1} of {self._position} bytes that it was sent"
                 )
             )
 
@@ -411,11 +435,13 @@ class BlobUpload:
             try:
                 return sending.finish()
             except TransportError as fault:
-                raise TransferInterrupted(errors.unreachable(self._session.party, fault)) from fault
+                raise TransferInterrupted(
+                    errors.unreachable(self._session.endpoint, fault)
+                ) from fault
 
     def _judge(self, response: Response, fine: tuple[int, ...]) -> None:
-        """Pass for a status that is `fine`; else raise what it means, with the wait that the registry asks for."""
-        status, party = response.status, self._session.party_of(self.upload.repository)
+        """Return for a status that is `fine`; else raise its meaning, with the Retry-After."""
+        status, endpoint = response.status, self._session.endpoint_of(self.upload.repository)
         with response:
             if status in fine:
                 return
@@ -423,21 +449,21 @@ class BlobUpload:
                 self._session.forget(
                     _at(self.upload, "PUT"),
                     response,
-                    (self._session.scope(self.upload.repository),),
+                    self._scopes,
                 )
-            wait = self._session.transport.heed(self.upload.url, response)
+            wait = self._session.transport.note_retry_after(self.upload.url, response)
             moved = self._moved(response)
             diagnosis = errors.read_error(response)
-        meaning = errors.error_for_status(
-            party, status, f"to store {self._digest} in {self.upload.repository}", diagnosis.text
+        fault = errors.error_for_status(
+            endpoint, status, f"to store {self._digest} in {self.upload.repository}", diagnosis.text
         )
         if moved is not None:
             self._go_to(moved)
-            raise TransferInterrupted(meaning, taught=True, then=SAME_OFFSET)
+            raise TransferInterrupted(fault, taught=True, resume=SAME_OFFSET)
         if diagnosis.damaged:
-            raise errors.as_digest_mismatch(meaning)
+            raise errors.as_digest_mismatch(fault)
         if status == 413 and self._uploads.chunks.refused(self._end - self.upload.offset):
-            raise TransferInterrupted(meaning, wait=wait, taught=True, then=SAME_OFFSET)
+            raise TransferInterrupted(fault, wait=wait, taught=True, resume=SAME_OFFSET)
         if (
             status in _NO_PARTS
             and not self._whole
@@ -446,19 +472,22 @@ class BlobUpload:
             and self._uploads.chunks.fits(self._size)
         ):
             self._uploads.in_parts = False
-            raise TransferInterrupted(meaning, taught=True, then=RESTART)
+            raise TransferInterrupted(fault, taught=True, resume=RESTART)
         if self._resumed and 400 <= status < 500 and status not in _LATER:
-            # what it does not take from the middle on, it may take from the beginning
-            raise TransferInterrupted(meaning, then=RESTART)
-        raise TransferInterrupted(meaning, wait=wait) if status in _LOST else meaning
+            # a registry that cannot resume may accept the blob from its first byte
+            raise TransferInterrupted(fault, resume=RESTART)
+        raise TransferInterrupted(fault, wait=wait) if status in _LOST else fault
 
     @property
     def _redirected(self) -> bool:
-        """Whether it goes in parts for the redirects of its host alone; another upload may have learned since that no parts are taken."""
+        """Whether the upload is in parts only because its host redirects.
+
+        Another upload may have learned since that the registry accepts no parts.
+        """
         return self.upload.hops > 0 or self._uploads.redirects(self.upload.url)
 
     def _go_to(self, moved: UploadSession) -> None:
-        """Go on at the other place; a large blob that was sent in one goes there in parts, each of which is sent there."""
+        """Continue at a redirect's URL; a large blob sent in one request continues in parts."""
         self._uploads.moved(self.upload.url)
         if self.upload.offset >= self._start:
             if not self._left:
@@ -469,13 +498,15 @@ class BlobUpload:
             self.upload = moved
 
     def _moved(self, response: Response) -> UploadSession | None:
-        """The same place in the upload at another URL, where the answer redirects there; raises RegistryError where that may not be followed."""
+        """The upload at the URL that the answer redirects to, or None.
+
+        Raises RegistryError if the redirect may not be followed.
+        """
         url = self._session.moved(_at(self.upload, "PUT" if self._whole else "PATCH"), response)
         if url and self.upload.hops == MAX_REGISTRY_REDIRECTS:
-            party = self._session.party
-            raise RegistryError(
-                f"the {party} redirects an upload more than {MAX_REGISTRY_REDIRECTS} times",
-                where=str(party.registry),
+            endpoint = self._session.endpoint
+            raise _registry_error(
+                endpoint, f"redirects an upload more than {MAX_REGISTRY_REDIRECTS} times"
             )
         named_by = self.upload.named_by or self._session.named_by(self.upload.url)
         return (
@@ -491,7 +522,7 @@ class BlobUpload:
         )
 
     def _sealed(self) -> str:
-        """The URL of the finishing PUT: with the digest once, whatever the registry has put there, and all else as it came."""
+        """The URL of the finishing PUT: the upload's with the digest once, all else unchanged."""
         if self.upload.sealed:
             return self.upload.url
         place, _, query = self.upload.url.partition("?")
@@ -503,6 +534,10 @@ class BlobUpload:
         return (
             f"{place}?{''.join(f'{part}&' for part in rest)}digest={quote(self._digest, safe='')}"
         )
+
+
+def _registry_error(endpoint: errors.Endpoint, problem: str) -> RegistryError:
+    return RegistryError(f"the {endpoint} {problem}", where=str(endpoint.registry))
 
 
 def _at(upload: UploadSession, method: str, *, url: str = "") -> HttpRequest:

@@ -93,9 +93,9 @@ def registry_client(
     Without a `role` it is a further target, for which the login of the first one is not meant.
     Raises CredentialError, ConfigError.
     """
-    party = Endpoint(registry=registry, role=role or "target", login=None, step=task.project)
+    endpoint = Endpoint(registry=registry, role=role or "target", login=None, step=task.project)
     client = RegistryClient(
-        party, transport=transport, allow_plain_http=task.settings.flag("allowPlainHttp")
+        endpoint, transport=transport, allow_plain_http=task.settings.flag("allowPlainHttp")
     )
     client.log_in(registry_logins(task, registry, role=role, paths=names))
     client.want(names)

@@ -1,1 +1,1 @@
-"""Vault: the ways to log in to it, the client that reads its secrets, and those that are files."""
+"""Vault: login methods, a session with the server, and a client that reads secrets."""

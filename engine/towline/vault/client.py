@@ -1,8 +1,7 @@
-"""Vault's secrets by hvac, over the engine's own transport; loaded only for a step that asks Vault.
+"""Vault's secrets by hvac over the engine's own transport; loaded only for steps that ask Vault.
 
-hvac knows the protocol; connections, retries, deadlines and caps are the transport's, so that no
-login follows a redirect, and nothing of the user's own (`~/.vault-token`, `~/.netrc`, VAULT_*) is
-ever sent.
+hvac knows the protocol; the transport has connections, retries, deadlines and caps. So no login
+follows a redirect, and nothing of the user's own (`~/.vault-token`, `~/.netrc`, VAULT_*) is sent.
 """
 
 from __future__ import annotations
@@ -25,7 +24,7 @@ from towline.vault.session import VaultAccess, vault_message
 
 
 class Vault:
-    """A server to read secrets from, between log-in and log-out."""
+    """A Vault server to read secrets from, between log-in and log-out."""
 
     def __init__(
         self,
@@ -55,37 +54,38 @@ class Vault:
         self._access.__exit__(kind, fault, trace)
 
     def read(self, path: str) -> Mapping[str, str]:
-        """The fields of the secret at `path` that have a text, other values as JSON; empty where there is none, or it may not be read, with a warning.
+        """The fields of the secret at `path`: texts as they are, other values as JSON, no nulls.
 
-        Raises VaultUnreachable, CredentialError.
+        Empty if the secret does not exist, or may not be read (with a warning). Raises
+        VaultUnreachable, CredentialError.
         """
-        data = self._let_in(path)
+        data = self._data_or_warning(path)
         if data is None:
             return {}
         self._answered = path
-        self._access.answered()
+        self._access.note_success()
         return {field: _text(value) for field, value in data.items() if value is not None}
 
     def confirm(self) -> None:
-        """Raises CredentialError where everything was refused because Vault does not know the token."""
+        """Raise CredentialError if every read was refused because Vault does not know the token."""
         if (
             self._refused
             and not self._answered
             and self._login.method == TOKEN
-            and not self._access.knows_us()
+            and not self._access.knows_token()
         ):
             raise self._access.fault(
                 "does not know the token",
                 hint=f"set {self._login.origin} to a token that is still valid",
             )
 
-    def _let_in(self, path: str) -> Mapping[str, object] | None:
-        """What is there; None, with a warning, where it may not be read."""
+    def _data_or_warning(self, path: str) -> Mapping[str, object] | None:
+        """The data of a secret, or None with a warning if it may not be read."""
         while True:
             try:
-                return self._access.ask(lambda: self._let(path))
+                return self._access.ask(lambda: self._read_when_ready(path))
             except VaultError as fault:
-                if not isinstance(fault, Forbidden) or not self._forgotten():
+                if not isinstance(fault, Forbidden) or not self._token_replaced():
                     self._refused = True
                     self._warn(
                         f"Vault at {self.host} does not let {self._login.origin} read"
@@ -93,18 +93,17 @@ class Vault:
                     )
                     return None
 
-    def _let(self, path: str) -> Mapping[str, object]:
-        """What is there, nothing where that is nothing.
+    def _read_when_ready(self, path: str) -> Mapping[str, object]:
+        """The data of a secret, empty if it does not exist.
 
-        Raises VaultError where it may not be read, CredentialError, VaultUnreachable.
-
-        A store that is set up, or goes over to its second version, refuses what is asked (HTTP 400)
-        for a moment.
+        A store that is being set up, or upgraded to its second version, refuses requests (HTTP 400)
+        for a moment. Raises VaultError if the secret may not be read, CredentialError,
+        VaultUnreachable.
         """
         refused: VaultError = InvalidRequest()
-        for _ in self._access.moments():
+        for _ in self._access.poll_attempts():
             try:
-                with self._access.spoken():
+                with self._access.shape_checked():
                     return self._read(path)
             except InvalidPath:
                 return {}
@@ -114,45 +113,48 @@ class Vault:
             f"Vault at {self.host} cannot read {path}{vault_message(refused)}", where=self.host
         )
 
-    def _forgotten(self) -> bool:
-        """Whether it is the token that was refused, and not what was asked; then there is another one.
+    def _token_replaced(self) -> bool:
+        """Whether Vault has forgotten the token, and there is a new one now.
 
-        Raises CredentialError if there can be none.
+        False if Vault refused the path. Raises CredentialError if there can be no new token.
         """
-        if self._access.knows_us() or self._lets_again():
+        if self._access.knows_token() or self._still_reads():
             return False
         if self._login.method == TOKEN and self._answered:
             raise self._access.fault(
-                "does not know the token any more, with which it let secrets be read before",
+                "does not know the token any more, which read secrets before",
                 hint=(
                     f"set {self._login.origin} to a token that lives longer, and run the step again"
                 ),
             )
-        return self._access.renewed()
+        return self._access.log_in_again()
 
-    def _lets_again(self) -> bool:
-        """Whether what could be read before still can: that tells of a token which may not ask about itself."""
+    def _still_reads(self) -> bool:
+        """Whether a secret that was read before can still be read.
+
+        This shows that a token is valid which may not look itself up.
+        """
         try:
-            return bool(self._answered) and self._let(self._answered) is not None
+            return bool(self._answered) and self._read_when_ready(self._answered) is not None
         except VaultError:
             return False
 
     # ---- one secret
 
     def _read(self, path: str) -> Mapping[str, object]:
-        mount, second = self._mount(path)
+        mount, is_version_2 = self._mount(path)
         below = path.removeprefix(mount).strip("/")
-        if second:
+        if is_version_2:
             answer = self._client.secrets.kv.v2.read_secret_version(
                 below, mount_point=mount.strip("/"), raise_on_deleted_version=True
             )
         else:
             answer = self._client.secrets.kv.v1.read_secret(below, mount_point=mount.strip("/"))
         data = _data(answer)
-        return _map(data.get("data")) if second else data
+        return _map(data.get("data")) if is_version_2 else data
 
     def _mount(self, path: str) -> tuple[str, bool]:
-        """The mount that holds `path`, with its slash, and whether it is of the second version; asked once for each mount."""
+        """The mount of `path` with its slash, and whether it has version 2; asked once each."""
         known = next((mount for mount in self._mounts if f"{path}/".startswith(mount)), None)
         if known is None:
             data = _data(self._client.adapter.get(f"/v1/sys/internal/ui/mounts/{quote(path)}"))
@@ -172,7 +174,7 @@ def _map(value: Any) -> Mapping[str, Any]:
 
 
 def _text(value: object) -> str:
-    """A secret's field as text: a number as it is written, what is no text as JSON."""
+    """A field as text: a number as it is written, other values as JSON."""
     if isinstance(value, str | WrittenFloat | WrittenInteger):
         return value if isinstance(value, str) else value.text
     return json.dumps(value, ensure_ascii=False)

@@ -1,6 +1,6 @@
-"""The ways to log in to Vault, in one table: what each needs, where Vault has it, and what it is told.
+"""Login methods of Vault in one table: what each needs, where Vault mounts it, how it logs in.
 
-What this machine has to log in to Vault with: never from what a pull request can change.
+The credentials are the machine's: they never come from what a pull request can change.
 """
 
 from __future__ import annotations
@@ -21,19 +21,19 @@ TOKEN_VARIABLE, ROLE_ID, SECRET_ID = (
 JWT_VARIABLE, JWT_FILE = "PIPER_vaultJwt", "PIPER_vaultJwtFile"
 ID_TOKEN_URL, ID_TOKEN_BEARER = "ACTIONS_ID_TOKEN_REQUEST_URL", "ACTIONS_ID_TOKEN_REQUEST_TOKEN"
 SERVICE_ACCOUNT = "/var/run/secrets/kubernetes.io/serviceaccount/token"
-PODS_FILE = f"{JWT_FILE}={SERVICE_ACCOUNT}"  # that there is, where the variable names it
-VARIABLES = (TOKEN_VARIABLE, ROLE_ID, SECRET_ID, JWT_VARIABLE, JWT_FILE)  # that are set for Vault
+PODS_FILE = f"{JWT_FILE}={SERVICE_ACCOUNT}"  # available if the variable names the pod's file
+VARIABLES = (TOKEN_VARIABLE, ROLE_ID, SECRET_ID, JWT_VARIABLE, JWT_FILE)  # for Vault alone
 SECRETS = (TOKEN_VARIABLE, ROLE_ID, SECRET_ID, JWT_VARIABLE)
 
 
 @frozen
 class VaultLogin:
-    """Who logs in, by a `method` of METHODS at its `mount`; `origin` says where that comes from.
+    """A login by a `method` of METHODS at its `mount`; `origin` says where its parts come from.
 
-    `proof` gives the secret that shows it (a token, the secret id of an AppRole, a JWT), afresh for
-    each login, from one of the method's sources; `role` is the role there, an AppRole's by its id.
-    Secrets are read in `namespace`. `fresh`: the proof was made just now, and not every one of
-    several servers may have heard of it. `pods`: it is the token of a pod's service account.
+    `proof` returns the secret (a token, an AppRole's secret id, a JWT), anew for each login, from
+    one of the method's sources; `role` is Vault's role, for an AppRole its id. Secrets are read in
+    `namespace`. `fresh`: the proof was made just now, and not every server of a cluster may know
+    it. `pods`: the proof is the token of a pod's service account.
     """
 
     method: str
@@ -49,9 +49,9 @@ class VaultLogin:
 
 @frozen
 class Method:
-    """A way to log in: its `name` in words, its usual mount, and how hvac's `client` does it.
+    """A login method: its `name` for people, its usual mount, and how hvac's `client` uses it.
 
-    One of `sources` has to be there whole: variables, or a file of the machine by its path.
+    One of `sources` must be available in full: variables, or a file of the machine by its path.
     """
 
     name: str
@@ -61,7 +61,7 @@ class Method:
 
 
 def _token(client: Any, login: VaultLogin, proof: str) -> Any:
-    """Nothing is asked: the token was given to us, and stays valid at the end."""
+    """Use the given token; nothing is asked, and the token stays valid afterwards."""
     del login
     client.token = proof
 
@@ -78,7 +78,7 @@ def _kubernetes(client: Any, login: VaultLogin, proof: str) -> Any:
     return client.auth.kubernetes.login(login.role, proof, mount_point=login.mount)
 
 
-METHODS = {  # in the order in which they are looked for
+METHODS = {  # in order of precedence
     TOKEN: Method(name="token", mount="", sources=((TOKEN_VARIABLE,),), enter=_token),
     APP_ROLE: Method(
         name="AppRole", mount="approle", sources=((ROLE_ID, SECRET_ID),), enter=_app_role
@@ -100,33 +100,36 @@ METHODS = {  # in the order in which they are looked for
 
 @frozen
 class ChosenLogin:
-    """A method by its key, and the source of METHODS that is there for it."""
+    """The key of a method, and the available source of METHODS for it."""
 
     method: str
     source: tuple[str, ...]
 
 
-def first_login(there: Collection[str], *, method: str = "", role: str = "") -> ChosenLogin | None:
-    """The first login of the table that is `there` whole, of `method` alone if one is wanted.
+def first_login(
+    available: Collection[str], *, method: str = "", role: str = ""
+) -> ChosenLogin | None:
+    """The first method of the table with an `available` source; of `method` alone if it is set.
 
-    What the machine is anyway (a pod, a workflow's run) logs in only where a method or role is set.
+    An identity that the machine has anyway (a pod, a workflow's run) is used only if a method or a
+    role is set.
     """
     for name in [method] if method else METHODS:
         for source in METHODS[name].sources:
-            if set(source) <= set(there) and (method or role or set(source) <= set(VARIABLES)):
+            if set(source) <= set(available) and (method or role or set(source) <= set(VARIABLES)):
                 return ChosenLogin(method=name, source=source)
     return None
 
 
-def app_role_halves(there: Collection[str]) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """Of an AppRole's variables those that are there and those that are not, if one is missing; else nothing."""
-    held = tuple(name for name in (ROLE_ID, SECRET_ID) if name in there)
-    lacking = tuple(name for name in (ROLE_ID, SECRET_ID) if name not in there)
+def app_role_halves(available: Collection[str]) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Of an AppRole's variables, the set ones and the missing ones, if just one is missing."""
+    held = tuple(name for name in (ROLE_ID, SECRET_ID) if name in available)
+    lacking = tuple(name for name in (ROLE_ID, SECRET_ID) if name not in available)
     return (held, lacking) if held and lacking else ((), ())
 
 
 def describe_sources(method: str) -> str:
-    """What a login of this method needs, for hints."""
+    """The sources of a login method, for hints."""
     return ", or ".join(" and ".join(source) for source in METHODS[method].sources)
 
 
@@ -134,7 +137,10 @@ service_account = Path(SERVICE_ACCOUNT)
 
 
 def available_sources(environ: Mapping[str, str]) -> frozenset[str]:
-    """The variables of logins that are set, the file that a pod of Kubernetes has, and whether one of them names that."""
+    """The set login variables and the file of a Kubernetes pod.
+
+    PODS_FILE is among them if a variable names that file.
+    """
     found = {
         name
         for name in (*VARIABLES, ID_TOKEN_URL, ID_TOKEN_BEARER)

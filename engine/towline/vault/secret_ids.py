@@ -1,4 +1,4 @@
-"""The secret ids of an AppRole, as the AppRole itself may see to them: how long one lives, a new one like it, and an end to one."""
+"""Rotation of an AppRole's secret ids: look one up, generate another, destroy an old one."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _TIME = re.compile(r"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)(?:\.\d+)?(Z|[+-]\d\d:\d\d)
 
 @frozen
 class SecretId:
-    """A secret id of `role`: since when and until when it is good (None: for ever), and what Vault has written to it beside that."""
+    """A secret id of `role`: creation, expiration (None: never), and its bindings in Vault."""
 
     role: str
     made: datetime
@@ -28,14 +28,17 @@ class SecretId:
 
 @frozen
 class NewSecretId:
-    """A secret id that was made, and the name by which it can be ended without it."""
+    """A generated secret id, and the accessor by which it can be destroyed."""
 
     secret: str = field(repr=False)
     accessor: str
 
 
 class SecretIds:
-    """Those of the AppRole that `access` is logged in as; raises CredentialError and VaultUnreachable, with what its policy lacks."""
+    """The secret ids of the AppRole that `access` is logged in as.
+
+    Raises CredentialError (with the capability that its policy lacks) and VaultUnreachable.
+    """
 
     def __init__(self, access: VaultAccess) -> None:
         self._access = access
@@ -43,7 +46,7 @@ class SecretIds:
         self._approle = access.client.auth.approle
 
     def look(self, secret: str) -> SecretId:
-        """What Vault says of one."""
+        """What Vault knows of a secret id."""
         with self._asked("say which AppRole that is", "auth/token/lookup-self", "read"):
             role = str(
                 self._access.ask(self._access.client.auth.token.lookup_self)["data"]["meta"][
@@ -71,7 +74,7 @@ class SecretIds:
         return SecretId(role=role, made=made, ends=ends if ends.year > 1 else None, bonds=bonds)
 
     def make(self, like: SecretId) -> NewSecretId:
-        """A new one, bound as the other one is."""
+        """Generate a secret id with the bindings of another one."""
         with self._asked(
             "make a new secret id", f"auth/{self._mount}/role/{like.role}/secret-id", "update"
         ):
@@ -83,7 +86,7 @@ class SecretIds:
             )
 
     def end(self, role: str, accessor: str) -> None:
-        """End one that nobody uses."""
+        """Destroy a secret id that nobody uses."""
         with self._asked(
             "end a secret id",
             f"auth/{self._mount}/role/{role}/secret-id-accessor/destroy",
@@ -94,7 +97,7 @@ class SecretIds:
     @contextlib.contextmanager
     def _asked(self, what: str, path: str, capability: str) -> Iterator[None]:
         try:
-            with self._access.spoken():
+            with self._access.shape_checked():
                 yield
         except VaultError as fault:
             hint = (
@@ -107,8 +110,8 @@ class SecretIds:
 
 
 def _time(text: object) -> datetime:
-    """A moment as Vault writes it, to the second; the year 1 stands for none. Raises ValueError."""
+    """A time as Vault writes it, to the second; the year 1 stands for none. Raises ValueError."""
     found = _TIME.fullmatch(str(text))
     if not found:
-        raise ValueError(f"no time: {text!r}")
+        raise ValueError(f"not a time: {text!r}")
     return datetime.fromisoformat(found[1] + found[2].replace("Z", "+00:00"))

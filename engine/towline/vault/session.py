@@ -1,6 +1,7 @@
-"""What hvac sends its requests by, instead of `requests`: the engine's own transport, with its retries, deadlines and caps.
+"""Session with a Vault server: hvac's requests over the engine's transport, login and logout.
 
-hvac's client, logged in: the token of a login is renewed once it is forgotten, and given back on every way out.
+`VaultTransport` takes the place of `requests`, with the engine's retries, deadlines and caps.
+`VaultAccess` logs in, renews a forgotten token, and revokes the token in the end.
 """
 
 from __future__ import annotations
@@ -28,14 +29,14 @@ from towline.record import frozen
 from towline.retry import Clock, Deadline, poll_attempts
 from towline.vault.logins import APP_ROLE, JWT, KUBERNETES, METHODS, TOKEN, VaultLogin
 
-_BODY = 8 * 1024 * 1024
+_LARGEST_ANSWER = 8 * 1024 * 1024
 _SECONDS = 180.0
-_SETTLING = 15.0  # seconds in which another one of several servers takes over
+_SETTLING = 15.0  # seconds in which another server of a cluster takes over
 
 
 @frozen
 class VaultResponse:
-    """As much of `requests.Response` as hvac looks at."""
+    """The part of `requests.Response` that hvac uses."""
 
     status_code: int
     headers: Mapping[str, str]
@@ -43,12 +44,12 @@ class VaultResponse:
 
     @property
     def ok(self) -> bool:
-        """Whether it was done."""
+        """Whether the status means success."""
         return 200 <= self.status_code < 300
 
     @property
     def text(self) -> str:
-        """The body as a text."""
+        """The body as text."""
         return self.body.decode("utf-8", "replace")
 
     def json(self) -> Any:
@@ -57,7 +58,10 @@ class VaultResponse:
 
 
 class VaultTransport:
-    """As much of `requests.Session` as hvac calls, over the engine's transport; raises VaultUnreachable, and CredentialError for a redirect."""
+    """The part of `requests.Session` that hvac uses, over the engine's transport.
+
+    Raises VaultUnreachable, and CredentialError for a redirect.
+    """
 
     verify = cert = proxies = None
 
@@ -77,22 +81,22 @@ class VaultTransport:
         json: Any = None,
         **_others: object,
     ) -> VaultResponse:
-        """Send it and give the whole answer.
+        """Send a request and return the whole answer.
 
-        A redirect is not followed: of several servers one that stands by does not forward requests
-        for a moment.
+        A redirect is not followed, but the request is repeated for some seconds: a standby server
+        does not forward requests for a moment.
         """
         answer = VaultResponse(status_code=0, headers={}, body=b"")
-        for _ in self.moments(_SETTLING):
+        for _ in self.poll_attempts(_SETTLING):
             answer = self._once(_request(method, url, headers, json))
             if not 300 <= answer.status_code < 400:
                 break
         else:
             raise CredentialError(
-                f"Vault at {self.host} sends the request to another place, and a login does not"
-                " follow",
+                f"Vault at {self.host} redirects the request, and a login does not follow"
+                " redirects",
                 where="vaultServerUrl",
-                hint="name the server that answers by itself, or let the standby forward requests",
+                hint="name the server that answers itself, or let the standby forward requests",
             )
         if answer.status_code >= 500 or answer.status_code == 429:
             raise self._unreachable(
@@ -103,14 +107,14 @@ class VaultTransport:
     def _once(self, request: HttpRequest) -> VaultResponse:
         if not self._deadline.left:
             raise self._unreachable(
-                f"takes longer than {_SECONDS:.0f} seconds for all that is asked"
+                f"takes longer than {_SECONDS:.0f} seconds for all requests together"
             )
         try:
             with self._transport.request(request) as response:
                 return VaultResponse(
                     status_code=response.status,
                     headers=dict(response.headers),
-                    body=response.read_capped(_BODY),
+                    body=response.read_capped(_LARGEST_ANSWER),
                 )
         except UntrustedCertificate as fault:
             raise VaultUnreachable(
@@ -121,18 +125,18 @@ class VaultTransport:
         except TransportError as fault:
             raise self._unreachable(f"cannot be reached: {fault}") from fault
 
-    def moments(self, seconds: float) -> Iterator[None]:
-        """Now, and again after pauses, for so many seconds: for what may need a moment."""
+    def poll_attempts(self, seconds: float) -> Iterator[None]:
+        """Yield now and again after pauses, for `seconds` in all."""
         return poll_attempts(self._transport.clock, seconds=seconds, sleep=self._transport.wait)
 
-    def rest(self, seconds: float) -> None:
-        """Wait so long."""
+    def pause(self, seconds: float) -> None:
+        """Wait `seconds`."""
         self._transport.wait(seconds)
 
-    def hurry(self, seconds: float) -> None:
-        """What is asked from now on takes at most so long, whatever time was used up before: for what clears away."""
+    def limit_rest(self, seconds: float) -> None:
+        """Give the requests that clean up `seconds` of their own, whatever time was used before."""
         self._transport.close()
-        self._transport = self._transport.afresh(seconds)
+        self._transport = self._transport.short_lived(seconds)
         self._deadline = Deadline.after(seconds, self._transport.clock)
 
     def close(self) -> None:
@@ -145,8 +149,8 @@ class VaultTransport:
 
 def _request(method: str, url: str, headers: Mapping[str, str], data: Any) -> HttpRequest:
     body = b"" if data is None else json.dumps(data).encode()
-    # A log-in may be sent twice: at worst that leaves a token which ends by itself. A token that is
-    # given back is gone the second time.
+    # A login may be sent twice: at worst that leaves a token which expires. A revocation may be
+    # sent twice too: the token is gone the second time.
     return HttpRequest(
         method=method.upper(),
         url=url,
@@ -158,13 +162,16 @@ def _request(method: str, url: str, headers: Mapping[str, str], data: Any) -> Ht
 
 _T = TypeVar("_T")
 _OVER = object()
-_NEWS = 3.0  # seconds after which all servers have heard of what is new
-_SETTING_UP = 5.0  # seconds for a store that changes its version
-_LAST = 20.0  # seconds in which a token is given back, however long the rest has taken
+_NEWS = 3.0  # seconds after which all servers of a cluster know a new token
+_SETTING_UP = 5.0  # seconds for a store that is upgraded
+_LAST = 20.0  # seconds to revoke the token, however long the rest has taken
 
 
 class VaultAccess:
-    """A server between log-in and log-out, to be asked by `client`; a token that was given to us stays valid at the end."""
+    """A Vault server between log-in and log-out; `client` is hvac's client, logged in.
+
+    A token that was given to us stays valid at the end.
+    """
 
     def __init__(
         self,
@@ -205,54 +212,54 @@ class VaultAccess:
     ) -> None:
         self._close()
 
-    def answered(self) -> None:
-        """Vault has let us read something: should it forget the token from now on, another login is worth it."""
+    def note_success(self) -> None:
+        """Record that Vault let us read: if it forgets the token later, a new login is worth it."""
         self._renewals = 1
 
-    def moments(self) -> Iterator[None]:
-        """Now, and again after pauses, for what may need a moment."""
-        return self._session.moments(_SETTING_UP)
+    def poll_attempts(self) -> Iterator[None]:
+        """Yield now and again after pauses, while a store may be being set up."""
+        return self._session.poll_attempts(_SETTING_UP)
 
-    def knows_us(self) -> bool:
-        """Whether Vault says that it knows the token; one without the policy `default` may be known all the same.
+    def knows_token(self) -> bool:
+        """Whether Vault says that it knows the token; raises VaultUnreachable.
 
-        Raises VaultUnreachable.
+        A token without the policy `default` may be valid although Vault does not say so.
         """
-        with contextlib.suppress(VaultError), self.spoken():
+        with contextlib.suppress(VaultError), self.shape_checked():
             self.client.auth.token.lookup_self()
             return True
         return False
 
     def ask(self, once: Callable[[], _T]) -> _T:
-        """What `once` asks the client for; asked again while a server of several that stands by may not have heard of the token yet.
+        """The result of `once`, called again while a standby server may not know the new token yet.
 
         Raises VaultError, CredentialError, VaultUnreachable.
         """
         pauses = self._pauses()
         while True:
             try:
-                with self.spoken():
+                with self.shape_checked():
                     return once()
             except Forbidden:
                 if next(pauses, _OVER) is _OVER:
                     raise
 
     def _pauses(self) -> Iterator[None]:
-        """While the token is new, if it is a server that stands by."""
+        """Pauses while the token is new, if the server is a standby."""
         left = self._began + _NEWS - self._clock.now()
         if left > 0 and not self._active():
-            yield from itertools.islice(self._session.moments(left), 1, None)
+            yield from itertools.islice(self._session.poll_attempts(left), 1, None)
 
     def _active(self) -> bool:
-        """Whether it is the server that works, and none that stands by."""
+        """Whether the server is the active one, and not a standby."""
         if self._works is None:
-            with contextlib.suppress(VaultError), self.spoken():
+            with contextlib.suppress(VaultError), self.shape_checked():
                 status = self.client.sys.read_leader_status()
                 self._works = bool(status.get("is_self") or not status.get("ha_enabled"))
         return self._works is True
 
-    def renewed(self) -> bool:
-        """Log in once more, where that can be done; False where it cannot, or was of no use before.
+    def log_in_again(self) -> bool:
+        """Log in once more; False if that is not possible, or did not help before.
 
         Raises CredentialError, VaultUnreachable.
         """
@@ -267,18 +274,22 @@ class VaultAccess:
             self.client.token = before  # to be given back
             if not isinstance(fault, CredentialError) or isinstance(fault, VaultUnreachable):
                 raise
-            if self._clock.now() < ends:  # it has time left: so it is not the token that is refused
+            if self._clock.now() < ends:  # not expired: so Vault did not refuse the token
                 return False
             raise
-        with self._token(before), contextlib.suppress(VaultError, CredentialError), self.spoken():
+        with (
+            self._token(before),
+            contextlib.suppress(VaultError, CredentialError),
+            self.shape_checked(),
+        ):
             self.client.auth.token.revoke_self()
         return True
 
     @contextlib.contextmanager
-    def spoken(self) -> Iterator[None]:
-        """For hvac, which takes the shape of an answer for granted: another one is no answer of Vault's.
+    def shape_checked(self) -> Iterator[None]:
+        """Turn errors of hvac about the shape of an answer into CredentialError.
 
-        Raises CredentialError.
+        hvac takes the shape for granted: another one is not an answer of Vault.
         """
         try:
             yield
@@ -288,21 +299,21 @@ class VaultAccess:
             ) from fault
 
     def fault(self, what: str, *, hint: str) -> CredentialError:
-        """What Vault does, at this host, with this login."""
+        """The error for what Vault does, with host and login."""
         return CredentialError(f"Vault at {self.host} {what}", where=self.login.origin, hint=hint)
 
     def _log_in(self) -> None:
         login, name = self.login, self._method.name
         proof = login.proof()
         self._console.hide(proof)
-        # who is refused several times, because nobody has heard of them yet, is locked out
+        # Vault locks out a login that is refused several times, also a new one not known everywhere
         if login.fresh and not self._active():
-            self._session.rest(_NEWS)
+            self._session.pause(_NEWS)
         try:
-            with self.spoken():
+            with self.shape_checked():
                 answer = self._method.enter(self.client, login, proof)
                 if answer:
-                    self._took(answer["auth"])
+                    self._accept(answer["auth"])
         except InvalidPath as fault:
             hint = (
                 "check vaultServerUrl, vaultNamespace and vaultAuthMount: the login is for"
@@ -324,20 +335,20 @@ class VaultAccess:
             )
             raise self.fault(f"refuses the {name} login{vault_message(fault)}", hint=hint) from None
 
-    def _took(self, auth: dict[str, Any]) -> None:
+    def _accept(self, auth: dict[str, Any]) -> None:
         if auth.get("mfa_requirement"):
             raise self.fault(
-                f"wants a second factor for the {self._method.name} login",
-                hint="let the role log in without one: nobody is here who could show it",
+                f"requires a second factor for the {self._method.name} login",
+                hint="let the role log in without one: nobody is present to give it",
             )
-        # which cannot be revoked; it ends by itself, soon
+        # a batch token cannot be revoked; it expires soon
         self._ours = auth.get("token_type") != "batch"
         self._began = self._clock.now()
         self._ends = self._began + (float(auth.get("lease_duration") or 0) or math.inf)
 
     @contextlib.contextmanager
     def _token(self, token: str) -> Iterator[None]:
-        """Speak by another token."""
+        """Use another token during the block."""
         own, self.client.token = self.client.token, token
         try:
             yield
@@ -345,23 +356,23 @@ class VaultAccess:
             self.client.token = own
 
     def _close(self) -> None:
-        """Revoke the token that the login gave, never one that was given to us: its owner may need it on."""
+        """Revoke the token of the login; never one given to us, which its owner may still need."""
         try:
             if self._ours and self.client.token:
                 self._ours = False
-                self._session.hurry(_LAST)
-                with self.spoken():
+                self._session.limit_rest(_LAST)
+                with self.shape_checked():
                     self.client.auth.token.revoke_self()
         except (VaultError, CredentialError) as fault:
             self._console.warn(
-                f"Vault at {self.host} did not take back the token of the {self._method.name}"
-                f" login, which ends by itself later ({type(fault).__name__})"
+                f"Vault at {self.host} did not revoke the token of the {self._method.name}"
+                f" login, which expires later ({type(fault).__name__})"
             )
         finally:
             self._session.close()
 
 
 def vault_message(fault: Exception) -> str:
-    """Vault's own words, as far as they are fit for a line, behind a colon."""
+    """Vault's own text behind a colon, made fit for one line; or empty."""
     text = words(str(fault.args[0] if fault.args else "") or "", 200)
     return f": {text}" if text else ""

@@ -1,7 +1,7 @@
-"""JSON web tokens that prove to Vault who we are: from a variable, a file of the machine, or GitHub Actions, read afresh for each login.
+"""JSON web tokens for a login at Vault: from a variable, a file, or GitHub Actions.
 
-Only what has the shape of such a token is ever sent: a path that leads elsewhere gives away no
-other file.
+They are read anew for each login. Only a text with the shape of a JWT is ever sent: a path that
+leads elsewhere gives away no other file.
 """
 
 from __future__ import annotations
@@ -22,16 +22,16 @@ from towline.literals import from_json
 from towline.printable import words
 from towline.vault.logins import ID_TOKEN_BEARER, ID_TOKEN_URL
 
-_LARGEST = 1024 * 1024
+_LARGEST_TOKEN = 1024 * 1024
 _JWT = re.compile(r"[\w-]+\.[\w-]+\.[\w-]+", re.ASCII)
 
 
 def checked_jwt(text: str, where: str) -> str:
-    """The token in a text without the space around it; raises CredentialError where it is none."""
+    """The token in a text without surrounding space; raises CredentialError if it is not a JWT."""
     token = text.strip()
-    if len(token) > _LARGEST or not _JWT.fullmatch(token):
+    if len(token) > _LARGEST_TOKEN or not _JWT.fullmatch(token):
         raise CredentialError(
-            "what is to log in to Vault is no JSON web token",
+            "the token for the login at Vault is not a JSON web token",
             where=where,
             hint="expected three parts in base64url with dots between them",
         )
@@ -39,7 +39,11 @@ def checked_jwt(text: str, where: str) -> str:
 
 
 def from_file(path: Path, *, where: str, folder: Path) -> str:
-    """The token in a file; raises ConfigError for one in the workspace `folder`, CredentialError for none."""
+    """The token in a file.
+
+    Raises ConfigError for a file in the workspace `folder`, CredentialError for one without a
+    token.
+    """
     try:
         if in_workspace(path, folder):
             raise ConfigError(
@@ -47,7 +51,7 @@ def from_file(path: Path, *, where: str, folder: Path) -> str:
                 where=where,
                 hint="keep the token's file outside of the workspace and give its whole path",
             )
-        why = misfit(path, _LARGEST)
+        why = misfit(path, _LARGEST_TOKEN)
         if not why:
             return checked_jwt(path.read_text("ascii", "replace"), where)
     except (OSError, ValueError) as fault:
@@ -69,7 +73,7 @@ def from_github(environ: Mapping[str, str], audience: str, hide: Callable[[str],
             Transport(network=Network(proxies=Proxies(environ)), read=30.0, hide=hide) as transport,
             transport.request(HttpRequest(method="GET", url=url, headers=headers)) as response,
         ):
-            status, body = response.status, response.read_capped(_LARGEST)
+            status, body = response.status, response.read_capped(_LARGEST_TOKEN)
     except TransportError as fault:
         raise _refused(f"cannot be asked for an id token: {fault}") from fault
     try:

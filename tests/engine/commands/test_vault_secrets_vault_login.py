@@ -194,7 +194,7 @@ def test_what_has_no_shape_of_a_token_is_not_sent(
     world: World, workspace: Path, tmp_path: Path
 ) -> None:
     (tmp_path / "key").write_text("-----BEGIN OPENSSH PRIVATE KEY-----\n")
-    with pytest.raises(CredentialError, match="no JSON web token"):
+    with pytest.raises(CredentialError, match="not a JSON web token"):
         world.asks(workspace, {JWT_FILE: str(tmp_path / "key")}, "vaultAuthRole: team")
 
 

@@ -439,7 +439,7 @@ def test_a_host_inside_is_asked_where_a_trusted_layer_names_it(workspace: Path) 
 
 def test_metadata_services_are_not_asked_whoever_names_them(workspace: Path) -> None:
     put(workspace, "customDefaults: ['http://169.254.169.254/x']")
-    with pytest.raises(ConfigError, match="link-local, where nothing is ever asked"):
+    with pytest.raises(ConfigError, match="link-local, which Towline never connects to"):
         read_documents(workspace, environ={"PIPER_defaultHosts": "169.254.169.254"})
 
 

@@ -52,7 +52,7 @@ def test_a_metadata_service_is_no_git_server(
 ) -> None:
     Names(monkeypatch, {"git.example": f"{address}"})
     for environ in ({}, {"ALL_PROXY": "http://127.0.0.1:1"}):
-        with pytest.raises(ConfigError, match="where nothing is ever asked"):
+        with pytest.raises(ConfigError, match="which Towline never connects to"):
             server(tmp_path, url, **environ).check()
 
 
@@ -60,7 +60,7 @@ def test_a_metadata_service_is_no_git_server(
     "host", ["169.254.169.254", "[::ffff:a9fe:a9fe]", "2852039166", "0xa9fea9fe", "169.254.43518"]
 )
 def test_no_spelling_of_it_helps(tmp_path: Path, host: str) -> None:
-    with pytest.raises(ConfigError, match="where nothing is ever asked"):
+    with pytest.raises(ConfigError, match="which Towline never connects to"):
         program(tmp_path, f"http://{host}/a.git").run_remote("ls-remote", f"http://{host}/a.git")
 
 

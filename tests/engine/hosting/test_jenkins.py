@@ -109,7 +109,7 @@ def test_a_user_who_may_only_look_is_refused(server: JenkinsServer) -> None:
 
 def test_a_credential_of_another_kind_is_left_alone(server: JenkinsServer) -> None:
     server.held["", "_", "vault-secret-id"] = Held(secret="p", kind=LOGIN)
-    with pytest.raises(ConfigError, match="is no secret text"):
+    with pytest.raises(ConfigError, match="is not a secret text"):
         put(server)
     assert server.count("POST") == 0
 
@@ -129,7 +129,7 @@ def test_a_credential_of_another_kind_is_left_alone(server: JenkinsServer) -> No
 def test_a_page_in_its_place_is_no_credential(server: JenkinsServer, body: bytes) -> None:
     """A proxy that wants a sign-in answers like that, with 200."""
     server.fault = on("GET", CONFIG, Status(code=200, body=body))
-    with pytest.raises(ConfigError, match="is not what Jenkins answers with"):
+    with pytest.raises(ConfigError, match="has another id, or the answer is not Jenkins'"):
         put(server)
     assert server.count("POST") == 0
 
@@ -144,7 +144,7 @@ def test_a_redirect_to_a_sign_in_is_not_followed(server: JenkinsServer) -> None:
     server.fault = on(
         "GET", CONFIG, Status(code=302, headers={"Location": "/securityRealm/commenceLogin"})
     )
-    with pytest.raises(CredentialError, match="sends the request to another place"):
+    with pytest.raises(CredentialError, match="redirects the request"):
         put(server)
 
 
@@ -166,7 +166,7 @@ def test_where_nobody_knows_whether_it_was_taken_that_is_said(
     server: JenkinsServer, fault: CutAnswer | Status
 ) -> None:
     server.fault = on("POST", CONFIG, fault, times=99)
-    with pytest.raises(UpdateUnconfirmed, match="nobody knows whether Jenkins"):
+    with pytest.raises(UpdateUnconfirmed, match="it is unknown whether Jenkins"):
         put(server)
 
 
@@ -245,7 +245,7 @@ def test_a_credential_that_is_not_there_any_more_when_it_is_read_back_is_not_kno
     server: JenkinsServer,
 ) -> None:
     server.fault = at(3, Status(code=404))
-    with pytest.raises(UpdateUnconfirmed, match="it said so, and now Jenkins"):
+    with pytest.raises(UpdateUnconfirmed, match="it said so, but now Jenkins"):
         put(server)
 
 

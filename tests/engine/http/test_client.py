@@ -276,8 +276,8 @@ def test_closing_wakes_who_waits_for_the_next_try(server: Echo) -> None:
 
     class Noticed(Transport):
         # the answer has been read: next comes the pause
-        def _give(self, *arguments: object) -> None:
-            super()._give(*arguments)  # type: ignore[arg-type]
+        def _release(self, *arguments: object) -> None:
+            super()._release(*arguments)  # type: ignore[arg-type]
             answered.set()
 
     def ask(transport: Transport) -> None:
@@ -312,7 +312,7 @@ def test_what_was_sent_is_counted_for_each_thread(server: Echo, transport: Trans
     other = threading.Thread(target=get, args=[transport, server.url])
     other.start()
     other.join(30)
-    assert (transport.tally.requests, transport.tally.retries) == (2, 1)
+    assert (transport.thread_counts.requests, transport.thread_counts.retries) == (2, 1)
     assert (transport.total.requests, transport.total.retries) == (3, 1)
 
 
@@ -321,9 +321,9 @@ def test_the_rest_that_a_host_asks_for_is_kept_by_the_next_request_too(
 ) -> None:
     server.fault = on("PUT", "", Status(code=429, headers={"Retry-After": "7"}))
     with send(transport, server.url, b"x") as response:
-        assert transport.heed(server.url, response) == 7.0
+        assert transport.note_retry_after(server.url, response) == 7.0
     get(transport, server.url)
-    assert (time.sleeps, transport.pressure) == ([7.0], 1)
+    assert (time.sleeps, transport.throttled) == ([7.0], 1)
 
 
 def test_of_two_rests_that_a_host_asks_for_the_longer_one_is_kept(
@@ -334,7 +334,7 @@ def test_of_two_rests_that_a_host_asks_for_the_longer_one_is_kept(
         server.fault = on("PUT", "", Status(code=429, headers={"Retry-After": seconds}))
         responses.append(transport.request(request))
     for response in responses:  # as if both had been under way at once
-        transport.heed(server.url, response)
+        transport.note_retry_after(server.url, response)
         response.close()
     get(transport, server.url)
     assert time.sleeps == [30.0]
@@ -403,11 +403,11 @@ def test_another_one_of_the_kind_works_when_the_first_is_closed_and_ends_by_itse
     server: Echo, transport: Transport
 ) -> None:
     transport.close()
-    with transport.afresh(60) as other:
+    with transport.short_lived(60) as other:
         assert get(other, server.url) == BIG
     with (
         socket.create_server(("127.0.0.1", 0)) as deaf,
-        transport.afresh(0.05) as other,
+        transport.short_lived(0.05) as other,
         pytest.raises(TransportError),
     ):
         other.request(HttpRequest(method="GET", url=f"http://127.0.0.1:{deaf.getsockname()[1]}/"))

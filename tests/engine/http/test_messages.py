@@ -84,11 +84,11 @@ def test_how_much_has_come_to_the_host_is_known() -> None:
             accepted, _ = listener.accept()
             with accepted:
                 assert sending.send(BIG)
-                assert 0 <= sending.come < len(BIG)
+                assert 0 <= sending.delivered < len(BIG)
                 taken = 0
                 while taken < len(BIG):
                     taken += len(accepted.recv(1 << 20))
-                assert len(BIG) // 2 < sending.come <= len(BIG)
+                assert len(BIG) // 2 < sending.delivered <= len(BIG)
 
 
 def test_a_slow_body_is_read_while_it_brings_a_kibibyte_a_second(time: FakeClock) -> None:

@@ -91,9 +91,7 @@ def test_any_number_of_uploads_that_learn_the_same_at_once_learn_it_once() -> No
     assert (taught, chunks.of(LARGEST_CHUNK)) == ([True] * 20, MIB)
 
 
-def test_a_limit_that_falls_later_is_learned_again_and_a_late_word_on_the_old_one_changes_nothing() -> (
-    None
-):
+def test_a_limit_that_falls_later_is_learned_again_and_a_late_answer_changes_nothing() -> None:
     chunks = ChunkSize()
     chunks.refused(6 * MIB)
     assert sizes(chunks, limit=5 * MIB, count=2) == [1, 4]

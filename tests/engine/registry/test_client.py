@@ -384,7 +384,10 @@ def test_a_manifest_that_never_arrives_as_it_was_sent_is_a_mismatch(
     )
     with pytest.raises(DigestMismatch, match="DIGEST_INVALID") as caught:
         pusher.put_manifest("app", "1", manifest_of())
-    assert (target.count("PUT"), caught.value.hint.startswith("its bytes were right")) == (2, True)
+    assert (target.count("PUT"), caught.value.hint.startswith("the bytes were correct")) == (
+        2,
+        True,
+    )
 
 
 def test_an_incomplete_manifest_is_refused_in_the_registrys_words(
@@ -627,7 +630,7 @@ def test_a_leave_for_the_storage_that_has_ended_is_asked_for_again(
         )
         with pytest.raises(TransferInterrupted) as caught:
             puller.open_blob("app", DIGEST)
-        assert f"keeps it at {storage.url}, which answers 403" in caught.value.fault.message
+        assert f"stores it at {storage.url}, which answers 403" in caught.value.fault.message
         assert read_all(puller, DIGEST) == BLOB
 
 
@@ -650,7 +653,7 @@ def test_storage_that_may_be_asked_by_get_alone_is_asked_so(
         storage.storage.clear()
         assert not pusher.has_blob("app", DIGEST)
         storage.fault = lambda _: Status(code=403)
-        with pytest.raises(RegistryError, match=f"keeps it at {storage.url}, which answers 403"):
+        with pytest.raises(RegistryError, match=f"stores it at {storage.url}, which answers 403"):
             pusher.has_blob("app", DIGEST)
 
 

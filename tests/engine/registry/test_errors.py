@@ -21,7 +21,7 @@ from towline.registry.errors import (
 
 
 @pytest.fixture
-def party(target: FakeRegistry) -> Endpoint:
+def endpoint(target: FakeRegistry) -> Endpoint:
     return Endpoint(registry=registry_of(target), role="target", login=TARGET_LOGIN)
 
 
@@ -128,11 +128,11 @@ def test_words_that_come_packed_are_read(target: FakeRegistry, transport: Transp
 
 
 def test_a_quota_is_no_fault_of_the_login(
-    target: FakeRegistry, transport: Transport, party: Endpoint
+    target: FakeRegistry, transport: Transport, endpoint: Endpoint
 ) -> None:
     said = "adding 10 MiB would exceed the upper limit of 5 MiB"
     body = errors({"code": "DENIED", "message": said})
-    fault = unexpected_response(party, answer(target, transport, 403, body), "to store it")
+    fault = unexpected_response(endpoint, answer(target, transport, 403, body), "to store it")
     assert type(fault) is RegistryError
     assert fault.message.endswith(
         f"answers 403 when asked to store it: a limit of the registry is reached: DENIED: {said}"
@@ -141,10 +141,10 @@ def test_a_quota_is_no_fault_of_the_login(
 
 
 def test_a_web_page_that_forbids_is_perhaps_a_proxy_s(
-    target: FakeRegistry, transport: Transport, party: Endpoint
+    target: FakeRegistry, transport: Transport, endpoint: Endpoint
 ) -> None:
     fault = unexpected_response(
-        party,
+        endpoint,
         answer(target, transport, 403, b"<title>403 Forbidden</title>", Content_Type="text/html"),
         "for x",
     )
@@ -155,19 +155,23 @@ def test_a_web_page_that_forbids_is_perhaps_a_proxy_s(
 
 @pytest.mark.parametrize("status", [401, 403, 404])
 def test_what_another_host_says_is_not_about_the_login(
-    target: FakeRegistry, source: FakeRegistry, transport: Transport, party: Endpoint, status: int
+    target: FakeRegistry,
+    source: FakeRegistry,
+    transport: Transport,
+    endpoint: Endpoint,
+    status: int,
 ) -> None:
     fault = unexpected_response(
-        party,
+        endpoint,
         answer(source, transport, status, b"<Error><Code>AccessDenied</Code></Error>"),
         "for app, blob x",
     )
     assert type(fault) is RegistryError
-    assert f"keeps it at {source.url}, which answers {status}" in fault.message
+    assert f"stores it at {source.url}, which answers {status}" in fault.message
 
 
 def test_tls_behind_http_is_named(
-    target: FakeRegistry, transport: Transport, party: Endpoint
+    target: FakeRegistry, transport: Transport, endpoint: Endpoint
 ) -> None:
     for kind, body in (
         ("text/plain", b"Client sent an HTTP request to an HTTPS server."),
@@ -176,7 +180,7 @@ def test_tls_behind_http_is_named(
         assert (
             "https://"
             in unexpected_response(
-                party, answer(target, transport, 400, body, Content_Type=kind), "for x"
+                endpoint, answer(target, transport, 400, body, Content_Type=kind), "for x"
             ).hint
         )
 
@@ -206,7 +210,7 @@ def test_words_are_capped_and_cannot_start_a_new_line(
 def test_a_status_becomes_its_error(
     target: FakeRegistry,
     transport: Transport,
-    party: Endpoint,
+    endpoint: Endpoint,
     status: int,
     kind: type[TowlineError],
 ) -> None:
@@ -214,7 +218,7 @@ def test_a_status_becomes_its_error(
         "POST", "", Status(code=status, body=errors({"code": "DENIED", "message": "why"}))
     )
     fault = unexpected_response(
-        party, transport.request(HttpRequest(method="POST", url=target.url)), "to store it"
+        endpoint, transport.request(HttpRequest(method="POST", url=target.url)), "to store it"
     )
     assert type(fault) is kind
     assert fault.where == target.url
@@ -223,11 +227,11 @@ def test_a_status_becomes_its_error(
 
 
 def test_a_limit_of_requests_is_told_with_what_to_raise(
-    target: FakeRegistry, transport: Transport, party: Endpoint
+    target: FakeRegistry, transport: Transport, endpoint: Endpoint
 ) -> None:
     target.fault = on("POST", "", Status(code=413))
     fault = unexpected_response(
-        party, transport.request(HttpRequest(method="POST", url=target.url)), "to store it"
+        endpoint, transport.request(HttpRequest(method="POST", url=target.url)), "to store it"
     )
     assert "client_max_body_size" in fault.hint
 
@@ -250,7 +254,7 @@ def test_a_limit_of_requests_is_told_with_what_to_raise(
 def test_a_full_disk_is_said_in_words_before_the_registrys_own(
     target: FakeRegistry,
     transport: Transport,
-    party: Endpoint,
+    endpoint: Endpoint,
     status: int,
     detail: object,
     *,
@@ -265,7 +269,7 @@ def test_a_full_disk_is_said_in_words_before_the_registrys_own(
         ),
     )
     fault = unexpected_response(
-        party, transport.request(HttpRequest(method="POST", url=target.url)), "to store it"
+        endpoint, transport.request(HttpRequest(method="POST", url=target.url)), "to store it"
     )
     told = detail if isinstance(detail, str) else json.dumps(detail)
     assert fault.message.endswith(
@@ -275,15 +279,15 @@ def test_a_full_disk_is_said_in_words_before_the_registrys_own(
 
 
 def test_a_refusal_names_registry_user_and_where_the_user_came_from(
-    target: FakeRegistry, party: Endpoint
+    target: FakeRegistry, endpoint: Endpoint
 ) -> None:
-    fault = login_refused(party, "(GET x)")
+    fault = login_refused(endpoint, "(GET x)")
     assert (
         fault.message == f"the target registry {target.host} refuses user 'pusher' (from"
         " PIPER_targetRegistryPassword) (GET x)"
     )
     assert "PIPER_targetRegistryPassword" in fault.hint
-    assert SECRET not in fault.message + fault.hint + fault.where + repr(party)
+    assert SECRET not in fault.message + fault.hint + fault.where + repr(endpoint)
 
 
 def test_a_refusal_without_a_user_says_what_to_configure(target: FakeRegistry) -> None:
@@ -295,25 +299,27 @@ def test_a_refusal_without_a_user_says_what_to_configure(target: FakeRegistry) -
 
 
 def test_an_unreachable_source_hints_at_staging_and_a_target_does_not(
-    target: FakeRegistry, party: Endpoint
+    target: FakeRegistry, endpoint: Endpoint
 ) -> None:
-    source = Endpoint(registry=party.registry, role="source", login=None)
+    source = Endpoint(registry=endpoint.registry, role="source", login=None)
     fault = TransportError("connection refused", where=target.url)
     assert "Build has to run again" in unreachable(source, fault).hint
-    assert "Build" not in unreachable(party, fault).hint
+    assert "Build" not in unreachable(endpoint, fault).hint
     assert (
-        unreachable(party, fault).message
+        unreachable(endpoint, fault).message
         == f"the target registry {target.host} cannot be reached: connection refused"
     )
 
 
-def test_a_fault_at_another_host_names_that_host(party: Endpoint) -> None:
-    fault = unreachable(party, TransportError("no answer in time", where="https://cdn.example.net"))
+def test_a_fault_at_another_host_names_that_host(endpoint: Endpoint) -> None:
+    fault = unreachable(
+        endpoint, TransportError("no answer in time", where="https://cdn.example.net")
+    )
     assert "(at https://cdn.example.net)" in fault.message
-    assert fault.where == str(party.registry)
+    assert fault.where == str(endpoint.registry)
 
 
-def test_a_missing_repository_is_to_be_created(party: Endpoint) -> None:
-    fault = no_repository(party, "team/app")
+def test_a_missing_repository_is_to_be_created(endpoint: Endpoint) -> None:
+    fault = no_repository(endpoint, "team/app")
     assert "'team/app' does not exist on the target registry" in fault.message
     assert fault.hint.startswith("create it there")

@@ -312,7 +312,7 @@ def test_a_redirect_to_where_it_may_not_is_refused(
     source: FakeRegistry, session: RegistrySession, location: str
 ) -> None:
     source.fault = on("GET", "", Status(code=307, headers={"Location": location}))
-    with pytest.raises(RegistryError, match="redirects to where it may not"):
+    with pytest.raises(RegistryError, match="redirects to a URL that may not be followed"):
         send(session, "GET", "/v2/app/blobs/x")
 
 
@@ -348,7 +348,9 @@ def test_a_redirect_that_leads_inside_is_refused_however_it_is_written(
         transport,
         allow_plain_http=False,
     )
-    with pytest.raises(RegistryError, match=r"redirects to where it may not|not asked"):
+    with pytest.raises(
+        RegistryError, match=r"redirects to a URL that may not be followed|not asked"
+    ):
         send(session, "GET", "/v2/app/blobs/x")
     assert names.dialled == [OUTSIDE]
 
@@ -358,12 +360,12 @@ def test_an_upload_to_a_name_that_leads_inside_is_not_sent(
 ) -> None:
     """Facts section 4, "upload Location pointing inside the network, body exfiltrated"."""
     names = Names(monkeypatch, {"registry.example.com": OUTSIDE, "inside.example.net": "10.0.0.5"})
-    party = Endpoint(
+    endpoint = Endpoint(
         registry=Registry(scheme="https", host="registry.example.com"),
         role="target",
         login=TARGET_LOGIN,
     )
-    session = RegistrySession(party, transport, allow_plain_http=False)
+    session = RegistrySession(endpoint, transport, allow_plain_http=False)
     with pytest.raises(RegistryUnreachable, match="its address is private"):
         session.begin(
             HttpRequest(method="PUT", url="https://inside.example.net/upload"),
@@ -409,7 +411,9 @@ def test_each_repository_may_have_a_login_of_its_own(
         send(session, "HEAD", f"/v2/{name}/manifests/1", scope=name)
         for name in ("a/app", "b/web", "a/other")
     ] == [404] * 3
-    assert [session.party_of(name).user.partition(" (")[0] for name in ("a/app", "b/web", "c")] == [
+    assert [
+        session.endpoint_of(name).user.partition(" (")[0] for name in ("a/app", "b/web", "c")
+    ] == [
         "user 'pusher'",
         "user 'bee'",
         "a request without a user",
@@ -528,15 +532,15 @@ def test_writes_that_are_sent_round_in_a_circle_come_to_an_end(
 def test_a_write_is_not_sent_down_to_http_nor_inside(
     target: FakeRegistry, transport: Transport, location: str
 ) -> None:
-    party = Endpoint(
+    endpoint = Endpoint(
         registry=Registry(scheme="https", host="registry.example.com"),
         role="target",
         login=TARGET_LOGIN,
     )
-    session = RegistrySession(party, transport, allow_plain_http=False)
+    session = RegistrySession(endpoint, transport, allow_plain_http=False)
     target.fault = on("PUT", "", Status(code=307, headers={"Location": location}))
     response = transport.request(HttpRequest(method="PUT", url=target.url + "/x"))
-    with pytest.raises(RegistryError, match="redirects to where it may not"):
+    with pytest.raises(RegistryError, match="redirects to a URL that may not be followed"):
         session.moved(HttpRequest(method="PUT", url="https://registry.example.com/x"), response)
 
 
@@ -547,12 +551,12 @@ def test_a_redirect_that_a_proxy_places_at_http_stays_with_https_at_the_registry
     """distribution#970: what stands behind TLS knows neither scheme nor port that it is asked
     by.
     """
-    party = Endpoint(
+    endpoint = Endpoint(
         registry=Registry(scheme="https", host="registry.example.com:8443"),
         role="target",
         login=TARGET_LOGIN,
     )
-    session = RegistrySession(party, transport, allow_plain_http=False)
+    session = RegistrySession(endpoint, transport, allow_plain_http=False)
     target.fault = on(
         method, "", Status(code=308, headers={"Location": "http://registry.example.com/y?z=1"})
     )
@@ -577,8 +581,8 @@ def test_a_network_fault_is_an_unreachable_registry_with_its_role(
 
 @pytest.mark.parametrize("host", ["docker.io", "index.docker.io", "registry-1.docker.io"])
 def test_docker_hub_has_its_api_elsewhere(transport: Transport, host: str) -> None:
-    party = Endpoint(registry=Registry(scheme="https", host=host), role="source", login=None)
+    endpoint = Endpoint(registry=Registry(scheme="https", host=host), role="source", login=None)
     assert (
-        RegistrySession(party, transport, allow_plain_http=False).base
+        RegistrySession(endpoint, transport, allow_plain_http=False).base
         == "https://registry-1.docker.io"
     )

@@ -161,7 +161,7 @@ def test_an_upload_without_a_usable_location_is_refused(
     target.fault = on(
         "POST", "", Status(code=202, headers={"Location": location} if location else {}), times=9
     )
-    with pytest.raises(RegistryError, match="without a location"):
+    with pytest.raises(RegistryError, match="without a usable Location"):
         pusher.uploads.start("app", DIGEST, len(BLOB))
 
 
@@ -267,7 +267,7 @@ def test_content_that_the_registry_finds_wrong_is_one_with_another_digest(
 ) -> None:
     with pytest.raises(DigestMismatch, match="DIGEST_INVALID") as caught:
         store(pusher.uploads, b"other")
-    assert caught.value.hint.startswith("its bytes were right when they were sent")
+    assert caught.value.hint.startswith("the bytes were correct when they were sent")
 
 
 def test_a_429_is_waited_for_on_the_clock(
@@ -445,7 +445,11 @@ def test_what_was_too_large_is_wanted_again_where_it_is_no_longer_at_hand(
         sink.send(body[1024 * 1024 :])
         with pytest.raises(TransferInterrupted) as caught:
             sink.finish()
-        assert (caught.value.taught, caught.value.then, sink.upload) == (True, SAME_OFFSET, upload)
+        assert (caught.value.taught, caught.value.resume, sink.upload) == (
+            True,
+            SAME_OFFSET,
+            upload,
+        )
 
 
 def test_what_fits_into_one_request_is_one_all_the_same(
@@ -476,7 +480,7 @@ def test_a_registry_that_drops_a_chunk_is_noticed(target: FakeRegistry, uploads:
     state = uploads.state(cut(target, uploads, after=3000))
     assert state is not None
     target.fault = on("PATCH", "", Status(code=202, headers={"Range": "0-99"}))
-    with pytest.raises(TransferInterrupted, match="has 100 bytes of 5000 that it was sent"):
+    with pytest.raises(TransferInterrupted, match="has 100 of 5000 bytes that it was sent"):
         send(uploads, state)
 
 
@@ -727,7 +731,7 @@ def test_a_blob_that_is_no_longer_at_hand_goes_in_parts_where_a_host_redirects_i
                 upload, broke = (
                     (
                         sink.upload
-                        if fault.then == SAME_OFFSET
+                        if fault.resume == SAME_OFFSET
                         else uploads.start("app", digest_of(body), len(body))
                     ),
                     broke + 1,
@@ -753,7 +757,7 @@ def test_an_upload_is_not_redirected_to_where_it_may_not(
     target: FakeRegistry, uploads: Uploads
 ) -> None:
     target.fault = on("PUT", "", Status(code=308, headers={"Location": "ftp://example.com/x"}))
-    with pytest.raises(RegistryError, match="redirects to where it may not"):
+    with pytest.raises(RegistryError, match="redirects to a URL that may not be followed"):
         store(uploads)
 
 
@@ -765,7 +769,7 @@ def test_the_rest_of_an_upload_that_is_refused_may_come_with_all_of_it(
     assert state is not None
     for code in (400, 403, 405, 416):
         target.fault = on("PATCH", "", Status(code=code))
-        assert broken(uploads, state)[0].then == RESTART
+        assert broken(uploads, state)[0].resume == RESTART
 
 
 def test_what_has_begun_is_handed_over_where_the_question_after_it_fails(

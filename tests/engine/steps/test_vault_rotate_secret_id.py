@@ -286,7 +286,7 @@ def test_where_nobody_knows_whether_jenkins_has_taken_it_both_stay_good(
     world.jenkins.fault = on("POST", "config.xml", fault, times=99)
     ending = world.run()
     assert (ending.code, ending.result["error"]["category"]) == (4, "infrastructure")
-    assert "nobody knows whether Jenkins" in ending.message
+    assert "it is unknown whether Jenkins" in ending.message
     assert "both secret ids are good" in ending.hint
     assert world.accessors() == ids + 1
     assert world.logs_in(old)
@@ -502,7 +502,10 @@ def test_the_credential_of_the_same_id_in_another_folder_or_domain_is_not_writte
         ("daysBeforeExpiry: 36501", "at most 36500"),
         ("jenkinsCredentialDomain: '..'", "jenkinsCredentialDomain is a name"),
         *(
-            (f"vaultDisableOverwrite: true, jenkinsUrl: '{url}'", "this is no URL of a Jenkins")
+            (
+                f"vaultDisableOverwrite: true, jenkinsUrl: '{url}'",
+                "this is not the URL of a Jenkins",
+            )
             for url in (
                 "ftp://x",
                 "https://u:p@x/",

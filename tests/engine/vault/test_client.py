@@ -195,7 +195,7 @@ def test_a_login_that_cannot_be_ended_is_a_warning() -> None:
         fake.fault = on("POST", "revoke-self", Status(code=403))
         heard = Heard(fake.url, role(("r", "s")))
         assert heard.reads("kv/a") == [{"user": "me"}]
-    assert "did not take back the token" in heard.warnings[0]
+    assert "did not revoke the token" in heard.warnings[0]
 
 
 def test_a_token_that_the_server_repeats_is_masked() -> None:

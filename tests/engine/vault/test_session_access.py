@@ -301,9 +301,7 @@ def test_a_login_that_may_read_nothing_at_all_is_a_warning_for_each_path(
     assert (len(heard.warnings), server.tokens()) == (3, before)
 
 
-def test_where_nothing_tells_path_from_token_there_is_one_login_more_and_it_sends_no_old_token() -> (
-    None
-):
+def test_if_path_and_token_look_alike_one_more_login_is_made_without_the_old_token() -> None:
     with FakeVault() as fake:
         fake.fault = lambda record: (
             Status(code=403) if "kv/data" in record.path or "lookup-self" in record.path else None
@@ -405,6 +403,6 @@ def test_a_token_of_an_answer_that_cannot_be_understood_is_given_back(
 def test_a_login_that_wants_a_second_factor_is_told_as_that() -> None:
     with FakeVault() as fake:
         fake.auth = {"client_token": "", "mfa_requirement": {"mfa_request_id": "1"}}
-        with pytest.raises(CredentialError, match="wants a second factor for the AppRole login"):
+        with pytest.raises(CredentialError, match="requires a second factor for the AppRole login"):
             Heard(fake.url, role(("r", "s"))).reads("kv/a")
         assert fake.seen("POST", "revoke-self") == ()

@@ -92,8 +92,8 @@ def test_a_file_of_the_workspace_is_not_sent_nor_one_that_a_link_there_leads_to(
     ("content", "said"),
     [
         (None, "is not there"),
-        (b"not a token", "no JSON web token"),
-        (b"\xff" * 9, "no JSON web token"),
+        (b"not a token", "not a JSON web token"),
+        (b"\xff" * 9, "not a JSON web token"),
         (b"a" * 1024 * 1024 + b"a", "is larger than 1 MiB"),
     ],
 )

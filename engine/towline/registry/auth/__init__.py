@@ -1,1 +1,1 @@
-"""Who logs in to which registry, and how."""
+"""Logins at registries: from which source, for which host, by which token."""

@@ -1,7 +1,7 @@
-"""Docker's credential helpers: a program that is given a server's name on standard input and answers with a login (docker-credential-helpers, README).
+"""Docker credential helpers: a program gets a server's name and answers with a login.
 
-The docker package starts them by itself, without a time limit and with whatever the process has in
-its environment; hence the protocol here.
+Source: docker-credential-helpers, README. The docker package starts helpers without a time limit
+and with the whole environment of the process; hence the protocol here.
 """
 
 from __future__ import annotations
@@ -28,13 +28,12 @@ _OURS = ("PIPER_", "TOWLINE_")
 def ask(
     helper: CredentialHelper, environ: Mapping[str, str], *, seconds: float = _SECONDS
 ) -> Login | None:
-    """The login that the helper on the machine's PATH has for its server; None where it has none.
+    """The helper's login for its server, or None if it has none; the helper is found on PATH.
 
-    Raises CredentialError, MachineError.
-
-    It is given the machine's variables without Towline's own, which hold other secrets, and does
-    not run in the workspace. Nor is it led there: a file of a tool's settings can name a program,
-    as `credential_process` in `~/.aws/config` does, and HOME is the workspace on some agents.
+    It gets the machine's variables without Towline's own, which hold other secrets, and does not
+    run in the workspace. Variables that lead into the workspace are left out: a tool's settings can
+    name a program, as `credential_process` in `~/.aws/config` does, and HOME is the workspace on
+    some agents. Raises CredentialError, MachineError.
     """
     name = f"docker-credential-{helper.name}"
     program = process.find(name, environ)
@@ -67,11 +66,11 @@ def ask(
     text = done.out.decode("utf-8", "replace")
     if _NOT_FOUND in text.lower():
         return None
-    if '"Secret"' in text:  # an answer, or part of one, that nobody has taken for one
+    if '"Secret"' in text:  # the text is a login, or part of one, and must not be shown
         text = "it gives a login all the same"
-    # others say no more than where it is
-    told = sorted(key for key in left_out if key == "HOME" or Path(environ[key]) != Path.cwd())
-    raise _failed(helper, f"ends with {done.code}: {words(text, _TEXT)}", left_out=told)
+    # PWD and the like that name the workspace itself are not worth a word
+    shown = sorted(key for key in left_out if key == "HOME" or Path(environ[key]) != Path.cwd())
+    raise _failed(helper, f"ends with {done.code}: {words(text, _TEXT)}", left_out=shown)
 
 
 def _leads_in(value: str) -> bool:
@@ -83,7 +82,7 @@ def _login(helper: CredentialHelper, out: bytes) -> Login | None:
     data = json_object(out) or {}
     username, secret = data.get("Username"), data.get("Secret")
     if not isinstance(username, str) or not isinstance(secret, str):
-        raise _failed(helper, "answers with no login")
+        raise _failed(helper, "answers without a login")
     return (
         as_login(username, secret, f"docker-credential-{helper.name}")
         if username and secret

@@ -1,7 +1,7 @@
 """Pure.
 
-A docker configuration (docker's config.json, podman's auth.json): the logins for a registry, and
-the programs that may know one.
+Docker's configuration (config.json of docker, auth.json of podman): logins for a registry, and the
+credential helpers that may know one.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ _FORMAT = "expected the format of docker's config.json"
 
 @frozen
 class CredentialHelper:
-    """A program `docker-credential-<name>` that is asked for `server`; `origin` is the place that names it."""
+    """A program `docker-credential-<name>` to ask for `server`; `origin` is where it is named."""
 
     name: str
     server: str
@@ -37,9 +37,10 @@ class CredentialHelper:
 def find_logins(
     text: str, registry: Registry, *, path: str = "", origin: str
 ) -> tuple[Login | CredentialHelper, ...]:
-    """What the configuration has for images below `path` of `registry`, in the order in which it counts: its own helper, the store, its own login.
+    """Logins and helpers for images below `path` of `registry`, in order of precedence.
 
-    Of several keys for the registry the one with the longest path that holds `path` counts. Raises
+    The order is: the registry's own helper, the store, the registry's own login. Of several keys
+    for the registry, the one with the longest path that contains `path` comes first. Raises
     ConfigError, never showing the text.
     """
     data = _parsed(text, origin)
@@ -60,7 +61,7 @@ def find_logins(
 
 
 def keys_for(text: str, registry: Registry, *, origin: str) -> tuple[str, ...]:
-    """The keys that are for the registry or for a path of it; raises ConfigError likewise."""
+    """The keys for the registry or for a path of it; raises ConfigError as `find_logins` does."""
     data = _parsed(text, origin)
     keys = [*_map(data, "auths", origin), *_map(data, "credHelpers", origin)]
     return tuple(
@@ -96,16 +97,16 @@ def _path(registry: Registry, path: str) -> str:
 
 
 def _fitting(keys: Iterable[str], registry: Registry, path: str) -> list[str]:
-    """The keys that name the registry and hold `path`, those with the longest path first."""
+    """The keys that name the registry and contain `path`, those with the longest path first."""
     depths = {key: depth for key in keys if (depth := _depth(key, registry, path)) is not None}
     return sorted(depths, key=lambda key: -depths[key])
 
 
 def _depth(key: str, registry: Registry, path: str) -> int | None:
-    """How many parts of `path` the key names; None where it is for something else.
+    """Number of parts of `path` that the key names, or None if it is for something else.
 
-    Keys are `host`, `host/path`, `https://host/v2/` or `https://index.docker.io/v1/`; a path behind
-    a scheme is known as these only.
+    Keys are `host`, `host/path`, `https://host/v2/` or `https://index.docker.io/v1/`; a key with a
+    scheme has no other paths than these.
     """
     _, scheme, rest = key.rpartition("://")
     host, _, below = rest.partition("/")
@@ -125,7 +126,7 @@ def _host(text: str) -> str:
 def _helper(name: object, key: str, origin: str) -> CredentialHelper:
     if not isinstance(name, str) or not _HELPER.fullmatch(name):
         raise ConfigError(
-            "the docker configuration names a credential helper that cannot be one",
+            "the docker configuration names an invalid credential helper",
             where=origin,
             hint=(
                 "expected the part of its name behind docker-credential-, in lower-case letters,"
@@ -136,7 +137,7 @@ def _helper(name: object, key: str, origin: str) -> CredentialHelper:
 
 
 def _server(key: str) -> str:
-    """What a helper is asked for: host and path of the key; Docker Hub has a name of its own there."""
+    """The server name to ask a helper for: host and path of the key; Docker Hub's is fixed."""
     rest = key.rpartition("://")[2]
     host, _, below = rest.partition("/")
     if is_docker_hub(host):
@@ -145,7 +146,7 @@ def _server(key: str) -> str:
 
 
 def _login(entry: object, origin: str) -> Iterator[Login]:
-    """The login of an entry; none where it is empty, as an entry beside a store is."""
+    """The login of an entry; none if it is empty, as an entry beside a store is."""
     if not isinstance(entry, dict):
         return
     username, password = _pair(entry, origin)
@@ -165,7 +166,10 @@ def _login(entry: object, origin: str) -> Iterator[Login]:
 
 
 def as_login(username: str, password: str, origin: str) -> Login:
-    """A user and a password as docker writes them: the user `<token>` has an identity token."""
+    """The login of a user and a password in docker's files.
+
+    The user `<token>` means that the password is an identity token.
+    """
     return Login(
         username=username,
         password=password,
@@ -175,7 +179,7 @@ def as_login(username: str, password: str, origin: str) -> Login:
 
 
 def _pair(entry: Mapping[str, object], origin: str) -> tuple[str, str]:
-    """User and password of an entry; those in `auth` count before those that stand beside it."""
+    """User and password of an entry; `auth` has precedence over `username` and `password`."""
     if not _text(entry, "auth"):
         return _text(entry, "username"), _text(entry, "password")
     try:

@@ -1,14 +1,13 @@
-"""The Authorization header for one registry: basic, or a bearer token that is fetched once for all that is wanted and kept while it lives.
+"""Authorization headers for one registry: basic, or bearer tokens that are fetched and reused.
 
 Docker's token specification (distribution/docs/spec/auth/token.md): GET
-realm?service=...&scope=..., with the user's login in Basic; for an identity token its OAuth2 form
-(oauth.md), a POST, and the GET where a service does not know that.
+realm?service=...&scope=..., with the user's login in Basic. An identity token uses the OAuth2 form
+(oauth.md), a POST, and the GET if a service does not support that.
 
-What a registry demands in WWW-Authenticate (RFC 9110 section 11), read leniently and in linear
-time.
+Challenges in WWW-Authenticate (RFC 9110 section 11) are read leniently and in linear time.
 
-Scopes of registry tokens, `repository:<name>:<action>,<action>`
-(distribution/docs/spec/auth/scope.md): what they grant, and one list of several.
+Scopes are `repository:<name>:<action>,<action>` (distribution/docs/spec/auth/scope.md); one token
+covers the scopes of the whole run.
 """
 
 from __future__ import annotations
@@ -36,25 +35,25 @@ _PARAMETER = re.compile(
 )
 _SCHEME = re.compile(rf"({_HTTP_TOKEN})(?=[ \t,]|$)")
 _REST = re.compile(r"[^,\"]*(?:\"(?:[^\"\\]|\\.)*(?:\"|$)[^,\"]*)*(?:,|$)")
-_LONGEST = 16 * 1024
+_LONGEST_HEADER = 16 * 1024
 
 
 @frozen
 class Challenge:
-    """One way to log in: its scheme and the names of its parameters in lower case."""
+    """One way to log in: scheme and parameter names in lower case."""
 
     scheme: str
     parameters: Mapping[str, str]
 
     @property
     def scopes(self) -> tuple[str, ...]:
-        """The scopes that a bearer challenge names."""
+        """The scopes of a bearer challenge."""
         return tuple(self.parameters.get("scope", "").split())
 
 
 def parse_challenges(header: str) -> tuple[Challenge, ...]:
-    """Every challenge of one header in its order; what cannot be read is left out."""
-    text, found = header[:_LONGEST], list[tuple[str, dict[str, str]]]()
+    """Every challenge of one header in order; unreadable parts are left out."""
+    text, found = header[:_LONGEST_HEADER], list[tuple[str, dict[str, str]]]()
     position = _end(_GAP, text, 0)
     while position < len(text):
         if found and (parameter := _PARAMETER.match(text, position)):
@@ -73,7 +72,7 @@ def parse_challenges(header: str) -> tuple[Challenge, ...]:
 
 
 def choose_challenge(headers: Iterable[str]) -> Challenge | None:
-    """The challenge to answer among those of all headers: bearer with a realm, else basic; others (Negotiate) are not for us."""
+    """The challenge to answer: bearer with a realm, else basic; others (Negotiate) are ignored."""
     challenges = [challenge for header in headers for challenge in parse_challenges(header)]
     bearer = (
         entry for entry in challenges if entry.scheme == "bearer" and entry.parameters.get("realm")
@@ -82,7 +81,7 @@ def choose_challenge(headers: Iterable[str]) -> Challenge | None:
 
 
 def _end(pattern: re.Pattern[str], text: str, position: int) -> int:
-    """Where `pattern` ends; where it does not even match, nothing more can be read."""
+    """Where `pattern` ends in `text`; if it does not match, the end of the text."""
     match = pattern.match(text, position)
     return match.end() if match else len(text)
 
@@ -91,7 +90,7 @@ Grants = frozenset[tuple[str, str]]
 
 
 def grants(scopes: Iterable[str]) -> Grants:
-    """Every (resource, action) that the scopes name."""
+    """Every (resource, action) of the scopes."""
     return frozenset(
         (scope.rpartition(":")[0], action)
         for scope in scopes
@@ -100,12 +99,12 @@ def grants(scopes: Iterable[str]) -> Grants:
 
 
 def repository_of(scope: str) -> str:
-    """The repository that a scope is about."""
+    """The repository of a scope."""
     return scope.partition(":")[2].rpartition(":")[0]
 
 
 def merge_scopes(*lists: Iterable[str]) -> tuple[str, ...]:
-    """The scopes of all lists in their order, without those that the ones before them grant; those that push stand first.
+    """The scopes of all lists in order, without those that earlier ones grant; push scopes first.
 
     Some token services look at the first scope only (facts 3.1).
     """
@@ -123,16 +122,16 @@ def _does_not_push(scope: str) -> bool:
 
 
 _LIFETIME, _EARLY = 60.0, 10.0
-_MOST = 40  # scopes in one question: a URL has an end
+_MOST_SCOPES = 40  # in one request: the length of a URL is limited
 _TOKEN = re.compile(r"[\x21-\x7e]+")
-# a token service that may take the question in another form, or for less
+# a token service with these statuses may accept another form, or fewer scopes
 _OTHERWISE = frozenset({400, 403, 404, 405})
 _REFUSED = frozenset({400, 401, 403})
 
 
 @frozen
 class BearerToken:
-    """A bearer token, what it was asked for, and when to stop using it, on the transport's clock."""
+    """A bearer token, its grants, and when to stop using it, on the transport's clock."""
 
     text: str = field(repr=False)
     grants: Grants
@@ -145,12 +144,12 @@ class BearerToken:
 
 
 class Authorizer:
-    """Answers the challenges of one registry; shared by threads, which wait for one another's token where they need the same."""
+    """Answers the challenges of one registry; shared by threads, which share tokens."""
 
     def __init__(
-        self, party: errors.Endpoint, transport: Transport, *, allow_plain_http: bool
+        self, endpoint: errors.Endpoint, transport: Transport, *, allow_plain_http: bool
     ) -> None:
-        self.party = party
+        self.endpoint = endpoint
         self._transport = transport
         self._allow_plain_http = allow_plain_http
         self._lock = threading.Lock()
@@ -160,33 +159,36 @@ class Authorizer:
         self._tokens: list[BearerToken] = []  # the newest first
 
     def want(self, scopes: Iterable[str]) -> None:
-        """Let the next token cover these too: all that the run will need, told before the first request, costs one token."""
+        """Let the next token cover these scopes too.
+
+        Called with all scopes of the run before the first request, it makes one token enough.
+        """
         with self._lock:
             self._wanted = merge_scopes(self._wanted, scopes)
 
     def header(self, scopes: Iterable[str]) -> str | None:
-        """The Authorization for a request that needs `scopes`; None while the registry has not asked for any.
+        """The Authorization for `scopes`, or None while the registry has not asked for one.
 
-        Raises like `answer`.
+        Raises as `answer` does.
         """
         challenge = self._challenge
         return None if challenge is None else self._header(challenge, tuple(scopes))
 
     def fresh(self, scopes: Iterable[str], margin_seconds: float) -> None:
-        """See to it that a token for `scopes` lives `margin_seconds` longer, as far as the service grants that: before a long upload.
+        """Get a token for `scopes` valid for `margin_seconds` more, if the service grants that.
 
-        Raises like `answer`.
+        Called before a long upload. Raises as `answer` does.
         """
         challenge = self._challenge
         if challenge is not None and challenge.scheme == "bearer" and not self._is(BEARER):
             self._token(challenge, tuple(scopes), margin=margin_seconds)
 
     def answer(self, headers: Iterable[str], scopes: Iterable[str], sent: str | None) -> str | None:
-        """The Authorization for a second try after 401 with these WWW-Authenticate `headers`; None where there is nothing else than what was `sent`.
+        """The Authorization for a second attempt after 401 with these WWW-Authenticate `headers`.
 
-        A token that was refused is followed by one for these scopes and those that the registry
-        demands, and for no others. Raises CredentialError, RegistryError, RegistryUnreachable (the
-        token service).
+        None if there is no other one than `sent`. A refused token is followed by one for these
+        scopes and those that the registry demands alone. Raises CredentialError, RegistryError,
+        RegistryUnreachable (the token service).
         """
         challenge = choose_challenge(headers)
         needed = merge_scopes(scopes, challenge.scopes if challenge else ())
@@ -194,7 +196,7 @@ class Authorizer:
             self._forget(sent)
             held = self._held(grants(needed))
             if held is not None:
-                return held.header  # another thread has been faster
+                return held.header  # another thread was faster
             if challenge is None:
                 return None
             self._challenge = challenge
@@ -207,9 +209,9 @@ class Authorizer:
     def brought(
         self, headers: Iterable[str], scopes: Iterable[str], sent: str | None
     ) -> str | None:
-        """The Authorization that another request has brought since one with `sent` left; None where there is none.
+        """The Authorization that another thread has got since `sent` was used, or None.
 
-        It may have ended meanwhile, too.
+        It may have expired in the meantime as well.
         """
         challenge = choose_challenge(headers)
         needed = merge_scopes(scopes, challenge.scopes if challenge else ())
@@ -219,9 +221,9 @@ class Authorizer:
         return held.header if held else None
 
     def renew(self, headers: Iterable[str], scopes: Iterable[str]) -> None:
-        """Bring a new token, since the one for `scopes` was refused with these `headers` by a request that cannot be sent again.
+        """Get a new token for `scopes` after one was refused to a request sent once.
 
-        Raises like `answer`.
+        Raises as `answer` does.
         """
         needed = tuple(scopes)
         with self._lock:
@@ -231,17 +233,17 @@ class Authorizer:
     def _header(
         self, challenge: Challenge, scopes: tuple[str, ...], *, narrow: bool = False
     ) -> str | None:
-        registry = self.party.registry
+        registry = self.endpoint.registry
         if challenge.scheme == "basic":
             return None if self._is(BEARER) else self._basic(registry.scheme, registry.host)
-        if self.party.login is not None and self._is(BEARER):
+        if self.endpoint.login is not None and self._is(BEARER):
             check_sending(
-                self.party.login,
+                self.endpoint.login,
                 registry.scheme,
                 registry.host,
                 allow_plain_http=self._allow_plain_http,
             )
-            return f"Bearer {self.party.login.password}"
+            return f"Bearer {self.endpoint.login.password}"
         return self._token(challenge, scopes, narrow=narrow).header
 
     def _token(
@@ -252,9 +254,9 @@ class Authorizer:
         narrow: bool = False,
         margin: float = 0.0,
     ) -> BearerToken:
-        """A token that lives, held or fetched; of those who need the same, one thread fetches."""
+        """A valid token, held or fetched; of threads that need the same one, one fetches."""
         with self._lock:
-            most = merge_scopes([*scopes, *(() if narrow else self._wanted)][:_MOST])
+            most = merge_scopes([*scopes, *(() if narrow else self._wanted)][:_MOST_SCOPES])
             flight = self._flights.setdefault(frozenset(most), threading.Lock())
         with flight:
             with self._lock:
@@ -279,7 +281,7 @@ class Authorizer:
         )
 
     def _forget(self, sent: str | None) -> None:
-        """Drop a token that was refused, and those that are older than it."""
+        """Drop a refused token and all older ones."""
         at = next(
             (number for number, token in enumerate(self._tokens) if token.header == sent),
             len(self._tokens),
@@ -287,37 +289,40 @@ class Authorizer:
         del self._tokens[at:]
 
     def _is(self, kind: str) -> bool:
-        return self.party.login is not None and self.party.login.kind == kind
+        return self.endpoint.login is not None and self.endpoint.login.kind == kind
 
     def _basic(self, scheme: str, host: str) -> str | None:
-        if self.party.login is None:
+        if self.endpoint.login is None:
             return None
-        check_sending(self.party.login, scheme, host, allow_plain_http=self._allow_plain_http)
-        return basic_authorization(self.party.login)
+        check_sending(self.endpoint.login, scheme, host, allow_plain_http=self._allow_plain_http)
+        return basic_authorization(self.endpoint.login)
 
     def _fetch(self, challenge: Challenge, choices: Sequence[tuple[str, ...]]) -> BearerToken:
-        """A token for the first of `choices` that the service grants, and with an identity token in the first form that it takes."""
-        realm, registry = challenge.parameters["realm"], self.party.registry
+        """A token for the first of `choices` that the service grants.
+
+        With an identity token, both request forms are tried in turn.
+        """
+        realm, registry = challenge.parameters["realm"], self.endpoint.registry
         where = _where(realm)
         if not where or not may_follow(realm, registry):
             raise CredentialError(
-                f"the {self.party} names a token service that may not be asked"
+                f"the {self.endpoint} names a token service that may not be used"
                 f" ({where or 'no URL'})",
                 where=str(registry),
             )
         forms = (self._exchange, self._question) if self._is(IDENTITY) else (self._question,)
-        ways = [(form, scopes) for scopes in choices for form in forms]
-        for number, (form, scopes) in enumerate(ways, start=1):
-            token = self._read(form(challenge, scopes), scopes, last=number == len(ways))
+        attempts = [(form, scopes) for scopes in choices for form in forms]
+        for number, (form, scopes) in enumerate(attempts, start=1):
+            token = self._read(form(challenge, scopes), scopes, last=number == len(attempts))
             if token is not None:
                 return token
         raise AssertionError("unreachable")
 
     def _question(self, challenge: Challenge, scopes: tuple[str, ...]) -> HttpRequest:
         headers = {"Accept": "application/json"}
-        if self.party.login is not None:
+        if self.endpoint.login is not None:
             headers["Authorization"] = self._permitted(
-                challenge.parameters["realm"], self.party.login
+                challenge.parameters["realm"], self.endpoint.login
             )
         query = urlencode([*_service(challenge), *(("scope", scope) for scope in scopes)])
         url = challenge.parameters["realm"].partition("#")[0]
@@ -325,12 +330,15 @@ class Authorizer:
             method="GET",
             url=f"{url}{'&' if '?' in url else '?'}{query}",
             headers=headers,
-            named_by=str(self.party.registry),
+            named_by=str(self.endpoint.registry),
         )
 
     def _exchange(self, challenge: Challenge, scopes: tuple[str, ...]) -> HttpRequest:
-        """The identity token for a token, as a form: it is in no URL."""
-        login, url = self.party.login, challenge.parameters["realm"].partition("#")[0]
+        """The request that exchanges the identity token for a bearer token, as a form body.
+
+        A form keeps the identity token out of every URL.
+        """
+        login, url = self.endpoint.login, challenge.parameters["realm"].partition("#")[0]
         assert login is not None
         self._permitted(url, login)
         known = [
@@ -350,18 +358,18 @@ class Authorizer:
             headers=headers,
             body=body,
             repeatable=True,
-            named_by=str(self.party.registry),
+            named_by=str(self.endpoint.registry),
         )
 
     def _permitted(self, realm: str, login: Login) -> str:
-        """The login for the realm, where the registry may be trusted with naming it."""
+        """The login for the realm; raises CredentialError if it must not go there."""
         scheme, _, host = _where(realm).partition("://")
         check_sending(login, scheme, host, allow_plain_http=self._allow_plain_http)
-        if not may_log_in(realm, self.party.registry):
+        if not may_log_in(realm, self.endpoint.registry):
             raise CredentialError(
-                f"the {self.party} asks {self.party.user} to log in at {_where(realm)}, which may"
-                " not receive the password",
-                where=str(self.party.registry),
+                f"the {self.endpoint} asks {self.endpoint.user} to log in at {_where(realm)},"
+                " which may not receive the password",
+                where=str(self.endpoint.registry),
                 hint="a token service must speak https, or be on the registry's own host",
             )
         return basic_authorization(login)
@@ -369,7 +377,7 @@ class Authorizer:
     def _read(
         self, request: HttpRequest, scopes: tuple[str, ...], *, last: bool
     ) -> BearerToken | None:
-        """The token in the answer; None where it is worth asking in another way.
+        """The token in the answer, or None if another form or choice is worth trying.
 
         Raises CredentialError, RegistryError, RegistryUnreachable.
         """
@@ -381,7 +389,7 @@ class Authorizer:
             if response.status in _REFUSED:
                 status = response.status if response.status == 403 else 401
                 raise errors.error_for_status(
-                    self.party, status, "at its token service", errors.read_error(response).text
+                    self.endpoint, status, "at its token service", errors.read_error(response).text
                 )
             body = response.read_capped(errors.ERROR_BODY_LIMIT) if response.status == 200 else b""
             return response.status, decode_body(
@@ -393,13 +401,13 @@ class Authorizer:
                 lambda: self._transport.request(request), read, self._transport
             )
         except TransportError as fault:
-            raise errors.unreachable(self.party, fault) from fault
+            raise errors.unreachable(self.endpoint, fault) from fault
         if answer is None:
             return None
         token = _parse(answer[1], asked, grants(scopes))
         if token is None:
             raise RegistryError(
-                f"the token service of the {self.party} answers {answer[0]} without a token",
+                f"the token service of the {self.endpoint} answers {answer[0]} without a token",
                 where=origin(request.url),
             )
         return token
@@ -424,7 +432,7 @@ def _parse(body: bytes, asked: float, granted: Grants) -> BearerToken | None:
 
 
 def _where(realm: str) -> str:
-    """The realm's origin, empty where it is no URL."""
+    """The realm's origin, or empty if the realm is not a URL."""
     try:
         return origin(realm)
     except TransportError:

@@ -74,7 +74,7 @@ class AbandonedUploads:
             thread.join(seconds)
 
     def _cancel_all(self, uploads: list[_Upload], seconds: float) -> None:
-        with self._transport.afresh(seconds) as transport:
+        with self._transport.short_lived(seconds) as transport:
             clients = {registry: self._targets[registry].by(transport) for registry, _ in uploads}
             in_parallel(lambda upload: _cancel(clients[upload[0]], upload[1]), uploads)
 

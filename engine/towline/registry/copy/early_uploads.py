@@ -79,7 +79,7 @@ class EarlyUploads:
         early = self._of(blob)
         if early is None:
             return None
-        self._copying.progress.moves(blob.digest, lambda: early.come)
+        self._copying.progress.moves(blob.digest, lambda: early.delivered)
         upload = early.taken()
         with self._lock:
             self._uploads.remove(early)
@@ -203,9 +203,9 @@ class _EarlyUpload:
             self._over.set()
 
     @property
-    def come(self) -> int:
+    def delivered(self) -> int:
         """How many bytes have arrived at the target."""
-        return self._sending.come if self._sending else 0
+        return self._sending.delivered if self._sending else 0
 
     def taken(self) -> UploadSession | None:
         """The upload with all bytes, once it has them; None if it does not get them.

@@ -204,7 +204,7 @@ class Survey:
         source = self._copying.source
         if not isinstance(source, RegistryClient):
             return self._find_jobs(self._lists)
-        with source.transport.afresh(_SECONDS_FOR_REFERRERS) as transport:
+        with source.transport.short_lived(_SECONDS_FOR_REFERRERS) as transport:
             self._lists = self._lists_of(source.by(transport))
             return self._find_jobs(self._lists)
 

@@ -208,7 +208,7 @@ class Transfer:
     def _move(self, blobs: tuple[CopyBlob, ...]) -> Mapping[CopyBlob, BlobOutcome]:
         """Move one digest to all its repositories."""
         with self._slots:
-            tally, started = self._transport.tally, self._transport.clock.now()
+            tally, started = self._transport.thread_counts, self._transport.clock.now()
             requests, retries = tally.requests, tally.retries
             moved = self._moved(blobs)
             if COPIED not in moved.values():
@@ -276,7 +276,7 @@ class Transfer:
         try:
             self._send(opened)
         except DigestMismatch:
-            self._transport.tally.retries += 1
+            self._transport.thread_counts.retries += 1
             if self._resting(opened):  # a source that is damaged is found before the target's pause
                 deque(self._stream(opened[0][0]).pieces(), 0)
             restarted = [(blob, self._start(blob)) for blob, _ in opened]
@@ -313,7 +313,7 @@ class Transfer:
 
     def _resting(self, opened: Iterable[_Open]) -> bool:
         """Whether one of the uploads has to wait for the pause that its host has asked for."""
-        return any(self._transport.rests(upload.url) for _, upload in opened)
+        return any(self._transport.is_throttled(upload.url) for _, upload in opened)
 
     def _pour(self, stream: BlobStream, opened: Sequence[_Open]) -> list[_Broken]:
         """Read `stream` once into all uploads, which are at one offset; returns the broken ones."""
@@ -330,7 +330,7 @@ class Transfer:
                 for blob, upload in opened
             }
             self._progress.moves(
-                opened[0][0].digest, lambda: min(sink.come for sink in sinks.values())
+                opened[0][0].digest, lambda: min(sink.delivered for sink in sinks.values())
             )
             try:
                 pieces = stack.enter_context(
@@ -369,17 +369,17 @@ class Transfer:
         (blob, upload, fault), clock = broken, self._transport.clock
         if fault.wait is None and not fault.taught:
             sleep_unless(self._stop, backoff(attempts.failed, clock), clock)
-        self._transport.tally.retries += 1
+        self._transport.thread_counts.retries += 1
         try:
-            state = upload if fault.then == SAME_OFFSET else None
-            if fault.then == ASK_OFFSET:
+            state = upload if fault.resume == SAME_OFFSET else None
+            if fault.resume == ASK_OFFSET:
                 state = self._targets[blob.repository.registry].uploads.state(upload)
             if state and state.offset > stream.hashed:
                 state = None
             if not attempts.may_retry(
                 state.offset if state else 0,
                 taught=fault.taught,
-                rested=self._transport.bears(fault.wait),
+                rested=self._transport.is_uncounted(fault.wait),
             ):
                 raise fault.fault from fault
             if state is None:
@@ -401,7 +401,7 @@ class Transfer:
         )
 
     def _slots_for(self, jobs: int) -> Slots:
-        return Slots(jobs, lambda: self._transport.pressure, self._transport.ending)
+        return Slots(jobs, lambda: self._transport.throttled, self._transport.ending)
 
 
 def _offset(opened: _Open) -> int:

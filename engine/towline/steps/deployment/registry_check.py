@@ -73,9 +73,9 @@ def _client(task: Task, image: DeployedImage, transport: Transport) -> RegistryC
     )
     if found is None and not settings.flag("checkImage"):
         return None
-    party = Endpoint(registry=registry, role="image", login=found)
+    endpoint = Endpoint(registry=registry, role="image", login=found)
     return RegistryClient(
-        party, transport=transport, allow_plain_http=settings.flag("allowPlainHttp")
+        endpoint, transport=transport, allow_plain_http=settings.flag("allowPlainHttp")
     )
 
 

@@ -97,9 +97,9 @@ def test_nothing_leads_a_helper_into_the_workspace(tmp_path: Path, workspace: Pa
     ("script", "message"),
     [
         ("echo no such thing; exit 3", "ends with 3: no such thing"),
-        ("echo nonsense", "answers with no login"),
-        ("echo [1]", "answers with no login"),
-        ("echo '{}'", "answers with no login"),
+        ("echo nonsense", "answers without a login"),
+        ("echo [1]", "answers without a login"),
+        ("echo '{}'", "answers without a login"),
         (
             """echo '{"Username":"me","Secret":"hunter2"}'; exit 1""",
             "ends with 1: it gives a login all the same",

@@ -312,7 +312,7 @@ def test_a_realm_that_may_not_be_asked_is_refused_for_anonymous_use_too(
 ) -> None:
     """Facts section 4, "credentials sent to a realm chosen by the registry"."""
     public = Registry(scheme="https", host="registry.example.com")
-    with pytest.raises(CredentialError, match="token service that may not be asked"):
+    with pytest.raises(CredentialError, match="token service that may not be used"):
         make(public, transport, None).answer([f'Bearer realm="{realm}"'], [PUSH], None)
 
 

@@ -942,7 +942,7 @@ def test_a_host_that_asks_for_rest_gets_it_from_everybody(
     transfer(pair, *blobs)
     assert len(target.storage["app"].blobs) == 20
     assert sum(time.sleeps) >= 30
-    assert pair.target.transport.pressure == 1
+    assert pair.target.transport.throttled == 1
 
 
 @pytest.mark.parametrize("side", ["source", "target"])
