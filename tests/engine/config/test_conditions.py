@@ -312,9 +312,7 @@ def test_an_npm_script_is_looked_for_without_what_the_project_excludes() -> None
     assert workspace.excludes == ["old/**"]
 
 
-def test_a_pattern_of_the_definition_that_leads_out_of_the_workspace_is_a_fault_with_its_place() -> (
-    None
-):
+def test_a_pattern_of_the_definition_that_leads_out_is_a_fault_with_its_place() -> None:
     with pytest.raises(ConfigError) as caught:
         answer({"filePattern": "../secret"})
     assert caught.value.where == "stages.yaml:4"

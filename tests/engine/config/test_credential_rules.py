@@ -292,9 +292,7 @@ def test_a_credential_is_called_by_its_jenkins_id_before_its_parameters_and_show
     assert (key.names, key.what) == (("gitSshPrivateKey",), "the SSH key (PIPER_gitSshPrivateKey)")
 
 
-def test_a_credential_is_called_by_the_id_that_was_bound_and_not_by_one_that_is_named_beside_it() -> (
-    None
-):
+def test_a_credential_has_the_id_that_was_bound_and_not_one_that_is_named_beside_it() -> None:
     """An agent's own password stays that, whatever credential the project names: `credentials`
     has other hosts for that one.
     """

@@ -312,9 +312,7 @@ def test_a_key_that_steps_read_as_different_things_may_be_each_of_them() -> None
     assert shared["description"] == "step0: Colour.\nstep1: Colour.\nstep2: Colour."
 
 
-def test_a_key_that_is_one_step_s_alias_and_another_step_s_parameter_is_deprecated_for_neither() -> (
-    None
-):
+def test_an_alias_of_one_step_that_is_a_parameter_of_another_is_deprecated_for_neither() -> None:
     old = {"name": "colour", "type": "string", "aliases": [{"name": "paint", "deprecated": True}]}
     assert described("general", old)["paint"]["deprecated"] is True
     assert (

@@ -75,9 +75,7 @@ def test_an_image_is_pulled_unless_its_policy_says_never(policy: str, pulls: boo
     assert by_name(found)["dockerPullImage"].default is pulls
 
 
-def test_a_conditional_container_gives_conditional_defaults_and_the_conditions_parameter_its_own() -> (
-    None
-):
+def test_a_conditional_container_gives_conditional_defaults_and_the_parameter_its_own() -> None:
     condition = [{"conditionRef": "strings-equal", "params": [{"name": "tool", "value": "helm"}]}]
     found = by_name(
         context_schema(schema(containers=[{"image": "i", "conditions": condition}, {"image": "j"}]))

@@ -25,10 +25,15 @@ metadata:
 spec:
   inputs:
     secrets:
-      - {name: paintCredentialsId, description: c, type: jenkins, aliases: [{name: oldId, deprecated: true}]}
+      - name: paintCredentialsId
+        description: c
+        type: jenkins
+        aliases: [{name: oldId, deprecated: true}]
     resources:
       - {name: source, type: stash}
-      - {name: other, type: stash, conditions: [{conditionRef: strings-equal, params: [{name: tool, value: brush}]}]}
+      - name: other
+        type: stash
+        conditions: [{conditionRef: strings-equal, params: [{name: tool, value: brush}]}]
       - {name: report, type: piperEnvironment}
     params:
       - name: colour

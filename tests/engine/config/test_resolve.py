@@ -688,9 +688,7 @@ LOGIN = {
 }
 
 
-def test_half_a_login_alone_is_a_fault_of_credentials_and_beside_others_one_of_the_configuration() -> (
-    None
-):
+def test_half_a_login_is_a_fault_of_credentials_and_beside_others_of_configuration() -> None:
     schema = parse_schema(LOGIN, "f")
     with pytest.raises(CredentialError) as caught:
         resolve(schema, inputs("", environ={"PIPER_password": "hidden-word"}))

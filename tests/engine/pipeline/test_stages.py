@@ -1108,7 +1108,7 @@ def test_a_flag_that_switches_nothing_on_is_named_by_its_stage() -> None:
     stage = planned("Security", f"stages: {{Security: {{{flags}}}}}")
     assert (
         stage.why
-        == "detectExecuteScan is active; stage Security has no step checkmarxOneExecuteScan, and the"
-        " flag switches nothing on (.pipeline/config.yml:1); stage Security has no step kanikoBuild,"
-        " and the flag switches nothing on (.pipeline/config.yml:1)"
+        == "detectExecuteScan is active; stage Security has no step checkmarxOneExecuteScan, and"
+        " the flag switches nothing on (.pipeline/config.yml:1); stage Security has no step"
+        " kanikoBuild, and the flag switches nothing on (.pipeline/config.yml:1)"
     )

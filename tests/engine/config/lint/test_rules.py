@@ -198,21 +198,27 @@ def test_what_a_project_may_write_gives_no_finding(text: str) -> None:
 THEIRS = re.findall(
     r"\w+",
     """
-    buildTool nativeBuild gitSshKeyCredentialsId gitCredentialsId githubTokenCredentialsId githubApiUrl githubServerUrl githubOrg owner repository
-    cfOrg cfSpace cfAppName cloudFoundry dockerConfigJsonCredentialsId dockerCredentialsId dockerImageName dockerRegistry kubeConfigFileCredentialsId
-    kubeTokenCredentialsId nexus manualConfirmation versioningType artifactType artifactSetVersion projectKey testRepository newmanCollection
-    testServerUrl deployDescriptor appTemplate extensionRepository runOnlyScripts stageLocking legacyConfigSettings customVotingBranch
-    useTechnicalStageNames sourceImage containerSaveImage globalExtensionsDirectory stageConfigResource vaultSecretFile instance fileName
-    cfTargets neoTargets target additionalArgs appVersion azureCredentialsId targetArchitectures
+    buildTool nativeBuild gitSshKeyCredentialsId gitCredentialsId githubTokenCredentialsId
+    githubApiUrl githubServerUrl githubOrg owner repository cfOrg cfSpace cfAppName cloudFoundry
+    dockerConfigJsonCredentialsId dockerCredentialsId dockerImageName dockerRegistry
+    kubeConfigFileCredentialsId kubeTokenCredentialsId nexus manualConfirmation versioningType
+    artifactType artifactSetVersion projectKey testRepository newmanCollection testServerUrl
+    deployDescriptor appTemplate extensionRepository runOnlyScripts stageLocking
+    legacyConfigSettings customVotingBranch useTechnicalStageNames sourceImage
+    containerSaveImage globalExtensionsDirectory stageConfigResource vaultSecretFile instance
+    fileName cfTargets neoTargets target additionalArgs appVersion azureCredentialsId
+    targetArchitectures
 """,
 )
 STEPS = re.findall(
     r"\w+",
     """
-    artifactPrepareVersion artifactSetVersion buildExecute cloudFoundryCreateService cloudFoundryDeploy containerExecuteStructureTests
-    containerSaveImage detectExecuteScan githubPublishRelease gradleExecuteBuild golangBuild helmExecute mavenBuild mtaBuild neoDeploy newmanExecute
-    npmExecuteScripts sonarExecuteScan whitesourceExecuteScan xsDeploy dockerExecute checkmarxExecuteScan transportRequestUploadCTS
-    multicloudDeploy healthExecuteCheck imageBuild imagePush gitopsDeploy
+    artifactPrepareVersion artifactSetVersion buildExecute cloudFoundryCreateService
+    cloudFoundryDeploy containerExecuteStructureTests containerSaveImage detectExecuteScan
+    githubPublishRelease gradleExecuteBuild golangBuild helmExecute mavenBuild mtaBuild
+    neoDeploy newmanExecute npmExecuteScripts sonarExecuteScan whitesourceExecuteScan xsDeploy
+    dockerExecute checkmarxExecuteScan transportRequestUploadCTS multicloudDeploy
+    healthExecuteCheck imageBuild imagePush gitopsDeploy
 """,
 )
 
@@ -494,7 +500,7 @@ TABLE = [
     (
         "general: {imagePushToRegistry: true}\nstages: {Build: {targetArchitecture: linux/arm64}}",
         "wrong-scope",
-        "does not read targetArchitecture in stages.Build (it is read in steps.imagePushToRegistry)",
+        "does not read targetArchitecture in stages.Build (it is read in steps.imagePush",
     ),
     (
         "steps: {cnbBuild: {dockerConfigJSON: a}}",
