@@ -323,3 +323,11 @@ def test_a_path_of_the_registry_that_does_not_count_is_a_warning(
         "the path 'other' of containerRegistryUrl is ignored (parameter of the call)"
         in log.getvalue()
     )
+
+
+def test_the_check_that_all_edits_hold_notes_nothing(tmp_path: Path) -> None:
+    pod = b"spec: {containers: [{name: web, image: a}, {name: side, image: b}]}\n"
+    notes.clear()
+    several = {"web": "app", "side": "side"}
+    assert list(changed(tmp_path, {"x.yaml": pod}, filePath="x.yaml", containers=several))
+    assert [one.old for one in notes.replaced] == ["a", "b"]
