@@ -177,21 +177,21 @@ class Console:
 
 
 class Output:
-    """Standard output, where what was asked for is printed: data as it is, and lines for people by `shown.tame_lines`."""
+    """Standard output, for what was asked for: data as it is, lines for people by `tame_lines`."""
 
     def __init__(self, stream: TextIO) -> None:
         self._stream = stream
 
     def write(self, text: str) -> None:
-        """Print `text` at once; raises MachineError where it cannot be.
+        """Print `text` at once; raises MachineError if that fails.
 
-        A reader that has seen enough (`| head`) is no fault.
+        A reader that has seen enough (`| head`) is not a fault.
         """
         with contextlib.suppress(BrokenPipeError):
             self.relay(text)
 
     def relay(self, text: str) -> None:
-        """The same, for who has to know that nobody reads any more: raises BrokenPipeError then, and MachineError."""
+        """Print `text`; raises MachineError, and BrokenPipeError if nobody reads it any more."""
         try:
             self._stream.write(text)
             self._stream.flush()
