@@ -14,8 +14,7 @@ from collections.abc import Iterable
 from functools import partial
 from typing import Any, Final, Self
 
-# from here on a float is no longer every whole number: one with more digits was rounded when it was
-# read
+# From here on floats skip whole numbers: one with more digits was rounded when it was read.
 EXACT_INTEGERS: Final = 2.0**53
 
 

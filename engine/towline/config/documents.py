@@ -435,7 +435,7 @@ def _is_there(folder: Path, name: str) -> bool:
 
 
 def _at(folder: Path, name: str) -> Path:
-    """Where a document is; `a/../b` is `b`, as for those inside of the workspace."""
+    """The path of a document; `a/../b` is `b`, as for documents inside of the workspace."""
     return Path(os.path.normpath(folder / name))
 
 

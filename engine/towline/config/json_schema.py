@@ -118,7 +118,7 @@ def _configured(schema: StepSchema, stages: Mapping[str, Collection[str]]) -> _J
 
 
 def _flagged(schema: StepSchema) -> list[_Json]:
-    """What a section is in which one of the step's flags is true."""
+    """The condition that one of the step's flags is true in a section."""
     return [
         {"type": "object", "required": [name], "properties": {name: _TRUE}} for name in schema.names
     ]
@@ -129,7 +129,7 @@ def _in_stage(schema: StepSchema) -> _Json:
 
 
 def _bare(described: Mapping[str, _Json]) -> dict[str, _Json]:
-    """What values may be, without the words about them."""
+    """The schema of values without their description."""
     return {
         key: {word: value for word, value in each.items() if word not in _WORDS}
         for key, each in described.items()

@@ -1,9 +1,7 @@
 """Metadata of steps, from `resources/towline`: of one step by any of its names, or of all.
 
-One step's is read without the others; also the names of stages.
-
-What Towline reads of a configuration for the pipeline as a whole, besides its steps: where it may
-stand, and its types.
+One step's is read without the others. Also the names of stages, and the settings that Towline reads
+for the pipeline as a whole, with their scopes and types.
 """
 
 from __future__ import annotations
@@ -126,7 +124,7 @@ def vault_keys(step: StepSchema) -> frozenset[str]:
 
 @cache
 def vault_schema() -> StepSchema:
-    """What a configuration says about Vault, for every step, in the shape of a step's metadata."""
+    """The settings for Vault that every step has, in the shape of a step's metadata."""
     return metadata.parse_schema(
         read_yaml(resource_text("vault.yaml"), "vault.yaml").value, "vault.yaml"
     )
@@ -157,7 +155,7 @@ def _parsed(text: str, name: str) -> StepSchema:
 
 @cache
 def _text(name: str) -> str:
-    """The metadata of a step by its own name; empty where there is none.
+    """The metadata of a step by its own name; empty if there is none.
 
     A file that another case of the name opens is not its own.
     """

@@ -103,7 +103,7 @@ def _check(kind: _Kind, values: Mapping[str, Setting]) -> bool:
     for _, _, chosen in _entries(kind, values):
         if chosen and not _NAME.fullmatch(chosen):
             raise ConfigError(
-                f"{prefix} is no beginning of a variable's name: {chosen!r}",
+                f"{prefix} cannot begin a variable's name: {chosen!r}",
                 where=values[prefix].origin,
                 hint="write letters, digits and _",
             )

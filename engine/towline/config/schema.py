@@ -86,13 +86,11 @@ class Parameter:
     """A parameter of a step.
 
     `later` is the hint for a parameter that Towline cannot use yet; a pull request may not set a
-    `trusted` one.
-
-    `read_by_others`: Piper's other steps read the name in `general`, where it is left to them
-    unless the platform team has set it there. `format`, where there is one, is what each text of it
-    has to be: `host` for an entry of a list of hosts, `hosts` for a map of such lists. Possible
-    values of a list hold for each of its elements, `minimum` and `maximum` are for an integer; it
-    is mandatory also where all of `mandatory_if` hold, and never where one of `unless` is set.
+    `trusted` one. `read_by_others`: Piper's other steps read the name in `general`, and Towline's
+    step reads it there only if the platform team has set it. `format` is the form of each text:
+    `host` for an entry of a list of hosts, `hosts` for a map of such lists. Possible values of a
+    list are for each of its elements; `minimum` and `maximum` are for an integer. The parameter is
+    also mandatory if all of `mandatory_if` hold, and never if one of `unless` is set.
     """
 
     name: str
@@ -181,7 +179,7 @@ class StepSchema:
         return (self.name, *self.aliases)
 
     def find(self, name: str) -> Parameter | None:
-        """The parameter that is called `name`, or has it as an alias; None where there is none."""
+        """The parameter with that name or alias; None if there is none."""
         by_alias = (
             parameter
             for parameter in self.parameters

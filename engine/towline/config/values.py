@@ -15,6 +15,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from towline.literals import (
+    EXACT_INTEGERS,
     RepeatedKey,
     WrittenDate,
     WrittenFloat,
@@ -171,9 +172,6 @@ EXPECTED = {
     "object": "a map",
     "objects": "a list of maps",
 }
-# from here on a float is no longer every whole number: one with more digits was rounded when it was
-# read
-_EXACT = 2.0**53
 HOW_TO_WRITE = {
     "string": "write one text, in quotes",
     "boolean": "write true or false",
@@ -238,7 +236,7 @@ def _text(value: object) -> str:
 
 
 def _whole(number: float) -> int:
-    if abs(number) >= _EXACT:
+    if abs(number) >= EXACT_INTEGERS:
         raise ValueError("rounded")
     return int(number)
 

@@ -252,7 +252,7 @@ def clean_path(path: str, origin: str) -> str:
     parts = [part for part in path.split("/") if part]
     if any(part in (".", "..") for part in parts) or not path.isprintable():
         raise ConfigError(
-            f"{path!r} is no path in Vault",
+            f"{path!r} is not a path in Vault",
             where=origin,
             hint="write the path as Vault lists it, without . and ..",
         )

@@ -303,7 +303,7 @@ def vault_server(settings: Settings) -> VaultServer:
     scheme, host = _place(url)
     if not host:
         raise ConfigError(
-            f"{URL} is no URL of a server",
+            f"{URL} is not a server's URL",
             where=origin,
             hint="expected https://host[:port], without a user",
         )

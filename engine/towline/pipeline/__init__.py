@@ -1,1 +1,1 @@
-"""What a pipeline knows: its environment and its stages."""
+"""A pipeline: its environment, its build and its stages."""

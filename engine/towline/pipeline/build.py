@@ -75,7 +75,7 @@ class PipelineView:
         return verdict
 
     def source(self) -> str:
-        """What is built, for people, if it is not the productive branch."""
+        """The source that is built, for people, if it is not the productive branch."""
         build = self.build
         if build.change_request:
             return "a change request"

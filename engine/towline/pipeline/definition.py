@@ -143,7 +143,7 @@ class _Part:
         return self.value
 
     def entries(self, key: str) -> list[_Part]:
-        """The entries of the list at `key`, none where it is empty or not there."""
+        """The entries of the list at `key`; none if it is empty or missing."""
         found = self.value.get(key) or []
         if not isinstance(found, list):
             raise ConfigError(

@@ -155,7 +155,7 @@ def check_writable(folder: Path) -> None:
     there = next(filter(os.path.lexists, ways), folder)
     if not there.is_dir():
         raise MachineError(
-            f"{there} is no folder, so the pipeline environment cannot be written",
+            f"{there} is not a folder, so the pipeline environment cannot be written",
             where=ENVIRONMENT_FOLDER,
             hint="remove it: steps leave there what later ones need",
         )

@@ -188,7 +188,7 @@ def _relative(pattern: str) -> str:
     try:
         return change.check_path(pattern.removesuffix("/"))
     except ConfigError as fault:
-        raise ConfigError(f"{pattern!r} is no path inside the workspace", hint=hint) from fault
+        raise ConfigError(f"{pattern!r} is not a path inside the workspace", hint=hint) from fault
 
 
 def _matched(pattern: str, paths: Sequence[str]) -> Sequence[str]:

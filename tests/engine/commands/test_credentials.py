@@ -234,7 +234,7 @@ def test_settings_with_faults_are_explained_as_well(workspace: Path) -> None:
     )
     found = rows(Ending(["explain", PUSH, "--credentials", "--branch", "main"], workspace))
     assert found[PUSH, "https://r.example"]["by"].startswith("the project")
-    assert "is no URL of a server" in found[PUSH, "Vault"]["refused"]
+    assert "is not a server's URL" in found[PUSH, "Vault"]["refused"]
 
 
 def test_in_a_build_of_jenkins_the_result_holds_it(workspace: Path) -> None:

@@ -32,7 +32,7 @@ class Listing:
     def find(self, pattern: str) -> str:
         self.asked.append(pattern)
         if pattern.startswith(("/", "..")):
-            raise ConfigError(f"{pattern!r} is no path inside the workspace")
+            raise ConfigError(f"{pattern!r} is not a path inside the workspace")
         return pattern if pattern in self.names else ""
 
     def find_script(self, name: str, excludes: Sequence[str]) -> str:
@@ -154,7 +154,7 @@ def answer(condition: dict[str, Any], scene: ConditionContext = SCENE) -> tuple[
         (
             {"filePatternFromConfig": "outside"},
             "no",
-            "'/etc/passwd' is no path inside the workspace, from outside (config.yml:7)",
+            "'/etc/passwd' is not a path inside the workspace, from outside (config.yml:7)",
         ),
         (
             {"filePatternFromConfig": "up"},

@@ -263,7 +263,7 @@ def test_what_does_not_fit_together_is_an_error_with_its_line(general: str) -> N
 
 @pytest.mark.parametrize("prefix", ["1A", "A=B", "A-", "LD PRELOAD"])
 def test_a_prefix_begins_a_name(prefix: str) -> None:
-    with pytest.raises(ConfigError, match="no beginning of a variable's name"):
+    with pytest.raises(ConfigError, match="cannot begin a variable's name"):
         check_credentials(
             effective_settings(
                 STEP,

@@ -118,7 +118,7 @@ def test_a_role_of_the_settings_is_none_of_an_app_role() -> None:
 
 
 def test_a_mount_that_climbs_is_a_fault_of_its_line() -> None:
-    with pytest.raises(ConfigError, match="is no path in Vault") as caught:
+    with pytest.raises(ConfigError, match="is not a path in Vault") as caught:
         chosen("vaultAuthMount: ../sys")
     assert caught.value.where == "config.yml:1"
 

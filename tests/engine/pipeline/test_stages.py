@@ -49,7 +49,7 @@ class Listing:
     def find(self, pattern: str) -> str:
         self.asked.append(pattern)
         if pattern.startswith(("/", "..")):
-            raise ConfigError(f"{pattern!r} is no path inside the workspace")
+            raise ConfigError(f"{pattern!r} is not a path inside the workspace")
         return pattern if pattern in self.names else ""
 
     def find_script(self, name: str, excludes: Sequence[str]) -> str:

@@ -1,1 +1,1 @@
-"""What `towline lint` finds in configuration files."""
+"""The checks of configuration files by `towline lint`."""
