@@ -494,9 +494,7 @@ def test_the_entry_of_another_image_under_the_same_name_is_left_alone() -> None:
         set_app({"k.yaml": f"{web.replace('team/web', 'team/shop')}---\n{cart}"})
 
 
-def test_over_a_pattern_the_entries_of_other_images_are_left_alone_and_placeholders_only_beside_them() -> (
-    None
-):
+def test_over_a_pattern_entries_of_other_images_stay_and_placeholders_only_beside_them() -> None:
     def entry(fields: str) -> str:
         return f"resources: [d.yaml]\nimages:\n- name: app\n  {fields}\n"
 

@@ -165,8 +165,8 @@ def test_resources_that_cannot_be_read_say_nothing_but_for_a_near_entry() -> Non
     files["k/kustomization.yaml"] += "images: [{name: webshop}]\n"
     assert said(files, "webshp") == [
         (
-            "k/kustomization.yaml has no entry for an image called webshp, and gets one; did you mean"
-            " webshop?"
+            "k/kustomization.yaml has no entry for an image called webshp, and gets one; did you"
+            " mean webshop?"
         )
     ]
     assert said({"k/kustomization.yaml": OF_FLUX.replace("images", "others")}, "web") == []

@@ -283,13 +283,19 @@ PROGRAM = """
     resource.setrlimit(resource.RLIMIT_AS, (int(sys.argv[2]) << 20,) * 2)
     from towline.gitops.kubectl import ContainerImage
     from towline.gitops.helm_values import PathValues
-    pod = "kind: Pod\\nmetadata: {name: p%d}\\nspec:\\n  containers:\\n  - name: c%d\\n    image: r/web:1 # %d\\n    env: [{name: A, value: b}]\\n"
+    pod = (
+        "kind: Pod\\nmetadata: {name: p%d}\\nspec:\\n  containers:\\n"
+        "  - name: c%d\\n    image: r/web:1 # %d\\n    env: [{name: A, value: b}]\\n"
+    )
     if sys.argv[1] == "documents":
         text = "".join(f"---\\n{pod}" % (number, number, number) for number in range(100_000))
-        change, old, new = ContainerImage(pattern="x", container="c79000", image="r/web:2"), "r/web:1 # 79000", "r/web:2 # 79000"
+        change = ContainerImage(pattern="x", container="c79000", image="r/web:2")
+        old, new = "r/web:1 # 79000", "r/web:2 # 79000"
     else:
-        text = "".join(f"s{number}:\\n  image: {{repository: r/x, tag: '{number}'}}\\n" for number in range(110_000))
-        change, old, new = PathValues(pattern="x", values={"s9.image.tag": "2"}), "tag: '9'", "tag: '2'"
+        image = "s{0}:\\n  image: {{repository: r/x, tag: '{0}'}}\\n"
+        text = "".join(image.format(number) for number in range(110_000))
+        change = PathValues(pattern="x", values={"s9.image.tag": "2"})
+        old, new = "tag: '9'", "tag: '2'"
     assert len(text) > (10_000_000 if sys.argv[1] == 'documents' else 4_000_000)
     assert change.apply({"x": text.encode()})["x"].decode() == text.replace(old, new)
 """

@@ -212,9 +212,8 @@ class Author:
             if depth > 1 and dice.random() < 0.5:
                 self.mapping(f"{start} {gap}", depth - 2, first=f"{start}-{gap}")
             else:
-                self.lines.append(
-                    f"{start}-{gap}{dice.choice((self.plain(), self.quoted(), self.collection(1)))}{dice.choice(_COMMENTS)}"
-                )
+                item = dice.choice((self.plain(), self.quoted(), self.collection(1)))
+                self.lines.append(f"{start}-{gap}{item}{dice.choice(_COMMENTS)}")
 
     def repeats(self) -> None:
         """Texts and maps with anchors, and what uses them: aliases, also in flow style and of

@@ -630,8 +630,8 @@ def test_a_registry_that_other_images_come_from_is_left_as_it_is() -> None:
     assert [pod.images for pod in pods_in_file(text.encode())] == [(("app", "h.io/team/web:2"),)]
     assert said == [
         (
-            "  chart chart/app/ has q.io in global.imageRegistry, and puts it before the image: it is"
-            " rendered with the image's"
+            "  chart chart/app/ has q.io in global.imageRegistry, and puts it before the image: it"
+            " is rendered with the image's"
         )
     ]
 
@@ -664,7 +664,8 @@ RANDOM = {
     ),
     "certificate": (
         """\
-{{ $ca := genCA "ca" 30 }}{{ $c := genSignedCert "a.example.com" nil (list "a.example.com") 30 $ca }}
+{{ $ca := genCA "ca" 30 }}{{ $names := list "a.example.com" -}}
+{{ $c := genSignedCert "a.example.com" nil $names 30 $ca }}
 kind: Secret
 metadata: {name: s}
 data: {tls.crt: {{ $c.Cert | b64enc }}, tls.key: {{ $c.Key | b64enc }}}
@@ -692,7 +693,9 @@ data:
         """\
 kind: ConfigMap
 metadata: {name: s}
-data: {keys: {{ keys .Values.many | join "," | quote }}, values: {{ values .Values.many | toJson | quote }}}
+data:
+  keys: {{ keys .Values.many | join "," | quote }}
+  values: {{ values .Values.many | toJson | quote }}
 list: {{ keys .Values.many | toJson }}
 """
     ),

@@ -57,7 +57,7 @@ def test_the_digest_of_a_lock_is_the_one_that_helm_writes(
 def test_a_lock_knows_which_dependencies_are_enabled_as_helm_s_own_type_does(
     said: str, marked: object
 ) -> None:
-    """A truth value in Helm's structure, left out where it is false (`json:"enabled,omitempty"`)."""
+    """A truth value in Helm's structure, left out if it is false (`json:"enabled,omitempty"`)."""
     wanted = {**REDIS, "version": "1.0.0"}
     known = [[{**_in_order(wanted), **({"enabled": True} if marked else {})}], []]
     text = json.dumps(known, separators=(",", ":"))

@@ -24,7 +24,8 @@ def test_the_program_is_called_with_files_only_and_a_home_of_its_own(tmp_path: P
     body = """
 words = sys.argv[1:]
 read = [open(words[at + 1]).read() for at, word in enumerate(words) if word == '--values']
-print(json.dumps([words[:2], words[3:5], read, os.path.exists(words[2] + '/Chart.yaml'), os.environ['HOME'], os.getcwd()]))
+chart = os.path.exists(words[2] + '/Chart.yaml')
+print(json.dumps([words[:2], words[3:5], read, chart, os.environ['HOME'], os.getcwd()]))
 """
     text = applied(
         chart(),

@@ -27,8 +27,8 @@ NONE_LEFT = [
     "sh",
 ]
 LEAVES = (
-    "import sys; sys.path[:0] = [sys.argv[1]]; from towline.gitops.render.network import leave_network;"
-    " print(leave_network())"
+    "import sys; sys.path[:0] = [sys.argv[1]];"
+    " from towline.gitops.render.network import leave_network; print(leave_network())"
 )
 ASKS = (
     "import socket, sys; socket.create_connection(('127.0.0.1', int(sys.argv[1])), 5);"

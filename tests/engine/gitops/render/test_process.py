@@ -144,8 +144,8 @@ def test_a_checkout_that_is_not_installed_renders_too(tmp_path: Path) -> None:
         assert library.__file__
         (tmp_path / library.__name__).symlink_to(Path(library.__file__).parent)
     script = (
-        "from towline.gitops.render.process import *; print(render_document('jinja', {'name': 't', 'text':"
-        " 'a: 1', 'variables': {}}, limits=RenderLimits()))"
+        "from towline.gitops.render.process import *; print(render_document('jinja', {'name': 't',"
+        " 'text': 'a: 1', 'variables': {}}, limits=RenderLimits()))"
     )
     bare = os.path.realpath(sys.executable)
     ended = subprocess.run(
