@@ -39,6 +39,29 @@ def test_the_first_fault_stops_what_runs_and_what_has_not_begun() -> None:
     assert stop.is_set()
 
 
+def test_a_fault_wakes_who_waits_already(monkeypatch: pytest.MonkeyPatch) -> None:
+    waiting, stop, stopped = threading.Event(), threading.Event(), list[bool]()
+
+    class Watched(threading.Condition):
+        def wait(self, timeout: float | None = None) -> bool:
+            waiting.set()  # the lock is held still: no call can end before this one waits
+            return super().wait(timeout)
+
+    monkeypatch.setattr(module, "Condition", Watched)
+    monkeypatch.setattr(module, "GRACE", 60)
+
+    def work(number: int) -> None:
+        if number:
+            stopped.append(stop.wait(30))
+        else:
+            assert waiting.wait(30)
+            raise LookupError("late")
+
+    with pytest.raises(LookupError, match="late"):
+        in_parallel(work, [0, 1], stop=stop)
+    assert stopped == [True]
+
+
 def test_who_has_failed_begins_nothing_more() -> None:
     begun = list[int]()
 
