@@ -477,7 +477,7 @@ def test_the_arguments_of_a_copy_name_hosts_but_for_a_change_request(place: Plac
         place.folder,
         {**login, "GITHUB_HEAD_REF": "fix"},
     )
-    assert (loose.code, "--credentialHosts does not count" in loose.err, place.logged_in()) == (
+    assert (loose.code, "--credentialHosts is ignored" in loose.err, place.logged_in()) == (
         4,
         True,
         False,

@@ -256,7 +256,7 @@ def test_another_digest_than_the_one_that_was_pushed_is_refused_where_the_worksp
     [
         ("", "no image is known"),
         ("app", "neither a tag nor a digest"),
-        ("app:1:2", "no possible tag"),
+        ("app:1:2", "an invalid tag"),
         ("App:1", "not an image name"),
     ],
 )
