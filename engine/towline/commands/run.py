@@ -247,7 +247,7 @@ def _decision(
     if sign and stages.is_publishing(name) and not _allows(arguments.schema, call, known):
         named = arguments.change_request
         denied = (
-            f", and --change-request {named} does not count"
+            f", and --change-request {named} is ignored"
             if named and not names_change(named)
             else ""
         )

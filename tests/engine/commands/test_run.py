@@ -170,7 +170,7 @@ def test_who_denies_that_a_change_request_is_built_is_told_that_it_does_not_coun
         workspace,
         {"GITHUB_HEAD_REF": "fix"},
     )
-    assert "--change-request none does not count" in ending.err
+    assert "--change-request none is ignored" in ending.err
 
 
 @pytest.mark.parametrize(
