@@ -18,7 +18,7 @@ from towline import host_patterns
 from towline.errors import CredentialError, Refusal
 from towline.record import field, frozen, replace
 
-HOSTS, EACH, STRICT, IDS = (
+HOSTS_KEY, CREDENTIALS_KEY, STRICT_KEY, IDS_KEY = (
     "credentialHosts",
     "credentials",
     "strictCredentials",
@@ -58,8 +58,8 @@ class CredentialRules:
     ids: tuple[str, ...] = ()
     strict: bool = False
     warn: bool = False
-    where: str = HOSTS
-    each_where: str = EACH
+    where: str = HOSTS_KEY
+    each_where: str = CREDENTIALS_KEY
     standing: Callable[[], BuildTrust]
 
 
@@ -148,11 +148,10 @@ def permit(
     rules: CredentialRules, credential: Credential, place: HostAddress, named: HostSource
 ) -> Permission:
     """The permission for the credential to go to `place`; raises CredentialError without one."""
-    own = hosts_by_name(rules, credential)
     if name := next(
         (name for name in credential.names if lists_host(rules.each.get(name, ()), place)), ""
     ):
-        return Permission(by=f"{EACH} of a trusted layer has it for {name}")
+        return Permission(by=f"{CREDENTIALS_KEY} of a trusted layer has it for {name}")
     if (
         rules.hosts
         and not lists_host(rules.hosts, place)
@@ -160,33 +159,26 @@ def permit(
     ):
         raise _outside(rules, credential, place)
     if lists_host(rules.hosts, place):
-        return Permission(by=f"{HOSTS} ({rules.where})")
-    if lists_host(credential.record, place) or place.plain in named.record:
-        return Permission(
-            by=(
-                f"its own record ({named.origin})"
-                if place.plain in named.record
-                else "its own record"
-            )
-        )
+        return Permission(by=f"{HOSTS_KEY} ({rules.where})")
+    is_on_record = lists_host(credential.record, place)
+    if place.plain in named.record:
+        return Permission(by=f"its own record ({named.origin})")
+    if is_on_record:
+        return Permission(by="its own record")
     if place.plain in named.trusted:
         return Permission(by=f"a trusted layer ({named.origin})")
-    others = (
-        "a trusted layer names another server"
-        if named.alone
-        else "trusted layers have other hosts for it"
-        if own
-        else ""
-    )
-    return _projects(
-        rules,
-        credential,
-        place,
-        named,
-        others=others
-        or "its own record has other hosts" * bool(credential.record)
-        or credential.kept,
-    )
+    return _projects(rules, credential, place, named, others=_other_hosts(rules, credential, named))
+
+
+def _other_hosts(rules: CredentialRules, credential: Credential, named: HostSource) -> str:
+    """Why the project may not name a host for the credential, if so: others name its hosts."""
+    if named.alone:
+        return "a trusted layer names another server"
+    if hosts_by_name(rules, credential):
+        return "trusted layers have other hosts for it"
+    if credential.record:
+        return "its own record has other hosts"
+    return credential.kept
 
 
 def hosts_by_name(rules: CredentialRules, credential: Credential) -> tuple[str, ...]:
@@ -210,7 +202,7 @@ def lists_host(entries: Iterable[str], place: HostAddress) -> bool:
         return host_patterns.matches_any(listed, place.host, place.scheme)
     except ValueError as fault:
         raise CredentialError(
-            f"no host can match one of {', '.join(listed)}", where=HOSTS, hint=str(fault)
+            f"no host can match one of {', '.join(listed)}", where=HOSTS_KEY, hint=str(fault)
         ) from fault
 
 
@@ -222,7 +214,7 @@ def check_host_allowed(hosts: tuple[str, ...], place: HostAddress) -> None:
     if hosts and not lists_host(hosts, place):
         raise Refusal(
             f"no credential may be sent to {place.host}",
-            where=HOSTS,
+            where=HOSTS_KEY,
             hint=f"the platform team allows: {', '.join(hosts)}",
         )
 
@@ -248,11 +240,13 @@ def _host_line(rules: CredentialRules, entry: str, host: str) -> str:
     hosts = list(dict.fromkeys([*rules.each.get(entry, ()), host]))
     others = (
         {name: list(known) for name, known in rules.each.items()}
-        if rules.each_where == f"PIPER_{EACH}"
+        if rules.each_where == f"PIPER_{CREDENTIALS_KEY}"
         else {}
     )
     return _line(
-        EACH, f"{{{yaml_scalar(entry)}: {_listed(hosts)}}}", json.dumps({**others, entry: hosts})
+        CREDENTIALS_KEY,
+        f"{{{yaml_scalar(entry)}: {_listed(hosts)}}}",
+        json.dumps({**others, entry: hosts}),
     )
 
 
@@ -291,7 +285,7 @@ def _projects(
                 " again; or, if the change is intended, allow it by"
                 f" {_host_line(rules, credential.names[0], place.entry)}"
             ),
-            allow=(EACH, credential.names[0], place.entry),
+            allow=(CREDENTIALS_KEY, credential.names[0], place.entry),
         )
     if others:
         raise _refused(rules, credential, place, named, others)
@@ -319,7 +313,7 @@ def project_permission(rules: CredentialRules, origin: str, use: str = "") -> Pe
 def why_project_ignored(rules: CredentialRules) -> str:
     """Why the project's configuration is ignored."""
     standing = rules.standing()
-    return f"{STRICT} is set" if standing.project else standing.build
+    return f"{STRICT_KEY} is set" if standing.project else standing.build
 
 
 def permit_id(
@@ -333,18 +327,20 @@ def permit_id(
     if name in trusted:
         return Permission(by=f"a trusted layer ({origin})")
     if name in rules.each or any(fnmatchcase(name, pattern) for pattern in rules.ids):
-        return Permission(by=f"{EACH if name in rules.each else IDS} of a trusted layer")
+        return Permission(
+            by=f"{CREDENTIALS_KEY if name in rules.each else IDS_KEY} of a trusted layer"
+        )
     if not rules.ids and (allowed := project_permission(rules, origin)):
         return allowed
-    why = f"{IDS} has {', '.join(rules.ids)}" if rules.ids else why_project_ignored(rules)
+    why = f"{IDS_KEY} has {', '.join(rules.ids)}" if rules.ids else why_project_ignored(rules)
     return warn_or_raise(
         rules,
         CredentialRefused(
             f"the Jenkins credential {name!r} is not bound, which nothing names but {origin}",
             where=origin,
             why=why,
-            hint=f"allow it by {allow_line(IDS, name, beside=rules.ids)}",
-            allow=(IDS, name, ""),
+            hint=f"allow it by {allow_line(IDS_KEY, name, beside=rules.ids)}",
+            allow=(IDS_KEY, name, ""),
         ),
     )
 
@@ -373,7 +369,7 @@ def _refused(
         where=named.origin,
         why=why,
         hint=f"allow it by {_host_line(rules, credential.names[0], place.entry)}{call}",
-        allow=(EACH, credential.names[0], place.entry),
+        allow=(CREDENTIALS_KEY, credential.names[0], place.entry),
     )
 
 
@@ -384,7 +380,7 @@ def _outside(
         f"no credential may be sent to {place.host}",
         where=rules.where,
         why="",
-        allow=(EACH, credential.names[0], place.entry),
+        allow=(CREDENTIALS_KEY, credential.names[0], place.entry),
         hint=(
             f"the platform team allows: {', '.join(rules.hosts)}; add the host there, or for"
             f" {credential.names[0]} alone {_host_line(rules, credential.names[0], place.entry)}"

@@ -19,7 +19,7 @@ from towline.config.schema import Parameter, StepSchema
 from towline.config.settings import Settings, checked_settings
 from towline.config.values import parse_text
 from towline.contract import SUCCESS, UNCHANGED, Outcome
-from towline.credential_hosts import HOSTS, BuildTrust, CredentialGate, CredentialRules
+from towline.credential_hosts import HOSTS_KEY, BuildTrust, CredentialGate, CredentialRules
 from towline.errors import ConfigError, CredentialError, UsageError, placed
 from towline.http.client import Transport
 from towline.image import Reference
@@ -124,7 +124,7 @@ PARAMETERS: Mapping[str, tuple[str, str, object]] = {
         ),
         False,
     ),
-    HOSTS: (
+    HOSTS_KEY: (
         "list",
         (
             "The only hosts that credentials may be sent to. Each is `host` (with the usual port"
@@ -136,7 +136,7 @@ PARAMETERS: Mapping[str, tuple[str, str, object]] = {
 # the flags of a change request that are ignored: its author can change the call
 _RULES = frozenset(
     {
-        HOSTS,
+        HOSTS_KEY,
         "allowPlainHttp",
         "insecureRegistries",
         "customTlsCertificateLinks",
@@ -245,7 +245,7 @@ def _schema() -> StepSchema:
             secret=name.endswith("Password"),
             minimum=1 if name == "copyDeadline" else None,
             maximum=deadline.LONGEST_STEP if name == "copyDeadline" else None,
-            format="host" if name == HOSTS else "",
+            format="host" if name == HOSTS_KEY else "",
         )
         for name, (kind, description, default) in PARAMETERS.items()
     )
@@ -254,7 +254,7 @@ def _schema() -> StepSchema:
 
 def _task(arguments: argparse.Namespace, call: Call) -> Task:
     schema, environ = _schema(), _environ(arguments, call)
-    check_variables(environ, [HOSTS], PARAMETERS)
+    check_variables(environ, [HOSTS_KEY], PARAMETERS)
     variables = {
         name: environ[f"PIPER_{name}"] for name in PARAMETERS if environ.get(f"PIPER_{name}")
     }
@@ -313,7 +313,7 @@ def _addressees(settings: Settings, call: Call) -> CredentialGate:
         request=bool(sign),
     )
     rules = CredentialRules(
-        hosts=settings.texts(HOSTS), where=settings.origin(HOSTS), standing=lambda: standing
+        hosts=settings.texts(HOSTS_KEY), where=settings.origin(HOSTS_KEY), standing=lambda: standing
     )
     return CredentialGate(rules, say=call.console.say_audit, warn=call.console.warn_audit)
 

@@ -14,11 +14,11 @@ from towline import host_patterns
 from towline.config.merge import CHANGED, PIPELINE_ENVIRONMENT
 from towline.config.settings import Settings
 from towline.credential_hosts import (
-    EACH,
+    CREDENTIALS_KEY,
     ENFORCEMENT,
-    HOSTS,
-    IDS,
-    STRICT,
+    HOSTS_KEY,
+    IDS_KEY,
+    STRICT_KEY,
     WARN,
     BuildTrust,
     Credential,
@@ -39,13 +39,13 @@ Parse = Callable[[str], HostAddress]
 def rules_of(settings: Settings, standing: Callable[[], BuildTrust]) -> CredentialRules:
     """The rules of trusted layers on credentials and their hosts."""
     return CredentialRules(
-        hosts=settings.texts(HOSTS),
-        each={name: tuple(hosts) for name, hosts in settings.listed(EACH).items()},
-        ids=settings.texts(IDS) if settings.has(IDS) else (),
-        strict=settings.flag(STRICT),
+        hosts=settings.texts(HOSTS_KEY),
+        each={name: tuple(hosts) for name, hosts in settings.listed(CREDENTIALS_KEY).items()},
+        ids=settings.texts(IDS_KEY) if settings.has(IDS_KEY) else (),
+        strict=settings.flag(STRICT_KEY),
         warn=settings.text(ENFORCEMENT) == WARN,
-        where=settings.origin(HOSTS),
-        each_where=settings.origin(EACH),
+        where=settings.origin(HOSTS_KEY),
+        each_where=settings.origin(CREDENTIALS_KEY),
         standing=standing,
     )
 

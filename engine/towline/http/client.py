@@ -112,7 +112,7 @@ class Transport:
         self._hide_credentials(request.headers)
         where = origin(request.url)
         failed = 0
-        while request.again and failed < ATTEMPTS - 1:
+        while request.may_repeat and failed < ATTEMPTS - 1:
             self._wait_if_throttled(where)
             wait = None
             try:
@@ -278,7 +278,7 @@ class Transport:
             try:
                 return self._exchange(connection, request, where)
             except TransportError:  # an idle connection may have died: try a new one
-                if not request.again:
+                if not request.may_repeat:
                     raise
         return self._exchange(self._dial(route), request, where)
 
@@ -331,7 +331,10 @@ class Transport:
             return False
         parts = urlsplit(where)
         try:
-            place = self._network.reach.addresses(where)[0], parts.port or USUAL_PORTS["http"]
+            place = (
+                self._network.address_policy.addresses(where)[0],
+                parts.port or USUAL_PORTS["http"],
+            )
         except (OSError, TransportError):
             return False
         return speaks_tls(place, name=parts.hostname or "", seconds=self._network.connect)

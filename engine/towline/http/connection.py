@@ -40,7 +40,7 @@ class Network:
     proxies: Proxies = field(default_factory=Proxies)
     tls: Tls = field(default_factory=Tls)
     connect: float = 10.0
-    reach: AddressPolicy = field(default_factory=AddressPolicy)
+    address_policy: AddressPolicy = field(default_factory=AddressPolicy)
 
     def route(self, where: str, named_by: str = "") -> Route:
         """The route to the origin `where`; raises ConfigError for a proxy that cannot be used."""
@@ -183,19 +183,19 @@ class Connection(http.client.HTTPConnection):
         return self.route.proxy if self.route.where.startswith("http:") else None
 
     def _reach(self) -> socket.socket:
-        route, reach, fault = self.route, self._network.reach, OSError("no address")
+        route, policy, fault = self.route, self._network.address_policy, OSError("no address")
         if route.proxy:
-            reach.check_before_proxy(route.where, route.named_by)
+            policy.check_before_proxy(route.where, route.named_by)
             return socket.create_connection(
                 (route.proxy.host, route.proxy.port), self._network.connect
             )
-        for address in reach.addresses(route.where, route.named_by):
+        for address in policy.addresses(route.where, route.named_by):
             try:
                 sock = socket.create_connection((address, self.port), self._network.connect)
             except OSError as unreachable:
                 fault = unreachable
             else:
-                reach.met(route.where, address)
+                policy.met(route.where, address)
                 return sock
         raise fault
 

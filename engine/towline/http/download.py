@@ -68,7 +68,7 @@ def fetch_bytes(
     try:
         token = _token(url, parse_tokens(environ.get(TOKENS_VARIABLE, "")), where)
         outside = inside is not None and not token and not _named(url, inside)
-        network = Network(proxies=Proxies(environ), reach=AddressPolicy(outside=outside))
+        network = Network(proxies=Proxies(environ), address_policy=AddressPolicy(outside=outside))
         with Transport(
             clock=_until(Deadline.after(_SECONDS, clock)), read=20.0, network=network
         ) as transport:

@@ -57,7 +57,7 @@ class HttpRequest:
     seconds: float = 0.0
 
     @property
-    def again(self) -> bool:
+    def may_repeat(self) -> bool:
         """Whether the request may be sent more than once."""
         return not self.seconds and (self.repeatable or self.method in _IDEMPOTENT)
 
@@ -236,8 +236,10 @@ class BodySender:
         return self._put(b"%x\r\n" % len(piece), piece, b"\r\n") if piece else self._heard
 
     def _put(self, *parts: bytes | memoryview) -> bool:
+        if not self._heard:
+            return False
         try:
-            for part in parts if self._heard else ():
+            for part in parts:
                 self._connection.send(part)
         except PEER_CLOSED:
             self._heard = False

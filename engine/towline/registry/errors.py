@@ -114,11 +114,10 @@ def refusal_reason(status: int, text: str) -> RefusalReason | None:
     """The reason of a refusal by the answer's text; None if the text does not tell it."""
     if status == 401:
         return LOGIN_REFUSED
-    found = (
-        next((entry for entry in _REASONS if re.search(entry.words, text, re.IGNORECASE)), None)
-        if status in _DECIDED and text
-        else None
-    )
+    found = None
+    if status in _DECIDED and text:
+        matching = (entry for entry in _REASONS if re.search(entry.words, text, re.IGNORECASE))
+        found = next(matching, None)
     if status == 403:
         return found or LOGIN_REFUSED
     return None if found is LOGIN_REFUSED else found
@@ -252,7 +251,7 @@ def read_error(response: Response) -> ErrorBody:
     data = json_value(body)
     if data is None:
         return ErrorBody(
-            codes=(), text=words(_plain(body, response.headers.get("Content-Type", "")), _TEXT)
+            codes=(), text=words(_plain_text(body, response.headers.get("Content-Type", "")), _TEXT)
         )
     errors = data.get("errors") if isinstance(data, dict) else None
     entries = (
@@ -263,10 +262,10 @@ def read_error(response: Response) -> ErrorBody:
         f"{entry.get('code', '')}: {entry.get('message', '')}{_detail(entry)}".removeprefix(": ")
         for entry in entries
     )
-    return ErrorBody(codes=codes, text=words(text or _other_words(data), _TEXT))
+    return ErrorBody(codes=codes, text=words(text or _message_field(data), _TEXT))
 
 
-def _other_words(data: object) -> str:
+def _message_field(data: object) -> str:
     """The error text of token services and proxies, which have one text field."""
     fields = data if isinstance(data, dict) else {}
     return next(
@@ -279,7 +278,7 @@ def _other_words(data: object) -> str:
     )
 
 
-def _plain(body: bytes, content_type: str) -> str:
+def _plain_text(body: bytes, content_type: str) -> str:
     """A plain text as it is, or the title of a web page."""
     text = body.decode("utf-8", "replace")
     if content_type.lower().startswith("text/plain"):
@@ -375,7 +374,7 @@ def error_for_status(endpoint: Endpoint, status: int, doing: str, text: str) -> 
     why = refusal_reason(status, text)
     if why is LOGIN_REFUSED:
         return login_refused(endpoint, doing, text)
-    what, hint = (f": {why.what}", why.hint) if why else _otherwise(endpoint, status, text)
+    what, hint = (f": {why.what}", why.hint) if why else _cause_and_hint(endpoint, status, text)
     return RegistryError(
         f"the {endpoint} answers {status} when asked {doing}{what}{_because(text)}",
         where=str(endpoint.registry),
@@ -383,7 +382,7 @@ def error_for_status(endpoint: Endpoint, status: int, doing: str, text: str) -> 
     )
 
 
-def _otherwise(endpoint: Endpoint, status: int, text: str) -> tuple[str, str]:
+def _cause_and_hint(endpoint: Endpoint, status: int, text: str) -> tuple[str, str]:
     """The meaning of a status that is not a refusal, and what to do next."""
     if status >= 500 and re.search(_FULL, text):
         return ": its disk is full", "have space made on the registry's disk, then run it again"
@@ -401,19 +400,12 @@ def no_image(
     endpoint: Endpoint, repository: str, target: str, *, tags: Iterable[str] = ()
 ) -> RegistryError:
     """The error for a 404 of a manifest; `tags` are the repository's tags, as far as known."""
-    hint = (
-        (
-            "was the tag cleaned up? a staging registry is short-lived: Build has to run again"
-            if endpoint.role == "source"
-            else ""
-        )
-        if endpoint.step
-        else "; ".join(
-            part
-            for part in ("check its name and tag", nearest(target, tags) if tags else "")
-            if part
-        )
-    )
+    hint = ""
+    if not endpoint.step:
+        near = nearest(target, tags) if tags else ""
+        hint = "check its name and tag" + (f"; {near}" if near else "")
+    elif endpoint.role == "source":
+        hint = "was the tag cleaned up? a staging registry is short-lived: Build has to run again"
     image = f"{repository}{'@' if ':' in target else ':'}{target}"
     return RegistryError(
         f"the image {image} does not exist on the {endpoint}",

@@ -83,9 +83,9 @@ class RegistrySession:
     def on_this_host(self, base: str, link: str) -> str:
         """The absolute URL of a Link header; raises RegistryError if it leads to another host."""
         url = _joined(base, link)
-        if _shown(url) != self._origin:
+        if _origin_or_fault(url) != self._origin:
             raise RegistryError(
-                f"the {self.endpoint} goes on at another host: {_shown(url)}",
+                f"the {self.endpoint} goes on at another host: {_origin_or_fault(url)}",
                 where=str(self.endpoint.registry),
             )
         return url
@@ -138,11 +138,11 @@ class RegistrySession:
         RegistryUnreachable, CredentialError, RegistryError.
         """
         try:
-            return self._followed(request, self._authorised(request, scopes), scopes)
+            return self._follow_redirects(request, self._authorised(request, scopes), scopes)
         except TransportError as fault:
             raise errors.unreachable(self.endpoint, fault) from fault
 
-    def moved(self, request: HttpRequest, response: Response) -> str:
+    def redirect_target(self, request: HttpRequest, response: Response) -> str:
         """The URL that an answer redirects the request to, or empty.
 
         Raises RegistryError if the redirect may not be followed.
@@ -154,7 +154,7 @@ class RegistrySession:
         if not self.follows(url):
             response.close()
             raise RegistryError(
-                f"the {self.endpoint} redirects to a URL that may not be followed: {_shown(url)}",
+                f"the {self.endpoint} redirects to a URL that may not be followed: {_origin_or_fault(url)}",
                 where=str(self.endpoint.registry),
             )
         return url
@@ -179,13 +179,13 @@ class RegistrySession:
 
         The caller judges the answer, 401 too. Raises RegistryUnreachable, CredentialError.
         """
-        home = self._at_home(request)
+        own_origin = self._is_own_origin(request)
         try:
-            if home and (size is None or size >= _LARGE):
-                self._auth(scopes).fresh(scopes, _MARGIN)
+            if own_origin and (size is None or size >= _LARGE):
+                self._auth(scopes).ensure_lifetime(scopes, _MARGIN)
             sent = (
-                _with(request, self._auth(scopes).header(scopes))
-                if home
+                _with_authorization(request, self._auth(scopes).header(scopes))
+                if own_origin
                 else replace(request, named_by=self._origin)
             )
             return self.transport.begin(sent, size)
@@ -197,15 +197,15 @@ class RegistrySession:
 
         Nothing is done for another host, which gets no credential.
         """
-        if self._at_home(request):
+        if self._is_own_origin(request):
             self._auth(scopes).renew(response.headers.get_all("WWW-Authenticate") or [], scopes)
 
     def _authorised(self, request: HttpRequest, scopes: tuple[str, ...]) -> Response:
-        if not self._at_home(request):
+        if not self._is_own_origin(request):
             return self.transport.request(replace(request, named_by=self._origin))
         auth = self._auth(scopes)
         sent = auth.header(scopes)
-        response = self.transport.request(_with(request, sent))
+        response = self.transport.request(_with_authorization(request, sent))
         # the registry refused an anonymous request without asking for the login that we have
         unasked = response.status == 403 and sent is None and auth.endpoint.login is not None
         if response.status != 401 and not unasked:
@@ -214,23 +214,23 @@ class RegistrySession:
         if choose_challenge(headers) is None:
             with ExitStack() as unclosed:
                 unclosed.callback(response.close)
-                headers = self._at_the_door()
+                headers = self._challenge_of_base()
                 unclosed.pop_all()
         if unasked and not headers:
             return response
         diagnosis = errors.read_error(response)
-        if header := auth.brought(headers, scopes, sent):
-            response = self.transport.request(_with(request, header))
+        if header := auth.held_header(headers, scopes, sent):
+            response = self.transport.request(_with_authorization(request, header))
             if response.status != 401:
                 return response
             headers, sent = response.headers.get_all("WWW-Authenticate") or headers, header
             diagnosis = errors.read_error(response)
         header = auth.answer(headers, scopes, sent)
         if header is None:
-            raise errors.login_refused(auth.endpoint, _doing(request), diagnosis.text)
-        return self._last_try(_with(request, header), auth.endpoint)
+            raise errors.login_refused(auth.endpoint, _described(request), diagnosis.text)
+        return self._last_try(_with_authorization(request, header), auth.endpoint)
 
-    def _at_the_door(self) -> list[str]:
+    def _challenge_of_base(self) -> list[str]:
         """The login that the registry demands at `/v2/`, where some registries state it alone.
 
         Asked once: an answer of 200 or 401 counts for the whole session. Source: distribution-spec
@@ -250,7 +250,7 @@ class RegistrySession:
                 self._demanded = demanded if response.status in (200, 401) else None
             return demanded
 
-    def _at_home(self, request: HttpRequest) -> bool:
+    def _is_own_origin(self, request: HttpRequest) -> bool:
         """Whether the request may carry a credential: only to the registry's origin.
 
         A URL that another host named does not count, even if it leads back to the registry.
@@ -260,15 +260,17 @@ class RegistrySession:
     def _last_try(self, request: HttpRequest, endpoint: errors.Endpoint) -> Response:
         response = self.transport.request(request)
         if response.status == 401:
-            raise errors.login_refused(endpoint, _doing(request), errors.read_error(response).text)
+            raise errors.login_refused(
+                endpoint, _described(request), errors.read_error(response).text
+            )
         return response
 
-    def _followed(
+    def _follow_redirects(
         self, request: HttpRequest, response: Response, scopes: tuple[str, ...]
     ) -> Response:
         """The answer after redirects; from the first other origin on, no Authorization is sent."""
         for hop in range(MAX_REGISTRY_REDIRECTS + 1):
-            url = self.moved(request, response)
+            url = self.redirect_target(request, response)
             if not url:
                 response.url = request.url
                 return response
@@ -285,14 +287,14 @@ class RegistrySession:
         )
 
 
-def _with(request: HttpRequest, authorization: str | None) -> HttpRequest:
+def _with_authorization(request: HttpRequest, authorization: str | None) -> HttpRequest:
     if authorization is None:
         return request
     headers: Mapping[str, str] = {**request.headers, "Authorization": authorization}
     return replace(request, headers=headers)
 
 
-def _doing(request: HttpRequest) -> str:
+def _described(request: HttpRequest) -> str:
     return f"({request.method} {request.url.partition('?')[0].partition('/v2/')[2]})"
 
 
@@ -303,7 +305,7 @@ def _joined(base: str, location: str) -> str:
         return ""
 
 
-def _shown(url: str) -> str:
+def _origin_or_fault(url: str) -> str:
     try:
         return origin(url)
     except TransportError as fault:

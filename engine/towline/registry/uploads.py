@@ -57,18 +57,18 @@ class Uploads:
         self.session = session
         self._has_blob = has_blob
         self._mounts_own: bool | None = None
-        self._doubted: set[str] = set()
+        self._distrusted: set[str] = set()
         self.chunks = ChunkSize()
         self._moving: set[str] = set()
-        self.in_parts = True
+        self.accepts_chunks = True
         self._unused: list[UploadSession] = []
 
-    def doubt(self, repository: str) -> None:
+    def distrust(self, repository: str) -> None:
         """Trust only the blob sizes that this repository states.
 
         Its content may be wrong, and then a mount from it would be wrong too.
         """
-        self._doubted.add(repository)
+        self._distrusted.add(repository)
 
     def start(
         self, repository: str, digest: str, size: int, from_repository: str = ""
@@ -80,13 +80,17 @@ class Uploads:
         and starts the upload. Raises the registry family.
         """
         own = not from_repository
-        if repository in self._doubted or (own and self._mounts_own is False):
-            return None if self._has_blob(repository, digest, size) else self._plain(repository)
+        if repository in self._distrusted or (own and self._mounts_own is False):
+            return (
+                None
+                if self._has_blob(repository, digest, size)
+                else self._start_without_mount(repository)
+            )
         answered, upload = self._mount(repository, digest, from_repository or repository)
         if answered and upload is None:
             self._mounts_own = self._mounts_own or own or None
             return None
-        if upload is not None and own and self._believed(upload):
+        if upload is not None and own and self._means_missing(upload):
             return upload
         exists = True
         try:
@@ -97,7 +101,7 @@ class Uploads:
         if exists:
             self._mounts_own = False if own else self._mounts_own
             return None
-        return upload or self._plain(repository)
+        return upload or self._start_without_mount(repository)
 
     def state(self, upload: UploadSession) -> UploadSession | None:
         """The upload with the registry's offset, after an interruption.
@@ -105,49 +109,51 @@ class Uploads:
         None if the registry has no bytes of it, or does not tell.
         """
         with self.session.send(
-            _at(upload, "GET"), (self.session.scope(upload.repository),)
+            _request_for(upload, "GET"), (self.session.scope(upload.repository),)
         ) as response:
             found = _RANGE.fullmatch(response.headers.get("Range", ""))
             if response.status not in (200, 202, 204) or not found or found[1] == "0":
                 return None
-            return self.following(upload, response, int(found[1]) + 1)
+            return self.next_step(upload, response, int(found[1]) + 1)
 
     def cancel(self, upload: UploadSession) -> None:
         """Cancel an upload at the registry, which need not support that (404, 405).
 
         Raises the registry family.
         """
-        self.session.send(_at(upload, "DELETE"), (self.session.scope(upload.repository),)).close()
+        self.session.send(
+            _request_for(upload, "DELETE"), (self.session.scope(upload.repository),)
+        ).close()
 
     def begin(self, repository: str) -> UploadSession:
         """Start the upload of a blob whose digest is not known yet; raises the registry family."""
-        return self._plain(repository)
+        return self._start_without_mount(repository)
 
-    def give_up(self, upload: UploadSession) -> None:
+    def abandon(self, upload: UploadSession) -> None:
         """Add an upload that nobody needs any more to `unused`."""
         self._unused += [upload]
 
-    def moved(self, url: str) -> None:
+    def note_redirect(self, url: str) -> None:
         """Record that the host of `url` redirected an upload after its bytes were sent."""
         self._moving.add(origin(url))
 
-    def redirects(self, url: str) -> bool:
+    def is_redirecting(self, url: str) -> bool:
         """Whether the host of `url` redirected an upload before."""
         return origin(url) in self._moving
 
-    def moves(self, url: str) -> bool:
+    def sends_piecewise(self, url: str) -> bool:
         """Whether to send only the piece at hand there.
 
         The host may redirect it, and the registry accepts chunks.
         """
-        return self.in_parts and self.redirects(url)
+        return self.accepts_chunks and self.is_redirecting(url)
 
     def unused(self) -> list[UploadSession]:
         """Uploads begun but not needed, as after failed mounts; the caller cancels them."""
         unused, self._unused = self._unused, []
         return unused
 
-    def holds(self, repository: str, digest: str, size: int) -> bool:
+    def has_blob_soon(self, repository: str, digest: str, size: int) -> bool:
         """Whether the repository has the blob, asked again for some seconds."""
         transport = self.session.transport
         return any(
@@ -159,19 +165,15 @@ class Uploads:
         """The sender of a blob's bytes from the upload's offset on."""
         return BlobUpload(self, upload, digest, size=size)
 
-    def following(self, upload: UploadSession, response: Response, offset: int) -> UploadSession:
+    def next_step(self, upload: UploadSession, response: Response, offset: int) -> UploadSession:
         """The next step of an upload.
 
         Some registries change its Location with every step, and others leave the header out.
         """
-        registry, location = self.session.endpoint.registry, response.headers.get("Location", "")
         base = response.url or upload.url
-        url = absolute_url(location, base, registry) if location else ""
-        if not self.session.follows(url):
-            url = base
         return UploadSession(
             repository=upload.repository,
-            url=url,
+            url=self._location(response, base) or base,
             offset=offset,
             named_by=upload.named_by or self.session.named_by(base),
         )
@@ -194,14 +196,14 @@ class Uploads:
             with self._post(repository, query, scopes) as response:
                 mounted = response.status == 201 and errors.names_digest(response, digest)
                 return mounted or response.status == 202, (
-                    self._begun(repository, response) if response.status == 202 else None
+                    self._upload_of(repository, response) if response.status == 202 else None
                 )
         except (RegistryError, CredentialError) as fault:
             if isinstance(fault, RegistryUnreachable):
                 raise
             return False, None  # Harbor: 401 or 404 for a project that cannot be read
 
-    def _believed(self, upload: UploadSession) -> bool:
+    def _means_missing(self, upload: UploadSession) -> bool:
         """Whether 202 to a mount from the repository to itself means that the blob is missing.
 
         It does if such a mount has succeeded before, and for the code of distribution, whose
@@ -209,7 +211,7 @@ class Uploads:
         """
         return self._mounts_own is True or "_state=" in upload.url
 
-    def _plain(self, repository: str) -> UploadSession:
+    def _start_without_mount(self, repository: str) -> UploadSession:
         """Start an upload without a mount."""
         with self._post(repository, "", ()) as response:
             if response.status == 404:
@@ -220,21 +222,23 @@ class Uploads:
                     response,
                     f"to store a blob in {repository}",
                 )
-            return self._begun(repository, response)
+            return self._upload_of(repository, response)
 
-    def _begun(self, repository: str, response: Response) -> UploadSession:
-        registry, asked = (
-            self.session.endpoint.registry,
-            response.url or self.session.url(repository, "blobs/uploads/"),
-        )
-        location = response.headers.get("Location", "")
-        url = absolute_url(location, asked, registry) if location else ""
-        if not self.session.follows(url):
+    def _upload_of(self, repository: str, response: Response) -> UploadSession:
+        asked = response.url or self.session.url(repository, "blobs/uploads/")
+        url = self._location(response, asked)
+        if not url:
             raise _registry_error(
                 self.session.endpoint, "begins an upload without a usable Location"
             )
         self.chunks.at_least(response.headers.get("OCI-Chunk-Min-Length"))
         return UploadSession(repository=repository, url=url, named_by=self.session.named_by(asked))
+
+    def _location(self, response: Response, base: str) -> str:
+        """The absolute URL of an answer's Location; empty if there is none that may be used."""
+        location = response.headers.get("Location", "")
+        url = absolute_url(location, base, self.session.endpoint.registry) if location else ""
+        return url if self.session.follows(url) else ""
 
     def _post(self, repository: str, query: str, scopes: tuple[str, ...]) -> Response:
         request = HttpRequest(
@@ -280,7 +284,7 @@ class BlobUpload:
                 f"was to be sent more than the {self._size} bytes of the blob {self._digest}",
             )
         self._start, self._piece = self._position, view
-        self._bring(view)
+        self._send_all(view)
 
     @property
     def delivered(self) -> int:
@@ -291,12 +295,12 @@ class BlobUpload:
     def finish(self) -> None:
         """Let the registry store the blob; all bytes are sent."""
         try:
-            response = self._end_of_all()
+            response = self._last_answer()
         except TransferInterrupted as fault:
-            self._bring(self._again(fault))
+            self._send_all(self._bytes_to_resend(fault))
             self.finish()
             return
-        if not errors.names_digest(response, self._digest) and not self._uploads.holds(
+        if not errors.names_digest(response, self._digest) and not self._uploads.has_blob_soon(
             self.upload.repository, self._digest, self._size
         ):
             endpoint = self._session.endpoint
@@ -332,25 +336,25 @@ class BlobUpload:
         sure = (
             self.upload.sealed
             or self._size <= SMALLEST_CHUNK
-            or not self._uploads.moves(self.upload.url)
+            or not self._uploads.sends_piecewise(self.upload.url)
         )
         return sure and not self.upload.offset and self._uploads.chunks.fits(self._size)
 
-    def _bring(self, view: memoryview) -> None:
+    def _send_all(self, view: memoryview) -> None:
         """Send these bytes, in as many requests as it takes."""
         while view:
             try:
                 if self._sending is None:
                     self._open(len(view))
                 part = view[: self._end - self._position]
-                self._guarded(part)
+                self._send_part(part)
                 view = view[len(part) :]
                 if self._position == self._end and not self._whole:
                     self._close_part()
             except TransferInterrupted as fault:
-                view = self._again(fault)
+                view = self._bytes_to_resend(fault)
 
-    def _again(self, fault: TransferInterrupted) -> memoryview:
+    def _bytes_to_resend(self, fault: TransferInterrupted) -> memoryview:
         """The part of the piece at hand to send again after a redirect or 413.
 
         Raises `fault` if the registry taught nothing, or if earlier bytes are needed.
@@ -362,7 +366,7 @@ class BlobUpload:
         self._position, self._whole = self.upload.offset, self._whole and self._in_one()
         return self._piece[self._position - self._start :]
 
-    def _end_of_all(self) -> Response:
+    def _last_answer(self) -> Response:
         """The registry's answer to the last request, closed."""
         if self._whole:
             if self._sending is None:
@@ -370,10 +374,10 @@ class BlobUpload:
             response = self._answer()
         else:
             response = self._session.send(
-                _at(self.upload, "PUT", url=self._sealed()),
+                _request_for(self.upload, "PUT", url=self._finishing_url()),
                 self._scopes,
             )
-        self._judge(response, (200, 201, 204))
+        self._check_status(response, (200, 201, 204))
         return response
 
     def _open(self, at_hand: int) -> None:
@@ -381,43 +385,41 @@ class BlobUpload:
         if not self._whole:
             chunks = self._uploads.chunks
             left = chunks.of(
-                chunks.least(left, at_hand) if self._uploads.moves(self.upload.url) else left
+                chunks.least(left, at_hand)
+                if self._uploads.sends_piecewise(self.upload.url)
+                else left
             )
         self._end = self._position + left
         headers = {"Content-Type": "application/octet-stream"}
-        if not self._whole:
+        if self._whole:
+            request = _request_for(self.upload, "PUT", url=self._finishing_url())
+        else:
+            request = _request_for(self.upload, "PATCH")
             headers["Content-Range"] = f"{self._position}-{self._end - 1}"
-        request = replace(
-            (
-                _at(self.upload, "PUT", url=self._sealed())
-                if self._whole
-                else _at(self.upload, "PATCH")
-            ),
-            headers=headers,
-        )
+        request = replace(request, headers=headers)
         try:
             self._sending = self._session.begin(request, self._end - self._position, self._scopes)
             self._line = self._position, self._sending
         except RegistryUnreachable as fault:
             raise TransferInterrupted(fault) from fault
 
-    def _guarded(self, part: memoryview) -> None:
+    def _send_part(self, part: memoryview) -> None:
         assert self._sending is not None
         try:
             heard = self._sending.send(part)
         except TransportError as fault:
             raise TransferInterrupted(errors.unreachable(self._session.endpoint, fault)) from fault
         if not heard:
-            self._judge(self._answer(), ())
+            self._check_status(self._answer(), ())
         self._position += len(part)
 
     def _close_part(self) -> None:
         response = self._answer()
-        self._judge(response, (200, 201, 202, 204))
+        self._check_status(response, (200, 201, 202, 204))
         self._uploads.chunks.taken(self._position - self.upload.offset)
         stored = _RANGE.fullmatch(response.headers.get("Range", ""))
         self.upload, self._resumed = (
-            self._uploads.following(self.upload, response, self._position),
+            self._uploads.next_step(self.upload, response, self._position),
             False,
         )
         if stored and int(stored[1]) + 1 != self._position:  # ECR drops chunks silently (facts 3.3)
@@ -439,7 +441,7 @@ class BlobUpload:
                     errors.unreachable(self._session.endpoint, fault)
                 ) from fault
 
-    def _judge(self, response: Response, fine: tuple[int, ...]) -> None:
+    def _check_status(self, response: Response, fine: tuple[int, ...]) -> None:
         """Return for a status that is `fine`; else raise its meaning, with the Retry-After."""
         status, endpoint = response.status, self._session.endpoint_of(self.upload.repository)
         with response:
@@ -447,18 +449,18 @@ class BlobUpload:
                 return
             if status == 401:
                 self._session.forget(
-                    _at(self.upload, "PUT"),
+                    _request_for(self.upload, "PUT"),
                     response,
                     self._scopes,
                 )
             wait = self._session.transport.note_retry_after(self.upload.url, response)
-            moved = self._moved(response)
+            moved = self._redirect_target(response)
             diagnosis = errors.read_error(response)
         fault = errors.error_for_status(
             endpoint, status, f"to store {self._digest} in {self.upload.repository}", diagnosis.text
         )
         if moved is not None:
-            self._go_to(moved)
+            self._follow_redirect(moved)
             raise TransferInterrupted(fault, taught=True, resume=SAME_OFFSET)
         if diagnosis.damaged:
             raise errors.as_digest_mismatch(fault)
@@ -471,7 +473,7 @@ class BlobUpload:
             and self._redirected
             and self._uploads.chunks.fits(self._size)
         ):
-            self._uploads.in_parts = False
+            self._uploads.accepts_chunks = False
             raise TransferInterrupted(fault, taught=True, resume=RESTART)
         if self._resumed and 400 <= status < 500 and status not in _LATER:
             # a registry that cannot resume may accept the blob from its first byte
@@ -484,44 +486,43 @@ class BlobUpload:
 
         Another upload may have learned since that the registry accepts no parts.
         """
-        return self.upload.hops > 0 or self._uploads.redirects(self.upload.url)
+        return self.upload.hops > 0 or self._uploads.is_redirecting(self.upload.url)
 
-    def _go_to(self, moved: UploadSession) -> None:
+    def _follow_redirect(self, moved: UploadSession) -> None:
         """Continue at a redirect's URL; a large blob sent in one request continues in parts."""
-        self._uploads.moved(self.upload.url)
+        self._uploads.note_redirect(self.upload.url)
         if self.upload.offset >= self._start:
             if not self._left:
-                self._uploads.give_up(self.upload)  # nothing more comes there
+                self._uploads.abandon(self.upload)  # nothing more comes there
             self._left = True
             self.upload = moved
-        elif not (self._whole and self._uploads.in_parts):
+        elif not (self._whole and self._uploads.accepts_chunks):
             self.upload = moved
 
-    def _moved(self, response: Response) -> UploadSession | None:
+    def _redirect_target(self, response: Response) -> UploadSession | None:
         """The upload at the URL that the answer redirects to, or None.
 
         Raises RegistryError if the redirect may not be followed.
         """
-        url = self._session.moved(_at(self.upload, "PUT" if self._whole else "PATCH"), response)
-        if url and self.upload.hops == MAX_REGISTRY_REDIRECTS:
-            endpoint = self._session.endpoint
+        url = self._session.redirect_target(
+            _request_for(self.upload, "PUT" if self._whole else "PATCH"), response
+        )
+        if not url:
+            return None
+        if self.upload.hops == MAX_REGISTRY_REDIRECTS:
             raise _registry_error(
-                endpoint, f"redirects an upload more than {MAX_REGISTRY_REDIRECTS} times"
+                self._session.endpoint,
+                f"redirects an upload more than {MAX_REGISTRY_REDIRECTS} times",
             )
-        named_by = self.upload.named_by or self._session.named_by(self.upload.url)
-        return (
-            replace(
-                self.upload,
-                url=url,
-                named_by=named_by,
-                sealed=self._whole,
-                hops=self.upload.hops + 1,
-            )
-            if url
-            else None
+        return replace(
+            self.upload,
+            url=url,
+            named_by=self.upload.named_by or self._session.named_by(self.upload.url),
+            sealed=self._whole,
+            hops=self.upload.hops + 1,
         )
 
-    def _sealed(self) -> str:
+    def _finishing_url(self) -> str:
         """The URL of the finishing PUT: the upload's with the digest once, all else unchanged."""
         if self.upload.sealed:
             return self.upload.url
@@ -540,6 +541,6 @@ def _registry_error(endpoint: errors.Endpoint, problem: str) -> RegistryError:
     return RegistryError(f"the {endpoint} {problem}", where=str(endpoint.registry))
 
 
-def _at(upload: UploadSession, method: str, *, url: str = "") -> HttpRequest:
+def _request_for(upload: UploadSession, method: str, *, url: str = "") -> HttpRequest:
     """A request about an upload."""
     return HttpRequest(method=method, url=url or upload.url, named_by=upload.named_by)

@@ -45,7 +45,7 @@ def run(task: Task) -> Outcome:
     slot, login = _slot(task.settings), _login(task)
     with _vault(task, login) as access:
         ids = SecretIds(access)
-        held = ids.look(login.proof())
+        held = ids.lookup(login.proof())
         if not _due(task, held):
             _look_ahead(task, slot)
             return Outcome(
@@ -116,7 +116,7 @@ def _renew(
 
     If Jenkins has not certainly accepted it, it is destroyed again, and the old one stays in use.
     """
-    fresh = ids.make(held)
+    fresh = ids.generate(held)
     task.console.hide(fresh.secret)
     try:
         made = _proven(task, replace(login, proof=lambda: fresh.secret))
@@ -148,7 +148,7 @@ def _renew(
 def _proven(task: Task, login: VaultLogin) -> SecretId:
     """Return what Vault says of the new secret id, after a login with it."""
     with _vault(task, login) as access:
-        return SecretIds(access).look(login.proof())
+        return SecretIds(access).lookup(login.proof())
 
 
 def _vault(task: Task, login: VaultLogin) -> VaultAccess:
@@ -163,7 +163,7 @@ def _network(task: Task) -> Network:
 
 def _end(task: Task, ids: SecretIds, role: str, accessor: str) -> None:
     try:
-        ids.end(role, accessor)
+        ids.destroy(role, accessor)
     except CredentialError as fault:
         task.console.warn(
             "the new secret id, which nobody has, could not be ended and expires by itself"

@@ -45,7 +45,7 @@ class SecretIds:
         self._mount = access.login.mount
         self._approle = access.client.auth.approle
 
-    def look(self, secret: str) -> SecretId:
+    def lookup(self, secret: str) -> SecretId:
         """What Vault knows of a secret id."""
         with self._asked("say which AppRole that is", "auth/token/lookup-self", "read"):
             role = str(
@@ -73,7 +73,7 @@ class SecretIds:
             }
         return SecretId(role=role, made=made, ends=ends if ends.year > 1 else None, bonds=bonds)
 
-    def make(self, like: SecretId) -> NewSecretId:
+    def generate(self, like: SecretId) -> NewSecretId:
         """Generate a secret id with the bindings of another one."""
         with self._asked(
             "make a new secret id", f"auth/{self._mount}/role/{like.role}/secret-id", "update"
@@ -85,7 +85,7 @@ class SecretIds:
                 secret=str(answer["secret_id"]), accessor=str(answer["secret_id_accessor"])
             )
 
-    def end(self, role: str, accessor: str) -> None:
+    def destroy(self, role: str, accessor: str) -> None:
         """Destroy a secret id that nobody uses."""
         with self._asked(
             "end a secret id",

@@ -21,7 +21,14 @@ from towline.config.vault_lookup import (
     plan_lookup,
     read_answers,
 )
-from towline.credential_hosts import EACH, ENFORCEMENT, HOSTS, IDS, STRICT, BuildTrust
+from towline.credential_hosts import (
+    CREDENTIALS_KEY,
+    ENFORCEMENT,
+    HOSTS_KEY,
+    IDS_KEY,
+    STRICT_KEY,
+    BuildTrust,
+)
 from towline.errors import ConfigError, CredentialError
 from towline.record import replace
 from towline.vault.logins import TOKEN, TOKEN_VARIABLE, VaultLogin
@@ -241,7 +248,15 @@ def test_our_own_steps_have_their_logins_in_vault(name: str, login: set[str]) ->
 
 
 def test_the_keys_of_vault_are_those_of_its_metadata_and_of_the_step() -> None:
-    shared = {"allowPlainHttp", "customTlsCertificateLinks", HOSTS, EACH, IDS, STRICT, ENFORCEMENT}
+    shared = {
+        "allowPlainHttp",
+        "customTlsCertificateLinks",
+        HOSTS_KEY,
+        CREDENTIALS_KEY,
+        IDS_KEY,
+        STRICT_KEY,
+        ENFORCEMENT,
+    }
     assert {parameter.name for parameter in vault_schema().parameters} - shared == VAULT_KEYS
     # configName is the step's own
     assert vault_keys(STEP) == VAULT_KEYS | PROGRAM_KEYS | {"deployVaultSecretName"}

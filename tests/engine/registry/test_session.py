@@ -541,7 +541,9 @@ def test_a_write_is_not_sent_down_to_http_nor_inside(
     target.fault = on("PUT", "", Status(code=307, headers={"Location": location}))
     response = transport.request(HttpRequest(method="PUT", url=target.url + "/x"))
     with pytest.raises(RegistryError, match="redirects to a URL that may not be followed"):
-        session.moved(HttpRequest(method="PUT", url="https://registry.example.com/x"), response)
+        session.redirect_target(
+            HttpRequest(method="PUT", url="https://registry.example.com/x"), response
+        )
 
 
 @pytest.mark.parametrize("method", ["GET", *WRITES])
@@ -562,7 +564,7 @@ def test_a_redirect_that_a_proxy_places_at_http_stays_with_https_at_the_registry
     )
     with transport.request(HttpRequest(method=method, url=target.url + "/x")) as response:
         assert (
-            session.moved(
+            session.redirect_target(
                 HttpRequest(method=method, url="https://registry.example.com:8443/x"), response
             )
             == "https://registry.example.com:8443/y?z=1"

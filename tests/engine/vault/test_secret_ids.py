@@ -42,7 +42,7 @@ def entered(server: VaultServer, ids: tuple[str, str]) -> VaultAccess:
 def test_one_says_whose_it_is_and_how_long_it_lives(server: VaultServer) -> None:
     ids = app_role(server, "living")
     with entered(server, ids) as access:
-        held = SecretIds(access).look(ids[1])
+        held = SecretIds(access).lookup(ids[1])
     assert held.role == "living"
     assert held.ends is not None
     assert held.ends - held.made == timedelta(days=30)
@@ -52,7 +52,7 @@ def test_one_says_whose_it_is_and_how_long_it_lives(server: VaultServer) -> None
 def test_one_without_an_end_has_none(server: VaultServer) -> None:
     ids = app_role(server, "endless", life="0")
     with entered(server, ids) as access:
-        assert SecretIds(access).look(ids[1]).ends is None
+        assert SecretIds(access).lookup(ids[1]).ends is None
 
 
 def test_a_new_one_logs_in_and_is_bound_as_the_other_is_until_it_is_ended(
@@ -68,13 +68,13 @@ def test_a_new_one_logs_in_and_is_bound_as_the_other_is_until_it_is_ended(
     secret = server.api("POST", "auth/approle/role/bound/secret-id", bonds)["data"]["secret_id"]
     with entered(server, (role_id, secret)) as access:
         ids = SecretIds(access)
-        fresh = ids.make(ids.look(secret))
+        fresh = ids.generate(ids.lookup(secret))
         with entered(server, (role_id, fresh.secret)) as other:
-            found = SecretIds(other).look(fresh.secret)
-        assert (found.role, found.bonds) == ("bound", ids.look(secret).bonds)
+            found = SecretIds(other).lookup(fresh.secret)
+        assert (found.role, found.bonds) == ("bound", ids.lookup(secret).bonds)
         assert found.bonds["metadata"] == {"team": "shop"}
         assert found.bonds["cidr_list"] == ["127.0.0.0/8"]
-        ids.end("bound", fresh.accessor)
+        ids.destroy("bound", fresh.accessor)
     with pytest.raises(CredentialError, match="refuses the AppRole login"):
         entered(server, (role_id, fresh.secret)).__enter__()
     with entered(server, (role_id, secret)):
@@ -95,7 +95,7 @@ def test_what_the_policy_lacks_is_named(server: VaultServer, without: str, what:
     with entered(server, ids) as access:
         seen = SecretIds(access)
         with pytest.raises(CredentialError, match=f"does not let the AppRole {what}") as caught:
-            seen.end("poor", seen.make(seen.look(ids[1])).accessor)
+            seen.destroy("poor", seen.generate(seen.lookup(ids[1])).accessor)
     assert (
         'the policy of the AppRole needs: path "auth/approle/role/poor/secret-id'
         in caught.value.hint
@@ -107,4 +107,4 @@ def test_a_token_that_is_of_no_app_role_has_no_secret_id(server: VaultServer) ->
     with entered(server, ids) as access:
         access.client.token = server.root
         with pytest.raises(CredentialError, match="does not answer as Vault does"):
-            SecretIds(access).look(ids[1])
+            SecretIds(access).lookup(ids[1])

@@ -46,18 +46,15 @@ def find_logins(
     data = _parsed(text, origin)
     auths, helpers = _map(data, "auths", origin), _map(data, "credHelpers", origin)
     store, below = data.get("credsStore") or None, _path(registry, path)
-    return (
-        *(
-            _helper(helpers[key], key, f"{origin}, credHelpers/{key}")
-            for key in _fitting(helpers, registry, below)
-        ),
-        *([_helper(store, registry.host, f"{origin}, credsStore")] if store else ()),
-        *(
-            login
-            for key in _fitting(auths, registry, below)
-            for login in _login(auths[key], f"{origin}, auths/{key}")
-        ),
-    )
+    found: list[Login | CredentialHelper] = [
+        _helper(helpers[key], key, f"{origin}, credHelpers/{key}")
+        for key in _fitting(helpers, registry, below)
+    ]
+    if store:
+        found.append(_helper(store, registry.host, f"{origin}, credsStore"))
+    for key in _fitting(auths, registry, below):
+        found.extend(_login(auths[key], f"{origin}, auths/{key}"))
+    return tuple(found)
 
 
 def keys_for(text: str, registry: Registry, *, origin: str) -> tuple[str, ...]:

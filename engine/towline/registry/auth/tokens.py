@@ -174,13 +174,17 @@ class Authorizer:
         challenge = self._challenge
         return None if challenge is None else self._header(challenge, tuple(scopes))
 
-    def fresh(self, scopes: Iterable[str], margin_seconds: float) -> None:
+    def ensure_lifetime(self, scopes: Iterable[str], margin_seconds: float) -> None:
         """Get a token for `scopes` valid for `margin_seconds` more, if the service grants that.
 
         Called before a long upload. Raises as `answer` does.
         """
         challenge = self._challenge
-        if challenge is not None and challenge.scheme == "bearer" and not self._is(BEARER):
+        if (
+            challenge is not None
+            and challenge.scheme == "bearer"
+            and not self._has_login_of(BEARER)
+        ):
             self._token(challenge, tuple(scopes), margin=margin_seconds)
 
     def answer(self, headers: Iterable[str], scopes: Iterable[str], sent: str | None) -> str | None:
@@ -193,7 +197,7 @@ class Authorizer:
         challenge = choose_challenge(headers)
         needed = merge_scopes(scopes, challenge.scopes if challenge else ())
         with self._lock:
-            self._forget(sent)
+            self._drop(sent)
             held = self._held(grants(needed))
             if held is not None:
                 return held.header  # another thread was faster
@@ -206,7 +210,7 @@ class Authorizer:
         header = self._header(challenge, needed, narrow=refused)
         return None if header == sent else header
 
-    def brought(
+    def held_header(
         self, headers: Iterable[str], scopes: Iterable[str], sent: str | None
     ) -> str | None:
         """The Authorization that another thread has got since `sent` was used, or None.
@@ -216,7 +220,7 @@ class Authorizer:
         challenge = choose_challenge(headers)
         needed = merge_scopes(scopes, challenge.scopes if challenge else ())
         with self._lock:
-            self._forget(sent)
+            self._drop(sent)
             held = self._held(grants(needed))
         return held.header if held else None
 
@@ -235,8 +239,10 @@ class Authorizer:
     ) -> str | None:
         registry = self.endpoint.registry
         if challenge.scheme == "basic":
-            return None if self._is(BEARER) else self._basic(registry.scheme, registry.host)
-        if self.endpoint.login is not None and self._is(BEARER):
+            return (
+                None if self._has_login_of(BEARER) else self._basic(registry.scheme, registry.host)
+            )
+        if self.endpoint.login is not None and self._has_login_of(BEARER):
             check_sending(
                 self.endpoint.login,
                 registry.scheme,
@@ -256,14 +262,14 @@ class Authorizer:
     ) -> BearerToken:
         """A valid token, held or fetched; of threads that need the same one, one fetches."""
         with self._lock:
-            most = merge_scopes([*scopes, *(() if narrow else self._wanted)][:_MOST_SCOPES])
-            flight = self._flights.setdefault(frozenset(most), threading.Lock())
+            all_scopes = merge_scopes([*scopes, *(() if narrow else self._wanted)][:_MOST_SCOPES])
+            flight = self._flights.setdefault(frozenset(all_scopes), threading.Lock())
         with flight:
             with self._lock:
                 held = self._held(grants(scopes), margin)
             if held is not None:
                 return held
-            token = self._fetch(challenge, list(dict.fromkeys((most, merge_scopes(scopes)))))
+            token = self._fetch(challenge, list(dict.fromkeys((all_scopes, merge_scopes(scopes)))))
             with self._lock:
                 self._tokens.insert(0, token)
             return token
@@ -280,7 +286,7 @@ class Authorizer:
             None,
         )
 
-    def _forget(self, sent: str | None) -> None:
+    def _drop(self, sent: str | None) -> None:
         """Drop a refused token and all older ones."""
         at = next(
             (number for number, token in enumerate(self._tokens) if token.header == sent),
@@ -288,7 +294,7 @@ class Authorizer:
         )
         del self._tokens[at:]
 
-    def _is(self, kind: str) -> bool:
+    def _has_login_of(self, kind: str) -> bool:
         return self.endpoint.login is not None and self.endpoint.login.kind == kind
 
     def _basic(self, scheme: str, host: str) -> str | None:
@@ -310,7 +316,11 @@ class Authorizer:
                 f" ({where or 'no URL'})",
                 where=str(registry),
             )
-        forms = (self._exchange, self._question) if self._is(IDENTITY) else (self._question,)
+        forms = (
+            (self._oauth_request, self._token_request)
+            if self._has_login_of(IDENTITY)
+            else (self._token_request,)
+        )
         attempts = [(form, scopes) for scopes in choices for form in forms]
         for number, (form, scopes) in enumerate(attempts, start=1):
             token = self._read(form(challenge, scopes), scopes, last=number == len(attempts))
@@ -318,7 +328,7 @@ class Authorizer:
                 return token
         raise AssertionError("unreachable")
 
-    def _question(self, challenge: Challenge, scopes: tuple[str, ...]) -> HttpRequest:
+    def _token_request(self, challenge: Challenge, scopes: tuple[str, ...]) -> HttpRequest:
         headers = {"Accept": "application/json"}
         if self.endpoint.login is not None:
             headers["Authorization"] = self._permitted(
@@ -333,7 +343,7 @@ class Authorizer:
             named_by=str(self.endpoint.registry),
         )
 
-    def _exchange(self, challenge: Challenge, scopes: tuple[str, ...]) -> HttpRequest:
+    def _oauth_request(self, challenge: Challenge, scopes: tuple[str, ...]) -> HttpRequest:
         """The request that exchanges the identity token for a bearer token, as a form body.
 
         A form keeps the identity token out of every URL.

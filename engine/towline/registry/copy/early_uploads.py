@@ -234,7 +234,7 @@ class _EarlyUpload:
             self._over.wait(seconds)
         begun, self._begun = self._whole or self._begun, None
         if begun:
-            self._uploads.give_up(begun)
+            self._uploads.abandon(begun)
 
     def _send(self) -> None:
         session, repository = self.target.client.uploads.session, self.target.repository.name
@@ -260,7 +260,7 @@ class _EarlyUpload:
             if self.growing.packed is None:
                 return
             with sending.finish() as response:
-                following = self._uploads.following(upload, response, position)
+                following = self._uploads.next_step(upload, response, position)
                 if response.status in (200, 201, 202, 204) and response.headers.get(
                     "Range", "0-"
                 ).endswith(("-", f"-{position - 1}")):

@@ -94,7 +94,7 @@ def _again(
     """
     doubted = frozenset(target.repository for target in damaged)
     for repository in doubted:
-        copying.targets[repository.registry].uploads.doubt(repository.name)
+        copying.targets[repository.registry].uploads.distrust(repository.name)
     try:
         return copy_images([report.job for report in reports], replace(copying, doubted=doubted))
     except (RegistryError, ConfigError) as fault:

@@ -435,13 +435,13 @@ def test_threads_that_need_different_things_ask_for_one_token_where_all_is_wante
 def test_a_long_upload_begins_with_a_token_that_lives(
     authorizer: Authorizer, service: TokenService, time: FakeClock
 ) -> None:
-    authorizer.fresh([PUSH], 100)  # nothing has been asked for yet
+    authorizer.ensure_lifetime([PUSH], 100)  # nothing has been asked for yet
     service.extra = {"expires_in": 300}
     authorizer.answer(bearer(service), [PUSH], None)
-    authorizer.fresh([PUSH], 100)
+    authorizer.ensure_lifetime([PUSH], 100)
     assert len(service.asked) == 1
     time.time += 200
-    authorizer.fresh([PUSH], 100)
+    authorizer.ensure_lifetime([PUSH], 100)
     assert (len(service.asked), authorizer.header([PUSH])) == (2, "Bearer token-1")
 
 
@@ -451,10 +451,10 @@ def test_a_token_that_is_refused_is_not_followed_by_an_older_one(
     service.extra = {"expires_in": 60}
     authorizer.answer(bearer(service), [PUSH], None)
     time.time += 35
-    authorizer.fresh([PUSH], 20.0)
+    authorizer.ensure_lifetime([PUSH], 20.0)
     assert authorizer.header([PUSH]) == "Bearer token-1"
     refused = bearer(service, error="invalid_token")
-    assert authorizer.brought(refused, [PUSH], "Bearer token-1") is None
+    assert authorizer.held_header(refused, [PUSH], "Bearer token-1") is None
     assert authorizer.answer(refused, [PUSH], "Bearer token-1") == "Bearer token-2"
 
 
@@ -462,7 +462,7 @@ def test_a_token_that_lives_shorter_than_the_upload_is_asked_for_once_each_time(
     authorizer: Authorizer, service: TokenService
 ) -> None:
     authorizer.answer(bearer(service), [PUSH], None)
-    authorizer.fresh([PUSH], 3600)
+    authorizer.ensure_lifetime([PUSH], 3600)
     assert len(service.asked) == 2
 
 
@@ -537,7 +537,7 @@ def test_a_registry_token_is_the_answer_itself_once(
     token = Login(username="", password="registry-t", origin="config.json", kind=BEARER)
     authorizer = make(registry_of(service), transport, token)
     assert authorizer.answer(bearer(service), [PUSH], None) == "Bearer registry-t"
-    authorizer.fresh([PUSH], 100)
+    authorizer.ensure_lifetime([PUSH], 100)
     assert authorizer.header([PUSH, LIB]) == "Bearer registry-t"
     assert authorizer.answer(bearer(service), [PUSH], "Bearer registry-t") is None
     assert authorizer.answer(["Basic"], [PUSH], None) is None
