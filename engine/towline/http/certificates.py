@@ -10,7 +10,7 @@ from towline.errors import ConfigError, MachineError
 from towline.files import in_workspace
 from towline.http import download
 
-_LARGEST = 1024 * 1024
+_LARGEST_BUNDLE = 1024 * 1024
 _BEGIN, _END = "-----BEGIN CERTIFICATE-----", "-----END CERTIFICATE-----"
 _FORMAT = (
     "expected one or more certificates in PEM; convert one in DER by: openssl x509 -inform der"
@@ -91,7 +91,7 @@ def _content(
     )
     try:
         with path.open("rb") as file:
-            return file.read(_LARGEST + 1)
+            return file.read(_LARGEST_BUNDLE + 1)
     except (OSError, ValueError) as fault:
         what = (getattr(fault, "strerror", "") or type(fault).__name__).lower()
         raise ConfigError(
@@ -107,8 +107,10 @@ def _certificates(link: str, content: bytes, where: str) -> str:
     Raises ConfigError if there is none, or if one does not parse.
     """
     shown = download.display_url(link) if "://" in link else link
-    if len(content) > _LARGEST:
-        raise ConfigError(f"{shown} is larger than {_LARGEST} bytes", where=where, hint=_FORMAT)
+    if len(content) > _LARGEST_BUNDLE:
+        raise ConfigError(
+            f"{shown} is larger than {_LARGEST_BUNDLE} bytes", where=where, hint=_FORMAT
+        )
     found = [
         f"{_BEGIN}{part.partition(_END)[0]}{_END}\n"
         for part in content.decode("ascii", "replace").split(_BEGIN)[1:]

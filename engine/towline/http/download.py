@@ -24,7 +24,7 @@ from towline.record import replace
 from towline.retry import Clock, Deadline
 
 TOKENS_VARIABLE = "PIPER_gitHubTokens"
-_LARGEST = 8 * 1024 * 1024
+_LARGEST_DOCUMENT = 8 * 1024 * 1024
 _SECONDS = 60.0
 _ANSWERS = "correct the URL, or check that its host answers"
 _INSIDE = f"{_ANSWERS}; a host in a private network must be in defaultHosts of a trusted layer"
@@ -76,7 +76,7 @@ def fetch_bytes(
                 transport,
                 HttpRequest(method="GET", url=url, headers=_headers(url, token)),
                 where,
-                largest=_LARGEST,
+                largest=_LARGEST_DOCUMENT,
             )
     except TransportError as fault:
         raise ConfigError(

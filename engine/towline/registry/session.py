@@ -154,7 +154,8 @@ class RegistrySession:
         if not self.follows(url):
             response.close()
             raise RegistryError(
-                f"the {self.endpoint} redirects to a URL that may not be followed: {_origin_or_fault(url)}",
+                f"the {self.endpoint} redirects to a URL that may not be followed:"
+                f" {_origin_or_fault(url)}",
                 where=str(self.endpoint.registry),
             )
         return url
