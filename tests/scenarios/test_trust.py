@@ -444,7 +444,7 @@ def test_a_call_in_a_shell_names_hosts_itself(place: Place) -> None:
     refused = Ending(words, place.folder, login)
     assert (
         refused.code,
-        "nobody knows which branch is built" in refused.message,
+        "the branch of this build is unknown" in refused.message,
         place.logged_in(),
     ) == (4, True, False)
     assert "--targetRegistryUrl in the call, or PIPER_targetRegistryUrl" in refused.hint

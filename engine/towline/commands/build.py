@@ -134,7 +134,7 @@ def orchestrator(environ: Mapping[str, str]) -> str:
 
 
 def stage_of(environ: Mapping[str, str]) -> str:
-    """Return the stage that the parameters as JSON name, else the orchestrator's; else "".
+    """Return `stageName` of the JSON parameters, else the orchestrator's stage, else "".
 
     Raises ConfigError. Source: facts 1.1 and 12.
     """

@@ -192,7 +192,7 @@ def tell_of_files(call: Call, known: ConfigDocuments) -> None:
     """Say in a shell that the project has no configuration, and warn of misspelt sections."""
     if not call.requested and not (call.folder / known.project.name).exists():
         call.console.say(
-            f"there is no {known.project.name} here, so no configuration of a project counts"
+            f"there is no {known.project.name} here: only defaults, flags and variables count"
         )
     tell_of_unread(call, known)
     for document in (*known.defaults, known.project):

@@ -286,7 +286,10 @@ def _with_default(parameter: Parameter) -> Parameter:
 
 
 def _chosen(schema: StepSchema, config: Mapping[str, object]) -> set[str]:
-    """Return the values of the conditions that hold; the keys below them have been taken over."""
+    """Return the values of the conditions that hold.
+
+    Each names a map whose keys the result already has one level up, so the caller drops the map.
+    """
     conditions = (
         condition for parameter in schema.parameters for condition in parameter.conditions
     )

@@ -44,8 +44,8 @@ def execute(arguments: argparse.Namespace, call: Call) -> Outcome:
     )
     if given.unknown:
         call.console.say(
-            "nobody knows which branch is built, so what belongs to the productive one is not"
-            f" active: {given.unknown}; name it with --branch"
+            f"the branch of this build is unknown ({given.unknown}), so steps of the productive"
+            " branch are not active; name the branch with --branch"
         )
     if sign:
         call.console.say(

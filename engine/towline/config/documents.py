@@ -128,9 +128,9 @@ class ConfigDocument:
 
 @frozen
 class ConfigDocuments:
-    """The project's own document and default documents, weakest first.
+    """The project's own document, and the defaults below it, weakest first.
 
-    Defaults are the library's, the platform team's, then the project's.
+    Defaults are the library's, the platform team's, and the custom defaults that the project names.
     """
 
     defaults: tuple[ConfigDocument, ...]

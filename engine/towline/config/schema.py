@@ -116,7 +116,10 @@ class Parameter:
 
     @property
     def places(self) -> tuple[str, ...]:
-        """The sections that may set it, for people; for a secret none of a file."""
+        """Return the sections that may set the parameter, as help texts name them.
+
+        A secret has none: it is set by the call only, never in a section of a file.
+        """
         return tuple(
             place
             for scope, place in SECTIONS.items()

@@ -162,9 +162,10 @@ class PinnedServer:
     def check(self) -> str:
         """Check the server's addresses and tell them to git (2.37 and newer), once.
 
-        Returns an empty text, or what git would say of a name that cannot be resolved now. A proxy,
-        and ssh, resolve the name again. Raises ConfigError for an address that is forbidden, and
-        for a proxy that cannot be used.
+        Returns "" if all is well, else git's own wording for a host name that does not resolve now,
+        so that callers treat both alike. If a proxy or ssh is used, that program resolves the name
+        itself. Raises ConfigError for an address that is forbidden, and for a proxy that cannot be
+        used.
         """
         if self._checked:
             return ""

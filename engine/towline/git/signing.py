@@ -131,4 +131,8 @@ def _run(*words: str, variables: Mapping[str, str], stdin: bytes = b"") -> Compl
     try:
         return run(words, environment=variables, stdin=stdin, limits=_PROGRAM_LIMITS)
     except Overrun as fault:
-        raise MachineError(f"{Path(words[0]).name} ran into its {fault.what}") from fault
+        program = Path(words[0]).name
+        raise MachineError(
+            f"{program} exceeded its {fault.what}",
+            hint=f"see whether {program} works by hand on this machine",
+        ) from fault

@@ -302,8 +302,8 @@ class KustomizeImage:
         names = {source.name for source, _ in chosen}
         if left := [source.name for source, _ in every if source.name not in names]:
             self.choice.say(
-                f"  image {self.name!r} gets no entry in {list_some(left)}, where no resource is"
-                f" known to run it, unlike in {list_some(sorted(names))}"
+                f"  image {self.name!r} gets no entry in {list_some(left)}: only resources of"
+                f" {list_some(sorted(names))} are known to run it"
             )
         return chosen
 

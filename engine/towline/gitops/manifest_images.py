@@ -139,10 +139,10 @@ def container_images(data: bytes) -> tuple[FoundImage, ...] | None:
 def images_in_file(
     data: bytes, like: Collection[str], *, joined: bool = True
 ) -> tuple[FoundImage, ...] | None:
-    """The images of containers in a YAML file, then all others with one of the texts `like`.
+    """Return the images of containers in a YAML file, then those elsewhere equal to one of `like`.
 
-    If `joined` they begin with the registry that values have for all images. None if the file
-    cannot be read.
+    With `joined`, a registry that the values hold for all images is put before the latter. None if
+    the file cannot be read.
     """
     documents = _load(data)
     return None if documents is None else images_in_documents(documents, like, joined=joined)

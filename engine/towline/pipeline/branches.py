@@ -133,7 +133,7 @@ def judge_revision(
     Without any of them it is a job whose owner has set its branch. Raises ConfigError.
     """
     if unknown:
-        return Verdict(productive=False, why=f"nobody knows which branch is built: {unknown}")
+        return Verdict(productive=False, why=f"the branch of this build is unknown: {unknown}")
     if tag:
         return Verdict(productive=is_productive_tag(rules, tag), why=f"a trusted {TAGS} decides")
     if not branch:

@@ -205,10 +205,11 @@ def parse(
     number: int = 0,
     limits: YamlLimits | None = None,
 ) -> tuple[DocumentNode, ...]:
-    """Every document of `text` with positions; its events are appended to `events`.
+    """Return every document of `text` with positions; its events are appended to `events`.
 
-    If `text` is a part of a larger text, it begins there at `begin`, and with event `number`.
-    Raises YamlFault, and YamlLimit if a limit on size, nodes or depth is exceeded.
+    If `text` is a part of a larger text, `begin` is its position there, and `number` is the count
+    of events before it. Raises YamlFault, and YamlLimit if a limit on size, nodes or depth is
+    exceeded.
     """
     composer = _Composer(text, events, begin=begin, limits=limits)
     composer.number += number

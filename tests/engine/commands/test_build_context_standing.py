@@ -60,7 +60,7 @@ def test_the_project_names_hosts_where_what_is_built_is_productive(
         ),
         (
             {"unknown": "no variable names it"},
-            "nobody knows which branch is built: no variable names it",
+            "the branch of this build is unknown: no variable names it",
         ),
     ],
 )

@@ -155,7 +155,7 @@ def test_where_nobody_knows_the_branch_nothing_is_deployed_and_the_flag_is_named
 ) -> None:
     ending = Ending(["plan", "--stage", "Release"], workspace)
     text = ending.out
-    assert "nobody knows which branch is built" in ending.err
+    assert "the branch of this build is unknown" in ending.err
     assert "nobody knows" not in Ending(["plan", *MAIN], workspace).err
     assert (
         "does not run for a branch that nobody knows (no variable of a CI system names it; name it"

@@ -556,9 +556,8 @@ def test_of_several_files_only_those_that_have_the_entry_or_run_the_image_are_ed
     assert (changed, warned) == (["shop", "web"], [])
     (told,) = said
     assert (
-        told
-        == "  image 'web' gets no entry in cart/kustomization.yaml, where no resource is known to"
-        " run it, unlike in shop/kustomization.yaml, web/kustomization.yaml"
+        told == "  image 'web' gets no entry in cart/kustomization.yaml: only resources of"
+        " shop/kustomization.yaml, web/kustomization.yaml are known to run it"
     )
     unreadable = {"far/kustomization.yaml": "resources: [https://x.example/y]\n"}
     assert add_web(web | unreadable)[0] == ["web"]

@@ -167,7 +167,10 @@ class ChartHint:
     tried: Collection[str]
 
     def text(self, rendered: Sequence[bytes], found: Sequence[FoundImage], image: Reference) -> str:
-        """What makes the chart run the image, by the rendered manifests and the images in them."""
+        """Return a hint on what to change so that the chart runs `image`.
+
+        `rendered` is what it renders now, `found` are the images there.
+        """
         for before in registry_prefixes(found, image)[:1]:
             others = _others(found, before, image)
             return f"the chart puts {before} before the name{self._registry(before, image, others)}"

@@ -43,10 +43,10 @@ def add_to_referrers_index(
         _write(client, repository, tag, parse_manifest(body, OCI_INDEX))
         index = _read_again(client, repository, tag, index)
     raise RegistryError(
-        f"the list of referrers of {subject} in {repository} does not keep what is added to it on"
-        f" the {client}",
+        f"the list of referrers of {subject} in {repository} on the {client} was overwritten each"
+        " time that Towline had written it",
         where=str(client.registry),
-        hint="others write it all the time; run it again",
+        hint="another writer is busy; run it again",
     )
 
 

@@ -223,7 +223,11 @@ class OciLayout:
             )
 
     def _chosen(self, tag: str) -> Manifest | None:
-        """The image of a tag, or the only image if `tag` is empty; None if it does not exist."""
+        """Return the image of a tag, or the only image without a tag; None if it does not exist.
+
+        Of several digests it picks or makes an index. Raises ConfigError for a layout without an
+        image.
+        """
         positions = [
             position for position, entry in enumerate(self._entries) if not tag or entry.name == tag
         ]
