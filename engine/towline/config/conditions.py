@@ -166,8 +166,8 @@ def _switched(flag: Setting, context: ConditionContext) -> bool | None:
             f"{_said(context.step, flag)} is neither true nor false",
             where=flag.origin,
             hint=(
-                f"write true or false; parameters go into steps.{context.step}, or directly into the"
-                " stage's section"
+                f"write true or false; parameters go into steps.{context.step}, or directly into"
+                " the stage's section"
             ),
         )
     return value
@@ -392,7 +392,7 @@ def _inactive(value: bool, context: ConditionContext) -> Decision:  # noqa: FBT0
     return Decision(
         active="no",
         why=(
-            f"{context.step} runs only where `{context.step}: true` says so, and nothing does for stage"
+            f"{context.step} runs only if `{context.step}: true` is set, and it is not set for stage"
             f" {context.stage}"
         ),
     )

@@ -40,6 +40,7 @@ from towline.credential_hosts import (
 )
 from towline.errors import ConfigError, CredentialError
 from towline.gitops import change
+from towline.host_patterns import USUAL_PORTS
 from towline.image import is_loopback
 from towline.record import field, frozen, replace
 from towline.vault.logins import VaultLogin
@@ -348,17 +349,20 @@ def _place(url: str) -> tuple[str, str]:
     """
     try:
         parts = urlsplit(url.strip() if re.fullmatch(r"[\x21-\x7e]+", url.strip()) else "")
-        port = {"https": ":443", "http": ":80"}[parts.scheme]
         good = (
-            parts.hostname
+            parts.scheme in ("https", "http")
+            and parts.hostname
             and parts.port != 0
             and "@" not in parts.netloc
             and not parts.query
             and not parts.fragment
         )
-    except (KeyError, ValueError):
+    except ValueError:
         return "", ""
-    return (parts.scheme, parts.netloc.lower().removesuffix(port)) if good else ("", "")
+    if not good:
+        return "", ""
+    usual = f":{USUAL_PORTS[parts.scheme]}"
+    return parts.scheme, parts.netloc.lower().removesuffix(usual)
 
 
 # ---- what

@@ -262,7 +262,7 @@ def answer(condition: dict[str, Any], scene: ConditionContext = SCENE) -> tuple[
         (
             {"inactive": True},
             "no",
-            "deploy runs only where `deploy: true` says so, and nothing does for stage Acceptance",
+            "deploy runs only if `deploy: true` is set, and it is not set for stage Acceptance",
         ),
         ({"inactive": False}, "yes", "deploy runs in stage Acceptance unless it is switched off"),
         (

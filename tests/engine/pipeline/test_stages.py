@@ -128,7 +128,7 @@ def test_the_samples_build_stage_runs_the_steps_that_it_flags() -> None:
         why(stage, "kanikoExecute")
         == "`kanikoExecute: true` in stage Build (.pipeline/config.yml:4)"
     )
-    assert "only where `cnbBuild: true`" in why(stage, "cnbBuild")
+    assert "only if `cnbBuild: true`" in why(stage, "cnbBuild")
     assert stage.why == "kanikoExecute, imagePushToRegistry are active"
 
 
