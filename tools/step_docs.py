@@ -92,14 +92,10 @@ def _spelt(parameter: Parameter) -> str:
         if parameter.aliases
         else ""
     )
-    default = (
-        ""
-        if parameter.default is None
-        else (
-            ", default"
-            f" <code>{html.escape(json.dumps(parameter.default, ensure_ascii=False), quote=False)}</code>"
-        )
-    )
+    default = ""
+    if parameter.default is not None:
+        value = json.dumps(parameter.default, ensure_ascii=False)
+        default = f", default <code>{html.escape(value, quote=False)}</code>"
     return f"<code>{parameter.name}</code>{also}: {parameter.type}{default}"
 
 

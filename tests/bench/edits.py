@@ -29,8 +29,12 @@ import gc, pathlib, sys
 gc.set_threshold(50_000, 20, 20)  # as towline.cli.entry does
 from towline.gitops.helm_values import PathValues
 place = pathlib.Path(sys.argv[1])
-change = PathValues(pattern="values.yaml", values={"service1500.image.tag": "9.9.9", "service1500.image.digest": "sha256:0"})
-place.with_suffix(".new").write_bytes(change.apply({"values.yaml": place.read_bytes()})["values.yaml"])
+change = PathValues(
+    pattern="values.yaml",
+    values={"service1500.image.tag": "9.9.9", "service1500.image.digest": "sha256:0"},
+)
+edited = change.apply({"values.yaml": place.read_bytes()})
+place.with_suffix(".new").write_bytes(edited["values.yaml"])
 """
 DUMP = """
 import pathlib, sys, yaml
@@ -46,9 +50,18 @@ from towline.gitops.helm.image_values import ImageValues
 from towline.gitops.helm.chart import HelmChart
 from towline.gitops.helm.renderer import HelmLibrary, HelmProgram
 root = pathlib.Path(sys.argv[1])
-files = {path.relative_to(root).as_posix(): path.read_bytes() for path in root.rglob("*") if path.is_file()}
-change = HelmChart(chart_path="charts/*", file_path="out.yaml", release="r", images={"image": ImageValues(repository="h/app", tag="2")},
-                   renderer=HelmProgram(program=sys.argv[2]) if len(sys.argv) > 2 else HelmLibrary())
+files = {
+    path.relative_to(root).as_posix(): path.read_bytes()
+    for path in root.rglob("*")
+    if path.is_file()
+}
+change = HelmChart(
+    chart_path="charts/*",
+    file_path="out.yaml",
+    release="r",
+    images={"image": ImageValues(repository="h/app", tag="2")},
+    renderer=HelmProgram(program=sys.argv[2]) if len(sys.argv) > 2 else HelmLibrary(),
+)
 text = change.apply({path: files[path] for path in change.wants(sorted(files))})["out.yaml"]
 assert text.count(b"# Source") == 600, text.count(b"# Source")
 """

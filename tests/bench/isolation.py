@@ -3,10 +3,10 @@
 The figures are lower quartiles of wall and CPU time, with the runs interleaved.
 
 Aim: at most 30 ms for each rendering and each step. Isolation consists of the limits of the engine
-and its child processes, private folders (in memory, with the sweep of folders of dead runs), timers,
-and for renderers their own network namespace. Each step runs as it is, and by a start that replaces
-all of these by nothing; there is no switch for that. Then follows the cost of each part by itself,
-which a busy machine distorts less.
+and its child processes, private folders (in memory, with the sweep of folders of dead runs),
+timers, and for renderers their own network namespace. Each step runs as it is, and by a start that
+replaces all of these by nothing; there is no switch for that. Then follows the cost of each part
+by itself, which a busy machine distorts less.
 """
 
 from __future__ import annotations

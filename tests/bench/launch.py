@@ -13,7 +13,8 @@ began = time.perf_counter()
 child = os.posix_spawnp(sys.argv[2], sys.argv[2:], os.environ)
 _, status, usage = os.wait4(child, 0)
 wall = time.perf_counter() - began
-with open(sys.argv[1], "w", encoding="ascii") as report:  # noqa: PTH123 - pathlib would be most of this process
+# Not by pathlib, which would be most of this process.
+with open(sys.argv[1], "w", encoding="ascii") as report:  # noqa: PTH123
     json.dump(
         {
             "wall": wall,

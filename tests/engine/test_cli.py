@@ -464,11 +464,16 @@ def test_a_reader_that_has_seen_enough_is_no_fault(workspace: Path) -> None:
 
 
 SIGNALLED = (
-    "import os, sys; from towline import cli; sys.argv = ['towline', 'plan', '--result',"
-    " 'result.json'];import towline.commands.plan as plan; from towline.contract import Outcome\ndef"
-    " execute(*_):\n  try:\n    for number in {numbers}: os.kill(os.getpid(), number)\n  finally:\n"
-    "    os.kill(os.getpid(), {again}); open('put-away', 'w').close()\n  return"
-    " Outcome(status='success', summary='went on')\nplan.execute = execute; sys.exit(cli.entry())"
+    "import os, sys; from towline import cli;"
+    " sys.argv = ['towline', 'plan', '--result', 'result.json'];"
+    "import towline.commands.plan as plan; from towline.contract import Outcome\n"
+    "def execute(*_):\n"
+    "  try:\n"
+    "    for number in {numbers}: os.kill(os.getpid(), number)\n"
+    "  finally:\n"
+    "    os.kill(os.getpid(), {again}); open('put-away', 'w').close()\n"
+    "  return Outcome(status='success', summary='went on')\n"
+    "plan.execute = execute; sys.exit(cli.entry())"
 )
 
 
@@ -526,7 +531,8 @@ def test_the_end_of_a_session_is_no_matter_under_nohup(workspace: Path) -> None:
 def test_an_interruption_while_the_engine_loads_is_no_trace(workspace: Path) -> None:
     program = """
 import os, runpy, signal, sys
-signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell lets what runs behind it ignore the signal
+# A shell lets background processes ignore the signal.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 class Interrupting:
     def find_spec(self, name, path, target=None):
         if name == "towline.cli":

@@ -66,7 +66,10 @@ def made(shape: Shape, decorate: Callable[[type], type], make_field: Callable[..
 
 
 def outcome(act: Callable[..., Any], *positional: Any, **named: Any) -> Any:
-    """What a call gives, or the kind of its error; a frozen dataclass's own is an AttributeError."""
+    """The value of a call, or the type of its error.
+
+    The error that a frozen dataclass raises is a subclass of AttributeError.
+    """
     try:
         return act(*positional, **named)
     except (AttributeError, TypeError) as fault:
@@ -210,7 +213,7 @@ def test_a_record_that_holds_itself_has_a_representation() -> None:
 
 
 def test_a_wrong_call_says_what_is_wrong_and_mypy_knows_it() -> None:
-    # each comment that turns mypy off here is itself an error of `make lint` if mypy has no complaint
+    # `make lint` fails for each comment below that turns mypy off if mypy has no complaint there
     with pytest.raises(TypeError, match=r"Login\(\) misses its field 'password'"):
         Login(user="u")  # type: ignore[call-arg]
     with pytest.raises(

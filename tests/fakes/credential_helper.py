@@ -15,7 +15,9 @@ import json, os, sys
 from pathlib import Path
 known = {known!r}
 server = sys.stdin.read()
-Path({seen!r}).write_text(json.dumps({{"arguments": sys.argv[1:], "server": server, "environ": dict(os.environ), "folder": os.getcwd()}}))
+call = {{"arguments": sys.argv[1:], "server": server}}
+call |= {{"environ": dict(os.environ), "folder": os.getcwd()}}
+Path({seen!r}).write_text(json.dumps(call))
 if server not in known:
     sys.exit(print("credentials not found in native keychain") or 1)
 print(json.dumps({{"ServerURL": server, "Username": known[server][0], "Secret": known[server][1]}}))

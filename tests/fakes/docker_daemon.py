@@ -114,5 +114,5 @@ class _Handler(BaseHTTPRequestHandler):
         """A client on a socket file has no address."""
         return "local"
 
-    def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - the name that the library gives it
+    def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - the library's name
         """Nothing: what was asked is in `asked`."""

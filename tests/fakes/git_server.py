@@ -22,8 +22,11 @@ from urllib.parse import unquote, urlsplit
 from tests.fakes.serve import secured
 
 Fault = Callable[[str, str], "int | str | None"]
-"""Asked with method and path before a request is handled. None: go on. A number: answer with this status. "drop": close the
-connection, nothing is handled. "cut": handle it, and break off in the middle of the answer. A URL: redirect there."""
+"""Called with method and path before a request is handled; decides what happens.
+
+None: go on. A number: answer with this status. "drop": close the connection, handle nothing.
+"cut": handle it, and break off in the middle of the answer. A URL: redirect there.
+"""
 
 _IDENTITY = "Someone <someone@example.com> 1700000000 +0000"
 _SETTINGS = """\

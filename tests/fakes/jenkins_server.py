@@ -17,7 +17,8 @@ from tests.fakes.serve import Answer, LoopbackServer, Request
 TEXT = "org.jenkinsci.plugins.plaincredentials.impl.StringCredentialsImpl"
 LOGIN = "com.cloudbees.plugins.credentials.impl.UsernamePasswordCredentialsImpl"
 _PATH = re.compile(
-    r"(?P<folder>(?:/job/[^/]+)*)/credentials/store/(?P<store>system|folder)/domain/(?P<domain>[^/]+)/credential/(?P<id>[^/]+)/config\.xml"
+    r"(?P<folder>(?:/job/[^/]+)*)/credentials/store/(?P<store>system|folder)"
+    r"/domain/(?P<domain>[^/]+)/credential/(?P<id>[^/]+)/config\.xml"
 )
 
 

@@ -346,7 +346,7 @@ class _Handler(BaseHTTPRequestHandler):
     disable_nagle_algorithm = True
     server: _Listener
 
-    def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - the base class calls it so
+    def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - the base class's name
         """Tests read the records instead."""
 
     def _serve(self) -> None:
@@ -369,7 +369,8 @@ class _Handler(BaseHTTPRequestHandler):
         )
         self._send(answer, fault, record)
 
-    do_HEAD = do_GET = do_POST = do_PUT = do_PATCH = do_DELETE = _serve  # noqa: N815 - the base class looks for these names
+    # The base class looks for these names.
+    do_HEAD = do_GET = do_POST = do_PUT = do_PATCH = do_DELETE = _serve  # noqa: N815
 
     def _send(self, answer: Answer, fault: Fault | None, record: Record) -> None:
         """Head and body in one write, as far as the fault lets them."""

@@ -1,12 +1,14 @@
-"""The servers of the library's end-to-end test: three registries, a git repository, an image; a
-child process of the Groovy tests.
+"""The servers of the library's end-to-end test, as a child process of the Groovy tests.
 
-    python -m tests.jenkins.servers FOLDER        from the top of the repository; everything it writes is in FOLDER
+They are three registries, a git repository and an image. Started from the top of the repository;
+everything that is written is in FOLDER:
 
-Prints one line of JSON that says what there is, then answers one line of JSON for each line on
-standard input: `stop-staging`, `vault` (a Vault that holds the target's login, and an AppRole for
-it), `state` (what registries and repository hold, read past the servers), `quit`; the end of the
-input is a `quit` too.
+    python -m tests.jenkins.servers FOLDER
+
+The process prints one line of JSON with addresses and logins. Then it answers each line on
+standard input by one line of JSON: `stop-staging`, `vault` (a Vault that holds the target's login,
+and an AppRole for it), `state` (the contents of registries and repository, read past the servers),
+`quit`. The end of the input counts as `quit`.
 """
 
 from __future__ import annotations

@@ -65,7 +65,7 @@ def _forms(text: str) -> Iterator[str]:
         data.hex(),
         text.upper(),
     )
-    yield from (base64.b64encode(before + data).decode() for before in (b"", b"x", b"xy"))  # fmt: skip
+    yield from (base64.b64encode(before + data).decode() for before in (b"", b"x", b"xy"))
 
 
 def _said(tap: Tap, text: str) -> tuple[str, bytes]:
@@ -110,7 +110,10 @@ def _in_headers(world: World, _run: Run, tap: Tap) -> None:
             return None
         text = quote(told(request)[:1500])
         challenge = f'Bearer realm="http://{tap.host}/token/{text}",error_description="{text}"'
-        headers = {"WWW-Authenticate": challenge, "Location": f"http://{tap.host}/moved/{text}?{text}"}  # fmt: skip
+        headers = {
+            "WWW-Authenticate": challenge,
+            "Location": f"http://{tap.host}/moved/{text}?{text}",
+        }
         return Answer(status=401, headers={**headers, "Retry-After": text}, body=b"")
 
     tap.instead = instead
@@ -123,9 +126,14 @@ def _in_headers_of_success(**room: int) -> Callable[[World, Run, Tap], None]:
         def instead(request: Request) -> Answer | None:
             if not _has_login(request):
                 return None
-            login = request.headers.get("authorization", "") or request.headers.get("x-vault-token", "")  # fmt: skip
+            login = request.headers.get("authorization", "") or request.headers.get(
+                "x-vault-token", ""
+            )
             text = quote(login)
-            headers = {name.replace("_", "-"): "x" * (most - len(text) // 2) + text for name, most in room.items()}  # fmt: skip
+            headers = {
+                name.replace("_", "-"): "x" * (most - len(text) // 2) + text
+                for name, most in room.items()
+            }
             return Answer(status=200, headers=headers, body=b'{"schemaVersion": 2}')
 
         tap.instead = instead
@@ -211,7 +219,11 @@ def _bug(_world: World, run: Run, _tap: Tap) -> None:
     was given as they are.
     """
     given = set(run.environ.values())
-    words = " ".join(source.value for source in run.sources if source.name in run.step.uses and source.value in given)  # fmt: skip
+    words = " ".join(
+        source.value
+        for source in run.sources
+        if source.name in run.step.uses and source.value in given
+    )
     run.environ[VARIABLE] = json.dumps({BUG: words})
 
 
@@ -232,7 +244,10 @@ FAILURES = (
     Failure(name="redirects to a stranger", begin=_redirects),
     Failure(name="wants the login at a stranger's", begin=_token_service),
     Failure(name="repeats in how it is packed", begin=_in_headers_of_success(Content_Encoding=40)),
-    Failure(name="repeats in what it is", begin=_in_headers_of_success(Content_Type=100, Docker_Content_Digest=80, Link=60, ETag=60)),
+    Failure(
+        name="repeats in what it is",
+        begin=_in_headers_of_success(Content_Type=100, Docker_Content_Digest=80, Link=60, ETag=60),
+    ),
     Failure(name="refuses the push and repeats", begin=_refuses_push),
     Failure(name="ends at the first request", begin=_ends(signal.SIGTERM, 0)),
     Failure(name="ends at the second request", begin=_ends(signal.SIGTERM, 1)),
@@ -240,7 +255,7 @@ FAILURES = (
     Failure(name="is killed at the first request", begin=_ends(signal.SIGKILL, 0), killed=True),
     Failure(name="is killed at the third request", begin=_ends(signal.SIGKILL, 2), killed=True),
     Failure(name="is a bug", begin=_bug, bug=True),
-)  # fmt: skip
+)
 PLACES_OF_FAILURE = tuple((step, tap) for step in STEPS for tap in step.asks)
 
 

@@ -50,7 +50,9 @@ WAYS: Mapping[str, Way] = {
     "in small letters": Way(write=bytes.lower),
     "backwards": Way(write=lambda data: data[::-1]),
     "in UTF-16": Way(write=_text(lambda text: "".join(f"{sign}\0" for sign in text))),
-    "in Latin-1": Way(write=lambda data: data.decode("utf-8", "replace").encode("latin-1", "replace")),
+    "in Latin-1": Way(
+        write=lambda data: data.decode("utf-8", "replace").encode("latin-1", "replace")
+    ),
     "for URLs": Way(write=lambda data: quote(data, safe="").encode()),
     "for URLs, as a path": Way(write=lambda data: quote(data).encode()),
     "for forms": Way(write=lambda data: quote_plus(data).encode()),
@@ -60,7 +62,9 @@ WAYS: Mapping[str, Way] = {
     "in JSON": Way(write=_text(lambda text: json.dumps(text)[1:-1])),
     "in JSON, not ASCII": Way(write=_text(lambda text: json.dumps(text, ensure_ascii=False)[1:-1])),
     "in JSON twice": Way(write=_text(lambda text: json.dumps(json.dumps(text)[1:-1])[1:-1])),
-    "in JSON, all of it": Way(write=_text(lambda text: "".join(f"\\u{ord(one):04x}" for one in text))),
+    "in JSON, all of it": Way(
+        write=_text(lambda text: "".join(f"\\u{ord(one):04x}" for one in text))
+    ),
     "in Python": Way(write=lambda data: repr(data)[2:-1].encode()),
     "in Python, all of it": Way(write=_each("\\x{:02x}")),
     "in C": Way(write=_text(lambda text: "".join(map(_escaped, text)))),
@@ -81,7 +85,7 @@ WAYS: Mapping[str, Way] = {
     "in base32": Way(write=base64.b32encode, piece=10, group=5),
     "in base85": Way(write=base64.b85encode, group=4),
     "in ASCII85": Way(write=base64.a85encode, group=4),
-}  # fmt: skip
+}
 OUTER = (
     "in base64",
     "in base64 for URLs",

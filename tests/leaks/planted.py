@@ -98,7 +98,9 @@ def _as_name(secret: str, _given: dict[str, str]) -> None:
 
 _PLANTS: dict[str, Callable[[str, dict[str, str]], object]] = {
     "standard output": lambda secret, _: atexit.register(print, json.dumps({"password": secret})),
-    "standard error": lambda secret, _: atexit.register(print, f"refused: robot:{secret}"[:40], file=sys.stderr),
+    "standard error": lambda secret, _: atexit.register(
+        print, f"refused: robot:{secret}"[:40], file=sys.stderr
+    ),
     "result": _into_result,
     "request's folder": _into_file(lambda _: _result_file().with_name("left")),
     "workspace": _into_file(lambda _: Path(".pipeline/left")),
@@ -106,11 +108,15 @@ _PLANTS: dict[str, Callable[[str, dict[str, str]], object]] = {
     "temporary folder": _into_file(lambda _: Path(os.environ["TMPDIR"], "left")),
     "elsewhere on the machine": _into_file(lambda given: Path(given[ELSEWHERE])),
     "files while it runs": _for_a_while,
-    "arguments of children": lambda secret, _: subprocess.run(["/bin/true", f"--password={secret}"], env={}, check=True),
-    "environments of children": lambda secret, _: subprocess.run(["/bin/true"], env={"PASSWORD": secret}, check=True),
+    "arguments of children": lambda secret, _: subprocess.run(
+        ["/bin/true", f"--password={secret}"], env={}, check=True
+    ),
+    "environments of children": lambda secret, _: subprocess.run(
+        ["/bin/true"], env={"PASSWORD": secret}, check=True
+    ),
     "process table": _beside_the_hook,
     "traffic": _to_stranger,
     "names that are asked for": _as_name,
-}  # fmt: skip
+}
 
 ON_SERVERS = ("git objects", "pushed images")

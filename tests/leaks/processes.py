@@ -87,14 +87,20 @@ def _kind(number: int, engine: int) -> str:
     kinds = [kind_of(words) for words in chain]
     if number != engine and _of_another_git(chain):
         return GIT
-    return next((kind for kind in (GIT, HELPER, PROGRAM) if kind in kinds), kinds[0] if kinds else ENGINE)  # fmt: skip
+    return next(
+        (kind for kind in (GIT, HELPER, PROGRAM) if kind in kinds), kinds[0] if kinds else ENGINE
+    )
 
 
 def _of_another_git(chain: Sequence[Sequence[str]]) -> bool:
     """Whether a process that an engine has left behind, when it was killed, is a git that the
     engine has not started by itself: it names the repository.
     """
-    return bool(chain) and kind_of(chain[0]) == LOCAL_GIT and not any(word.startswith("--git-dir=") for word in chain[0])  # fmt: skip
+    return (
+        bool(chain)
+        and kind_of(chain[0]) == LOCAL_GIT
+        and not any(word.startswith("--git-dir=") for word in chain[0])
+    )
 
 
 def _words(number: int) -> list[str]:

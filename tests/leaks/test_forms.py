@@ -32,7 +32,9 @@ def test_what_is_written_twice_is_found(inner: str, outer: str, shift: int) -> N
 
 @pytest.mark.parametrize("part", [OTHER[:8], OTHER[5:13], OTHER[-8:]])
 def test_eight_signs_of_a_secret_are_enough(part: bytes) -> None:
-    assert {hit.secret for hit in HUNTER.find(b"the password begins with " + part + b"****")} == {"other"}  # fmt: skip
+    assert {hit.secret for hit in HUNTER.find(b"the password begins with " + part + b"****")} == {
+        "other"
+    }
 
 
 @pytest.mark.parametrize(

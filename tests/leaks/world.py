@@ -209,7 +209,12 @@ class World:
             VAULT: self.vault.accessors() - run.tokens if VAULT in run.step.asks else [],
         }
         self.github.tokens.clear()
-        return [f"{name}: {token}" for name, found in open_now.items() for token in found if name != broken]  # fmt: skip
+        return [
+            f"{name}: {token}"
+            for name, found in open_now.items()
+            for token in found
+            if name != broken
+        ]
 
     def perform(self, run: Run) -> Run:
         """Run the engine to its end, look at it whenever it asks a server, and gather what it
@@ -221,7 +226,14 @@ class World:
         command = [sys.executable, "-I", str(_LAUNCHER), str(run.log), *run.words]
         pipe = subprocess.PIPE
         with self._guard:  # what an engine before has left may ask a server at this moment
-            child = subprocess.Popen(command, cwd=run.workspace, env=run.environ, stdin=subprocess.DEVNULL, stdout=pipe, stderr=pipe)  # fmt: skip
+            child = subprocess.Popen(
+                command,
+                cwd=run.workspace,
+                env=run.environ,
+                stdin=subprocess.DEVNULL,
+                stdout=pipe,
+                stderr=pipe,
+            )
             self._engine = child.pid
         try:
             run.out, run.err = child.communicate(timeout=PATIENCE)

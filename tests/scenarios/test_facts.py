@@ -147,7 +147,7 @@ def test_a_committed_environment_chooses_no_registry_for_a_login_but_on_the_prod
         )
 
 
-def test_what_pipers_step_has_built_is_pushed_and_deployed_on_the_productive_branch_without_a_setting(
+def test_an_image_of_pipers_step_is_pushed_and_deployed_on_the_productive_branch_without_a_setting(
     shell: Shell,
 ) -> None:
     shell.leave(shell.built())

@@ -76,7 +76,9 @@ _MORE = [pytest.param(*one, id=" ".join(map(str, one)), marks=pytest.mark.extra)
 
 
 @pytest.mark.parametrize(("failure", "step", "tap"), [*_TIMES, *_MORE])
-def test_a_failure_leaks_nothing(world: World, hunter: Hunter, failure: Failure, step: Step, tap: str) -> None:  # fmt: skip
+def test_a_failure_leaks_nothing(
+    world: World, hunter: Hunter, failure: Failure, step: Step, tap: str
+) -> None:
     run = world.prepare(step)
     failure.begin(world, run, world.taps[tap])
     world.perform(run)
@@ -88,11 +90,16 @@ def test_a_failure_leaks_nothing(world: World, hunter: Hunter, failure: Failure,
     assert (run.code == 1) == failure.bug, said(run)
 
 
-_WRONG = [pytest.param(one, id=str(one), marks=[pytest.mark.extra] * (number % 2)) for number, one in enumerate(SPOILT)]  # fmt: skip
+_WRONG = [
+    pytest.param(one, id=str(one), marks=[pytest.mark.extra] * (number % 2))
+    for number, one in enumerate(SPOILT)
+]
 
 
 @pytest.mark.parametrize("spoilt", _WRONG)
-def test_an_input_that_is_wrong_is_not_repeated(world: World, hunter: Hunter, spoilt: Spoilt) -> None:  # fmt: skip
+def test_an_input_that_is_wrong_is_not_repeated(
+    world: World, hunter: Hunter, spoilt: Spoilt
+) -> None:
     run = world.prepare(BY_NAME[spoilt.step])
     spoilt.spoil(world, run)
     world.perform(run)
@@ -103,13 +110,17 @@ def test_an_input_that_is_wrong_is_not_repeated(world: World, hunter: Hunter, sp
 # ---- the proof that it would find one
 
 
-def test_a_leak_on_purpose_is_found_in_each_place_and_in_no_other(world: World, hunter: Hunter) -> None:  # fmt: skip
+def test_a_leak_on_purpose_is_found_in_each_place_and_in_no_other(
+    world: World, hunter: Hunter
+) -> None:
     run = world.prepare(BY_NAME["push"])
     places = [place for place in PLACES if place != "process table" or PROC.is_dir()]
     planted = {place: made(f"planted: {place}", phrase()) for place in places}
     elsewhere = IN_MEMORY / f"{run.folder.parent.name}-{run.folder.name}-hunted"
     secrets = {place: source.value for place, source in planted.items() if place not in ON_SERVERS}
-    run.environ[VARIABLE] = json.dumps({**secrets, HOST: world.hosts[STRANGER], ELSEWHERE: str(elsewhere)})  # fmt: skip
+    run.environ[VARIABLE] = json.dumps(
+        {**secrets, HOST: world.hosts[STRANGER], ELSEWHERE: str(elsewhere)}
+    )
     run.made = tuple(planted.values())
     try:
         world.perform(run)

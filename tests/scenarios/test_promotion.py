@@ -48,8 +48,11 @@ stages:
   Promote: {{dockerRegistryUrl: "{self.registries["releases"].url}"}}
   Release: {{filePath: release.yaml}}
 steps:
-  imagePushToRegistry: {{targetRegistryUrl: "{self.registries["tested"].url}", sourceImages: [team/app], sourceImageTag: "1.0",
-                         sourceRegistryUrl: "{self.registries["staging"].url}"}}
+  imagePushToRegistry:
+    targetRegistryUrl: "{self.registries["tested"].url}"
+    sourceRegistryUrl: "{self.registries["staging"].url}"
+    sourceImages: [team/app]
+    sourceImageTag: "1.0"
   gitOpsUpdateDeployment: {{serverUrl: "{self.git.url("deployments")}", tool: helm-values}}
 """)
         put(

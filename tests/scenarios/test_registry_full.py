@@ -54,7 +54,7 @@ def target(tmp_path: Path) -> Iterator[DockerRegistry]:
             yield started
 
 
-def test_a_full_registry_is_an_error_without_a_tag_and_the_same_command_succeeds_once_there_is_space(
+def test_a_full_registry_is_an_error_without_a_tag_and_the_next_call_succeeds_once_there_is_space(
     tmp_path: Path, target: DockerRegistry
 ) -> None:
     with DockerRegistry(tmp_path / "staging") as staging:

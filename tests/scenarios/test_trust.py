@@ -289,7 +289,7 @@ def test_what_is_refused_newly_is_a_warning_for_one_release_where_a_trusted_laye
     assert (place.run(step, MAIN).code, place.logged_in()) == (4, False)
 
 
-def test_a_login_that_only_confirms_the_image_is_no_fault_where_it_goes_nowhere_and_the_warning_has_the_line(
+def test_a_login_that_only_confirms_the_image_may_go_nowhere_and_the_warning_has_the_line(
     place: Place,
 ) -> None:
     ending = place.run(

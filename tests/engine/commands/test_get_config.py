@@ -34,12 +34,21 @@ spec:
     secrets: [{name: paintId, type: jenkins, aliases: [{name: oldPaintId}]}]
     resources: [{name: source, type: stash}]
     params:
-      - {name: colour, type: string, scope: [GENERAL, STEPS, STAGES, PARAMETERS], resourceRef: [{name: commonPipelineEnvironment, param: custom/colour}]}
+      - name: colour
+        type: string
+        scope: [GENERAL, STEPS, STAGES, PARAMETERS]
+        resourceRef: [{name: commonPipelineEnvironment, param: custom/colour}]
       - {name: tool, type: string, scope: [STEPS, PARAMETERS], default: brush}
-      - {name: width, type: int, scope: [STEPS], default: 3, conditions: [{conditionRef: strings-equal, params: [{name: tool, value: brush}]}]}
+      - name: width
+        type: int
+        scope: [STEPS]
+        default: 3
+        conditions: [{conditionRef: strings-equal, params: [{name: tool, value: brush}]}]
   containers:
-    - {image: 'brush:1', conditions: [{conditionRef: strings-equal, params: [{name: tool, value: brush}]}]}
-    - {image: 'spray:1', conditions: [{conditionRef: strings-equal, params: [{name: tool, value: spray}]}]}
+    - image: 'brush:1'
+      conditions: [{conditionRef: strings-equal, params: [{name: tool, value: brush}]}]
+    - image: 'spray:1'
+      conditions: [{conditionRef: strings-equal, params: [{name: tool, value: spray}]}]
 """
 
 
@@ -104,11 +113,9 @@ def test_by_its_name_a_step_shows_every_parameter_and_by_a_file_only_what_is_set
 def test_metadata_with_a_second_document_is_an_error(workspace: Path) -> None:
     (workspace / "two.yaml").write_text(f"{PAINT}---\n{PAINT}")
     done = ending(workspace, "--stepMetadata", "two.yaml")
-    assert (done.code, "something stands behind it" in done.err, "two.yaml:13" in done.err) == (
-        1,
-        True,
-        True,
-    )
+    second = f"two.yaml:{len(PAINT.splitlines()) + 1}"
+    said = ("something stands behind it" in done.err, second in done.err)
+    assert (done.code, *said) == (1, True, True)
 
 
 def test_common_keys_and_flags_that_were_set_are_shown(workspace: Path) -> None:
@@ -301,10 +308,8 @@ class Shelf(LoopbackServer):
     def answer(self, request: Request) -> Answer:
         if request.path == "/paint.yaml":
             return Answer(status=200, body=PAINT.encode())
-        return Answer(
-            status=200,
-            body=f"general: {{colour: '{request.headers.get('authorization', 'none')}'}}\n".encode(),
-        )
+        login = request.headers.get("authorization", "none")
+        return Answer(status=200, body=f"general: {{colour: '{login}'}}\n".encode())
 
 
 def test_metadata_and_documents_come_from_http_with_the_hosts_token(workspace: Path) -> None:
@@ -420,8 +425,17 @@ def test_container_and_sidecar_are_two_things(workspace: Path) -> None:
 metadata: {name: two}
 spec:
   inputs: {params: [{name: a, type: string, scope: [STEPS]}]}
-  containers: [{name: main, image: 'main:1', command: [run], volumeMounts: [{mountPath: /w, name: volume}, {mountPath: /dev/shm, name: dev-shm}]}]
-  sidecars: [{name: db, image: 'db:1', readyCommand: ping, env: [{name: A, value: b}], volumeMounts: [{mountPath: /dev/shm, name: dev-shm}]}]
+  containers:
+    - name: main
+      image: 'main:1'
+      command: [run]
+      volumeMounts: [{mountPath: /w, name: volume}, {mountPath: /dev/shm, name: dev-shm}]
+  sidecars:
+    - name: db
+      image: 'db:1'
+      readyCommand: ping
+      env: [{name: A, value: b}]
+      volumeMounts: [{mountPath: /dev/shm, name: dev-shm}]
 """)
     assert config(workspace, "--stepMetadata", "two.yaml", "--contextConfig") == {
         "containerCommand": "run",
@@ -507,7 +521,12 @@ def test_an_empty_list_of_the_environment_is_a_list(workspace: Path) -> None:
 metadata: {name: demo}
 spec:
   inputs:
-    params: [{name: names, type: '[]string', default: [one], scope: [STEPS], resourceRef: [{name: commonPipelineEnvironment, param: custom/names}]}]
+    params:
+      - name: names
+        type: '[]string'
+        default: [one]
+        scope: [STEPS]
+        resourceRef: [{name: commonPipelineEnvironment, param: custom/names}]
 """)
     folder = workspace / ".pipeline/commonPipelineEnvironment/custom"
     folder.mkdir(parents=True)

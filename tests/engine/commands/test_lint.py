@@ -88,11 +88,9 @@ def test_a_finding_on_a_name_of_any_length_can_be_read(workspace: Path) -> None:
 
 def test_a_person_reads_one_line_for_each_with_its_place_and_what_to_do(workspace: Path) -> None:
     out = lint(workspace, "steps:\n  gitOpsUpdateDeployment:\n    tool: helmm\n").out
-    assert (
-        out
-        == """\
-.pipeline/config.yml:3:5: error: tool is "helmm" (did you mean 'helm'? possible: kubectl, helm, kustomize, helm-values) [wrong-value]
-"""
+    assert out == (
+        ".pipeline/config.yml:3:5: error: tool is \"helmm\" (did you mean 'helm'?"
+        " possible: kubectl, helm, kustomize, helm-values) [wrong-value]\n"
     )
 
 

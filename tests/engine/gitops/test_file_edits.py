@@ -1,4 +1,7 @@
-"""Which files a change is shown, and which of its edits are refused: links, folders, submodules, Git LFS."""
+"""Which files a change sees, and which of its edits are refused.
+
+Refused are edits of links, folders, submodules and Git LFS pointers.
+"""
 
 from __future__ import annotations
 

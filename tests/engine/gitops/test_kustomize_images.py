@@ -31,8 +31,14 @@ patches:
 
 def test_the_names_are_those_that_an_overlay_sees() -> None:
     assert image_names("over/kustomization.yaml", FILES) == {
-        "reg.io/web", "init", "reg.io:5000/team/own", "inline", "patched", "p", "q",
-    }  # fmt: skip
+        "reg.io/web",
+        "init",
+        "reg.io:5000/team/own",
+        "inline",
+        "patched",
+        "p",
+        "q",
+    }
     assert image_names("base/kustomization.yml", FILES) == {"web", "init"}
 
 

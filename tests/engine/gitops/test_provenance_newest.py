@@ -174,9 +174,7 @@ def test_a_job_whose_builds_have_other_numbers_in_their_urls_has_a_name(
     )
 
 
-def test_a_build_that_knows_neither_its_job_nor_its_time_compares_with_nothing_and_reads_nothing() -> (
-    None
-):
+def test_a_build_without_job_and_time_compares_with_nothing_and_reads_nothing() -> None:
     def read(_number: int) -> tuple[str, str]:
         raise AssertionError("nobody has to read it")
 

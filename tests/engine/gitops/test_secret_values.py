@@ -242,9 +242,7 @@ def test_a_patch_of_what_is_no_secret_stays_as_it_is(text: str) -> None:
     assert mask_secrets({"f": text.encode()}, Marks()) == {}
 
 
-def test_a_document_beside_a_secret_that_cannot_be_read_stays_and_a_file_that_is_no_text_is_hidden() -> (
-    None
-):
+def test_a_document_beside_an_unreadable_secret_stays_and_a_binary_file_is_hidden() -> None:
     rest = "kind: Deployment\nspec: {image: 'a:1'}\n"
     text = masked(f"{rest}---\nkind: Secret\ndata: [hidden\n---\n{rest}")
     assert text.startswith(rest)

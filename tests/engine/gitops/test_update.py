@@ -476,8 +476,8 @@ def test_it_is_said_once_that_a_branch_is_made_and_from_what(
         )
     assert log.getvalue().splitlines() == [
         (
-            f"  branch stage is not there: it {verb} with the first commit of the repository, which is"
-            " empty"
+            f"  branch stage is not there: it {verb} with the first commit of the repository,"
+            " which is empty"
         )
     ]
 

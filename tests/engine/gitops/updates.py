@@ -1,4 +1,7 @@
-"""One update from its plan to its push, as the step does it for a single branch; the repository and the change of its tests."""
+"""One update from its plan to its push, as the step does it for a single branch.
+
+With the repository and the change that tests of updates use.
+"""
 
 from __future__ import annotations
 

@@ -338,7 +338,7 @@ def test_where_one_target_is_superseded_the_others_get_their_image(place: Place)
     ]
 
 
-def test_where_one_target_fails_the_fault_names_those_that_were_pushed_and_the_next_run_does_the_rest(
+def test_if_a_target_fails_the_fault_names_the_pushed_ones_and_the_next_run_does_the_rest(
     place: Place,
 ) -> None:
     refused, last = (

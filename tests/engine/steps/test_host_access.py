@@ -92,7 +92,7 @@ def test_without_any_the_agents_choice_is_left_to_git(place: Place) -> None:
     assert place.bundles == []
 
 
-def test_a_certificate_that_comes_over_plain_http_is_warned_of_and_one_that_does_not_come_ends_the_step(
+def test_a_certificate_over_plain_http_is_warned_of_and_a_missing_one_ends_the_step(
     place: Place,
 ) -> None:
     ending = place.deploy("http://127.0.0.1:1/ca.pem")

@@ -400,7 +400,7 @@ def test_on_another_branch_the_project_names_neither_server_nor_credential(world
     assert world.run(build={"branch": "x"}, environ=rules).result["status"] == "success"
 
 
-def test_on_another_branch_the_login_goes_to_no_server_of_the_project_where_no_secret_is_asked_for_either(
+def test_on_another_branch_no_server_of_the_project_gets_the_login_if_no_secret_is_asked_for(
     world: World,
 ) -> None:
     world.configure(f"jenkinsUrl: '{world.jenkins.url}'", general="unrelated: x")

@@ -500,7 +500,10 @@ TABLE = [
     (
         "general: {imagePushToRegistry: true}\nstages: {Build: {targetArchitecture: linux/arm64}}",
         "wrong-scope",
-        "does not read targetArchitecture in stages.Build (it is read in steps.imagePush",
+        (
+            "does not read targetArchitecture in stages.Build"
+            " (it is read in steps.imagePushToRegistry)"
+        ),
     ),
     (
         "steps: {cnbBuild: {dockerConfigJSON: a}}",

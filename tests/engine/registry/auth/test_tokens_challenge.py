@@ -7,9 +7,8 @@ from hypothesis import strategies as st
 from towline.registry.auth.tokens import Challenge, choose_challenge, parse_challenges
 
 HUB = (
-    "Bearer"
-    ' realm="https://auth.docker.io/token",service="registry.docker.io",scope="repository:library/app:pull,push'
-    ' repository:b:pull"'
+    'Bearer realm="https://auth.docker.io/token",service="registry.docker.io",'
+    'scope="repository:library/app:pull,push repository:b:pull"'
 )
 
 words = st.from_regex(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+", fullmatch=True)

@@ -160,7 +160,7 @@ def test_a_user_who_may_not_push_to_the_last_pushes_to_none(place: Place) -> Non
 
 
 @pytest.mark.parametrize("answer", [503, "drop"])
-def test_a_server_that_is_away_for_a_moment_is_asked_again_and_one_that_stays_away_keeps_all_from_being_pushed(
+def test_a_server_that_is_away_is_asked_again_and_if_it_stays_away_nothing_is_pushed(
     place: Place, answer: object
 ) -> None:
     place.server.fault = at("c", PUSHING, lambda: answer)

@@ -127,11 +127,9 @@ def test_of_a_large_index_the_lines_of_the_chart_are_read(shelf: Shelf, tmp_path
     shelf.offer(chart, more=f"  x:\n{others}")
     assert len(shelf.answers["/charts/index.yaml"].body) > MAX_INDEX
     assert Fetcher(tmp_path, chartRepositories=[shelf.host])(f"{shelf.url}/charts") == chart
+    versions = "{version: 18.1.2, urls: [x]}, " * (MAX_INDEX // 30 + 1)
     shelf.answers["/charts/index.yaml"] = Answer(
-        status=200,
-        body=(
-            f"entries: {{redis: [{'{version: 18.1.2, urls: [x]}, ' * (MAX_INDEX // 30 + 1)}]}}".encode()
-        ),
+        status=200, body=f"entries: {{redis: [{versions}]}}".encode()
     )
     found = fault(
         ConfigError, Fetcher(tmp_path, chartRepositories=[shelf.host]), f"{shelf.url}/charts"
