@@ -1,4 +1,4 @@
-"""Calls of the engine as tests make them: in this process, through its own door, with a result
+"""Calls of the engine as tests make them: in this process, through its entry point, with a result
 file.
 """
 

@@ -132,7 +132,7 @@ def test_classes_of_fields_are_records() -> None:
     assert [NAMES[path] for path in MODULES if "dataclasses" in imported(path)] == []
 
 
-def test_only_the_door_reads_the_environment_and_the_arguments() -> None:
+def test_only_the_entry_point_reads_the_environment_and_the_arguments() -> None:
     readers = {
         NAMES[path]
         for path, tree in MODULES.items()
@@ -203,7 +203,7 @@ def layer(name: str) -> int | None:
     return next((level for level, names in enumerate(LAYERS) if part in names.split()), None)
 
 
-def test_imports_go_one_way_from_the_door_to_the_edges() -> None:
+def test_imports_go_one_way_from_the_entry_point_to_the_edges() -> None:
     upward = []
     for path in MODULES:
         for target in imported(path):
@@ -215,7 +215,7 @@ def test_imports_go_one_way_from_the_door_to_the_edges() -> None:
     assert upward == []
 
 
-def test_only_door_commands_and_steps_know_the_contract() -> None:
+def test_only_entry_point_commands_and_steps_know_the_contract() -> None:
     users = {NAMES[path].split(".")[1] for path in MODULES if "towline.contract" in imported(path)}
     assert users <= {"cli", "commands", "steps"}
 

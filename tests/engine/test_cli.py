@@ -546,7 +546,7 @@ runpy.run_module("towline", run_name="__main__")
     assert (done.returncode, done.stderr) == (-signal.SIGINT, "")
 
 
-def test_the_console_script_and_the_module_are_one_door(workspace: Path) -> None:
+def test_the_console_script_and_the_module_are_one_entry_point(workspace: Path) -> None:
     script = Path(sys.executable).with_name("towline")
     for words in ([str(script)], [sys.executable, "-m", "towline"]):
         done = subprocess.run(

@@ -10,7 +10,7 @@ from towline.errors import UsageError
 
 
 @pytest.mark.parametrize("name", dispatch.COMMANDS)
-def test_every_command_has_the_parts_that_the_door_calls(name: str) -> None:
+def test_every_command_has_the_parts_that_the_entry_point_calls(name: str) -> None:
     module = dispatch.command(name)
     assert all(callable(getattr(module, part)) for part in ("configure", "execute"))
 

@@ -20,7 +20,7 @@ _WRITES = os.O_WRONLY | os.O_RDWR | os.O_CREAT
 
 
 def main() -> int:
-    """Run the engine's door."""
+    """Run the engine's entry point."""
     log = os.open(sys.argv[1], os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
     sys.argv[:2] = ["towline"]
 

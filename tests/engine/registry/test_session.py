@@ -80,7 +80,7 @@ def quiet(server: FakeRegistry, *, status: int = 401) -> None:
 
 @pytest.mark.parametrize("status", [401, 403])
 @pytest.mark.parametrize("auth", ["basic", "bearer"])
-def test_a_registry_that_says_what_it_wants_at_its_door_alone_is_asked_there_once(
+def test_a_registry_that_sends_its_challenge_at_its_base_url_alone_is_asked_there_once(
     source: FakeRegistry, session: RegistrySession, auth: str, status: int
 ) -> None:
     quiet(source, status=status)
@@ -93,7 +93,7 @@ def test_a_registry_that_says_what_it_wants_at_its_door_alone_is_asked_there_onc
     assert source.count("GET", "^/v2/$") == 1
 
 
-def test_all_threads_ask_together_at_the_door_once(
+def test_all_threads_ask_together_at_the_base_url_once(
     source: FakeRegistry, session: RegistrySession
 ) -> None:
     together = threading.Barrier(4, timeout=30)
@@ -110,7 +110,7 @@ def test_all_threads_ask_together_at_the_door_once(
     assert source.count("GET", "^/v2/$") == 1
 
 
-def test_a_door_that_does_not_answer_is_asked_again(
+def test_a_base_url_that_does_not_answer_is_asked_again(
     source: FakeRegistry, session: RegistrySession
 ) -> None:
     quiet(source)
@@ -120,7 +120,7 @@ def test_a_door_that_does_not_answer_is_asked_again(
     assert send(session, "HEAD", "/v2/app/manifests/1") == 404
 
 
-def test_a_door_that_cannot_be_reached_leaves_the_answer_that_led_there_closed(
+def test_a_base_url_that_cannot_be_reached_leaves_the_first_answer_closed(
     source: FakeRegistry, session: RegistrySession
 ) -> None:
     source.auth = "basic"
@@ -132,7 +132,7 @@ def test_a_door_that_cannot_be_reached_leaves_the_answer_that_led_there_closed(
     assert session.transport._open.keys() == idle
 
 
-def test_a_registry_that_says_nothing_at_its_door_either_refuses(
+def test_a_registry_without_a_challenge_at_its_base_url_either_refuses(
     source: FakeRegistry, session: RegistrySession
 ) -> None:
     source.fault = lambda _: Status(code=401)

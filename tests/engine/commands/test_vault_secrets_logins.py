@@ -207,7 +207,7 @@ def test_a_method_whose_login_is_not_there_is_a_fault(
     assert SERVICE_ACCOUNT in caught.value.hint
 
 
-# ---- through the door
+# ---- through the command line
 
 
 @pytest.mark.parametrize("environ", [{}, {"PIPER_vaultAuthRole": "team"}])
