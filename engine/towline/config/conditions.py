@@ -392,8 +392,8 @@ def _inactive(value: bool, context: ConditionContext) -> Decision:  # noqa: FBT0
     return Decision(
         active="no",
         why=(
-            f"{context.step} runs only if `{context.step}: true` is set, and it is not set for stage"
-            f" {context.stage}"
+            f"{context.step} runs only if `{context.step}: true` is set, and it is not set for"
+            f" stage {context.stage}"
         ),
     )
 
