@@ -127,7 +127,8 @@ def main(
             ending = module.execute(arguments(parser, rest, common, module), call)
     except TowlineError as fault:
         ending = fault
-    except Exception as fault:  # noqa: BLE001 - the one place that catches everything: a bug must end in a result too
+    # the one place that catches everything: a bug must end in a result too
+    except Exception as fault:  # noqa: BLE001
         ending = _unexpected(fault, console)
     _calm()
     result = encode_result(identity, ending, seconds=time.monotonic() - started, version=version())

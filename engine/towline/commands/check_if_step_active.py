@@ -28,7 +28,8 @@ _USUAL = ".resources/piper-stage-config.yml"
 _LARGEST = 8 * 1024 * 1024
 
 
-def configure(parser: argparse.ArgumentParser, words: Sequence[str]) -> None:  # noqa: ARG001 - every command is set up alike
+# every command is set up alike
+def configure(parser: argparse.ArgumentParser, words: Sequence[str]) -> None:  # noqa: ARG001
     """Add the flags of Piper's command."""
     parser.add_argument("--step", metavar="NAME", required=True, help="the step that is asked for")
     parser.add_argument(

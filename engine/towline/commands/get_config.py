@@ -54,7 +54,8 @@ _ENDING = "VaultSecretName"  # of keys that name one
 _NEVER_FROM_VARIABLES = ("PIPER_vault", "PIPER_gcs", "PIPER_gcp")
 
 
-def configure(parser: argparse.ArgumentParser, words: Sequence[str]) -> None:  # noqa: ARG001 - every command is set up alike
+# every command is set up alike
+def configure(parser: argparse.ArgumentParser, words: Sequence[str]) -> None:  # noqa: ARG001
     """Add the flags of Piper's command."""
     parser.add_argument(
         "--stepName", metavar="NAME", default="", help="the step, by any of its names"

@@ -53,7 +53,8 @@ SHARED = ("request", "result", "config", "json")
 _DEPLOYS = "gitOpsUpdateDeployment"
 
 
-def configure(parser: argparse.ArgumentParser, words: Sequence[str]) -> None:  # noqa: ARG001 - every command is given them
+# every command is given them
+def configure(parser: argparse.ArgumentParser, words: Sequence[str]) -> None:  # noqa: ARG001
     """Add the flags: the file for code hosts, and the platform team's files."""
     parser.add_argument(
         "--sarif",

@@ -175,7 +175,9 @@ def verbosity(words: Sequence[str], module: Any) -> str:
 def unknown(word: str, parser: argparse.ArgumentParser) -> UsageError:
     """Return the error for an unknown word, with the flag that was probably meant."""
     flag = word.partition("=")[0]
-    known = [option for action in parser._actions for option in action.option_strings]  # noqa: SLF001 - argparse has no other list
+    # argparse has no other list
+    actions = parser._actions  # noqa: SLF001
+    known = [option for action in actions for option in action.option_strings]
     if flag.startswith("--") and is_secret(flag) and not close(flag, known, cutoff=CUTOFF_SECRET):
         hint = (
             "a secret has none, since every process can read it: set"

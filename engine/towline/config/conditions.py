@@ -357,7 +357,8 @@ def _stripped(value: object) -> object:
     return value.strip() if isinstance(value, str) else value
 
 
-def _only_active(_: bool, context: ConditionContext) -> Decision:  # noqa: FBT001 - as for every kind
+# as for every kind
+def _only_active(_: bool, context: ConditionContext) -> Decision:  # noqa: FBT001
     for answer in ("yes", "undecided"):
         busy = [step for step, active in context.others.items() if active == answer]
         if busy and answer == "yes":
@@ -383,7 +384,8 @@ def _step_active(step: str, context: ConditionContext) -> Decision:
     )
 
 
-def _inactive(value: bool, context: ConditionContext) -> Decision:  # noqa: FBT001 - as for every kind
+# as for every kind
+def _inactive(value: bool, context: ConditionContext) -> Decision:  # noqa: FBT001
     if value is False:
         return Decision(
             active="yes",

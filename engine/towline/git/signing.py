@@ -17,7 +17,8 @@ from towline.record import field, frozen
 SSH, GPG = "ssh", "gpg"
 _IMPORTED = re.compile(rb"^\[GNUPG:\] IMPORT_OK [0-9]+ ([0-9A-F]{40,64})", re.MULTILINE)
 _PROGRAM_LIMITS = ProcessLimits(seconds=60.0)
-_SHORT = {"TMPDIR": "/tmp"}  # noqa: S108 - a private folder; the sockets of gpg's agent lie in it, and have short names
+# a private folder; the sockets of gpg's agent lie in it, and have short names
+_SHORT = {"TMPDIR": "/tmp"}  # noqa: S108
 
 
 @frozen

@@ -41,7 +41,8 @@ _REGISTRY_PATHS = (
 )
 _DIGEST_KEY = re.compile(r"digest|sha(?:256|512)?")
 _KEY_WORD = re.compile(
-    r"digest|sha(?:256|512)?|image|container|tag|version|repository|repo|name|reference|ref|url|uri|[^a-z0-9]"
+    r"digest|sha(?:256|512)?|image|container|tag|version"
+    r"|repository|repo|name|reference|ref|url|uri|[^a-z0-9]"
 )
 
 
@@ -155,7 +156,8 @@ TextWriter = Callable[[str, str], str]
 
 _WORD = r"""[^\s,;|"'`=\[\]]*+"""
 _ITEM = re.compile(
-    rf"""(?P<key>(?>(?:{_WORD}=["']?)*))(?P<scheme>(?:[A-Za-z][A-Za-z0-9+.-]*+://)?)(?P<own>{_WORD})"""
+    rf"""(?P<key>(?>(?:{_WORD}=["']?)*))(?P<scheme>(?:[A-Za-z][A-Za-z0-9+.-]*+://)?)"""
+    rf"(?P<own>{_WORD})"
 )
 _DEFAULT = re.compile(r"\$\{\w+:?[-?+]")
 _OVERRIDE = re.compile(r"(?:^|\.)kustomize\.images\[[^\]]*\]$")

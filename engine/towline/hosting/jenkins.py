@@ -278,6 +278,7 @@ class CredentialStore:
 def _parsed(data: bytes) -> ET.Element | None:
     """The XML element, or None for invalid XML and for XML with declarations."""
     try:
-        return None if b"<!" in data else ET.fromstring(_DECLARATION.sub(b"", data))  # noqa: S314 - without declarations there is nothing to expand
+        # without declarations there is nothing to expand
+        return None if b"<!" in data else ET.fromstring(_DECLARATION.sub(b"", data))  # noqa: S314
     except ET.ParseError:
         return None

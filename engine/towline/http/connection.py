@@ -110,7 +110,9 @@ class Connection(http.client.HTTPConnection):
         )
         self.route = route
         self.limit = ReadDeadline(read, clock)
-        self.response_class = partial(_BoundedResponse, limit=self.limit)  # type: ignore[assignment]  # made like the class
+        # made like the class
+        response_class = partial(_BoundedResponse, limit=self.limit)
+        self.response_class = response_class  # type: ignore[assignment]
         self._network = network
         self._read, self._clock = read, clock
         self._given = 0
@@ -132,7 +134,8 @@ class Connection(http.client.HTTPConnection):
         self.sock.settimeout(self._read)
         self.limit.sock = self.sock
 
-    def send(self, data: bytes | memoryview) -> None:  # type: ignore[override]  # what this engine sends
+    # what this engine sends
+    def send(self, data: bytes | memoryview) -> None:  # type: ignore[override]
         """Send all of `data`; raises TimeoutError if no byte leaves for `read` seconds.
 
         socket.sendall would apply its timeout to the data as a whole.
@@ -226,7 +229,8 @@ class _BoundedResponse(http.client.HTTPResponse):
         *,
         limit: ReadDeadline,
     ) -> None:
-        super().__init__(_BoundedReader(sock, limit), debuglevel, method)  # type: ignore[arg-type]  # only its makefile is used
+        # only its makefile is used
+        super().__init__(_BoundedReader(sock, limit), debuglevel, method)  # type: ignore[arg-type]
 
 
 class _BoundedReader(io.RawIOBase):

@@ -33,7 +33,9 @@ from towline.yaml.scalar import Value
 from towline.yaml.source import YamlSource
 
 _PART = re.compile(
-    r"\[(?P<index>[0-9]{1,6})\]|\[(?P<key>[^\[\]=]+)=(?P<text>[^\[\]]*)\]|(?P<dot>^|\.)?(?P<name>(?:[^\\.\[\]]|\\.)+)"
+    r"\[(?P<index>[0-9]{1,6})\]"
+    r"|\[(?P<key>[^\[\]=]+)=(?P<text>[^\[\]]*)\]"
+    r"|(?P<dot>^|\.)?(?P<name>(?:[^\\.\[\]]|\\.)+)"
 )
 
 

@@ -20,7 +20,8 @@ _MOST_LEVELS = 900  # Python's own limit on recursion is a thousand
 _MOST_ENTRIES = 1_000_000  # of a mapping, with the entries that each of its merge keys brings in
 
 
-class _Loader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # type: ignore[misc]  # libyaml where it is there
+# libyaml where it is there
+class _Loader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # type: ignore[misc]
     """Resolves merge keys and null only; tags are ignored."""
 
 
