@@ -1,5 +1,6 @@
-"""The images of tests.fakes.images as files: OCI layouts and what `docker save` writes, old and
-new; and tar members of any kind.
+"""The images of tests.fakes.images as files, and tar members of any kind.
+
+Files are OCI layouts and the archives that `docker save` writes, in the old and the new form.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ Images = Sequence[tuple[Sequence[str], ImageParts]]
 def member(
     name: str, data: bytes = b"", *, kind: bytes = tarfile.REGTYPE, link: str = ""
 ) -> Member:
-    """One member of any kind."""
+    """A tar member of any kind."""
     info = tarfile.TarInfo(name)
     info.type, info.linkname, info.size = kind, link, len(data)
     return info, data
@@ -57,7 +58,7 @@ def plain_layers(image: ImageParts) -> list[bytes]:
 
 
 def old_save(images: Images) -> list[Member]:
-    """Docker up to 24: a folder for each layer, a layer that was there before as a link to it."""
+    """The archive of Docker up to 24: a folder for each layer, a repeated layer as a link."""
     members, index, seen = list[Member](), [], dict[bytes, str]()
     for number, (names, image) in enumerate(images):
         config, layers = config_of(image), []
@@ -80,8 +81,9 @@ def old_save(images: Images) -> list[Member]:
 
 
 def new_save(images: Images, *, packed: bool) -> dict[str, bytes]:
-    """Docker from 25 on: a layout as well; `packed` as containerd's store keeps layers, else as
-    Docker's own.
+    """The archive of Docker from 25 on, which is an OCI layout as well.
+
+    `packed`: with compressed layers, as containerd's store keeps them; else as Docker's own does.
     """
     stored = [(names, image if packed else unpacked(image)) for names, image in images]
     files = layout([(name.rpartition(":")[2], image) for names, image in stored for name in names])
@@ -119,7 +121,7 @@ def unpacked(image: ImageParts) -> ImageParts:
 
 
 def layout(images: Iterable[tuple[str, ImageParts]]) -> dict[str, bytes]:
-    """The files of an OCI layout; an empty tag is none."""
+    """The files of an OCI layout; an empty tag means no tag."""
     files, entries = {"oci-layout": b'{"imageLayoutVersion":"1.0.0"}'}, []
     for tag, image in images:
         for part in image.walk():

@@ -1,6 +1,4 @@
-"""A certificate authority for tests, made by openssl: roots, and what they sign for names of
-this machine.
-"""
+"""A certificate authority for tests, made by openssl: roots and the certificates they sign."""
 
 from __future__ import annotations
 
@@ -13,14 +11,15 @@ from pathlib import Path
 
 @dataclass(frozen=True, kw_only=True)
 class Issued:
-    """A certificate and its key, each in a file of its own."""
+    """A certificate and its key, each in a file."""
 
     certificate: Path
     key: Path
 
     def server(self, *, clients: Path | None = None) -> ssl.SSLContext:
-        """What a server speaks TLS with; with `clients`, only to those who show a certificate of
-        that authority.
+        """The TLS context of a server.
+
+        With `clients`, it requires client certificates of that authority.
         """
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         context.load_cert_chain(self.certificate, self.key)
@@ -31,7 +30,7 @@ class Issued:
 
 
 class Authority:
-    """A root of its own; `certificate` is what others have to trust."""
+    """A root of its own; clients have to trust `certificate`."""
 
     def __init__(self, folder: Path, name: str = "tests") -> None:
         folder.mkdir(parents=True, exist_ok=True)
@@ -82,7 +81,7 @@ _NEW = ("-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes")
 
 
 def openssl(*arguments: str | Path, stdin: bytes = b"") -> bytes:
-    """What the program prints; raises RuntimeError where there is none."""
+    """The output of openssl; raises RuntimeError if it is not installed or fails."""
     program = shutil.which("openssl")
     if not program:
         raise RuntimeError("openssl is not on PATH; install it: apt-get install openssl")

@@ -15,8 +15,9 @@ _PATIENCE = 120.0  # nobody waits for so long unless something is broken
 
 
 class ChildServer:
-    """From start() to stop(); a kind of server says by `launch` how it starts on `port`, and by
-    `answers` that it is up.
+    """A server that runs from start() to stop().
+
+    A subclass starts the program by `launch` on `port`, and says by `answers` whether it is ready.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -26,7 +27,7 @@ class ChildServer:
         self._child: subprocess.Popen[bytes] | None = None
 
     def launch(self) -> subprocess.Popen[bytes]:
-        """The program, started; what it prints goes to `log`."""
+        """Start the program; its output goes to `log`."""
         raise NotImplementedError
 
     def answers(self) -> bool:
@@ -104,7 +105,7 @@ class ChildServer:
             )
 
     def _begins(self) -> bool:
-        """Start the program on `port` and wait for it; False, and ended, if it does not come up."""
+        """Start the program on `port`; False, with the program ended, if it does not come up."""
         self._child = self.launch()
         if self._comes_up(self._child):
             return True
@@ -112,7 +113,7 @@ class ChildServer:
         return False
 
     def _comes_up(self, child: subprocess.Popen[bytes]) -> bool:
-        """Whether it answers before the program ends or the patience does."""
+        """Whether the program answers before it ends or the patience does."""
         end = time.monotonic() + _PATIENCE
         while child.poll() is None and time.monotonic() < end:
             try:

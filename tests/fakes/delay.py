@@ -1,5 +1,6 @@
-"""A line to a server on loopback that is as slow as a real one, and counts what passes: every
-request costs a round trip, bytes are not slowed.
+"""A proxy to a server on loopback that delays requests as a real network does.
+
+Every request costs a round trip; bytes are not slowed. The requests are counted by method and kind.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from tests.fakes.loop_thread import LoopThread
 
 _PIECE = 256 * 1024
 _AHEAD = 64
-# words, as Go's servers have them: many clients try a bare end again
+# a text, as Go's servers send it: many clients retry an empty end
 _TLS, _NO_TLS = b"\x16", b"HTTP/1.0 400 Bad Request\r\n\r\nno TLS here\n"
 _KINDS = (
     ("ping", r"/v2/?"),
@@ -31,8 +32,9 @@ _KINDS = (
 
 
 def kind_of(target: str) -> str:
-    """What a request's target is about, by its path: `ping`, `manifest`, `blob`, `upload`,
-    `tags`, `referrers`, `token`, `git`, else `other`.
+    """The kind of a request by its path.
+
+    One of `ping`, `manifest`, `blob`, `upload`, `tags`, `referrers`, `token`, `git` and `other`.
     """
     path = target.partition("?")[0]
     return next((kind for kind, pattern in _KINDS if re.fullmatch(pattern, path)), "other")
@@ -66,7 +68,7 @@ class DelayProxy(LoopThread):
 
     @property
     def seen(self) -> Counter[tuple[str, str]]:
-        """How many requests have come, by method and kind."""
+        """The number of requests by method and kind."""
         return Counter(self._seen)
 
     def start(self) -> Self:
@@ -171,8 +173,9 @@ class DelayProxy(LoopThread):
 
 
 class _Requests:
-    """Finds the heads of requests in what one connection sends (RFC 9112): bodies by length or
-    in chunks are passed over.
+    """Finds the heads of requests in the bytes of one connection (RFC 9112).
+
+    Bodies are skipped by their length, or chunk by chunk.
     """
 
     def __init__(self) -> None:

@@ -18,8 +18,9 @@ _EXPORT = re.compile(r"/v[0-9.]+/images/(.+)/get")
 
 
 class DockerDaemon:
-    """Serves `images` (name -> the archive that `docker save` gives) on a socket in `folder`;
-    `cut` ends exports after so many bytes.
+    """Serves `images` on a socket in `folder`; `cut` ends exports after so many bytes.
+
+    `images` has the archive of `docker save` by image name.
     """
 
     def __init__(
@@ -36,7 +37,7 @@ class DockerDaemon:
 
     @property
     def environ(self) -> dict[str, str]:
-        """What leads a client here."""
+        """The variables that lead a client to this daemon."""
         return {"DOCKER_HOST": f"unix://{self._path}"}
 
     def __enter__(self) -> Self:
@@ -97,7 +98,7 @@ class _Handler(BaseHTTPRequestHandler):
         self.wfile.write(body)
 
     def _export(self, archive: bytes, cut: int) -> None:
-        """The archive in chunks, as the daemon does it; a cut one has no last chunk."""
+        """The archive in chunks, as the daemon sends it; if cut, without the last chunk."""
         self.send_response(200)
         self.send_header("Content-Type", "application/x-tar")
         self.send_header("Transfer-Encoding", "chunked")
@@ -115,4 +116,4 @@ class _Handler(BaseHTTPRequestHandler):
         return "local"
 
     def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - the library's name
-        """Nothing: what was asked is in `asked`."""
+        """Print nothing: the requests are in `asked`."""

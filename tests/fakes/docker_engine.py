@@ -1,7 +1,7 @@
-"""A real Docker engine: the one that DOCKER_HOST or the usual socket leads to, else dockerd as a
-child process in a folder of its own.
+"""A real Docker engine, used or started for tests.
 
-Nothing is pulled.
+It is the one at DOCKER_HOST or the usual socket, else a dockerd as a child process in a folder of
+its own. No image is pulled.
 """
 
 from __future__ import annotations
@@ -29,8 +29,9 @@ _NO_NETWORK = ("--bridge=none", "--iptables=false", "--ip6tables=false", "--ip-m
 
 
 class DockerEngine:
-    """An engine that answers; `own` where it was started here, without a bridge: its containers
-    need the host's network.
+    """An engine that answers.
+
+    `own`: it was started here, without a bridge, so its containers need the host's network.
     """
 
     def __init__(self, url: str, *, own: bool) -> None:
@@ -38,20 +39,20 @@ class DockerEngine:
 
     @property
     def environ(self) -> dict[str, str]:
-        """What leads a client here."""
+        """The variables that lead a client to this engine."""
         return {**told(os.environ), "DOCKER_HOST": self.url}
 
     def client(self) -> docker.DockerClient:
-        """A client to be closed."""
+        """A client, which the caller closes."""
         return docker.DockerClient.from_env(environment=self.environ, timeout=60)
 
 
 class NoEngine(RuntimeError):
-    """Why there is none, and what to do."""
+    """There is no engine; the text says why, and what to do."""
 
 
 def told(environ: Mapping[str, str]) -> dict[str, str]:
-    """The variables that say where an engine is and how it is reached."""
+    """The variables that say where an engine is and how to connect to it."""
     return {
         name: environ[name]
         for name in ("DOCKER_HOST", "DOCKER_TLS_VERIFY", "DOCKER_CERT_PATH")
@@ -61,7 +62,10 @@ def told(environ: Mapping[str, str]) -> dict[str, str]:
 
 @contextlib.contextmanager
 def engine() -> Iterator[DockerEngine]:
-    """One that answers, started here where none is there and the run is root's; raises NoEngine."""
+    """An engine that answers, started here if there is none and root runs the tests.
+
+    Raises NoEngine.
+    """
     url = os.environ.get("DOCKER_HOST") or (f"unix://{_USUAL}" if _USUAL.exists() else "")
     if url:
         found = DockerEngine(url, own=False)
@@ -128,8 +132,9 @@ def _started(program: str, folder: Path) -> Iterator[DockerEngine]:
 
 
 def _tried(engine: DockerEngine) -> str:
-    """Why an image cannot be unpacked, as where the root of the machine is no mount of its own;
-    empty where it can.
+    """Why an image cannot be unpacked; empty if it can.
+
+    For example, the machine's root is not a mount point.
     """
     stream = io.BytesIO()
     with tarfile.open(fileobj=stream, mode="w") as archive:
@@ -144,7 +149,7 @@ def _tried(engine: DockerEngine) -> str:
 
 
 def _complaint(log: str) -> str:
-    """The line in which dockerd gives up, else its last one: a trace of its own may follow."""
+    """The line in which dockerd gives up, else its last line; a trace may follow it."""
     lines = log.splitlines() or ["it says nothing"]
     return next(
         (
@@ -157,16 +162,16 @@ def _complaint(log: str) -> str:
 
 
 def _mounts(folder: Path) -> list[str]:
-    """What is still mounted below a folder, the innermost first."""
+    """The mounts below a folder, the innermost first."""
     places = [line.split(" ")[1] for line in Path("/proc/mounts").read_text().splitlines()]
     return [place for place in reversed(places) if place.startswith(f"{folder}/")]
 
 
 def _asked(engine: DockerEngine) -> str:
-    """Why the engine does not answer; empty where it does."""
+    """Why the engine does not answer; empty if it does."""
     path = engine.url.removeprefix("unix://")
     if path != engine.url:
-        # docker's own client leaves its socket open where nobody listens
+        # docker's client leaves its socket open if nobody listens
         with socket.socket(socket.AF_UNIX) as probe:
             if fault := probe.connect_ex(path):
                 return os.strerror(fault)

@@ -45,13 +45,11 @@ class DockerRegistry(ChildServer):
 
     @property
     def url(self) -> str:
-        """`http://127.0.0.1:PORT`, or with https where it has `tls`."""
+        """`http://127.0.0.1:PORT`, or with https if it has `tls`."""
         return f"{'https' if self.tls else 'http'}://{self.host}"
 
     def manifest_digest(self, repository: str, tag: str) -> str:
-        """The digest that `tag` points to, read from the storage folder; empty where there is
-        none.
-        """
+        """The digest of `tag`, read from the storage folder; empty if there is none."""
         link = (
             self._files
             / "repositories"
@@ -70,8 +68,9 @@ class DockerRegistry(ChildServer):
         return (self._files / "blobs" / algorithm / text[:2] / text / "data").read_bytes()
 
     def uploads(self) -> list[str]:
-        """The uploads that it still keeps, of all repositories; of a cancelled one the program
-        itself leaves an empty folder.
+        """The uploads that are not finished, of all repositories.
+
+        Of a cancelled upload, the program itself leaves an empty folder.
         """
         return sorted(
             begun.parent.name for begun in self._files.glob("repositories/**/_uploads/*/startedat")
@@ -89,7 +88,7 @@ class DockerRegistry(ChildServer):
         return self.folder / "storage" / "docker" / "registry" / "v2"
 
     def launch(self) -> subprocess.Popen[bytes]:
-        """The program with its configuration; raises RuntimeError where it is not installed."""
+        """Start the program with its configuration; raises RuntimeError if it is not installed."""
         program = shutil.which(_PROGRAM)
         if not program:
             raise RuntimeError(f"{_PROGRAM} is not on PATH; install it: apt-get install {_PROGRAM}")
@@ -133,7 +132,7 @@ class DockerRegistry(ChildServer):
         return config
 
     def answers(self) -> bool:
-        """Whether /v2/ answers: 400 for plain HTTP where it speaks TLS."""
+        """Whether /v2/ answers: with 400 for plain HTTP if it speaks TLS."""
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=5)
         try:
             connection.request("GET", "/v2/")

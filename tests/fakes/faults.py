@@ -1,7 +1,6 @@
-"""A proxy before a registry that breaks one request, whichever is asked for: what a bad day on
-the way to any server looks like.
+"""A proxy before a registry that breaks one request: any fault of the network or a server.
 
-The faults of `tests.fakes.serve` break what a server does by itself; those here change what passes
+The faults of `tests.fakes.serve` break the answers of a fake itself; those here change what passes
 between client and registry.
 """
 
@@ -38,16 +37,14 @@ STRANGER = "anything without a login"
 
 @dataclass(frozen=True, kw_only=True)
 class Late:
-    """Fault: the request is passed on after so many seconds of the proxy's clock."""
+    """Fault: the request is passed on after this number of seconds of the proxy's clock."""
 
     seconds: float
 
 
 @dataclass(frozen=True, kw_only=True)
 class Short:
-    """Fault: the last `by` bytes of the answer's body are gone, and its Content-Length knows
-    nothing of them.
-    """
+    """Fault: the last `by` bytes of the answer's body are missing, also from its Content-Length."""
 
     by: int = 1
 
@@ -63,13 +60,14 @@ class CorruptRequest:
 
 @dataclass(frozen=True, kw_only=True)
 class Expired:
-    """Fault: the token that comes with this request is worth nothing after it."""
+    """Fault: the token of this request is not valid after it."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Unseen:
-    """Fault: what this request stores is not there for the next `times` requests that need it
-    (404), as on a registry that copies among its nodes.
+    """Fault: the object that this request stores is missing (404) for `times` requests for it.
+
+    So it is on a registry that copies among its nodes.
     """
 
     times: int = 1
@@ -77,13 +75,14 @@ class Unseen:
 
 @dataclass(frozen=True, kw_only=True)
 class Forgotten:
-    """Fault: from this request on, the registry does not know the upload that it is about (404)."""
+    """Fault: from this request on, the registry answers 404 for its upload."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Located:
-    """Fault: the Location of the answer in another `form`: `relative`, `absolute`, or
-    `downgraded` (http, where the proxy speaks https).
+    """Fault: the Location of the answer in another form.
+
+    `form` is `relative`, `absolute`, or `downgraded` (http, while the proxy speaks https).
     """
 
     form: str
@@ -91,7 +90,7 @@ class Located:
 
 @dataclass(frozen=True, kw_only=True)
 class Moved:
-    """Fault: the request is redirected by `code` to the place that it names already."""
+    """Fault: the request is redirected by `code` to its own URL."""
 
     code: int = 307
 
@@ -114,10 +113,10 @@ Fault = (
 
 @dataclass(frozen=True, kw_only=True, order=True)
 class Position:
-    """A request by what it is about, not by when it comes: threads may change their order, and
-    the same copy asks the same things.
+    """A request by its meaning, not by its time.
 
-    `nth` counts requests that are alike, from 0.
+    Threads may change the order of requests, but the same copy makes the same requests. `nth`
+    counts equal requests from 0.
     """
 
     method: str
@@ -129,8 +128,9 @@ class Position:
 
 
 def what_of(record: Record, upload: str = "") -> str:
-    """What a request is about: its path without what a server makes up for one upload, and the
-    digest that it brings or asks for, or `upload` is for.
+    """The subject of a request: its path, and the digest that it sends, wants, or uploads.
+
+    Names that a server makes up for one upload are removed from the path.
     """
     query = parse_qs(record.query)
     path = re.sub(r"(?<=/blobs/uploads/).+", "...", record.path)
@@ -139,7 +139,7 @@ def what_of(record: Record, upload: str = "") -> str:
 
 
 def _upload_in(path: str) -> str:
-    """The registry's own name for an upload, out of a path or URL."""
+    """The registry's own name of an upload, found in a path or URL."""
     return path.partition("?")[0].rpartition("/blobs/uploads/")[2]
 
 
@@ -193,8 +193,9 @@ class FaultProxy(LoopbackServer):
 
     @property
     def told(self) -> frozenset[str]:
-        """The uploads whose place the client has been told, by the registry's own name for each;
-        without those that were forgotten.
+        """The registry's own names of the uploads whose URL the client was told.
+
+        Without those that were forgotten.
         """
         with self._lock:
             return frozenset(self._told - self._forgotten)
@@ -215,7 +216,7 @@ class FaultProxy(LoopbackServer):
         self._begin(None)
 
     def hit(self, position: Position, fault: Fault) -> None:
-        """Break the request at `position`, from now on counted anew."""
+        """Break the request at `position`; counting starts anew."""
         self._begin(lambda found, _: fault if found == position else None)
 
     def break_by(self, choose: Choose) -> None:
@@ -264,18 +265,14 @@ class FaultProxy(LoopbackServer):
         return self._changed(answer, fault)
 
     def broken(self, request: Request) -> None:
-        """What had come of the request reaches the registry, and then the connection ends there
-        as well.
-        """
+        """Pass the part of a request that came to the registry, and end that connection as well."""
         with self._open() as connection:
             self._send(connection, request, int(request.headers.get("content-length", "0")))
 
     # Faults
 
     def _choose(self, record: Record) -> Status | CutAnswer | CutRequest | Corrupt | None:
-        """The fault of this request, where the server itself performs it; the others are kept
-        for `answer`.
-        """
+        """The fault of this request if the server performs it; the others are kept for `answer`."""
         with self._lock:
             position = self._position(record, self._counted)
             fault = self._by(position, record) if self._by else None
@@ -304,7 +301,7 @@ class FaultProxy(LoopbackServer):
         return Position(method=alike[0], what=alike[1], nth=counted[alike] - 1)
 
     def _note(self, request: Request, answer: Answer) -> None:
-        """Keep in mind which blob an upload is for, and whether the client hears of it."""
+        """Note the blob that an upload is for, and whether the client was told its URL."""
         begun = _upload_in(answer.headers.get("Location", ""))
         if request.method == "POST" and answer.status == 202 and begun:
             with self._lock:
@@ -317,8 +314,9 @@ class FaultProxy(LoopbackServer):
             self._unseen[stored or request.path] = times
 
     def _absent(self, request: Request) -> Answer | None:
-        """404 for what is not to be seen yet: asked for by name, or named by a manifest that is
-        to be stored.
+        """404 for an object that is not visible yet.
+
+        The request names it, or stores a manifest that names it.
         """
         with self._lock:
             for digest, left in self._unseen.items():

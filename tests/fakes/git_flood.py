@@ -1,6 +1,4 @@
-"""A git server on loopback that sends without an end: `refs` (names of branches) or a `pack`
-(contents of files).
-"""
+"""A git server on loopback that sends without end: branch names (`refs`) or a `pack`."""
 
 from __future__ import annotations
 
@@ -37,9 +35,7 @@ def _references() -> Iterator[bytes]:
 
 
 def _pack() -> Iterator[bytes]:
-    """One blob of a mebibyte again and again (gitformat-pack), each time as another one would
-    be.
-    """
+    """A pack of one mebibyte blob, repeated as a new object each time (gitformat-pack)."""
     yield (
         _line(b"shallow-info\n") + _line(b"shallow " + _ID + b"\n") + b"0001" + _line(b"packfile\n")
     )
@@ -82,7 +78,7 @@ class _Handler(BaseHTTPRequestHandler):
             )
         else:
             endless = _references() if b"ls-refs" in asked else _pack()
-        with contextlib.suppress(OSError):  # until git has had enough
+        with contextlib.suppress(OSError):  # until git closes the connection
             for piece in endless:
                 self.wfile.write(piece)
 

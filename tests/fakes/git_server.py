@@ -1,5 +1,6 @@
-"""A git server on loopback: bare repositories served by the real `git http-backend` as CGI; for
-tests and the demo.
+"""A git server on loopback: bare repositories served by the real `git http-backend` as CGI.
+
+For tests and the demo.
 """
 
 from __future__ import annotations
@@ -45,8 +46,9 @@ _SETTINGS = """\
 
 @dataclass(frozen=True, kw_only=True)
 class Exchange:
-    """One request as the server saw it: body bytes both ways, the status (0: no whole answer),
-    and whether a login came along.
+    """One request as the server saw it.
+
+    Body bytes in both directions, the status (0: no complete answer), and whether it had a login.
     """
 
     method: str
@@ -249,7 +251,7 @@ class _Server(ThreadingHTTPServer):
     def server_close(self) -> None:
         for connection in list(self._open):
             try:
-                # its thread is waiting for a next request that will not come
+                # its thread waits for another request, which will not come
                 connection.shutdown(socket.SHUT_RDWR)
             except OSError:
                 continue

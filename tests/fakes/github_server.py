@@ -1,5 +1,6 @@
-"""As much of GitHub's API as a GitHub App needs to open a repository; it checks the App's JWT as
-GitHub does, signature and times.
+"""The part of GitHub's API by which a GitHub App opens a repository.
+
+The App's JWT is checked as GitHub does it: signature and times.
 """
 
 from __future__ import annotations
@@ -89,7 +90,7 @@ class GithubServer(LoopbackServer):
         return Answer(status=204)
 
     def _refusal(self, jwt: str) -> str:
-        """What is wrong with the JWT, empty where nothing is."""
+        """What is wrong with the JWT; empty if nothing is."""
         head, _, rest = jwt.partition(".")
         body, _, signature = rest.partition(".")
         file = self._key.parent / f"signature-{secrets.token_hex(4)}"

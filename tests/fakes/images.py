@@ -1,5 +1,6 @@
-"""Small images as data: real tar layers, real configurations, the same bytes for the same seed;
-and two ways to put them into a registry.
+"""Small images as data, and two ways to put them into a registry.
+
+Layers are real tar archives, configurations are real; the same seed gives the same bytes.
 """
 
 from __future__ import annotations
@@ -34,8 +35,10 @@ _DOCKER_CONFIG, _DOCKER_LAYER = (
 
 @dataclass(frozen=True, kw_only=True)
 class ImageParts:
-    """An image or an index: its manifest with media type and digest, the blobs by digest, and
-    for an index its children in order.
+    """An image or an index.
+
+    Its manifest with media type and digest, the blobs by digest, and the children of an index in
+    order.
     """
 
     manifest: bytes
@@ -46,13 +49,13 @@ class ImageParts:
     children: tuple[ImageParts, ...] = ()
 
     def walk(self) -> Iterable[ImageParts]:
-        """Children first, as they have to be pushed, then this one."""
+        """The children, then this manifest: the order in which they are pushed."""
         for child in self.children:
             yield from child.walk()
         yield self
 
     def all_blobs(self) -> dict[str, bytes]:
-        """The blobs of this one and of everything below it."""
+        """The blobs of this manifest and of its children at all depths."""
         return {digest: data for part in self.walk() for digest, data in part.blobs.items()}
 
 
@@ -65,8 +68,9 @@ def make_image(
     seed: int = 0,
     docker: bool = False,
 ) -> ImageParts:
-    """An image of `layers` layers; each holds `files`, or without them one file of `size` bytes
-    that do not compress.
+    """An image of `layers` layers.
+
+    Each layer has `files`, or else one file of `size` bytes that do not compress.
     """
     contents = [
         files if files is not None else {f"layer-{number}": _noise(platform, seed, number, size)}
@@ -145,8 +149,9 @@ def index_of(children: Sequence[ImageParts], *, docker: bool = False) -> ImagePa
 def make_attested(
     platforms: Sequence[str] = ("linux/amd64", "linux/arm64"), *, size: int = 1024
 ) -> ImageParts:
-    """An index as BuildKit makes it: images, then for each of them its attestation, an image for
-    no platform that an annotation ties to it.
+    """An index as BuildKit makes it: each image is followed by its attestation.
+
+    The attestation is an image for no platform, tied to the image by an annotation.
     """
     images = [make_image(platform, size=size) for platform in platforms]
     proofs = [
@@ -191,8 +196,9 @@ def make_attested(
 def refer_to(
     subject: ImageParts, kind: str = "application/vnd.example.sbom", *, content: bytes = b"{}"
 ) -> ImageParts:
-    """What refers to an image: an artifact of one layer (image-spec 1.1, "Guidelines for
-    Artifact Usage").
+    """A referrer of an image: an artifact of one layer.
+
+    See "Guidelines for Artifact Usage" in image-spec 1.1.
     """
     empty = b"{}"
     manifest = _json(
@@ -233,9 +239,7 @@ def put(
 
 
 def missing(parts: ImageParts, registry: FakeRegistry, repository: str) -> tuple[str, ...]:
-    """The digests of `parts` that the repository's storage does not hold byte by byte; empty
-    when all is there.
-    """
+    """The digests of `parts` that the repository's storage does not have byte by byte."""
     held = registry.storage.get(repository)
     wanted = {**{part.digest: part.manifest for part in parts.walk()}, **parts.all_blobs()}
     there = (

@@ -1,5 +1,6 @@
-"""As much of Jenkins as its credentials plugin's REST API for a secret text needs: users,
-permissions, crumbs and sessions as it has them.
+"""The part of Jenkins that the credentials plugin's REST API for a secret text needs.
+
+Users, permissions, crumbs and sessions are as in Jenkins.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ _PATH = re.compile(
 
 @dataclass(kw_only=True)
 class Held:
-    """A credential: its kind, what is written beside the secret, and the secret."""
+    """A credential: its kind, its other fields, and the secret."""
 
     secret: str
     kind: str = TEXT
@@ -49,8 +50,9 @@ class _Sessions:
 
 
 class JenkinsServer(LoopbackServer):
-    """Credentials by folder (empty: Jenkins' own store), domain and id; `secrets` are all that a
-    credential has had.
+    """Credentials by folder (empty: Jenkins' own store), domain and id.
+
+    `secrets` are all secrets that a credential has had.
     """
 
     def __init__(self) -> None:
@@ -63,7 +65,7 @@ class JenkinsServer(LoopbackServer):
         self._sessions = _Sessions()
 
     def secret(self, id_: str, *, domain: str = "_", folder: str = "") -> str:
-        """What the credential holds now."""
+        """The secret of the credential."""
         return self.held[folder, domain, id_].secret
 
     def answer(self, request: Request) -> Answer:
@@ -134,7 +136,7 @@ class JenkinsServer(LoopbackServer):
         )
 
     def _has_crumb(self, request: Request) -> bool:
-        """Whether the crumb belongs to the session that comes with it."""
+        """Whether the crumb belongs to the session of the request."""
         session = re.search(r"JSESSIONID\.abc=(\w+)", request.headers.get("cookie", ""))
         return session is not None and self._sessions.crumbs.get(session[1]) == request.headers.get(
             "jenkins-crumb"
@@ -147,7 +149,7 @@ def _basic(headers: Mapping[str, str]) -> tuple[str, str, str]:
 
 
 def _xml(id_: str, held: Held) -> bytes:
-    """As Jenkins writes it: what is secret is redacted."""
+    """The credential as Jenkins writes it, with the secret redacted."""
     element = ET.Element(held.kind, {"plugin": "plain-credentials@183.va_de8f1dd5a_2b_"})
     for name, text in (("scope", held.scope), ("id", id_), ("description", held.description)):
         ET.SubElement(element, name).text = text

@@ -1,4 +1,4 @@
-"""An issuer of JSON web tokens: its key, and what it signs with that."""
+"""An issuer of JSON web tokens with a key of its own."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class Issuer:
         self.public = made.public
 
     def token(self, *, lives: float = 600.0, **claims: object) -> str:
-        """A token of these claims that is good for so many seconds."""
+        """A token with these claims, valid for this number of seconds."""
         now = time.time()
         claims = {
             "iss": self.name,
@@ -48,7 +48,7 @@ class Issuer:
 
 
 def claims_of(token: str) -> dict[str, object]:
-    """The claims of a token, unchecked."""
+    """The claims of a token, without a check of its signature."""
     part = token.split(".")[1]
     claims: dict[str, object] = json.loads(base64.urlsafe_b64decode(part + "=" * (-len(part) % 4)))
     return claims

@@ -1,5 +1,6 @@
-"""As much of a Kubernetes API server as Vault's login asks: it issues tokens of service accounts
-and reviews them (authentication.k8s.io/v1).
+"""The part of a Kubernetes API server that Vault's login uses.
+
+It issues tokens of service accounts and reviews them (authentication.k8s.io/v1).
 """
 
 from __future__ import annotations
@@ -18,8 +19,9 @@ _HEAD = {"apiVersion": "authentication.k8s.io/v1", "kind": "TokenReview"}
 
 
 class KubernetesServer(LoopbackServer):
-    """Knows the tokens that it has issued, until they end or their account is removed;
-    `reviewer` may ask for reviews, nobody else.
+    """Knows the tokens that it has issued, until they expire or their account is removed.
+
+    Only `reviewer` may request reviews.
     """
 
     audience = "https://kubernetes.default.svc"
@@ -32,7 +34,7 @@ class KubernetesServer(LoopbackServer):
         self.reviewer = self.token("vault", "token-reviewer")
 
     def token(self, namespace: str, name: str, *, lives: float = 600.0, audience: str = "") -> str:
-        """A token of a pod with that service account, which is there from now on."""
+        """A token of a pod with this service account, which exists from now on."""
         user = f"system:serviceaccount:{namespace}:{name}"
         uid = self._accounts.setdefault(user, str(uuid.uuid4()))
         account = {
@@ -47,11 +49,11 @@ class KubernetesServer(LoopbackServer):
         return token
 
     def remove(self, namespace: str, name: str) -> None:
-        """Remove a service account: its tokens are good no more."""
+        """Remove a service account: its tokens become invalid."""
         del self._accounts[f"system:serviceaccount:{namespace}:{name}"]
 
     def answer(self, request: Request) -> Answer:
-        """A review, for who may ask for one."""
+        """The review of a token, if the caller may request it."""
         if (request.method, request.path) != ("POST", _REVIEWS):
             return _answer(404, {"kind": "Status", "code": 404})
         if (

@@ -1,4 +1,4 @@
-"""A server of asyncio in a thread of its own, from start() to stop()."""
+"""An asyncio server in a thread of its own, from start() to stop()."""
 
 from __future__ import annotations
 

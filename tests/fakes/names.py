@@ -1,6 +1,4 @@
-"""Names that only the tests know: what they resolve to, and the one server on loopback that
-stands behind all of them.
-"""
+"""Host names that only the tests know, with one server on loopback behind all of them."""
 
 from __future__ import annotations
 
@@ -13,10 +11,10 @@ OUTSIDE = "93.184.216.34"
 
 
 class Names:
-    """While it holds, each of `known` is there: name to addresses, parted by blanks, none for a
-    name that nobody knows.
+    """Inside its `with` block, each name of `known` resolves to its addresses.
 
-    `asked` are the names resolved, `dialled` what was connected to.
+    Addresses are separated by blanks; an empty text means that the name does not exist. `asked` are
+    the names that were resolved, `dialled` the connections that were made.
     """
 
     def __init__(
@@ -31,7 +29,7 @@ class Names:
         monkeypatch.setattr(socket, "create_connection", self.connect)
 
     def know(self, name: str, addresses: str) -> None:
-        """From now on `name` stands for these addresses."""
+        """From now on, `name` resolves to these addresses."""
         self._known[name] = addresses.split()
 
     def resolve(self, host: str, port: int, *arguments: int, **more: int) -> object:
@@ -47,7 +45,7 @@ class Names:
         ]
 
     def connect(self, address: tuple[str, int], timeout: float) -> socket.socket:
-        """To the server for a known name and for what it resolves to."""
+        """Connect to the server for a known name and for its addresses."""
         host = address[0]
         if host not in self._known and not any(
             host in addresses for addresses in self._known.values()

@@ -1,5 +1,6 @@
-"""A forward proxy on loopback: tunnels (CONNECT) and absolute-form requests to hosts that it
-alone can find.
+"""A forward proxy on loopback: tunnels (CONNECT) and absolute-form requests.
+
+It alone knows the addresses of the hosts.
 """
 
 from __future__ import annotations
@@ -16,10 +17,9 @@ from urllib.parse import urlsplit
 
 
 class ProxyServer:
-    """Knows `hosts` (`name:port` to `127.0.0.1:port`); with `login` (`user:password`) it wants
-    that first.
+    """Knows `hosts` (`name:port` to `127.0.0.1:port`), and may require `login`.
 
-    `lines` are the requests that it read, `heads` all that came with them.
+    `login` is `user:password`. `lines` are the request lines that it read, `heads` the whole heads.
     """
 
     def __init__(self, hosts: Mapping[str, str], *, login: str = "", status: int = 0) -> None:
@@ -47,7 +47,7 @@ class ProxyServer:
         self._server.server_close()
 
     def refusal(self, head: str, target: str) -> int:
-        """The status that a request is refused with, 0 where it may pass."""
+        """The status that a request is refused with, 0 if it may pass."""
         wanted = "Basic " + base64.b64encode(self.login.encode()).decode()
         if self.login and f"\r\nproxy-authorization: {wanted}\r\n".lower() not in head.lower():
             return 407
@@ -65,7 +65,7 @@ class _Handler(socketserver.BaseRequestHandler):
     request: socket.socket
 
     def handle(self) -> None:
-        """One request: refused, tunnelled, or sent on without what is for the proxy alone."""
+        """Handle a request: refuse it, tunnel it, or send it on without the proxy's headers."""
         head, rest = _head(self.request)
         if not head:
             return
@@ -107,7 +107,7 @@ def _head(connection: socket.socket) -> tuple[str, bytes]:
 
 
 def _splice(one: socket.socket, other: socket.socket) -> None:
-    """Bytes in both directions until either end closes."""
+    """Pass bytes in both directions until either side closes."""
     while True:
         for ready in select.select([one, other], [], [])[0]:
             try:

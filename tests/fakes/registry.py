@@ -90,7 +90,7 @@ class Refusal(Exception):
 
 @dataclass(kw_only=True)
 class Upload:
-    """A blob on its way: what has come, and the states that were handed out for it."""
+    """An upload that is not finished: its bytes, and the states that were handed out for it."""
 
     data: bytearray = field(default_factory=bytearray)
     states: set[str] = field(default_factory=set)
@@ -169,7 +169,7 @@ class FakeRegistry(LoopbackServer):
         self._lock = threading.RLock()
 
     def create(self, name: str) -> Repository:
-        """The repository `name`, made where it is missing."""
+        """The repository `name`, made if it does not exist."""
         with self._lock:
             return self.storage.setdefault(name, Repository())
 
@@ -180,7 +180,7 @@ class FakeRegistry(LoopbackServer):
             return (digest, *self.storage[name].manifests[digest])
 
     def expire_tokens(self) -> None:
-        """From now on every token handed out so far is refused."""
+        """Refuse every token that was handed out so far."""
         with self._lock:
             self._tokens.clear()
 
@@ -236,7 +236,7 @@ class FakeRegistry(LoopbackServer):
         return Answer(status=200, headers={"Content-Type": "application/json"}, body=body)
 
     def _knows(self, request: Request, name: str) -> bool:
-        """Whether who asks may work in the repository `name`."""
+        """Whether the caller may work in the repository `name`."""
         user, password = self.owners.get(name.partition("/")[0], (self.username, self.password))
         scheme, _, text = request.headers.get("authorization", "").partition(" ")
         try:
@@ -248,7 +248,7 @@ class FakeRegistry(LoopbackServer):
             return False
 
     def _admit(self, request: Request, name: str) -> None:
-        """Let the request pass, or refuse it with 401 and the challenge that would let it pass."""
+        """Let the request pass, or refuse it with 401 and the matching challenge."""
         if self.auth == "basic" and not self._knows(request, name):
             raise Refusal(
                 401, "UNAUTHORIZED", headers={"WWW-Authenticate": 'Basic realm="fake registry"'}

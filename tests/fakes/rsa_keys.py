@@ -1,4 +1,4 @@
-"""RSA keys by openssl: each is made once per process that runs tests, since that takes a second."""
+"""RSA keys by openssl, made once per test process, since making one takes a second."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ class RsaKey:
 
 @functools.cache
 def rsa_key(name: str = "", *, bits: int = 2048) -> RsaKey:
-    """The key pair of this name, a new one for a new name."""
+    """The key pair of this name; a new name gives a new pair."""
     private = openssl("genrsa", "-traditional", str(bits))
     return RsaKey(
         private=private.decode(), public=openssl("rsa", "-pubout", stdin=private).decode()

@@ -1,5 +1,6 @@
-"""An HTTP/1.1 server on loopback for tests and the demo: it records every request, breaks where
-it is told to, and leaves nothing behind.
+"""An HTTP/1.1 server on loopback for tests and the demo.
+
+It records every request, breaks requests on demand, and leaves nothing behind.
 """
 
 from __future__ import annotations
@@ -55,13 +56,13 @@ class Request:
     body: bytes = b""
 
     def asks(self, name: str) -> str:
-        """The first value of `name` in the query, empty where there is none."""
+        """The first value of `name` in the query; empty if it has none."""
         return self.query.get(name, [""])[0]
 
 
 @dataclass(frozen=True, kw_only=True)
 class Answer:
-    """What goes back; Content-Length is added, and the body left out for HEAD."""
+    """An answer; Content-Length is added, and the body is left out for HEAD."""
 
     status: int
     headers: Mapping[str, str] = field(default_factory=dict)
@@ -70,8 +71,9 @@ class Answer:
 
 @dataclass(frozen=True, kw_only=True)
 class Status:
-    """Fault: answer so instead of handling the request; `early` answers and closes without
-    reading the body.
+    """Fault: answer with this status instead of handling the request.
+
+    `early` answers and closes without reading the body.
     """
 
     code: int
@@ -82,8 +84,9 @@ class Status:
 
 @dataclass(frozen=True, kw_only=True)
 class CutAnswer:
-    """Fault: the request is performed, its answer ends after so many bytes of the body; None
-    sends not even the head.
+    """Fault: the request is handled, and its answer ends after this number of bytes of the body.
+
+    None sends not even the head.
     """
 
     after: int | None
@@ -91,8 +94,9 @@ class CutAnswer:
 
 @dataclass(frozen=True, kw_only=True)
 class CutRequest:
-    """Fault: the connection ends when so many bytes of the request's body have come; the request
-    is not performed.
+    """Fault: the connection ends after this number of bytes of the request's body.
+
+    The request is not handled.
     """
 
     after: int
@@ -152,7 +156,7 @@ class LoopbackServer:
 
     @property
     def url(self) -> str:
-        """`http://127.0.0.1:PORT`, or with https where it has `tls`."""
+        """`http://127.0.0.1:PORT`, or with https if it has `tls`."""
         return f"{'https' if self.tls else 'http'}://{self.host}"
 
     @property
@@ -229,10 +233,10 @@ class LoopbackServer:
         raise NotImplementedError
 
     def broken(self, request: Request) -> None:
-        """Called with what had come of a request whose body ended early."""
+        """Called with the part of a request's body that came before it ended early."""
 
     def arrived(self, handler: _Handler) -> tuple[Request, Record]:
-        """The request as it is known before its body, noted in the records."""
+        """Note the request in the records as it is known before its body."""
         parts = urlsplit(handler.path)
         headers = {
             name.lower(): ", ".join(handler.headers.get_all(name, [])) for name in handler.headers
@@ -433,8 +437,9 @@ class _Handler(BaseHTTPRequestHandler):
 
 
 def secured(connection: socket.socket, tls: ssl.SSLContext | None) -> socket.socket:
-    """The server's side of a connection, over TLS where that is wanted: whoever reads from it
-    first shakes hands.
+    """The server's side of a connection, over TLS if a context is given.
+
+    The handshake happens at the first read.
     """
     with lost_sockets_closed():
         return (

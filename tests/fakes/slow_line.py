@@ -1,5 +1,6 @@
-"""A slow line between a client and a server on loopback: so many bytes a second in all, whatever
-the connections and directions; and what went over it.
+"""A slow line between a client and a server on loopback.
+
+It passes a number of bytes per second in all, over all connections and directions, and counts them.
 """
 
 from __future__ import annotations
@@ -47,8 +48,9 @@ class SlowLine(LoopThread):
         await asyncio.gather(*self._ways, return_exceptions=True)
 
     def _accept(self) -> None:
-        """Take a connection, which nothing can get lost of in between: a task of asyncio that is
-        cancelled drops what it was just given.
+        """Accept a connection without losing one.
+
+        An asyncio task that is cancelled drops the connection that it was just given.
         """
         with contextlib.suppress(OSError):  # the client went away
             client, _ = self._listener.accept()

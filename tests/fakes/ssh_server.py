@@ -1,6 +1,6 @@
-"""A real OpenSSH server on loopback whose keys may run nothing but git; for tests.
+"""A real OpenSSH server on loopback whose keys may only run git.
 
-Where the machine has none, `missing()` says so.
+`missing()` says whether the machine has one.
 """
 
 from __future__ import annotations
@@ -36,14 +36,14 @@ def _program() -> str | None:
 
 
 def missing() -> str:
-    """Why no server can be started here; empty where one can."""
+    """Why no server can be started here; empty if one can."""
     if not _program() or not shutil.which("ssh") or not shutil.which("git-shell"):
         return "no sshd, ssh or git-shell here: install openssh-server"
     return _account() if os.geteuid() else _separation()
 
 
 def _account() -> str:
-    """Why sshd would let this user not in, whom alone it could."""
+    """Why sshd would refuse this user, the only one that it could let in."""
     try:
         shell = pwd.getpwuid(os.geteuid()).pw_shell
     except KeyError:
@@ -52,7 +52,7 @@ def _account() -> str:
 
 
 def _separation() -> str:
-    """The folder that sshd shuts itself into when it starts as root."""
+    """The folder to which sshd confines itself if root starts it."""
     try:
         Path("/run/sshd").mkdir(mode=0o755, exist_ok=True)
     except OSError as fault:
@@ -99,7 +99,7 @@ class SshServer(ChildServer):
         self._more = "AcceptEnv GIT_PROTOCOL" if modern else ""
 
     def launch(self) -> subprocess.Popen[bytes]:
-        """sshd, in the foreground."""
+        """Start sshd in the foreground."""
         config, program = self.folder / "config", _program()
         config.write_text(_CONFIG.format(port=self.port, folder=self.folder, more=self._more))
         assert program
@@ -108,7 +108,7 @@ class SshServer(ChildServer):
         )
 
     def answers(self) -> bool:
-        """Whether it takes connections."""
+        """Whether it accepts connections."""
         with socket.create_connection(("127.0.0.1", self.port), 5):
             return True
 

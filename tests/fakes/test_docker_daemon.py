@@ -1,4 +1,4 @@
-"""The made-up daemon speaks as Docker's own program expects it."""
+"""The fake daemon speaks as Docker's own program expects it."""
 
 from __future__ import annotations
 

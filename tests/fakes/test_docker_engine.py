@@ -1,6 +1,4 @@
-"""The engine of the tests: what it says where there is none, and that one started here leaves
-nothing.
-"""
+"""The Docker engine of the tests: its message if there is none, and that it leaves nothing."""
 
 from __future__ import annotations
 

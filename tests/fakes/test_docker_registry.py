@@ -1,6 +1,4 @@
-"""The real registry comes up, takes a push and shows its storage; so does the one behind a token
-server.
-"""
+"""The real registry comes up, takes a push and shows its storage, also with a token server."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The flood is one that git takes for a server's answer."""
+"""The flood looks to git like a server's answer."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The server that the tests talk SSH to, with the plain programs as its clients."""
+"""The SSH server of the tests, with the usual programs as its clients."""
 
 from __future__ import annotations
 

@@ -1,5 +1,6 @@
-"""A token server beside Debian's docker-registry: signs what distribution's `auth: token` checks
-(JWT, RS256, x5c).
+"""A token server beside Debian's docker-registry.
+
+It signs the tokens that distribution's `auth: token` checks (JWT, RS256, x5c).
 """
 
 from __future__ import annotations
@@ -45,7 +46,7 @@ class TokenServer(LoopbackServer):
         return f"{self.url}/token"
 
     def answer(self, request: Request) -> Answer:
-        """GET /token?service=&scope=&scope=, with Basic credentials where a user name is given."""
+        """GET /token?service=&scope=&scope=, with Basic credentials if a user name is given."""
         if request.method != "GET" or request.path != "/token":
             return Answer(status=404)
         account = self._account(request.headers.get("authorization", ""))
@@ -62,7 +63,7 @@ class TokenServer(LoopbackServer):
         return Answer(status=200, headers={"Content-Type": "application/json"}, body=body)
 
     def _account(self, authorization: str) -> str | None:
-        """Who asks; None where the login is not known."""
+        """The account of the caller; None if its login is not known."""
         if not self.username:
             return ""
         known = {self.username: self.password, **self.others}

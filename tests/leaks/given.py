@@ -1,5 +1,7 @@
-"""What one call is given, and how a secret gets there: by a request, variables, files, Vault;
-and what is secret in a key.
+"""What a call of the engine is given, and the ways in which a secret gets into a call.
+
+Ways are a request, variables, files and Vault. The functions at the end cut the secret part out of
+a key.
 """
 
 from __future__ import annotations
@@ -24,12 +26,12 @@ CHARTS, DEFAULTS, PROXY, STRANGER, HOOK = "charts", "defaults", "proxy", "strang
 
 @dataclass(kw_only=True)
 class Given:
-    """What one call is given: the rows of the table fill it, and the world writes it down."""
+    """The inputs of one call: filled by the rows of the table, written to disk by the world."""
 
     hosts: Mapping[str, str]  # by tap
     home: Path
     workspace: Path
-    ask_hook: str  # words of a shell that have the asker looked at
+    ask_hook: str  # a shell command that lets the world look at the caller's process
     environ: dict[str, str] = field(default_factory=dict)
     parameters: dict[str, Any] = field(default_factory=dict)
     pipeline_environment: dict[str, Any] = field(default_factory=dict)
@@ -48,7 +50,7 @@ Put = Callable[[Given, str], None]
 
 
 def requested(name: str, **user: str) -> Put:
-    """As the bridge does: a variable, and the request says which; the `user` beside it is none."""
+    """As the bridge does: a variable has the secret, the request names it; `user` is public."""
 
     def put(given: Given, value: str) -> None:
         given.parameters |= user
@@ -62,18 +64,18 @@ def requested(name: str, **user: str) -> Put:
 
 
 def variables(*names: str, **user: str) -> Put:
-    """Variables of the agent, and those with the user."""
+    """The secret in variables of the agent; `user` are the variables with the user name."""
     return lambda given, value: given.environ.update({**dict.fromkeys(names, value), **user})
 
 
 def for_target(given: Given, value: str) -> None:
-    """For either of the steps that push, each by its own name."""
+    """The target's login for both steps that push, each by its own parameter names."""
     for name in ("targetRegistry", "dockerRegistry"):
         given.environ |= {f"PIPER_{name}User": "pusher", f"PIPER_{name}Password": value}
 
 
 def in_vault(path: str, name: str, **user: str) -> Put:
-    """A field of a secret in Vault, and the one with the user."""
+    """The secret as a field of a secret in Vault; `user` is the field with the user name."""
     return lambda given, value: given.vault.setdefault(path, {}).update({name: value, **user})
 
 
@@ -135,20 +137,20 @@ def checkout_url(given: Given, value: str) -> None:
 
 
 def nested(given: Given, value: str) -> None:
-    """What holds a secret travels whole."""
+    """The secret inside a larger value, all of which travels as a secret."""
     given.environ["TOWLINE_SECRET_9"] = json.dumps({"accounts": [{"password": value}]})
     given.secrets["pipelineEnvironment/custom/deployment"] = {"json": "TOWLINE_SECRET_9"}
 
 
 def nested_on_disk(given: Given, value: str) -> None:
-    """As steps of other libraries may leave it."""
+    """The secret in the pipeline environment, as steps of other libraries may leave it."""
     folder = given.workspace / ".pipeline/commonPipelineEnvironment/custom"
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "accounts.json").write_text(json.dumps([{"name": "ci", "apiKey": value}]))
 
 
 def on_disk(given: Given, value: str) -> None:
-    """As Piper's own steps leave it in the workspace."""
+    """The secret in the pipeline environment, as Piper's own steps leave it."""
     folder = given.workspace / ".pipeline/commonPipelineEnvironment/container"
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "repositoryUsername").write_text("stage")
@@ -156,7 +158,7 @@ def on_disk(given: Given, value: str) -> None:
 
 
 def clear_text(given: Given, value: str) -> None:
-    """What should not be: it is in the project's configuration."""
+    """The secret in the project's configuration, where it should not be."""
     given.config.setdefault("general", {})["deployPassword"] = value
 
 
@@ -170,9 +172,7 @@ def url_in_config(given: Given, value: str) -> None:
 
 
 def ssh_core(text: str) -> bytes:
-    """The seed of an Ed25519 key in OpenSSH's format, which stands behind the public half, named
-    for the second time.
-    """
+    """The seed of an Ed25519 key in OpenSSH's format; it follows the second public half."""
     data = base64.b64decode("".join(text.strip().splitlines()[1:-1]))
     at = data.rindex(b"ssh-ed25519") + 11 + 4 + 32 + 4
     return data[at : at + 32]
@@ -184,8 +184,9 @@ def rsa_core(text: str) -> bytes:
 
 
 def gpg_core(text: str) -> bytes:
-    """The secret number of an Ed25519 key: the end of the first packet, before its checksum (RFC
-    4880, 4.2.1 and 5.5.3).
+    """The secret number of an Ed25519 key in OpenPGP's format.
+
+    It is the end of the first packet, before its checksum (RFC 4880, 4.2.1 and 5.5.3).
     """
     data = subprocess.run(
         ["gpg", "--dearmor"], input=text.encode(), capture_output=True, check=True

@@ -1,6 +1,6 @@
-"""The table of inputs that hold a secret and are wrong: what is said of them must not repeat it.
+"""The table of wrong inputs that have a secret: no message may repeat the secret.
 
-A new one is one row in SPOILT.
+A new input is one row in SPOILT.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ Spoil = Callable[[World, Run], None]
 
 @dataclass(frozen=True, kw_only=True)
 class Spoilt:
-    """One row: the step, and what is wrong with what it is given."""
+    """One row: the step, and what is wrong with its inputs."""
 
     name: str
     step: str
@@ -38,7 +38,7 @@ class Spoilt:
 
 
 def _variable(variable: str, text: str, secret: str) -> Spoil:
-    """`variable` with this text, in which {0} is the secret, {1} the same for URLs, {2} in JSON."""
+    """Set `variable` to this text; {0} is the secret, {1} the same for URLs, {2} in JSON."""
 
     def spoil(world: World, run: Run) -> None:
         value = world.source(secret).value
@@ -51,7 +51,7 @@ def _variable(variable: str, text: str, secret: str) -> Spoil:
 
 
 def _whole(variable: str, make: Callable[[str], str]) -> Spoil:
-    """`variable` with something else made of it."""
+    """Change the value of `variable` by a function."""
 
     def spoil(_world: World, run: Run) -> None:
         run.environ[variable] = make(run.environ[variable])
@@ -68,7 +68,7 @@ def _docker_file(make: Callable[[str], str]) -> Spoil:
 
 
 def _helper(script: str) -> Spoil:
-    """The credential helper does this; {0} is its secret as JSON has it."""
+    """Let the credential helper run this shell script; {0} is its secret as JSON has it."""
 
     def spoil(world: World, run: Run) -> None:
         secret = json.dumps(world.source(of.DOCKER_HELPER).value)[1:-1].replace("'", "'\\''")
@@ -78,7 +78,7 @@ def _helper(script: str) -> Spoil:
 
 
 def _configured(step: str, **values: str) -> Spoil:
-    """The project's configuration says this; {0} is the secret of the step's own kind."""
+    """Set parameters in the project's configuration; {0} is the secret of the step's own kind."""
 
     def spoil(world: World, run: Run) -> None:
         path = run.workspace / ".pipeline/config.yml"
@@ -97,7 +97,7 @@ def _configured(step: str, **values: str) -> Spoil:
 
 
 def _source_commit(world: World, run: Run) -> None:
-    """People have written it into the commit that is built."""
+    """Write the secret into the message of the commit that is built, as people may."""
     secret = world.source(of.VARIABLE_GIT).value
     message = f"Log in as {secret}\n\n{'x' * 950} {secret} and so on\n"
     git = [

@@ -1,4 +1,4 @@
-"""The list of places that are searched after a run, and what each may hold.
+"""The places that are searched after a run, and the secrets that each may have.
 
 A new place is one row in PLACES, and a leak on purpose (planted.py).
 """
@@ -24,13 +24,13 @@ May = Callable[[Source], bool]
 
 
 def nothing(_source: Source) -> bool:
-    """What most pieces may hold."""
+    """No secret: the rule for most pieces."""
     return False
 
 
 @dataclass(frozen=True, kw_only=True)
 class Piece:
-    """Something to search: what it is called, its bytes, and which secrets may be in it."""
+    """Bytes to search, with a label, and the secrets that may be in them."""
 
     label: str
     data: bytes
@@ -39,7 +39,7 @@ class Piece:
 
 @dataclass(frozen=True, kw_only=True)
 class Leak:
-    """A secret where it should not be."""
+    """A secret in a place where it may not be."""
 
     place: str
     label: str
@@ -54,23 +54,24 @@ class Leak:
 
 
 def printed_by(run: Run) -> May:
-    """What the step prints since that is what it is for."""
+    """The secrets that the step prints because that is its purpose."""
     return lambda source: source.name in run.step.prints
 
 
 def had_by(kind: str) -> May:
-    """What a child of this kind needs."""
+    """The secrets that a child process of this kind needs."""
     return lambda source: kind in source.children
 
 
 def heard_by(host: str) -> May:
-    """What a host is to hear."""
+    """The secrets that are sent to this host."""
     return lambda source: host in source.hosts
 
 
 def kept_in(file: File) -> May:
-    """A key in its own file, which its owner alone can read, in a folder of the same kind, in
-    memory.
+    """The key that has a private file of its own, if nobody else can read it.
+
+    The file's mode is 0600, its folder's 0700, and both are in memory.
     """
     kept = file.path.is_relative_to(IN_MEMORY) or not os.access(IN_MEMORY, os.W_OK)
     private = file.folder_mode == 0o700 and file.mode == 0o600 and kept
@@ -98,20 +99,18 @@ def _requested(run: Run) -> Iterator[Piece]:
 
 
 def _written(run: Run, root: Path) -> Iterator[Piece]:
-    """Files below `root` that were not there before, or are not what they were."""
+    """Files below `root` that are new or changed since the start of the run."""
     for path, data in contents(run).items():
         if path.is_relative_to(root) and run.before.get(path) != data:
             yield Piece(label=str(path.relative_to(run.folder)), data=bytes(path) + b"\n" + data)
 
 
 def _others(run: Run) -> Iterator[Piece]:
-    """What the engine has written anywhere else on the machine, and private folders that are
-    left.
-    """
+    """Files that the engine wrote elsewhere on the machine, and private folders that are left."""
     left = {path for folder in private_folders() - run.others for path in below(folder)}
     for path in sorted({Path(event["path"]) for event in run.told("open")} | left):
         own = path.is_relative_to(run.folder) or str(path).startswith(_SYSTEM)
-        with suppress(OSError):  # gone, or a folder; others clear away theirs meanwhile
+        with suppress(OSError):  # removed by another process meanwhile, or a folder
             if not own and not path.is_fifo():
                 yield Piece(label=str(path), data=path.read_bytes())
 
@@ -163,7 +162,7 @@ def _traffic(run: Run) -> Iterator[Piece]:
 
 
 def _names(run: Run) -> Iterator[Piece]:
-    """What the engine asks name servers for, who see it all."""
+    """The names that the engine sends to name servers, which can read them."""
     names = [event["name"] for event in run.told("socket.getaddrinfo")]
     yield Piece(label="names", data=_bytes(names))
 
@@ -193,7 +192,7 @@ PLACES: Mapping[str, Callable[[Run], Iterator[Piece]]] = {
 
 
 def search(run: Run, hunter: Hunter) -> list[Leak]:
-    """Every secret of the run that is where it may not be."""
+    """Every secret of the run that is in a place where it may not be."""
     sources = {source.name: source for source in (*run.sources, *run.made)}
     made = Hunter({source.name: source.secret for source in run.made})
     return [
@@ -206,5 +205,5 @@ def search(run: Run, hunter: Hunter) -> list[Leak]:
 
 
 def heard(run: Run, hunter: Hunter) -> set[tuple[str, str]]:
-    """Which server has heard which secret: a hunt in which nobody has used one shows nothing."""
+    """Which server received which secret: a hunt in which no secret is used proves nothing."""
     return {(hit.secret, host) for host, data in run.heard.items() for hit in hunter.find(data)}

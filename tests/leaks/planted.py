@@ -26,7 +26,7 @@ HOST, ELSEWHERE, BUG = "host", "elsewhere", "bug"  # keys of what it holds, besi
 
 
 def plant() -> None:
-    """Leak into each place that has a secret, now or when the engine ends."""
+    """Leak a secret into each place that has one, now or when the engine ends."""
     given = json.loads(os.environ.pop(VARIABLE, "{}"))
     for place, leak in _PLANTS.items():
         if place in given:
@@ -36,9 +36,7 @@ def plant() -> None:
 
 
 def _raising(words: str) -> Callable[[str, tuple[object, ...]], None]:
-    """What makes of the engine's third connection, or child, an exception of which nobody has
-    thought.
-    """
+    """A function that makes the engine's third connection, or child, raise an unexpected error."""
     left = iter([True, True])
 
     def hook(event: str, _arguments: tuple[object, ...]) -> None:
@@ -70,7 +68,7 @@ def _into_file(place: Callable[[dict[str, str]], Path]) -> Callable[[str, dict[s
 
 
 def _for_a_while(secret: str, given: dict[str, str]) -> None:
-    """In a private file, but not in that of its own."""
+    """Write the secret to a private file that is not the one for it."""
     folder = Path(os.environ["TMPDIR"], "towline-planted")
     folder.mkdir(mode=0o700)
     _into_file(lambda _: folder / "config")(secret, given)
@@ -78,7 +76,7 @@ def _for_a_while(secret: str, given: dict[str, str]) -> None:
 
 
 def _beside_the_hook(secret: str, _given: dict[str, str]) -> None:
-    """A process that no hook of Python's sees."""
+    """Start a process without Python's hooks, so that no event tells of it."""
     child = os.posix_spawn("/bin/sleep", ["sleep", "600"], {"TOKEN": secret})
     atexit.register(os.waitpid, child, 0)
     atexit.register(os.kill, child, signal.SIGKILL)

@@ -1,8 +1,7 @@
-"""The processes that an engine has: what each was started with, and of which kind it is, for who
-may have which secret.
+"""The processes of an engine: their arguments, their environment, and their kind.
 
-A look reads /proc, where there is one, while a server holds up the engine's request: so it meets
-what waits for an answer for certain.
+The kind decides which secrets a process may have. A look reads /proc, if the machine has it, while
+a server holds up the engine's request: so a process that waits for the answer is met for certain.
 """
 
 from __future__ import annotations
@@ -17,16 +16,14 @@ LOCAL_GIT = "git without a network"
 HELPER = "credential helper"
 PROGRAM = "program of the caller's own"  # what `towline exec` runs
 ENGINE = "the engine"
-SCRIPT = "tell.sh"  # that program's name
+SCRIPT = "tell.sh"  # the file name of that program
 PROC = Path("/proc")
 _NETWORK = frozenset({"fetch", "push", "ls-remote", "clone"})
 
 
 @dataclass(frozen=True, kw_only=True)
 class Process:
-    """A process as the system shows it: its arguments and its environment, each one after the
-    other.
-    """
+    """A process as the system shows it: arguments and environment, joined by null bytes."""
 
     kind: str
     words: bytes
@@ -34,8 +31,9 @@ class Process:
 
 
 def kind_of(words: Sequence[str]) -> str:
-    """What a child is, by its arguments: the name of its program, but for git and credential
-    helpers.
+    """The kind of a child by its arguments; for most it is the name of the program.
+
+    git, credential helpers and the caller's own program have kinds of their own.
     """
     name = Path(words[0]).name if words and words[0] else "unknown"
     if any(word.endswith(SCRIPT) for word in words):
@@ -51,14 +49,15 @@ def kind_of(words: Sequence[str]) -> str:
 
 
 def numbers() -> frozenset[int]:
-    """All processes of the machine, none where it does not show them."""
+    """The numbers of all processes of the machine; none if the machine does not show them."""
     names = [path.name for path in PROC.iterdir()] if PROC.is_dir() else []
     return frozenset(int(name) for name in names if name.isdecimal())
 
 
 def look(engine: int, before: frozenset[int]) -> set[Process]:
-    """What runs now and did not run `before`: the engine, without the environment that it was
-    given, and all others.
+    """The processes that run now and did not run `before`.
+
+    The engine is among them without its environment, which has all secrets.
     """
     return {one for number in numbers() - before if (one := _process(number, engine))}
 
@@ -77,9 +76,7 @@ def _process(number: int, engine: int) -> Process | None:
 
 
 def _kind(number: int, engine: int) -> str:
-    """What git starts for its talk with the repository, a credential helper or a program of the
-    caller's, is of the same kind.
-    """
+    """The kind of a process: that of the git, helper or program that it descends from, if any."""
     chain = []
     while number not in (0, 1, engine):
         chain.append(_words(number))
@@ -93,8 +90,9 @@ def _kind(number: int, engine: int) -> str:
 
 
 def _of_another_git(chain: Sequence[Sequence[str]]) -> bool:
-    """Whether a process that an engine has left behind, when it was killed, is a git that the
-    engine has not started by itself: it names the repository.
+    """Whether a process that outlived a killed engine belongs to the repository's git.
+
+    The engine's own git commands name the repository, the others do not.
     """
     return (
         bool(chain)

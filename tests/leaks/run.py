@@ -1,6 +1,4 @@
-"""One run of the engine: its folders, what it was given, what was seen of it; and the files that
-lie about.
-"""
+"""One run of the engine: its folders, its inputs, what was observed, and its files."""
 
 from __future__ import annotations
 
@@ -23,7 +21,7 @@ _LARGEST = 4 * 1024 * 1024
 
 @dataclass(frozen=True, kw_only=True)
 class File:
-    """A file as it was found: its mode and that of its folder, and its bytes."""
+    """A file as it was found: its bytes, its mode, and the mode of its folder."""
 
     path: Path
     mode: int
@@ -33,11 +31,11 @@ class File:
 
 @dataclass(kw_only=True)
 class Run:
-    """One run of the engine: its folders, what it was given, and what was seen of it.
+    """One run of the engine: its folders, its inputs, and what was observed.
 
-    `words` and `environ` are what the engine is started with; `repository` and `registry` are where
-    it deploys and pushes to; `made` are secrets beside those of the table, `tokens` those of Vault
-    before.
+    `words` and `environ` are the arguments and the environment of the engine. It deploys to
+    `repository` and pushes to `registry`. `made` are secrets that servers made meanwhile, `tokens`
+    the tokens that Vault had before.
     """
 
     folder: Path
@@ -65,12 +63,12 @@ class Run:
 
     @property
     def workspace(self) -> Path:
-        """Where the build works."""
+        """The workspace of the build."""
         return self.folder / "agent/workspace"
 
     @property
     def requested(self) -> Path:
-        """Where the bridge writes the request and finds the result."""
+        """The folder in which the bridge writes the request and finds the result."""
         return self.folder / "agent/workspace@tmp/towline-1"
 
     @property
@@ -83,16 +81,16 @@ class Run:
 
     @property
     def log(self) -> Path:
-        """The hook's, which is none of the places."""
+        """The log of the hook, which is not searched."""
         return self.folder / "events"
 
     def told(self, event: str) -> list[dict[str, Any]]:
-        """What the hook has told of this kind (watched.py)."""
+        """The events of this kind that the hook reported (watched.py)."""
         return [one for one in self.events if one["event"] == event]
 
     @property
     def result(self) -> dict[str, Any]:
-        """The result file, empty where there is none."""
+        """The result file; empty if it does not exist."""
         path = self.requested / "result.json"
         found: dict[str, Any] = (
             json.loads(path.read_text()) if path.is_file() and path.stat().st_size else {}
@@ -101,7 +99,7 @@ class Run:
 
 
 def contents(run: Run) -> dict[Path, bytes]:
-    """Every file of the run's folders."""
+    """The bytes of every file in the run's folders."""
     places = (run.workspace, run.home, run.temporary, run.requested.parent)
     return {
         path: path.read_bytes()
@@ -112,18 +110,18 @@ def contents(run: Run) -> dict[Path, bytes]:
 
 
 def private_folders() -> set[Path]:
-    """Those that the engine makes wherever the machine has room, of all runs."""
+    """The private folders of all runs, wherever the engine makes them."""
     return {folder for base in (IN_MEMORY, Path("/tmp")) for folder in base.glob("towline-*")}
 
 
 def below(folder: Path) -> Iterator[Path]:
-    """Its files, as far as they are still there: others clear away theirs meanwhile."""
+    """The files below a folder; other processes may remove some meanwhile."""
     for place, _, names in os.walk(folder):
         yield from (Path(place, name) for name in names)
 
 
 def private_files(run: Run) -> Iterator[tuple[tuple[str, int, int], File]]:
-    """What lies in the temporary folders at the moment, what is there already known left out."""
+    """The files in the temporary folders at the moment, without those that are known already."""
     folders = [run.temporary, *(private_folders() - run.others)]
     for path in (path for folder in folders for path in below(folder)):
         with suppress(OSError):

@@ -30,7 +30,7 @@ from tests.leaks.processes import GIT, HELPER, PROGRAM
 
 @dataclass(frozen=True, kw_only=True)
 class Source:
-    """One row: a secret, how a call gets it, and who may have it."""
+    """One row: a secret, the way into a call, and who may have it."""
 
     name: str
     value: str
@@ -38,23 +38,24 @@ class Source:
     hosts: frozenset[str] = frozenset()
     children: frozenset[str] = frozenset()
     files: frozenset[str] = frozenset()
-    core: bytes = b""  # what of the value is secret, where not all of it is
-    requested: bool = False  # it comes with a request, and so in Jenkins alone
+    core: bytes = b""  # the secret part of the value, if not all of it is secret
+    requested: bool = False  # it comes with a request, so in Jenkins only
 
     @property
     def secret(self) -> bytes:
-        """What is hunted."""
+        """The bytes that are searched for."""
         return self.core or self.value.encode()
 
 
 def word() -> str:
-    """Letters and digits."""
+    """A random secret of letters and digits."""
     return "".join(secrets.choice(string.ascii_letters + string.digits) for _ in range(32))
 
 
 def phrase() -> str:
-    """With signs that each format writes in another way, parted so that each part of it is one
-    of its own.
+    """A random secret with characters that each format writes differently.
+
+    They stand so that each part of the secret is unique.
     """
     signs = word()
     return (
@@ -120,7 +121,7 @@ GPG_SIGNING = "GnuPG key that signs"
 
 @dataclass(frozen=True, kw_only=True)
 class Keys:
-    """Private keys, which take their time to be made, and what an issuer has signed."""
+    """Private keys, which take time to make, and a token that an issuer has signed."""
 
     app: str
     jwt: str
@@ -252,7 +253,7 @@ def table(keys: Keys) -> tuple[Source, ...]:
     )
 
 
-# Of these only one at a time can be given: each step of steps.py names the ones that it is to use.
+# Only one of these can be given at a time: each step of steps.py names those that it uses.
 RIVALS = frozenset(
     {
         REQUEST_TARGET,

@@ -1,6 +1,6 @@
-"""The table of steps: what is run, with which of the rival sources, and which servers it asks.
+"""The table of steps: the command, the rival sources that it uses, and the servers it asks.
 
-A new step, or a new way of one, is one row.
+A new step, or a new variant of one, is one row.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from tests.leaks.given import CHARTS, DEFAULTS, GITHUB, HOOK, JENKINS, OPS, STAG
 from tests.leaks.processes import SCRIPT
 
 SLOT = "the-secret"  # the Jenkins credential with the secret id that is renewed
-OUTSIDE = "registry.outside.test"  # a name that the proxy alone knows
+OUTSIDE = "registry.outside.test"  # a host name that only the proxy knows
 _DEPLOYMENT = """\
 apiVersion: apps/v1
 kind: Deployment
@@ -48,26 +48,26 @@ _MANIFEST = {"app.yaml": (_DEPLOYMENT % "registry.example.com/shop:0").encode()}
 
 @dataclass(frozen=True, kw_only=True)
 class Step:
-    """One row.
+    """One row of the table.
 
-    `uses`: the sources of which a server has to hear the secret in a success, else the row shows
-    nothing.
+    `uses`: the sources whose secrets a server must receive in a successful run; otherwise the row
+    proves nothing.
     """
 
     name: str
     words: tuple[str, ...]
     configuration: Configure
     uses: frozenset[str] = frozenset()
-    asks: tuple[str, ...] = ()  # the taps that it asks
-    requested: bool = True  # by a request, as Jenkins does; else in a shell
+    asks: tuple[str, ...] = ()  # the taps that the step sends requests to
+    requested: bool = True  # called by a request, as Jenkins does; otherwise in a shell
     pushed_before: bool = False
     over_ssh: bool = False
     bearer: bool = False
     repository: Callable[[Hosts], dict[str, bytes]] = field(default=lambda _: _MANIFEST)
     workspace: Mapping[str, str] = field(default_factory=dict)
     code: int = 0
-    lacks: tuple[str, ...] = ()  # packages that the engine's interpreter does without
-    prints: frozenset[str] = frozenset()  # what standard output may hold: that is what it is for
+    lacks: tuple[str, ...] = ()  # packages that cannot be imported in this run
+    prints: frozenset[str] = frozenset()  # the sources whose secrets the step prints on purpose
 
     def __str__(self) -> str:
         return self.name
@@ -105,7 +105,7 @@ def _exec(hosts: Hosts, url: str) -> dict[str, Any]:
 
 
 def _deploy(**more: Any) -> Configure:
-    """Into a manifest, unless `more` says otherwise."""
+    """The configuration of a deployment into a manifest, unless `more` says otherwise."""
 
     def configure(hosts: Hosts, url: str) -> dict[str, Any]:
         place = {"serverUrl": url, "filePath": "app.yaml", "containerName": "shop"}
@@ -134,13 +134,13 @@ def _with_chart(hosts: Hosts) -> dict[str, bytes]:
 
 
 def _with_broken_chart(hosts: Hosts) -> dict[str, bytes]:
-    """It ends with all that it knows in its words."""
+    """A repository with a chart that fails with all values in its message."""
     template = "{{ fail (toJson .) }}"
     return _chart(template) | {"app.yaml": b""}
 
 
 def _with_telling_chart(_hosts: Hosts) -> dict[str, bytes]:
-    """It writes all that it knows into the repository."""
+    """A repository with a chart that writes all values into the manifests."""
     told = (
         "---\napiVersion: v1\nkind: ConfigMap\nmetadata: {name: all}\ndata: {all: {{ toJson (dict"
         ' "all" (toJson .)) | quote }}}\n'
@@ -157,7 +157,7 @@ def _chart(template: str) -> dict[str, bytes]:
 
 
 def _to_be_bound(step: str, name: str) -> Configure:
-    """A Jenkins credential that the bridge has yet to bind."""
+    """The configuration with a Jenkins credential that the bridge has not bound yet."""
     place = (
         {"filePath": "app.yaml", "containerName": "shop"}
         if step == "gitOpsUpdateDeployment"
@@ -200,7 +200,7 @@ def _row(
 
 
 def _reads(code: int, *words: str, **more: Any) -> Step:
-    """A command that asks none of the servers."""
+    """A command that sends no request to any server."""
     return _row(
         " ".join(words), words, _by_vault(_push), *_ALL_KINDS, requested=False, code=code, **more
     )
@@ -426,7 +426,7 @@ STEPS = (
     _reads(1, "checkIfStepActive", "--step", "imagePushToRegistry", "--stage", "Build"),
     _reads(0, "schema"),
     _reads(0, "completion", "bash"),
-    # The drop-in for Piper's command: scripts take their logins from it
+    # The replacement of Piper's command: scripts read their logins from its output
     # (docs/differences-from-piper.md).
     _reads(
         0,

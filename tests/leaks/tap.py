@@ -1,5 +1,6 @@
-"""A way to a server on which everything is heard that is sent there; each request is told before
-it is passed on, so that its sender can be looked at.
+"""A proxy before a server that records all that it receives.
+
+Each request is reported before it is passed on, so that the sender's process can be looked at.
 """
 
 from __future__ import annotations
@@ -27,10 +28,10 @@ class Upstream(Protocol):
 
 
 class Tap(LoopbackServer):
-    """Passes requests on to `upstream`, whose own address becomes the tap's; without one it
-    answers 404.
+    """Passes requests on to `upstream`; with none, answers 404.
 
-    `told` hears of each request before it goes on; `instead` may answer it, and `fault` breaks it
+    In requests and answers, the tap's address takes the place of the upstream's. `told` is called
+    with each request before it goes on; `instead` may answer it, and `fault` breaks it
     (tests.fakes.serve). `said` are the bodies of the server's answers.
     """
 
@@ -49,12 +50,12 @@ class Tap(LoopbackServer):
 
     @property
     def heard(self) -> bytes:
-        """All that was sent here since `forget`."""
+        """All bytes that were sent here since `forget`."""
         with self._bytes:
             return b"\n".join(self._heard)
 
     def forget(self) -> None:
-        """Forget what was heard so far, and break nothing any more."""
+        """Forget the requests so far, and break nothing any more."""
         super().forget()
         self.instead = self.fault = None
         with self._bytes:
@@ -62,7 +63,7 @@ class Tap(LoopbackServer):
             self.said.clear()
 
     def arrived(self, handler: Any) -> tuple[Request, Record]:
-        """The request, heard as it came."""
+        """Record the request as it came."""
         request, record = super().arrived(handler)
         self._targets[record.number] = handler.path
         self._hear(handler.raw_requestline + bytes(handler.headers))
@@ -70,14 +71,14 @@ class Tap(LoopbackServer):
         return request, record
 
     def answer(self, request: Request) -> Answer:
-        """What stands in its place, else the server's answer."""
+        """The answer of `instead`, else the server's answer."""
         self._hear(request.body)
         if self.instead and (answer := self.instead(request)) is not None:
             return answer
         return self._pass(request) if self.upstream else Answer(status=404)
 
     def broken(self, request: Request) -> None:
-        """What had come of a request is heard as well."""
+        """Record the part of a request that came before it broke off."""
         self._hear(request.body)
 
     def _hear(self, data: bytes) -> None:

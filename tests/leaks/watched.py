@@ -15,7 +15,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-LACKS = "HUNT_LACKS"  # a variable that names packages which cannot be imported, with commas between
+LACKS = "HUNT_LACKS"  # the variable with the packages that cannot be imported
 _WRITES = os.O_WRONLY | os.O_RDWR | os.O_CREAT
 
 
@@ -38,7 +38,7 @@ def main() -> int:
 
 
 def _fact(event: str, arguments: tuple[Any, ...]) -> dict[str, Any] | None:
-    """What is to be told of an event, as JSON has it; None of most."""
+    """The data of an event that is reported, as JSON has it; None for most events."""
     if event == "subprocess.Popen":
         _, words, _, environ = arguments
         return {

@@ -1,6 +1,4 @@
-"""The servers that the engine works with, each behind a tap, and a run of the engine among them:
-what it was given, and all that came of it.
-"""
+"""The servers that the engine works with, each behind a tap, and runs of the engine."""
 
 from __future__ import annotations
 
@@ -63,10 +61,10 @@ from tests.leaks.tap import Tap, Upstream
 from tests.leaks.watched import LACKS
 from tests.vault_calls import AUDIENCE, take_jwt
 
-PATIENCE = 240.0  # seconds that nobody waits for unless something is broken
+PATIENCE = 240.0  # seconds; nobody waits for so long unless something is broken
 _LAUNCHER = Path(__file__).with_name("watched.py")
 _ROLE = "hunted"
-# A program that says all that it has, in each way that programs have.
+# A program that prints, writes and sends everything that it was given.
 _SCRIPT = """\
 #!/bin/sh
 echo "login: $PIPER_VAULTCREDENTIAL_PASSWORD"
@@ -82,9 +80,7 @@ _OUTSIDE_PROXY = f"{OUTSIDE}:80"
 
 
 class World:
-    """All servers; `run` performs one step among them, with secrets that are the same for all
-    runs.
-    """
+    """All servers; `run` performs one step, with the same secrets in all runs."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
@@ -135,7 +131,7 @@ class World:
         self._stack.close()
 
     def source(self, name: str) -> Source:
-        """The row of this name."""
+        """The source of this name."""
         return next(source for source in self.sources if source.name == name)
 
     def _furnish(self) -> None:
@@ -163,9 +159,7 @@ class World:
     # ---- one run
 
     def prepare(self, step: Step) -> Run:
-        """A new run of the step: its folders, its repository, and servers that know what it
-        uses.
-        """
+        """A new run of the step: its folders, its repository, and servers that know its secrets."""
         self._count += 1
         repository = f"team/ops{self._count}"
         bare = self.git.create(repository, step.repository(self.hosts))
@@ -196,13 +190,14 @@ class World:
         return run
 
     def next_of(self, run: Run) -> Run:
-        """The user's next run of the same; what the first one left counts as left."""
+        """The user's next run of the same step; leftovers of the first count."""
         self.on_request = None
         return run
 
     def left_open(self, run: Run, *, broken: str = "") -> list[str]:
-        """Tokens that were made for the run and are still good, but for those of the server that
-        was `broken`.
+        """Tokens that were made for the run and are still valid.
+
+        Those of the server that was `broken` do not count.
         """
         open_now = {
             GITHUB: list(self.github.tokens),
@@ -217,15 +212,13 @@ class World:
         ]
 
     def perform(self, run: Run) -> Run:
-        """Run the engine to its end, look at it whenever it asks a server, and gather what it
-        left.
-        """
+        """Run the engine to its end, look at its processes at each request, collect the results."""
         self._run, self._known = run, processes.numbers()
         if not run.before:
             run.before, run.others = contents(run), private_folders()
         command = [sys.executable, "-I", str(_LAUNCHER), str(run.log), *run.words]
         pipe = subprocess.PIPE
-        with self._guard:  # what an engine before has left may ask a server at this moment
+        with self._guard:  # a process of an earlier engine may send a request at this moment
             child = subprocess.Popen(
                 command,
                 cwd=run.workspace,
@@ -246,8 +239,9 @@ class World:
 
     @property
     def ask_hook(self) -> str:
-        """Words of a shell that ask a tap: so that a program which talks to no other one is
-        looked at while it runs.
+        """A shell command that sends a request to a tap.
+
+        So a program that sends no other request is looked at while it runs.
         """
         call = (
             "import http.client;"
@@ -267,7 +261,7 @@ class World:
         run.made += tuple(self._made())
 
     def _made(self) -> Iterator[Source]:
-        """Secrets that servers have made in this run, and those that may have them."""
+        """The secrets that servers made in this run, and who may have them."""
         for number, token in enumerate(self.staging._tokens):
             yield made(f"token {number} of the staging registry", token, STAGING)
         for number, credential in enumerate(dict.fromkeys(self.github.credentials)):
@@ -283,7 +277,7 @@ class World:
                 yield made(f"secret id {number} of Vault", secret, VAULT, JENKINS)
 
     def _told(self, tap: Tap, record: Record) -> None:
-        """A server is asked: who asks is looked at before it gets an answer."""
+        """Look at the processes of the run before a server answers."""
         run = self._run
         if run is not None:
             with self._guard:
@@ -296,7 +290,7 @@ class World:
     # ---- what the servers know
 
     def _admit(self, step: Step) -> None:
-        """Have the servers take the secrets that the step uses."""
+        """Let the servers accept the secrets that the step uses."""
         by = {
             host: self.source(name).value for name in step.uses for host in self.source(name).hosts
         }
@@ -308,19 +302,18 @@ class World:
         if step.bearer:
             self.git.authorization = f"Bearer {by[OPS]}".encode().decode(
                 "latin-1"
-            )  # as it is read there
+            )  # as the server reads the header
         else:
             self._open("bot", by.get(OPS, "nobody's"))
 
     def _renewable(self) -> str:
-        """Give the AppRole a secret id that is to be renewed, as Jenkins holds it too; gives its
-        role id.
+        """Give the AppRole, and Jenkins, a secret id that is to be renewed; gives the role id.
 
-        It lives a moment longer than the days before.
+        Its time to live is a moment longer than the days that the step renews before the end.
         """
         role, _ = self.vault.app_role("rotator", secret_id_ttl="5d")
         secret = self.source(VAULT_OLD_ID).value
-        with suppress(RuntimeError):  # there is none of the last time
+        with suppress(RuntimeError):  # the first time there is none to destroy
             self.vault.api(
                 "POST", "auth/approle/role/rotator/secret-id/destroy", {"secret_id": secret}
             )
@@ -333,7 +326,7 @@ class World:
         return role
 
     def forget_passwords(self) -> None:
-        """From now on no server knows what it is told."""
+        """Let every server expect another password from now on."""
         self.target.password = self.staging.password = self.git.authorization = "another one"
 
     def _open(self, user: str, password: str) -> None:
@@ -395,7 +388,7 @@ class World:
         return given
 
     def _write(self, run: Run, given: Given) -> None:
-        """Workspace, home and request as they are before the run."""
+        """Write workspace, home and request as they are before the run."""
         git = [
             "git",
             "-C",
@@ -448,13 +441,13 @@ class World:
 
 @dataclass
 class _At:
-    """A server of which nothing but the address is of interest."""
+    """A server of which only the address matters."""
 
     host: str
 
 
 def _write_environment(workspace: Path, values: Mapping[str, object]) -> None:
-    """The pipeline environment as the steps before have left it."""
+    """Write the pipeline environment as earlier steps leave it."""
     for key, value in values.items():
         plain = isinstance(value, str)
         path = workspace / ".pipeline/commonPipelineEnvironment" / (key if plain else f"{key}.json")
@@ -463,7 +456,7 @@ def _write_environment(workspace: Path, values: Mapping[str, object]) -> None:
 
 
 def _json(body: bytes) -> dict[str, Any]:
-    """A server's answer, empty where it is none."""
+    """A server's answer; empty if it is not a JSON object."""
     try:
         found: object = json.loads(body)
     except ValueError:
