@@ -1,6 +1,4 @@
-"""Calls of the engine as tests make them: in this process, through its entry point, with a result
-file.
-"""
+"""Calls of the engine in this process, by its entry point and with a result file."""
 
 from __future__ import annotations
 
@@ -18,9 +16,7 @@ SAMPLE = (
 
 
 class Ending:
-    """How one call ended: exit code, log, standard output, what is left of the environment, and
-    the result file.
-    """
+    """The end of one call: exit code, log, output, remaining environment, and result file."""
 
     def __init__(
         self, words: list[str], folder: Path, environ: Mapping[str, str] | None = None
@@ -34,17 +30,17 @@ class Ending:
 
     @property
     def message(self) -> str:
-        """The error's message, empty where there is none."""
+        """The error's message; empty if there is no error."""
         return str((self.result["error"] or {}).get("message", ""))
 
     @property
     def where(self) -> str:
-        """Where the error is, empty where there is none."""
+        """The place of the error; empty if it has none."""
         return str((self.result["error"] or {}).get("where", ""))
 
     @property
     def hint(self) -> str:
-        """What the error says to do next, empty where there is none."""
+        """The next step that the error names; empty if it names none."""
         return str((self.result["error"] or {}).get("hint", ""))
 
 

@@ -1,4 +1,4 @@
-"""What holds for all tests: none of them depends on how fast the machine is at the moment."""
+"""Settings for all tests: no test depends on the speed of the machine."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Packages that a test does without, though they are installed."""
+"""Packages that are installed and missing for a test."""
 
 from __future__ import annotations
 
@@ -8,8 +8,9 @@ import pytest
 
 
 def lack(monkeypatch: pytest.MonkeyPatch, package: str, *dependents: str) -> None:
-    """Have the import of a package fail as if it were not installed, until the test ends; modules
-    of the engine that import it (`dependents`) are loaded anew.
+    """Let the import of a package fail until the test ends, as if it were not installed.
+
+    Modules of the engine that import it (`dependents`) are loaded anew.
     """
     for name in {package, *(name for name in sys.modules if name.startswith(f"{package}."))}:
         monkeypatch.setitem(sys.modules, name, None)

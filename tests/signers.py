@@ -1,4 +1,4 @@
-"""Who signs for a GitHub App: the library where it is installed, else openssl."""
+"""The two signers for a GitHub App: the library if it is installed, else openssl."""
 
 from __future__ import annotations
 
@@ -11,6 +11,6 @@ SIGNERS = (LIBRARY, OPENSSL)
 
 
 def without_library(monkeypatch: pytest.MonkeyPatch) -> None:
-    """As on a machine without the extra `github-app`."""
+    """Let a test run as on a machine without the extra `github-app`."""
     for package in ("jwt", "cryptography"):
         lack(monkeypatch, package, "towline.hosting.jwt_library")

@@ -1,4 +1,4 @@
-"""What is told of the tests that run twice: which end otherwise for a user without rights."""
+"""The report on tests that run twice: which end differently for a user without rights."""
 
 from __future__ import annotations
 

@@ -1,6 +1,4 @@
-"""Who decides in tests where credentials go: the engine's own rules, for a build of which the
-test says whether it is productive.
-"""
+"""The engine's rules for credentials, for a build that a test calls productive or not."""
 
 from __future__ import annotations
 
@@ -18,8 +16,9 @@ REQUEST = BuildTrust(
 def addressees(
     settings: Settings, standing: BuildTrust = PRODUCTIVE, told: list[str] | None = None
 ) -> CredentialGate:
-    """What is asked before each use of a credential; `told` gets what is said, warnings behind
-    `warning: `.
+    """The rules that are asked before each use of a credential.
+
+    `told` gets the log lines; those of warnings begin with `warning: `.
     """
     lines = [] if told is None else told
     return CredentialGate(

@@ -39,7 +39,7 @@ NEEDED = (ROOT, Path(sys.prefix), Path(sys.base_prefix))
 
 
 def main() -> int:
-    """The exit code of the tests; 0 where they cannot run, which is told."""
+    """The exit code of the tests; 0 if they cannot run, which is printed."""
     if "--inside" in sys.argv:
         return inside(Path(sys.argv[-1]), alone="--alone" in sys.argv)
     if os.geteuid():
@@ -57,7 +57,7 @@ def main() -> int:
 
 
 def inside(folder: Path, *, alone: bool) -> int:
-    """Run them; `alone` says that the mounts of this process are its own."""
+    """Run the tests; `alone` says that the mounts of this process are its own."""
     if alone:
         reveal(folder / "held")
     facts, home = pwd.getpwnam(USER), (folder / REPORT).parent
@@ -97,14 +97,14 @@ def inside(folder: Path, *, alone: bool) -> int:
         "-p",
         "no:cacheprovider",
         f"--junitxml={folder / REPORT}",
-        f"--basetemp={home / 't'}",  # short, as names of sockets have to be
+        f"--basetemp={home / 't'}",  # short, because names of sockets have to be
         *SIDE_BY_SIDE,
         *chosen(),
     )
 
 
 def chosen() -> list[str]:
-    """The tests that the page names, and those besides; none are named where all are to run."""
+    """The tests of the page and the further ones; none are named if all are to run."""
     if "--all" in sys.argv:
         return []
     left_out = {*BESIDES, ONCE}
@@ -112,7 +112,7 @@ def chosen() -> list[str]:
 
 
 def can(run: Callable[..., int]) -> bool:
-    """Whether the user reaches Python, its packages and the checkout."""
+    """Whether the user can reach Python, its packages and the checkout."""
     try:
         return (
             run(
@@ -144,13 +144,13 @@ def reveal(held: Path) -> None:
 
 
 def bind(place: Path, point: Path) -> None:
-    """Have `place` at `point`, too."""
+    """Mount `place` at `point`, too."""
     point.mkdir(parents=True, exist_ok=True)
     subprocess.run(["mount", "--rbind", str(place), str(point)], check=True)
 
 
 def outcomes(report: Path) -> dict[str, str]:
-    """What became of each test; empty where there is no report."""
+    """The outcome of each test; empty if there is no report."""
     if not report.exists():
         return {}
     return {
@@ -167,7 +167,7 @@ def outcome(case: ET.Element) -> str:
 
 
 def compare(root: dict[str, str], user: dict[str, str]) -> None:
-    """Print which tests end otherwise for root than for a user without rights."""
+    """Print the tests that end differently for root and for a user without rights."""
     other = {name: ending for name, ending in user.items() if root.get(name, "passed") != ending}
     alike = len(user) - len(other)
     print(f"as {USER} {alike} tests end as they do as root{', and these do not:' if other else ''}")

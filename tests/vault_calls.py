@@ -1,6 +1,4 @@
-"""Vault as a step has it: a client with what it says, the logins that tests use, and the servers
-that check those.
-"""
+"""A Vault client as steps have it, the logins that tests use, and the servers behind them."""
 
 from __future__ import annotations
 
@@ -24,10 +22,10 @@ AUDIENCE = "https://vault.example"
 
 
 class Heard:
-    """A Vault as a step has it, with the warnings that it gave; `authority` is trusted beside
-    the machine's own.
+    """A Vault client with the warnings that it gave.
 
-    Pauses take no time unless they are `real`.
+    `authority` is trusted in addition to the machine's own. Pauses take no time unless they are
+    `real`.
     """
 
     def __init__(
@@ -47,7 +45,7 @@ class Heard:
 
     @property
     def warnings(self) -> list[str]:
-        """The lines that were said."""
+        """The warnings so far."""
         return self._log.getvalue().splitlines()
 
     def reads(self, *paths: str) -> list[dict[str, str]]:
@@ -59,7 +57,7 @@ class Heard:
 
 
 def token(value: str) -> VaultLogin:
-    """A token that was given to us."""
+    """The login by a token from the caller."""
     return VaultLogin(method=TOKEN, proof=lambda: value, origin="PIPER_vaultToken")
 
 

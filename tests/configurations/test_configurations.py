@@ -1,5 +1,6 @@
-"""Configurations as projects write them, each with what comes of it: one file in `cases` for
-each, in the form that CASES.md describes.
+"""Configurations as projects write them, with their outcomes.
+
+Each is a file in `cases`, in the form that CASES.md describes.
 """
 
 from __future__ import annotations
@@ -38,7 +39,7 @@ EXPECTED = {"values", "origins", "layers", "unset", "warnings", "faults", "error
 
 
 class Shelf(LoopbackServer):
-    """What a case has `served`, by path; a document that asks for a token says which one came."""
+    """Serves the documents of a case by path; one that requires a token says which one came."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -68,8 +69,10 @@ def read(path: Path) -> dict[str, Any]:
 
 
 def inputs(case: Mapping[str, Any], folder: Path, shelf: Shelf) -> Inputs:
-    """The case's files on disk, its pipeline environment written and read as a step would do it,
-    and the rest as it is.
+    """The inputs of a case.
+
+    Its files are on disk, its pipeline environment is written and read as a step does it, and the
+    other inputs are as the case has them.
     """
     shelf.texts = case.get("served") or {}
     for name, text in (case.get("files") or {}).items():
@@ -89,7 +92,7 @@ def inputs(case: Mapping[str, Any], folder: Path, shelf: Shelf) -> Inputs:
         },
     )
     left = environment.read_environment(folder)
-    known = PipelineEnvironment(left, left)  # as the steps of this build have left it
+    known = PipelineEnvironment(left, left)  # as steps of this build leave it
     return Inputs(
         stage=case.get("stage") or "",
         documents=documents,

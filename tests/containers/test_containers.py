@@ -1,7 +1,6 @@
-"""With a real container engine: a registry in a container, and the engine's own images as a
-source.
+"""A registry in a container of a real engine, and the engine's own images as a source.
 
-Nothing is pulled from anywhere.
+No image is pulled.
 """
 
 from __future__ import annotations
@@ -39,7 +38,7 @@ def docker_engine() -> Iterator[DockerEngine]:
         with contextlib.ExitStack() as stack:
             found = stack.enter_context(engine())
             with pytest.MonkeyPatch.context() as patch:
-                # its image would have to be pulled
+                # the image of the default one would have to be pulled
                 patch.setattr(testcontainers_config, "ryuk_disabled", True)
                 yield found
     except NoEngine as reason:
@@ -48,9 +47,7 @@ def docker_engine() -> Iterator[DockerEngine]:
 
 @pytest.fixture(scope="module")
 def image(docker_engine: DockerEngine) -> Iterator[str]:
-    """The id of an image that holds Debian's docker-registry and nothing else; an id cannot be
-    pulled.
-    """
+    """The id of an image that has only Debian's docker-registry; an id cannot be pulled."""
     with contextlib.closing(docker_engine.client()) as client:
         answer = client.api.import_image_from_data(
             root(), repository=f"towline-tests/{secrets.token_hex(4)}", tag="1"
@@ -87,9 +84,7 @@ def local(tmp_path: Path) -> Iterator[DockerRegistry]:
 
 
 def root() -> bytes:
-    """A root file system as an archive: the program with the libraries that it is linked to, and
-    a configuration.
-    """
+    """A root file system as an archive: the program, its shared libraries, and a configuration."""
     program = shutil.which("docker-registry")
     assert program, "docker-registry is not on PATH; install it: apt-get install docker-registry"
     linked = re.findall(

@@ -12,7 +12,7 @@ from towline.printable import use
 
 @pytest.fixture(autouse=True)
 def _own_masks() -> None:
-    """What one test hides is no secret of the next."""
+    """Forget the secrets of a test, so that they are not masked in the next."""
     use(Masks())
 
 

@@ -1,6 +1,4 @@
-"""HTTP servers for the tests of the client's edge: one that echoes, one that says exactly what
-it is told to; and how tests ask them.
-"""
+"""HTTP servers for tests of the client: one echoes, the others send what a test says."""
 
 from __future__ import annotations
 
@@ -17,7 +15,7 @@ BIG = bytes(range(256)) * 2048
 
 
 class Echo(LoopbackServer):
-    """Answers what it was sent, or BIG where that was nothing."""
+    """Answers with the body that it was sent, or with BIG if there was none."""
 
     def answer(self, request: Request) -> Answer:
         return Answer(
@@ -26,8 +24,9 @@ class Echo(LoopbackServer):
 
 
 class Scripted:
-    """A server that says exactly these bytes to each connection in turn, having read one head;
-    for what no honest server does.
+    """A server that sends exactly these bytes to each connection in turn, after one head.
+
+    For answers that no honest server gives.
     """
 
     def __init__(self, *scripts: bytes) -> None:
@@ -62,7 +61,7 @@ class Scripted:
 
 
 class Staying:
-    """A server that says exactly these bytes to every head, and leaves its connections open.
+    """A server that sends exactly these bytes after every head, and keeps connections open.
 
     `heads` counts them for each connection.
     """
@@ -111,7 +110,7 @@ def get(transport: Transport, url: str, method: str = "GET") -> bytes:
 def send(
     transport: Transport, url: str, *pieces: bytes | memoryview, size: int | None = None
 ) -> Response:
-    """PUT the pieces; as much as the host wants to hear."""
+    """PUT the pieces, as far as the host accepts them."""
     total = sum(map(len, pieces)) if size is None else size
     with transport.begin(HttpRequest(method="PUT", url=url), total) as sending:
         all(sending.send(piece) for piece in pieces)

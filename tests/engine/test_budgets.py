@@ -133,7 +133,7 @@ def test_only_the_entry_point_reads_the_environment_and_the_arguments() -> None:
         for name in ("os.environ", "sys.argv")
         if name in ast.unparse(tree)
     }
-    # the latter before anything can be imported
+    # __main__ does so before anything can be imported
     assert readers == {"towline.cli", "towline.__main__"}
 
 
@@ -243,7 +243,7 @@ def test_every_module_and_public_name_says_what_it_is() -> None:
 
 
 def only_says(node: ast.FunctionDef | ast.AsyncFunctionDef) -> bool:
-    """Whether a function is one of a Protocol: nothing but its docstring."""
+    """Whether a function has only a docstring, as those of a Protocol have."""
     return len(node.body) == 1 and ast.get_docstring(node) is not None
 
 
@@ -263,8 +263,9 @@ def test_every_module_of_the_engine_has_its_tests() -> None:
 
 
 def test_no_pattern_repeats_a_group_possessively() -> None:
-    """CPython before 3.11.5 loses its place in one (python/cpython#106052), and Debian 12 has
-    3.11.2: an atomic group says the same.
+    """CPython before 3.11.5 has a bug in such patterns (python/cpython#106052).
+
+    Debian 12 has 3.11.2; an atomic group means the same.
     """
     texts = [
         (path, node.value)

@@ -513,7 +513,7 @@ def test_a_thread_that_still_waits_does_not_hold_up_the_end(
         "-c",
         WAITING.format(number=int(number)),
     ]
-    # without an end of its own it would wait for ever
+    # without an end of its own it would wait forever
     done = subprocess.run(words, cwd=workspace, capture_output=True, check=False, timeout=120)
     assert done.returncode == code, done.stderr
     assert json.loads((workspace / "result.json").read_text())["status"] == "aborted"

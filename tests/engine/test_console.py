@@ -1,4 +1,4 @@
-"""Log lines say what, where and next, and never a secret, in whatever form it comes along."""
+"""Log lines say what happened, where, and what to do next, and have no secret in any form."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`--verbose` shows what is asked of hosts and programs, and no secret."""
+"""`--verbose` shows the requests to hosts and programs, and no secret."""
 
 from __future__ import annotations
 

@@ -1,6 +1,4 @@
-"""What goes over the wire is what docs/contract.md says: nothing more is taken, nothing less is
-given.
-"""
+"""Requests and results are as docs/contract.md says: nothing more, nothing less."""
 
 from __future__ import annotations
 

@@ -144,7 +144,7 @@ def test_a_refusal_has_the_lines_to_add() -> None:
         ' default documents (TOWLINE_DEFAULTS), or on the agent PIPER_credentials=\'{"git-bot":'
         ' ["git.example"]}\'; or name it by --serverUrl'
     )
-    # which belongs to whoever proposes the change
+    # which the author of the change can change
     assert "name it by" not in refusal(rules(REQUEST)).hint
     assert (
         "[git.example:8443]"
@@ -294,7 +294,7 @@ def test_one_that_only_the_project_names_is_not_bound_elsewhere(
         f"`general: {{allowedCredentialIds: [{', '.join(map(yaml_scalar, listed))}]}}`"
         in caught.value.hint
     )
-    # in the place of what allowed the others
+    # instead of the record that allowed the others
     assert f"PIPER_allowedCredentialIds='{','.join(listed)}'" in caught.value.hint
     assert (permit_id(rules(warn=True), "git-bot", "c.yml:1", trusted=[])).warning
 

@@ -1,4 +1,4 @@
-"""What takes too long ends, also where nobody looks at a clock, and says why."""
+"""Work that takes too long ends, even if it does not look at a clock, and says why."""
 
 from __future__ import annotations
 

@@ -31,7 +31,7 @@ def test_a_step_of_another_library_is_refused_and_says_whose_steps_there_are() -
 def test_running_a_step_of_another_library_is_a_wrong_call(
     name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Before its settings are looked at: nobody should correct them first."""
+    """That is found before its settings are read: nobody should have to correct them first."""
     monkeypatch.chdir(tmp_path)
     configure(tmp_path, "steps: {kanikoExecute: {buildOptions: 1}}\nnonsense: [")
     ending = Ending(["run", name, "--nonsense"], tmp_path)

@@ -1,6 +1,4 @@
-"""The error tree, the tree that its module draws and the fault table of the contract say the
-same.
-"""
+"""The error tree agrees with the drawing in its module and with the contract's fault table."""
 
 from __future__ import annotations
 

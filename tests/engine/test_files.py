@@ -1,4 +1,4 @@
-"""Shared data is found, and a file is written whole or not at all."""
+"""Shared data is found, and a file is written completely or not at all."""
 
 from __future__ import annotations
 

@@ -55,7 +55,7 @@ def folder(tmp_path: Path) -> Path:
 
 
 def answer(folder: Path, name: str) -> bytes | str:
-    """What is read, else why not."""
+    """The text of the file, or why it is not read."""
     try:
         return read_inside(folder, name, 1 << 20)
     except (Outside, Misfit, OSError, ValueError) as fault:
@@ -185,7 +185,7 @@ def test_nothing_stays_open(folder: Path) -> None:
 
 
 def swap(path: Path, target: Path) -> None:
-    """Put a link in the place of what is at `path`."""
+    """Replace the file or folder at `path` by a link."""
     path.rename(path.with_name("moved"))
     path.symlink_to(target)
 
@@ -198,9 +198,7 @@ def test_a_link_that_takes_the_place_of_a_part_meanwhile_leads_nowhere(
     late: bool,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """At each of the moments at which a part has been looked at, and before or after it is
-    opened.
-    """
+    """The link appears at each moment after a part was checked, before or after it is opened."""
     place = {"a": folder / "a", "b": folder / "a" / "b", "file": folder / "a" / "b" / "file"}[name]
     goal = folder.parent / "outside" / ("secret" if name == "file" else "")
     (goal.parent / "b").mkdir(exist_ok=True)

@@ -1,5 +1,6 @@
-"""The kernel holds a child, and what that starts, to the limits that it is given; each is tried
-with a little more than it allows.
+"""The kernel holds a child and its children to their limits.
+
+Each limit is tried with a little more than it allows.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from towline.limits import GIB, MIB, ProcessLimits, amount, hold_self, impose
 from towline.process import Completed, Overrun, run
 
 CALM = {"PATH": "/usr/bin:/bin"}
-# A child reads its input first: when that is there, the limits have been set.
+# A child reads its input first: when that comes, the limits are set.
 TAKE = "sys.stdin.read(); a = bytearray({})"
 WRITE = "sys.stdin.read(); f = open({!r}, 'wb'); f.write(b'x' * {}); f.flush()"
 
@@ -83,7 +84,7 @@ def test_no_limit_is_set_above_one_that_is_there() -> None:
         impose(process.pid, ProcessLimits())
         assert resource.prlimit(process.pid, resource.RLIMIT_DATA) == (64 * MIB, 64 * MIB)
         process.kill()
-    impose(process.pid, ProcessLimits())  # one that has ended
+    impose(process.pid, ProcessLimits())  # a process that has ended
 
 
 def test_the_engine_bounds_itself_and_leaves_a_stricter_limit() -> None:

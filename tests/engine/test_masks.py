@@ -1,5 +1,6 @@
-"""A secret is masked in every form in which a host, a program or a format may repeat it, and
-words that are none stay.
+"""A secret is masked in every form in which others may repeat it; other words stay.
+
+Others are hosts, programs and formats.
 """
 
 from __future__ import annotations
@@ -139,9 +140,7 @@ def test_base64_in_lines_is_masked_line_by_line(
 
 
 def test_other_threads_may_hide_while_one_looks() -> None:
-    """As those of a copy do with their tokens, each of which is masked from its first request
-    on.
-    """
+    """A copy masks each token from its first request on, in several threads."""
     masks = Masks()
     masks.hide("the-first-secret")
 

@@ -135,7 +135,7 @@ def test_an_interruption_leaves_work_the_time_to_see_it(monkeypatch: pytest.Monk
         in_parallel(work, range(JOBS * 2), stop=stop)
     assert sorted(ended) == list(range(JOBS))
     [waiting] = waited_for
-    assert waiting <= JOBS  # what was never begun would be waited for in vain
+    assert waiting <= JOBS  # work that never began would be waited for in vain
 
 
 def test_pools_inside_pools_work_as_many_at_once_as_one() -> None:
@@ -158,7 +158,7 @@ def test_a_fault_deep_inside_comes_out_and_what_waits_is_not_waited_for() -> Non
     ended: list[int] = []
 
     def outer(numbers: list[int]) -> list[None]:
-        helping = threading.get_ident()  # what it does itself it cannot leave
+        helping = threading.get_ident()  # it cannot leave the work that it does itself
 
         def inner(number: int) -> None:
             if number == 0:
@@ -301,7 +301,7 @@ def test_who_waits_for_a_slot_when_the_run_ends_gets_none() -> None:
         threading.Thread(target=enter, daemon=True).start()
         ending.set()
         assert ended.wait(30)
-    with slots:  # it has taken none
+    with slots:  # it has taken no work
         pass
 
 

@@ -1,6 +1,4 @@
-"""What is printed: no text of others becomes a line or a command of its own, and a secret is
-masked before anything is cut.
-"""
+"""Printed text: no foreign text makes a line or command, and masks come before cuts."""
 
 from __future__ import annotations
 
@@ -135,7 +133,7 @@ WHO_CUT = [
 
 @pytest.mark.parametrize("cutter", WHO_CUT)
 def test_whoever_cuts_masks_first(masks: Masks, cutter: Callable[[str], str]) -> None:
-    """Of a secret that is cut before, the part that is left is no longer known."""
+    """If a secret were cut first, the rest of it would not be recognized."""
     masks.hide(SECRET)
     for filler in range(1100):
         said = cutter("x" * filler + SECRET)

@@ -1,4 +1,4 @@
-"""The private folder: whose process is gone loses it, whose process lives keeps it."""
+"""A private folder is removed if its process has ended, and kept while the process lives."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ LEAVE = (
 
 
 def leave_one(base: Path) -> None:
-    """A folder whose process was killed before it could clear away."""
+    """The folder of a process that was killed before it could remove it."""
     subprocess.run([sys.executable, "-c", LEAVE, str(base)], check=False)
 
 

@@ -1,6 +1,4 @@
-"""Child processes end in time and with everything they started, and get nothing but what they
-are given.
-"""
+"""Child processes end in time with all that they started, and get only what they are given."""
 
 from __future__ import annotations
 
@@ -125,8 +123,9 @@ def test_a_child_runs_in_the_folder_given(tmp_path: Path) -> None:
 def with_grandchild(
     tmp_path: Path, then: str, *, redirect: str = "", stdin: bytes = b"", seconds: float = 60.0
 ) -> Completed:
-    """A shell that starts a process deaf to SIGTERM, notes its id in `tmp_path` and goes on with
-    `then`.
+    """A shell that starts a process which ignores SIGTERM, and then runs `then`.
+
+    It writes the id of that process to `tmp_path`.
     """
     script = f"trap '' TERM; sleep 600 {redirect} & echo $! > {tmp_path}/pid; {then}"
     return run(
@@ -144,7 +143,7 @@ def noted(tmp_path: Path) -> int:
 def test_a_deadline_kills_the_child_and_its_children(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The deadline comes as soon as there is a child of the child, however long that takes."""
+    """The deadline passes as soon as the child has a child, however long that takes."""
     real, note, calls = time.monotonic, tmp_path / "pid", itertools.count()
     monkeypatch.setattr(
         time,
@@ -411,7 +410,7 @@ def test_what_runs_ends_with_this_process_even_where_that_is_killed(tmp_path: Pa
 
 
 def told(shell: str, *lines: str) -> list[str]:
-    """What the guard kills in the end, in the words of its `kill`."""
+    """The processes that the guard kills in the end, in the words of its `kill`."""
     script = f'kill() {{ echo "$*"; }}\n{_GUARD}'
     ended = subprocess.run(
         [shell, "-c", script],
@@ -447,7 +446,7 @@ def test_an_attended_program_has_its_code_and_both_streams() -> None:
 
 
 def test_what_it_writes_comes_while_it_runs(tmp_path: Path) -> None:
-    """It goes on only when its first line was taken."""
+    """The program goes on only after its first line was read."""
     sign = tmp_path / "taken"
     code = (
         f"import os, time; print('first', flush=True)\nwhile not os.path.exists({str(sign)!r}):"
@@ -464,7 +463,7 @@ def test_what_it_writes_comes_while_it_runs(tmp_path: Path) -> None:
 
 
 def test_it_reads_what_this_process_reads_and_has_no_limits_of_ours() -> None:
-    """Started by a process that holds itself to its memory, as the engine does."""
+    """It is started by a process that has limited its own memory, as the engine does."""
     inner = (
         "import resource, sys; print(sys.stdin.read(), resource.getrlimit(resource.RLIMIT_DATA)[0])"
     )
@@ -484,7 +483,7 @@ def test_it_reads_what_this_process_reads_and_has_no_limits_of_ours() -> None:
 
 
 def test_where_this_ends_first_it_may_put_its_things_away() -> None:
-    # not by print, which the signal may find at work
+    # not by print, which the signal may interrupt
     put_away = (
         "import os, signal, sys, time; signal.signal(signal.SIGTERM, lambda *_: (os.write(1, b'put"
         " away\\n'), sys.exit(0)))"
@@ -512,7 +511,7 @@ def test_where_this_ends_first_it_may_put_its_things_away() -> None:
 
 
 def test_what_nobody_reads_any_more_is_read_no_more() -> None:
-    """Of the other stream all is taken."""
+    """The other stream is read to its end."""
     taken: list[tuple[int, bytes]] = []
 
     def take(stream: int, piece: bytes) -> None:
@@ -535,7 +534,7 @@ def test_an_attended_program_ends_in_time() -> None:
 
 
 def test_what_it_leaves_running_stays() -> None:
-    """As it would without us: a daemon of a build tool is another build's, too."""
+    """A daemon of a build tool also serves other builds, and stays as it does without us."""
     left = (
         "import subprocess, sys; print(subprocess.Popen([sys.executable, '-I', '-c', 'import time;"
         " time.sleep(600)']).pid)"

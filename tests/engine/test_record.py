@@ -1,4 +1,4 @@
-"""Records behave as dataclasses do; the real ones are what they are held against."""
+"""Records behave as dataclasses do: both are made and compared."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def shapes() -> st.SearchStrategy[Shape]:
 
 
 def made(shape: Shape, decorate: Callable[[type], type], make_field: Callable[..., Any]) -> type:
-    """A class of that shape by either library."""
+    """A class of that shape, made by either library."""
     body: dict[str, Any] = {
         "__annotations__": {name: "object" for name, _ in shape},
         "__module__": __name__,

@@ -1,6 +1,4 @@
-"""The sample project is what the README, the demo and the Groovy test stand on: its parts must
-fit each other.
-"""
+"""The parts of the sample project fit each other; README, demo and Groovy test use it."""
 
 from __future__ import annotations
 

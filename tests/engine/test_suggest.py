@@ -1,4 +1,4 @@
-"""A hint names what was probably meant, or what there is."""
+"""A hint names what was probably meant, or the possible names."""
 
 from __future__ import annotations
 

@@ -35,7 +35,7 @@ SEED_REPOSITORY = "https://github.tools.sap/project-piper/azure-demo-k8s-go.git"
 
 
 def main() -> int:
-    """Serve until told otherwise."""
+    """Serve until the input says `quit` or ends."""
     with ExitStack() as stack:
         world = World.start(stack, Path(sys.argv[1]))
         answer(world.describe())
@@ -53,7 +53,7 @@ def main() -> int:
 
 
 def start_vault(stack: ExitStack, folder: Path, world: World) -> dict[str, object]:
-    """A Vault that holds what the target's registry wants, and who may read it."""
+    """A Vault with the target's login, and an AppRole that may read it."""
     (folder / "vault").mkdir()
     vault = stack.enter_context(VaultServer(folder / "vault"))
     vault.put(
@@ -67,13 +67,13 @@ def start_vault(stack: ExitStack, folder: Path, world: World) -> dict[str, objec
 
 
 def answer(record: dict[str, object]) -> None:
-    """One line, at once."""
+    """Print one line at once."""
     print(json.dumps(record), flush=True)
 
 
 @dataclass(kw_only=True)
 class World:
-    """The servers, and the sample project with their hosts in the place of the seed's two."""
+    """The servers, and the sample project with their hosts instead of its own."""
 
     staging: FakeRegistry
     target: FakeRegistry
@@ -87,7 +87,7 @@ class World:
     @classmethod
     def start(cls, stack: ExitStack, folder: Path) -> World:
         """Start the servers, put the image into staging and the project into the repository."""
-        # awkward for a shell, on purpose
+        # difficult for a shell, on purpose
         passwords = [
             f"{name}$HOME'\"`{secrets.token_urlsafe(12)}"
             for name in ("staging", "target", "git", "releases")
@@ -131,9 +131,7 @@ class World:
         )
 
     def describe(self) -> dict[str, object]:
-        """What there is: addresses, made-up logins, the image, and the project as a checkout
-        would find it.
-        """
+        """The addresses, the made-up logins, the image, and the project as a checkout finds it."""
         return {
             **{
                 name: {
@@ -163,7 +161,7 @@ class World:
         }
 
     def stop_staging(self) -> dict[str, object]:
-        """Staging is gone from here on."""
+        """Stop the staging registry for good."""
         self.staging.stop()
         return {"stopped": self.staging.url}
 
@@ -230,13 +228,13 @@ class World:
 
 
 def tagged(registry: FakeRegistry) -> str:
-    """The digest that the registry holds under the tag; empty where there is none."""
+    """The digest of the tag in the registry; empty if there is none."""
     held = registry.storage.get(NAME)
     return held.tags.get(TAG, "") if held else ""
 
 
 def written(registry: FakeRegistry) -> int:
-    """How often the registry was written to."""
+    """The number of writes to the registry."""
     return sum(registry.count(method) for method in ("POST", "PUT", "PATCH", "DELETE"))
 
 

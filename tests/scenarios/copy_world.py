@@ -1,6 +1,4 @@
-"""Copies on a bad day: the faults, what they are to end in, and a source and a target behind
-proxies that have them.
-"""
+"""Copies under faults: the faults, the outcomes, and a source and a target behind proxies."""
 
 from __future__ import annotations
 
@@ -37,7 +35,7 @@ from towline.registry.copy.images import copy_images
 NEW, OLD = make_index(size=20_000), make_index(seed=1)
 REPOSITORY = "team/app"
 REPOSITORIES = (REPOSITORY, "team/side")  # one for each image
-BEFORE = {"1": "", "latest": OLD.digest}  # the target's tags: one is new, one is moved
+BEFORE = {"1": "", "latest": OLD.digest}  # the target's tags: one is new, one exists and is moved
 PORTAL = Status(code=200, headers={"Content-Type": "text/html"}, body=b"<html>Please log in</html>")
 
 _HANGS = 60.0  # seconds of the real clock
@@ -60,7 +58,7 @@ def status(code: int, *, early: bool = False, **headers: str) -> Make:
 
 
 def in_answer(make: Callable[[int], Fault]) -> Make:
-    """A fault of the answer's body, made from its size; none where there is no body."""
+    """A fault of the answer's body, made from its size; None if it has no body."""
     return lambda record: make(record.bytes_out) if record.bytes_out else None
 
 
@@ -69,7 +67,7 @@ def in_request(make: Callable[[int], Fault]) -> Make:
 
 
 def found_wrong(record: Record) -> Fault | None:
-    """What arrived is said not to be what was sent."""
+    """The error says that the bytes that arrived are not those that were sent."""
     return (
         Status(code=400, body=b'{"errors":[{"code":"DIGEST_INVALID"}]}')
         if record.method == "PUT"
@@ -83,7 +81,7 @@ def located(form: str) -> Make:
     )
 
 
-# What passes by itself: no copy has a reason to end for it.
+# Faults that pass by themselves: no copy may fail because of them.
 PASSING: dict[str, Make] = {
     "cut before the answer": always(CutAnswer(after=None)),
     "cut after the answer's head": in_answer(lambda _: CutAnswer(after=0)),
@@ -112,7 +110,7 @@ PASSING: dict[str, Make] = {
     "location relative": located("relative"),
     "location absolute": located("absolute"),
 }
-# What is wrong for good, or for this one request.
+# Faults that stay, or that end the one request.
 LASTING: dict[str, Make] = {
     "answer short by a byte": in_answer(lambda _: Short(by=1)),
     "half an answer": in_answer(lambda size: Short(by=(size + 1) // 2)),
@@ -145,8 +143,10 @@ class Case:
 
 
 class World:
-    """A source and a target, each with a token server and behind a fault proxy; the clock stands
-    still but for the waits. One copy brings all `images`, each to its own repository.
+    """A source and a target, each with a token server and behind a fault proxy.
+
+    The clock stands still except for waits. One copy takes all `images`, each to its own
+    repository.
     """
 
     def __init__(self, *images: ImageParts, **options: object) -> None:
@@ -177,8 +177,9 @@ class World:
             server.stop()
 
     def copy(self, *, again: bool = False) -> TowlineError | None:
-        """Copy once, onto what was there before, or `again`, onto what the last copy has left; the
-        error that it ended with.
+        """Copy once and give the error that it ended with.
+
+        The target has what was there before, or with `again` what the last copy has left.
         """
         if not again:
             self.target.storage.clear()
@@ -198,7 +199,7 @@ class World:
         return None
 
     def cases(self, faults: dict[str, Make]) -> list[Case]:
-        """Every one of the faults at every request that a copy makes without them."""
+        """Each of the faults at each request that a copy makes without faults."""
         for proxy in self.proxies.values():
             proxy.clear()
         assert self.copy() is None
@@ -208,7 +209,7 @@ class World:
                 for position, record in proxy.records.items()
                 if position.what != STRANGER or not position.nth
             }
-            # a second request without a login comes or not, as the threads have it
+            # whether a second request without a login comes depends on the threads
             for side, proxy in self.proxies.items()
         }
         made = [
@@ -224,9 +225,7 @@ class World:
         ]
 
     def tried(self, case: Case) -> tuple[TowlineError | None, str]:
-        """How the copy ended under the fault, and what is wrong with that; empty where nothing
-        is.
-        """
+        """How the copy ended under the fault, and what is wrong with that; empty if nothing is."""
         for proxy in self.proxies.values():
             proxy.clear()
         self.proxies[case.side].hit(case.position, case.fault)
@@ -237,10 +236,10 @@ class World:
         return ended, self.wrong(ended, passes=passes)
 
     def wrong(self, ended: TowlineError | None, *, passes: bool, in_blobs: bool = False) -> str:
-        """What is wrong with how a copy ended, and with what it left; empty where nothing is.
+        """What is wrong with the end of a copy and with what it left; empty if nothing is.
 
-        `passes` says that it has no reason to fail, `in_blobs` that only requests about blobs were
-        broken: then a copy that fails has moved no tag.
+        `passes`: the copy has no reason to fail. `in_blobs`: only requests for blobs were broken,
+        so a copy that fails has moved no tag.
         """
         if ended and passes:
             return f"a copy must live with that: {ended.message}"
@@ -262,7 +261,7 @@ class World:
         return _unclear(ended) if ended else ""
 
     def _wrong_at(self, repository: str, tag: str, fits: set[str]) -> str:
-        """What is wrong with a tag that has to be one of those that `fits`."""
+        """What is wrong with a tag that has to point to one of `fits`."""
         now = self.target.storage[repository].tags.get(tag, "")
         if now not in fits:
             return f"the tag {tag} of {repository} is {now or 'not there'}"
@@ -272,15 +271,16 @@ class World:
 
 
 def unhurried(patch: pytest.MonkeyPatch) -> None:
-    """However busy this machine is: what is under way when a copy fails has the time to end, and
-    registries have the time to hear of uploads that it leaves.
+    """Give the work that is under way when a copy fails the time to end.
+
+    Registries can be told about the uploads that it leaves, however busy the machine is.
     """
     patch.setattr(parallel, "GRACE", 10.0)
     patch.setattr(transfer, "SECONDS_AFTER_FAULT", 10.0)
 
 
 def heals(side: str, position: Position, fault: Fault) -> bool:
-    """Whether what was damaged on its way is found by its digest, and read or sent once more."""
+    """Whether damaged bytes are found by their digest, and read or sent once more."""
     if side == "source":
         return (
             isinstance(fault, Corrupt | Short)
@@ -291,7 +291,7 @@ def heals(side: str, position: Position, fault: Fault) -> bool:
 
 
 def _threads_left() -> int:
-    """How many threads of a copy do not end."""
+    """The number of threads of a copy that do not end."""
     threads = [thread for thread in threading.enumerate() if thread.name == "registry"]
     for thread in threads:
         thread.join(_HANGS)

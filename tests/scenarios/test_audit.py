@@ -1,5 +1,6 @@
-"""What a project calls a secret is any word: it blanks no line by which an auditor sees where a
-credential goes, nor a refusal.
+"""A project may call any word a secret: that hides no line that an auditor needs.
+
+Such lines say where a credential goes, or that it was refused.
 """
 
 from __future__ import annotations
@@ -62,8 +63,9 @@ def project(
 
 
 def claims(folder: Path, way: str) -> list[str]:
-    """Let the project call the words secrets in one of its ways; gives the flags of a request,
-    if that takes one.
+    """Let the project call the words secrets in one of the possible ways.
+
+    Gives the flags of a request if the way needs one.
     """
     general: dict[str, object] = {"x": {"tokens": WORDS}} if way == "configuration" else {}
     more: dict[str, object] = {}
@@ -122,7 +124,7 @@ def test_the_project_blanks_no_line_of_an_auditor(
     strict = Ending(
         ["run", STEP, *flags, *on_main], folder, {**variables, "PIPER_strictCredentials": "true"}
     )
-    if way != "parameter":  # there the source's own login is refused before
+    if way != "parameter":  # here the login of the source is refused earlier
         assert strict.message.startswith(KEPT) and KEPT in strict.err, strict.err
         assert f"credentials: {{targetRegistryPassword: [{HOST}]}}" in strict.hint
     assert SECRET not in ending.err + strict.err

@@ -1,6 +1,6 @@
-"""A copy on a bad day: one fault at each request in turn.
+"""A copy with one fault at each of its requests in turn.
 
-It ends with the right image or with a clear error, and no tag ever shows half an image.
+It ends with the right image or with a clear error, and no tag ever points to half an image.
 """
 
 from __future__ import annotations

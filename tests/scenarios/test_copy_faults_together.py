@@ -107,9 +107,7 @@ NAMES = (
 
 
 def sized(record: Record, position: Position) -> Record:
-    """A request that has just arrived, with what is known of the bytes that it brings and asks
-    for.
-    """
+    """A request that has just arrived, with the known sizes of its body and its answer."""
     digest = position.what.rpartition(" ")[2].rpartition("/")[2]
     asks = SIZES.get(digest, 0) if record.method == "GET" and "/uploads/" not in record.path else 0
     return replace(
@@ -165,7 +163,7 @@ class Twice:
                 fault = self._makes[-len(self._left)](sized(record, position))
                 self._left.pop(0)
                 if fault is None:
-                    self._left.clear()  # it is another case
+                    self._left.clear()  # that is another case
                 else:
                     self.struck.append((side, position, fault))
                 return fault
@@ -221,7 +219,7 @@ class TwiceCase:
 
 
 def broken(world: World, at: Callable[[str], Choose]) -> TowlineError | None:
-    """How a copy ended under faults."""
+    """The end of a copy under faults."""
     for side, proxy in world.proxies.items():
         proxy.break_by(at(side))
     return world.copy()
@@ -283,7 +281,7 @@ def check(
 
 
 def wrong_again(world: World) -> str:
-    """What is wrong with the next copy, without faults, after one that failed."""
+    """What is wrong with the next copy, without faults, after a copy that failed."""
     for proxy in world.proxies.values():
         proxy.clear()
     found = world.wrong(world.copy(again=True), passes=True)
@@ -291,7 +289,7 @@ def wrong_again(world: World) -> str:
 
 
 def counted(world: World, work: Callable[[], T]) -> tuple[T, float, int]:
-    """What one copy comes to, how many seconds it waits, and how many requests it makes."""
+    """The cost of one copy: the seconds that it waits, and its requests."""
     for proxy in world.proxies.values():
         proxy.clear()
     started = world.time.time

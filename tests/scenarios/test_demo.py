@@ -1,4 +1,4 @@
-"""The demo when somebody ends it: it takes everything along that it has started and made."""
+"""If somebody ends the demo, it removes everything that it has started and made."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ DEMO = Path(__file__).resolve().parents[2] / "examples" / "demo.py"
 def test_a_demo_that_is_ended_leaves_nothing_behind(
     tmp_path: Path, number: signal.Signals, until: str
 ) -> None:
-    """At the terminal the signal comes to everything in the foreground at once, the engine too."""
+    """At a terminal the signal goes to all processes in the foreground, the engine too."""
     with subprocess.Popen(
         [sys.executable, DEMO],
         env={**os.environ, "TMPDIR": str(tmp_path)},

@@ -1,5 +1,6 @@
-"""In a shell: what lies below `.pipeline/commonPipelineEnvironment` is believed as far as steps
-of this build have written it (case S5).
+"""In a shell, the pipeline environment is trusted as far as this build's steps wrote it.
+
+That is case S5, for values below `.pipeline/commonPipelineEnvironment`.
 """
 
 from __future__ import annotations
@@ -28,8 +29,9 @@ UNKNOWN = "in the pipeline environment, which no step of this build is known to 
 
 
 class Shell:
-    """A workspace, a home beside it, staging, target and GitOps repository; each call is one of
-    build 7 unless it says otherwise.
+    """A workspace, a home beside it, staging, target and GitOps repository.
+
+    Each call belongs to build 7 unless it says otherwise.
     """
 
     def __init__(
@@ -73,7 +75,7 @@ class Shell:
         return ending
 
     def leave(self, values: Mapping[str, object]) -> None:
-        """Values as another program, or a commit, leaves them."""
+        """Write values as another program, or a commit, leaves them."""
         for key, value in values.items():
             path = (
                 self.folder
@@ -84,7 +86,7 @@ class Shell:
             path.write_text(value if isinstance(value, str) else json.dumps(value))
 
     def built(self) -> dict[str, object]:
-        """What Piper's step leaves that builds an image."""
+        """The values that Piper's step leaves after it has built an image."""
         return {
             "container/registryUrl": self.staging.url,
             "container/imageNameTag": "app:1",
@@ -97,7 +99,7 @@ class Shell:
         }
 
     def overwrite(self) -> ImageParts:
-        """Another image is pushed to the tag, by somebody else."""
+        """Somebody else pushes another image to the tag."""
         other = make_image("linux/amd64", seed=9)
         put(other, self.target, "app", "1")
         return other
@@ -209,8 +211,9 @@ def test_another_image_than_the_one_that_was_pushed_is_not_promoted_by_a_digest_
 
 
 def test_without_facts_a_committed_promotion_leaves_no_check_out(shell: Shell) -> None:
-    """Jobs in containers of their own share no facts: what was pushed is a value of the
-    workspace then, and its digest is looked for all the same.
+    """Jobs in containers of their own share no facts.
+
+    The pushed image is then a value of the workspace, and its digest is checked all the same.
     """
     shell.leave({**shell.built(), "container/promotedTo": shell.target.url})
     assert shell.run(PUSH, HOME="").code == 0
@@ -222,7 +225,7 @@ def test_without_facts_a_committed_promotion_leaves_no_check_out(shell: Shell) -
 def test_on_another_branch_the_password_beside_a_registry_in_the_workspace_does_not_go_there(
     shell: Shell,
 ) -> None:
-    """It is no record of the password: who commits the registry need not know it."""
+    """The registry proves nothing: who commits it need not know the password."""
     shell.leave(shell.built())
     refused = shell.run(
         PUSH,
@@ -295,7 +298,7 @@ def test_a_changed_value_says_that_it_was_changed(shell: Shell) -> None:
 
 
 def test_an_older_build_leaves_what_is_deployed_as_well(shell: Shell) -> None:
-    """Jenkins' library takes it from the result; here nobody else writes it."""
+    """In Jenkins, the library takes the value from the result; here only the engine writes it."""
     image = [
         "--containerRegistryUrl",
         "https://registry.example.com",
@@ -315,7 +318,7 @@ def test_an_older_build_leaves_what_is_deployed_as_well(shell: Shell) -> None:
     shutil.rmtree(shell.folder / ENVIRONMENT_FOLDER)
     (shell.folder / ENVIRONMENT_FOLDER / "deployment/Release/commit/x").mkdir(parents=True)
     untold = shell.run(DEPLOY, *image, "--containerImageNameTag", "app:11", number="11")
-    assert (untold.code, untold.message) == (8, ending.message)  # which is what matters
+    assert (untold.code, untold.message) == (8, ending.message)  # the message matters
     assert (
         "not all that later steps need to know is written (deployment/Release/commit" in untold.err
     )
@@ -343,7 +346,7 @@ def test_the_home_gets_no_secret_and_the_workspace_nothing_more_than_ever(shell:
 
 
 def _in_its_place(folder: Path, way: str) -> None:
-    """Something stands where the pipeline environment would be written."""
+    """Put something where the pipeline environment would be written."""
     root = folder / ENVIRONMENT_FOLDER
     if way == "a file":
         root.write_text("x")
@@ -461,7 +464,7 @@ def test_a_registry_that_was_changed_after_the_push_gets_no_login_and_ends_the_d
 
 
 def test_a_source_that_was_changed_after_a_step_wrote_it_gets_no_login(shell: Shell) -> None:
-    """Who promotes reads from where this build has pushed to."""
+    """A promotion reads from the registry that this build has pushed to."""
     shell.leave(shell.built())
     assert shell.run(PUSH).code == 0
     shell.leave({"container/targetRegistryUrl": shell.staging.url})

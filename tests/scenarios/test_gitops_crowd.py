@@ -1,5 +1,6 @@
-"""Many processes on one branch, and processes that are killed: whole programs, real git over
-HTTP with a login.
+"""Many processes deploy to one branch, and some are killed.
+
+They are whole programs that use real git over HTTP with a login.
 """
 
 from __future__ import annotations
@@ -36,8 +37,9 @@ def server(tmp_path: Path) -> Iterator[GitServer]:
 
 
 class Writer:
-    """One process of the engine that deploys `tag` to its own application; `temporary` is what
-    it shares with others of its host.
+    """One process of the engine that deploys `tag` to its own application.
+
+    `temporary` is the folder that it shares with other processes of its host.
     """
 
     def __init__(
@@ -81,14 +83,14 @@ class Writer:
 
     @property
     def commit(self) -> str:
-        """The commit that it reported when it succeeded; empty where it did not come to that."""
+        """The commit that it reported; empty if it did not succeed."""
         path = self.folder / "result.json"
         result = json.loads(path.read_text()) if path.exists() else {}
         return str(result["outputs"]["commit"]) if result.get("status") == "success" else ""
 
     @property
     def log(self) -> str:
-        """What it said."""
+        """The log that it printed."""
         return (self.folder / "log").read_text(errors="replace")
 
 
@@ -97,7 +99,7 @@ def git(server: GitServer, *words: str) -> str:
 
 
 def left(folder: Path) -> list[str]:
-    """What the engine has left in temporary folders."""
+    """The files that the engine has left in temporary folders."""
     return [str(path) for path in folder.rglob("towline*")]
 
 
@@ -150,7 +152,7 @@ def test_processes_that_are_killed_leave_history_and_disk_as_they_should_be(
         )
         writers.append(writer)
         with_another = number % 3 == 0
-        if with_another:  # one that waits for the lock of the one that is killed
+        if with_another:  # a process that waits for the lock of the killed one
             writers.append(
                 Writer(
                     server,
@@ -160,12 +162,12 @@ def test_processes_that_are_killed_leave_history_and_disk_as_they_should_be(
                     temporary=host,
                 )
             )
-        time.sleep(drawn.uniform(0, usual))  # any moment of its life will do: none of them may harm
+        time.sleep(drawn.uniform(0, usual))  # at any moment: none may do harm
         writer.process.kill()
         writer.process.wait()
         if with_another:
             assert writers[-1].process.wait() == 0, writers[-1].log
-    for number in range(3):  # a killed run's own git may live a moment longer than the run
+    for number in range(3):  # git may live a moment longer than the run that was killed
         last = Writer(
             server, tmp_path / f"last-{number}", number=0, tag=5000 + number, temporary=host
         )

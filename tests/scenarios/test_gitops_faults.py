@@ -1,5 +1,6 @@
-"""Bad days of a git server, met by the step as it is called: each ends with its exit code and a
-clear message, and nobody's commit is lost.
+"""Faults of a git server during a deployment, by a call of the step.
+
+Each ends with its exit code and a clear message, and nobody's commit is lost.
 """
 
 from __future__ import annotations
@@ -45,7 +46,7 @@ class Place:
         tag: str = "2",
         **parameters: object,
     ) -> Ending:
-        """One run of the step; it leaves nothing behind, whatever comes of it."""
+        """One run of the step, which leaves nothing behind, however it ends."""
         configure(
             self.workspace,
             f"steps:\n  gitOpsUpdateDeployment: {{{self.settings}serverUrl:"
@@ -92,7 +93,7 @@ def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Place]:
 
 
 def times(count: int, part: str, act: Callable[[], int | str | None]) -> Fault:
-    """What `act` gives for the first `count` requests whose path contains `part`."""
+    """The result of `act` for the first `count` requests whose path contains `part`."""
     left = [act] * count
     return lambda _method, path: left.pop()() if part in path and left else None
 

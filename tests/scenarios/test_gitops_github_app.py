@@ -1,5 +1,7 @@
-"""A deployment by a GitHub App: an API that checks the App's word, and a git server that takes
-the token it gives, while it lives, and nothing else.
+"""A deployment by a GitHub App.
+
+The API checks the App's JWT; the git server accepts the token of the API while it is valid, and
+nothing else.
 """
 
 from __future__ import annotations
@@ -37,7 +39,7 @@ IMAGE = [
 
 
 class Place:
-    """A workspace whose project wants a GitHub App, the repository, and the API that opens it."""
+    """A workspace whose project uses a GitHub App, the repository, and the API."""
 
     def __init__(self, folder: Path, server: GitServer, github: GithubServer) -> None:
         self.folder, self.server, self.github = folder, server, github

@@ -1,5 +1,6 @@
-"""Many builds deploy at once: real edits of manifests, real git over HTTP with a login, and a
-clone that checks what came of it.
+"""Many builds deploy at once.
+
+The manifests, git over HTTP with a login, and the clone that checks the result are real.
 """
 
 from __future__ import annotations
@@ -78,9 +79,7 @@ def deploy(server: GitServer, temporary: Path, name: str, pattern: str) -> Updat
 
 
 def starting_together(server: GitServer, writers: int) -> None:
-    """Hold the first push of each writer until every one of them has read the branch: the race
-    is certain.
-    """
+    """Hold the first push of each writer until all have read the branch: a race for certain."""
     gate = threading.Barrier(writers)
     seen = threading.Semaphore(writers)
 

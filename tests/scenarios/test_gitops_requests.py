@@ -1,5 +1,6 @@
-"""How often an update asks the server, by the step as it is called in a build: the history that
-tells newer deployments apart included.
+"""The number of requests of a deployment, by a call of the step in a build.
+
+They include those for the history that tells newer deployments apart.
 """
 
 from __future__ import annotations

@@ -1,6 +1,4 @@
-"""The step over SSH, against a real server: its key, the host's key, and a server that speaks
-the old protocol only.
-"""
+"""A deployment over SSH to a real server: its key, the host's key, the old git protocol."""
 
 from __future__ import annotations
 
@@ -23,7 +21,7 @@ MANIFEST = (
 
 
 class Place:
-    """A workspace, a repository, and the server that gives it out."""
+    """A workspace, a repository, and the SSH server for it."""
 
     def __init__(self, folder: Path, git: GitServer, ssh: SshServer) -> None:
         self.folder, self.git, self.ssh = folder, git, ssh
@@ -39,9 +37,7 @@ class Place:
         (folder / "temporary").mkdir()
 
     def deploy(self, *, tag: str = "2", **variables: str) -> Ending:
-        """One run of the step with the key and the host of the server, unless `variables` say
-        otherwise.
-        """
+        """One run of the step with key and host key, unless `variables` say otherwise."""
         workspace = self.folder / "workspace"
         url = self.ssh.url(self.bare)
         configure(

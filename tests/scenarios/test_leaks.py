@@ -132,7 +132,7 @@ def test_a_leak_on_purpose_is_found_in_each_place_and_in_no_other(
     beside = (
         "files while it runs",
         planted["temporary folder"].name,
-    )  # it was there already while it ran
+    )  # it was there already during the run
     assert leaks - {beside} == {(place, source.name) for place, source in planted.items()}
 
 

@@ -1,4 +1,4 @@
-"""Images of this machine, in every shape, copied into Debian's docker-registry."""
+"""Local images of every kind, copied into Debian's docker-registry."""
 
 from __future__ import annotations
 
@@ -63,8 +63,9 @@ def place(tmp_path: Path) -> Path:
 def copied(
     text: str, registry: DockerRegistry, environ: dict[str, str] | None = None, platform: str = ""
 ) -> CopyReport:
-    """What the step does with a local image: open it, and let the copy ask for what has no name;
-    what refers to it travels with it.
+    """Copy a local image with its referrers, as the step does it.
+
+    The copy also takes images that have no name.
     """
     local = parse_local_location(text)
     target = Reference(registry=registry_of(registry), image=parse_image("team/app:1.0"))

@@ -63,9 +63,7 @@ ENTRY = "import sys; from towline.__main__ import entry; sys.exit(entry())"
 
 @dataclass(frozen=True, kw_only=True)
 class Machine:
-    """A clone of the project on `main`, the registries and the git server that it names, and how
-    the engine is started.
-    """
+    """A clone of the project on `main`, its registries and git server, and a way to start it."""
 
     folder: Path
     start: list[str]
@@ -73,7 +71,7 @@ class Machine:
     git: GitServer
 
     def run(self, *words: str) -> str:
-        """What a command prints, given that it succeeds."""
+        """The output of a command, which must succeed."""
         environ = {
             "PATH": os.environ["PATH"],
             "HOME": str(self.folder.parent / "home"),
@@ -108,7 +106,7 @@ def nobody() -> list[str]:
 
 
 def mac(folder: Path) -> list[str]:
-    """Its Python stands in for this one in the renderers, too."""
+    """The command of an engine on a Python like that of macOS, which its renderers use, too."""
     python = folder / "python"
     python.write_text(MAC.format(python=sys.executable))
     python.chmod(0o755)
@@ -119,7 +117,7 @@ def mac(folder: Path) -> list[str]:
 def machine(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Machine]:
     start = {"bare": bare, "mac": lambda: mac(tmp_path), "nameless": nobody}[request.param]()
     home, workspace = tmp_path / "home", tmp_path / "workspace"
-    home.mkdir(mode=0o555)  # on OpenShift it is `/`
+    home.mkdir(mode=0o555)  # the home on OpenShift is `/`
     workspace.mkdir()
     subprocess.run(
         ["git", "init", "--quiet", "--initial-branch", "main", str(workspace)], check=True

@@ -1,5 +1,6 @@
-"""Build to Release in a shell, on three of Debian's docker-registry with a login each: Release
-deploys from the registry that Promote copied to.
+"""Build to Release in a shell, on three of Debian's docker-registry with a login each.
+
+Release deploys from the registry that Promote copied to.
 """
 
 from __future__ import annotations
@@ -64,9 +65,7 @@ steps:
         )
 
     def run(self, step: str, stage: str, **more: str) -> str:
-        """One step as a stage runs it, with the login of every registry that it has a name for;
-        its status.
-        """
+        """Run one step as a stage does, with the logins of all registries; gives its status."""
         logins = {
             variable: value
             for name, pair in VARIABLES.items()
@@ -81,7 +80,7 @@ steps:
         return str(ending.result["status"])
 
     def deployed(self, stage: str) -> str:
-        """The registry that stands in the stage's values."""
+        """The registry in the values file of the stage."""
         text = self.git.git("show", f"HEAD:{stage}.yaml", repository=self.repository)
         return next(
             name

@@ -1,5 +1,6 @@
-"""Staging and target on one host, each with an account of its own, on Debian's docker-registry:
-the login of each side goes where it belongs.
+"""Staging and target on one host, each with its own account: no login goes astray.
+
+The host is Debian's docker-registry.
 """
 
 from __future__ import annotations
@@ -65,7 +66,7 @@ def workspace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.fixture
 def tokens(tmp_path: Path) -> Iterator[TokenServer]:
-    """Gives the builder no token for `released`, and the pusher none for `staging`."""
+    """A token server: no token for the builder in `released`, none for the pusher in `staging`."""
     with TokenServer(tmp_path / "token", username=BUILDER[0], password=BUILDER[1]) as started:
         started.others, started.owners = (
             dict([PUSHER]),
@@ -151,7 +152,7 @@ def test_an_account_that_may_not_push_is_named_and_the_other_does_not_step_in(
 def test_images_of_several_teams_are_pushed_in_one_step_each_by_its_own_account(
     tmp_path: Path, workspace: Path, kind: str
 ) -> None:
-    """They share their layers, which neither account may mount from the other's repository."""
+    """The images share layers, which no account may mount from the other's repository."""
     accounts = {"team-a": ("a-bot", "a-pass-word"), "team-b": ("b-bot", "b-pass-word")}
     with ExitStack() as stack:
         source = stack.enter_context(FakeRegistry())

@@ -1,4 +1,4 @@
-"""The copy against Debian's docker-registry: a server that nobody here has written."""
+"""The copy against Debian's docker-registry, a server by other authors."""
 
 from __future__ import annotations
 
@@ -87,13 +87,13 @@ def staged(server: DockerRegistry, image: ImageParts, name: str = "app", tag: st
 
 
 def log(server: DockerRegistry, method: str, status: str = "") -> int:
-    """How many requests of a method the registry has answered, by its own log."""
+    """The number of requests of a method that the registry has answered, by its own log."""
     lines = server.log.read_text(encoding="utf-8").splitlines()
     return sum(1 for line in lines if f'"{method} /v2/' in line and f'" {status}' in line)
 
 
 def arrived(image: ImageParts, target: DockerRegistry) -> bool:
-    """Whether every byte lies in the target's storage."""
+    """Whether every byte is in the target's storage."""
     wanted = {**{part.digest: part.manifest for part in image.walk()}, **image.all_blobs()}
     return all(target.blob(digest) == data for digest, data in wanted.items())
 

@@ -1,5 +1,6 @@
-"""A registry (Debian's docker-registry) whose disk is full: the copy says so, leaves no tag, and
-goes through once there is space.
+"""A copy to a registry (Debian's docker-registry) whose disk is full.
+
+The copy reports the full disk, leaves no tag, and succeeds once there is space.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ IMAGE = make_image(size=3_000_000, layers=3)
 
 @contextlib.contextmanager
 def small_disk(folder: Path, size: str) -> Iterator[None]:
-    """Mount a file system of `size` there; only root may, and not in every container."""
+    """Mount a file system of `size`, which needs root and is forbidden in some containers."""
     folder.mkdir()
     mounted = subprocess.run(
         ["mount", "-t", "tmpfs", "-o", f"size={size}", "tmpfs", str(folder)],
@@ -44,7 +45,7 @@ def small_disk(folder: Path, size: str) -> Iterator[None]:
 
 @pytest.fixture
 def target(tmp_path: Path) -> Iterator[DockerRegistry]:
-    """A registry on a disk of 32 MiB, of which something else leaves 4."""
+    """A registry on a disk of 32 MiB, of which 28 are taken."""
     if os.geteuid() or not shutil.which("mount"):
         pytest.skip("only root mounts a small disk")
     folder = tmp_path / "disk"
@@ -67,7 +68,7 @@ def test_a_full_registry_is_an_error_without_a_tag_and_the_next_call_succeeds_on
             r" full: UNKNOWN",
             full.message,
         ), full.message
-        # as the registry itself happens to say it
+        # the registry's own text
         assert re.search(r'no space left on device|"Err": 28', full.message), full.message
         assert "space" in full.hint
         assert target.manifest_digest("team/app", "1.0") == ""

@@ -1,5 +1,6 @@
-"""Debian's docker-registry behind a proxy that takes small requests only: its uploads go on at
-the place that it has named last, and at no other.
+"""Debian's docker-registry behind a proxy that refuses large requests.
+
+An upload continues at the URL that the registry named last, and at no other.
 """
 
 from __future__ import annotations
@@ -37,7 +38,7 @@ def target(tmp_path: Path) -> Iterator[DockerRegistry]:
 
 
 def small_requests(fault: Fault | None) -> Choose:
-    """At most 1 MiB each; every seventh chunk has the fault as well."""
+    """Limit requests to 1 MiB; every seventh chunk has the fault as well."""
     chunks = count()
 
     def choose(_: Position, record: Record) -> Fault | None:
@@ -65,8 +66,9 @@ def test_an_image_arrives_in_small_requests(target: DockerRegistry, name: str) -
 def test_a_limit_is_learned_over_tls_although_the_proxy_hangs_up(
     target: DockerRegistry, tmp_path: Path
 ) -> None:
-    """It has said 413 before it did: what it said is heard, although the rest of the body could
-    not be sent any more.
+    """The proxy answers 413 before it hangs up.
+
+    The answer is read, although the rest of the body could not be sent any more.
     """
     authority = Authority(tmp_path)
     network = Network(tls=Tls(authority.certificate.read_text()))

@@ -1,5 +1,6 @@
-"""A copy that a signal ends in its middle, as a process against Debian's docker-registry: soon,
-with a result, and with nothing left behind.
+"""A copy that a signal ends, as a process against Debian's docker-registry.
+
+It ends soon, with a result, and leaves nothing behind.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from tests.fakes.images import make_image, put
 
 IMAGE = make_image(size=100_000, layers=40)
 ROUND_TRIP, STUCK = 0.1, 60.0
-SOON = 30.0  # for a loaded machine; who waits for what is stuck takes twice as long
+SOON = 30.0  # for a loaded machine; a wait for a request that is stuck takes twice as long
 
 
 @pytest.fixture
@@ -35,7 +36,7 @@ def registries(tmp_path: Path) -> Iterator[tuple[DockerRegistry, DockerRegistry]
 
 
 def until(line: DelayProxy, method: str, child: subprocess.Popen[str]) -> None:
-    """Wait for the first request of an upload by this method."""
+    """Wait for the first request of an upload with this method."""
     while not line.seen[method, "upload"]:
         assert child.poll() is None, child.communicate()
         time.sleep(0.005)
@@ -101,7 +102,7 @@ def test_a_signal_in_mid_copy_ends_it_soon_with_a_result_and_nothing_left(
                 until(line, "POST", child)
                 # who waits for an answer to what comes now waits for longer than SOON
                 line.seconds = STUCK
-                until(line, "PUT", child)  # the bytes of a layer are on their way
+                until(line, "PUT", child)  # the bytes of a layer are being sent
                 child.send_signal(number)
                 _, told = child.communicate(timeout=SOON)
             finally:
@@ -118,9 +119,9 @@ def test_a_signal_in_mid_copy_ends_it_soon_with_a_result_and_nothing_left(
 def test_a_run_after_one_that_was_killed_sends_what_is_not_there_yet(
     registries: tuple[DockerRegistry, DockerRegistry], tmp_path: Path
 ) -> None:
-    """Nobody can be told of the uploads of the first: it has no time for that.
+    """The killed run has no time to cancel its uploads.
 
-    They are begun anew, and what had been stored is not sent again.
+    They are begun anew, and blobs that were stored are not sent again.
     """
     staging, target = registries
     with DelayProxy(target.host, seconds=ROUND_TRIP) as line:
@@ -135,7 +136,7 @@ def test_a_run_after_one_that_was_killed_sends_what_is_not_there_yet(
         with subprocess.Popen(
             words, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
         ) as child:
-            # of 41, 8 at once: some are stored, others on their way
+            # of 41, 8 at once: some are stored, others are being sent
             while line.seen["PUT", "upload"] < 12:
                 assert child.poll() is None, child.communicate()
                 time.sleep(0.005)

@@ -25,8 +25,9 @@ NAME = "registry.example.com"
 
 
 class Site:
-    """An agent with an authority, an image in staging, and a target registry that speaks TLS and
-    wants tokens and client certificates.
+    """An agent with an authority, an image in staging, and a target registry.
+
+    The target speaks TLS, and requires tokens and client certificates.
     """
 
     def __init__(

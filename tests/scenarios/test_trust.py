@@ -1,5 +1,6 @@
-"""Who may be sent a credential, on real servers: a build of a branch or of a change request that
-names a host of its own gets nothing there.
+"""Which hosts get a credential, on real servers.
+
+A build of a branch or of a change request that names a host of its own sends no credential there.
 """
 
 from __future__ import annotations
@@ -162,7 +163,7 @@ STEPS = [PUSH, DEPLOY, PROMOTE]
 def test_the_productive_branch_and_a_plain_job_name_hosts_themselves_and_the_log_says_so(
     place: Place, step: str, build: dict[str, str]
 ) -> None:
-    """The sample works as it is, without a line of a platform team."""
+    """The sample project works without any setting of a platform team."""
     ending = place.run(step, build)
     assert (ending.code, ending.result["status"], place.logged_in()) == (
         0,
@@ -285,7 +286,7 @@ def test_what_is_refused_newly_is_a_warning_for_one_release_where_a_trusted_laye
     )
     assert "; allow it by `general: {credentials:" in ending.err
     place.team = {"general": {"enforcement": "warn", "credentialHosts": ["registry.example.com"]}}
-    # what was refused before stays so
+    # refusals of older versions stay refusals
     assert (place.run(step, MAIN).code, place.logged_in()) == (4, False)
 
 
@@ -400,7 +401,7 @@ UNKNOWN = "in the pipeline environment, which no step of this build is known to 
 def test_what_only_pipers_library_knows_names_a_host_on_the_productive_branch_alone(
     place: Place, unproven: list[str]
 ) -> None:
-    """It reads both back from files of the workspace."""
+    """The library reads both values from files of the workspace."""
     hosts = json.dumps({"targetRegistryPassword": [place.target.host]})
     assert place.run(PUSH, BRANCH, PIPER_credentials=hosts).code == 0
     place.staging.forget()

@@ -1,6 +1,4 @@
-"""Logins that only Vault holds: each step gets its own through the engine's door, and nothing of
-them stays behind.
-"""
+"""Logins that only Vault has: each step reads its own, and nothing of them stays behind."""
 
 from __future__ import annotations
 
@@ -33,9 +31,7 @@ MANIFEST = (
 
 @dataclass(frozen=True, kw_only=True)
 class Place:
-    """A workspace whose configuration names Vault, a staging registry with an image, and a
-    target that wants a login.
-    """
+    """A project that names Vault, a staging registry with an image, and a target with a login."""
 
     folder: Path
     vault: VaultServer
@@ -69,7 +65,7 @@ class Place:
         assert not any(
             secret in everything for secret in (PASSWORD, environ["PIPER_vaultAppRoleSecretID"])
         )
-        assert self.vault.tokens() == 1  # root's: the one of the AppRole is revoked
+        assert self.vault.tokens() == 1  # root's token: that of the AppRole is revoked
         return ending
 
     @property
@@ -182,7 +178,7 @@ def test_a_vault_that_is_down_stops_the_step_before_it_does_anything(place: Plac
 
 
 class Stuck(LoopbackServer):
-    """A registry that answers nobody until it is let go."""
+    """A registry that answers no request until it is released."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -195,7 +191,7 @@ class Stuck(LoopbackServer):
 
 
 def private_folder(process: int) -> Path | None:
-    """The folder that a run keeps for its secrets, in memory or not: the one that it holds open."""
+    """The folder in which a run keeps its secrets, in memory or not: it holds the folder open."""
     held = [
         entry.readlink() for entry in Path(f"/proc/{process}/fd").iterdir() if entry.is_symlink()
     ]

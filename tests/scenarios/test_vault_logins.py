@@ -1,5 +1,6 @@
-"""Vault as it runs in production, TLS by an authority of its own, and each way to log in to it:
-through the engine's door, and nothing stays behind.
+"""Each way to log in to a Vault that runs as in production, with TLS by its own authority.
+
+Nothing of the logins stays behind.
 """
 
 from __future__ import annotations
@@ -31,7 +32,7 @@ _HOP = {"connection", "content-length", "transfer-encoding", "date", "server"}
 
 
 class World:
-    """The server, those whose word it takes, and its root token's only company."""
+    """A Vault server, and the issuers of the tokens that it trusts."""
 
     def __init__(self, folder: Path, vault: SealedVault, authority: Authority) -> None:
         self.vault, self.authority = vault, authority
@@ -40,7 +41,7 @@ class World:
         self.cluster.tls = authority.issue("cluster").server()
 
     def logins(self, folder: Path) -> dict[str, dict[str, str]]:
-        """What the agent has, for each way to log in."""
+        """The variables of the agent for each way to log in."""
         role_id, secret_id = self.vault.app_role("team")
         (folder / "pod").write_text(self.cluster.token("ci", "jenkins"))
         return {
@@ -79,9 +80,7 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
 
 
 class Shop:
-    """A workspace, a staging registry with its image, and a target that wants the login that
-    Vault holds.
-    """
+    """A workspace, a staging registry with its image, and a target whose login is in Vault."""
 
     def __init__(self, folder: Path, staging: FakeRegistry, target: FakeRegistry) -> None:
         self.folder, self.staging, self.target = folder, staging, target
@@ -138,7 +137,7 @@ def shop(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Shop]:
 
 
 def agent(world: World, url: str = "", *, trusting: bool = True) -> dict[str, str]:
-    """What the platform team sets on the agent."""
+    """The settings of the platform team on the agent."""
     trust = (
         {"PIPER_customTlsCertificateLinks": str(world.authority.certificate)} if trusting else {}
     )
@@ -151,7 +150,7 @@ def agent(world: World, url: str = "", *, trusting: bool = True) -> dict[str, st
 
 
 class Between(LoopbackServer):
-    """Stands before the server, and lets something happen at the first request for a path."""
+    """A proxy before the server that calls a function at the first request for a path."""
 
     def __init__(self, world: World, path: str, happen: Callable[[Request], object]) -> None:
         super().__init__()

@@ -1,5 +1,6 @@
-"""What a release holds: a tree that Jenkins takes as a library, and packages that bring the
-shared data along.
+"""The contents of a release.
+
+Jenkins accepts the tree as a library, and the packages have the shared data.
 """
 
 from __future__ import annotations
@@ -25,8 +26,9 @@ def git(*words: str) -> str:
 
 
 def special_files(folder: Path) -> list[str]:
-    """What pipeline-groovy-lib 798.v5cc688825312 (SECURITY-3727) looks for in a whole checkout
-    before it takes it as a library.
+    """The files that make Jenkins refuse a checkout as a library.
+
+    pipeline-groovy-lib 798.v5cc688825312 (SECURITY-3727) looks for them in the whole checkout.
     """
     found = []
     for path in sorted(folder.rglob("*")):
@@ -38,7 +40,7 @@ def special_files(folder: Path) -> list[str]:
 
 @pytest.fixture(scope="module")
 def tree(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A checkout of what git would commit now."""
+    """A checkout of the files that git would commit now."""
     folder = tmp_path_factory.mktemp("tree")
     for name in git("ls-files", "-z", "--cached", "--others", "--exclude-standard").split("\0"):
         source, copy = ROOT / name, folder / name
@@ -101,7 +103,7 @@ def test_a_wheel_brings_the_shared_data_and_works_where_it_is_unpacked(
 
 def test_the_engine_works_out_of_a_zipapp(packages: Path) -> None:
     [wheel] = packages.glob("*.whl")
-    # a wheel is an archive that Python imports from
+    # Python can import from a wheel
     check_engine(wheel, wheel / "towline" / "resources")
 
 

@@ -1,4 +1,4 @@
-"""Setting up says what to paste if it cannot go on, and does nothing if all is there."""
+"""Setting up prints the commands to run if it cannot go on, and does nothing if all is there."""
 
 from __future__ import annotations
 
@@ -92,7 +92,7 @@ def test_the_engine_is_compiled_where_python_writes_no_bytecode(tmp_path: Path) 
     module.write_text("ANSWER = 'after the edit'\n")
     assert answer().startswith("after the edit ")
     assert compiled.read_bytes() == written
-    later = module.stat().st_mtime + 2  # compileall looks at the seconds only
+    later = module.stat().st_mtime + 2  # compileall compares times to the second
     os.utime(module, (later, later))
     assert set_up(folder, **environment).returncode == 0
     assert compiled.read_bytes() != written

@@ -13,7 +13,7 @@ README = (ROOT / "README.md").read_text()
 
 
 def row(text: str, name: str) -> list[str]:
-    """The cells of a parameter's row."""
+    """The cells of the row of a parameter."""
     line = next(line for line in text.splitlines() if line.startswith(f"| `{name}`"))
     return [cell.strip() for cell in line.strip("|").split(" | ")]
 
@@ -102,7 +102,7 @@ def test_a_page_has_a_row_for_every_parameter_with_all_of_its_names(schema: Step
 
 
 def section(text: str, name: str) -> str:
-    """The text on a parameter below the table, in one line."""
+    """The text about a parameter below the table, in one line."""
     return " ".join(text.partition(f"\n### `{name}`\n")[2].partition("\n#")[0].split())
 
 

@@ -106,7 +106,7 @@ def test_a_call_in_a_shell_is_known_by_its_ci_system(tmp_path: Path) -> None:
         ({}, Build(change_request="7"), "", "CHANGE_ID"),
         ({"ghprbPullId": "7"}, Build(), "", "ghprbPullId"),
         ({"CHANGE_ID": "7"}, None, "", "CHANGE_ID"),
-        # the call belongs to whoever proposes the change
+        # the author of the change can change the call
         ({"CHANGE_ID": "7"}, Build(change_request="7"), "none", "CHANGE_ID"),
         ({}, None, "7", "--change-request 7"),
         ({"CHANGE_ID": "7"}, None, "false", "CHANGE_ID"),

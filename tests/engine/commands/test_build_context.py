@@ -74,7 +74,7 @@ def test_the_payload_of_an_event_names_it(tmp_path: Path, payload: str, name: st
     (tmp_path / "event.json").write_text(payload)
     environ = {"GITHUB_ACTIONS": "true", "GITHUB_EVENT_PATH": str(tmp_path / "event.json")}
     assert named(tmp_path, environ)[0] == name
-    # somebody's own variable
+    # a variable with another meaning
     assert named(tmp_path, {"GITHUB_EVENT_PATH": environ["GITHUB_EVENT_PATH"]}) == ("", "")
     assert named(tmp_path, {**environ, "GITHUB_EVENT_PATH": str(tmp_path)}) == ("", "")
 

@@ -48,9 +48,7 @@ def test_a_build_is_known_by_its_request(tmp_path: Path) -> None:
 
 
 def test_a_build_without_request_is_known_by_its_variables(tmp_path: Path) -> None:
-    """A change request must not deploy, whichever system builds it, and whoever forgot to say
-    so.
-    """
+    """A change request must not deploy, whichever system builds it."""
     environ = {"JENKINS_URL": "j", "BRANCH_NAME": "PR-7", "CHANGE_ID": "7"}
     bare = replace(call(tmp_path, environ, requested=False), request=Request())
     for asked in (bare, replace(bare, requested=True)):

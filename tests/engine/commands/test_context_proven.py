@@ -77,7 +77,7 @@ def test_each_build_of_a_ci_system_has_facts_of_its_own(shell: Shell) -> None:
 def test_where_nobody_says_which_build_it_is_the_commit_that_is_built_does(
     shell: Shell, environ: dict[str, str]
 ) -> None:
-    """Else a branch would leave facts to the next build of another one in its workspace."""
+    """Otherwise a branch would leave facts to the next build of another branch in the workspace."""
     given = {**environ, "PATH": os.environ["PATH"]}
     git(shell.folder, "init", "-q")
     git(shell.folder, "commit", "-q", "--allow-empty", "-m", "main")

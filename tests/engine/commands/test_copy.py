@@ -274,7 +274,7 @@ def test_a_person_without_a_build_is_told_what_a_person_can_do(desk: Desk) -> No
     target = f"{desk.target.host}/app:1"
     typo = desk.copy(f"{desk.source.host}/app:1.2.4", target)
     assert typo.hint == "check its name and tag; did you mean '1.2.3'?"
-    unread = desk.copy(target, target)  # its login is the target's, not the source's
+    unread = desk.copy(target, target)  # the login is the target's, not the source's
     assert unread.hint.startswith(
         "give --sourceRegistryUser, and its password by --password-stdin source or"
         " PIPER_sourceRegistryPassword; "

@@ -1,4 +1,4 @@
-"""A program of the caller's own gets Vault's credentials, and nobody else gets to see them."""
+"""A program of the caller's own gets credentials of Vault, and nobody else sees them."""
 
 from __future__ import annotations
 
@@ -73,7 +73,7 @@ class Place:
         return self.run(sys.executable, "-I", "-c", code, flags=flags, **environ)
 
     def held(self, **environ: str) -> dict[str, str]:
-        """The environment that a program has, as it writes it down for itself."""
+        """The environment of a program, as it writes it down itself."""
         path = self.folder / "environment.json"
         words = [
             sys.executable,
@@ -264,7 +264,7 @@ def test_it_reads_the_input_of_the_caller(place: Place) -> None:
 def test_a_signal_ends_it_too_and_it_may_put_its_things_away(
     place: Place, number: signal.Signals
 ) -> None:
-    """Ctrl-C reaches it as SIGTERM: the terminal itself does not know it."""
+    """The program gets Ctrl-C as SIGTERM, because the terminal does not know it."""
     code = (
         "import os, signal, sys, time; signal.signal(signal.SIGTERM, lambda *_: (os.write(1, b'put"
         " away'), sys.exit(0)));os.write(1, b'ready\\n'); time.sleep(600)"
@@ -307,7 +307,7 @@ def test_it_has_no_terminal_to_ask_at(place: Place) -> None:
 
 
 def test_who_has_seen_enough_of_it_ends_it_as_without_us(place: Place) -> None:
-    """`| head`: what writes without an end would go on for hours, and nobody would see it."""
+    """With `| head`, a program that writes without end would run for hours unseen."""
     words = [sys.executable, "-m", "towline", "exec", "--branch", "main", "--", "yes"]
     child = subprocess.Popen(
         words,

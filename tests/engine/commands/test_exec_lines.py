@@ -1,4 +1,4 @@
-"""A secret in two pieces is handed on as one line, so that it can be masked."""
+"""A secret that comes in two pieces is passed on as one line, so that it can be masked."""
 
 from __future__ import annotations
 

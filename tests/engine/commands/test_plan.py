@@ -112,7 +112,7 @@ def test_another_branch_than_the_productive_one_runs_neither_build_nor_deploymen
     assert active("feature/x") == []
     assert active("main") == ["Build", "Acceptance", "Performance", "Release"]
     configure(workspace, f"{SAMPLE}\ngeneral:\n  productiveBranch: feature/x\n")
-    assert active("feature/x") == []  # what a branch says of itself
+    assert active("feature/x") == []  # a branch's own configuration
     assert active("main") == []
     team = team_file(workspace, "general: {productiveBranch: feature/x}\n")
     assert active("feature/x", TOWLINE_DEFAULTS=str(team)) == [
@@ -146,7 +146,7 @@ def test_the_flags_say_what_is_built_whatever_the_variables_say(workspace: Path)
             **github,
         },
     )
-    assert active(*none, **change) == []  # the workflow belongs to whoever proposes the change
+    assert active(*none, **change) == []  # the author of the change can change the workflow
     assert active(*none, PIPER_allowChangeRequest="true", **change) == productive
 
 

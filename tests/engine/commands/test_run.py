@@ -66,7 +66,7 @@ JENKINS = {"JENKINS_URL": "https://ci.example.com", "STAGE_NAME": "Acceptance"}
 def test_a_call_in_a_shell_takes_the_stage_of_its_surroundings(
     workspace: Path, words: list[str], environ: dict[str, str], stage: str
 ) -> None:
-    """A deployment without its stage would go where another stage's goes."""
+    """Without its stage, a deployment would go to the repository of another stage."""
     configure(
         workspace,
         f"{DEPLOY}stages:\n  Acceptance: {{filePath: [acceptance]}}\n  Release: {{filePath:"

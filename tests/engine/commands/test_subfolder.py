@@ -1,5 +1,7 @@
-"""A project in a folder of its repository: branch, history and origin are those of the checkout
-around it, with a request of Jenkins and without.
+"""A project in a subfolder of its repository.
+
+Branch, history and origin are those of the checkout around it, with a request of Jenkins and
+without.
 """
 
 from __future__ import annotations

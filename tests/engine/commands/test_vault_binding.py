@@ -84,7 +84,7 @@ def test_the_login_is_asked_for_first_then_what_vault_does_not_hold(
             },
         }
     ]
-    # the other one is Vault's
+    # the other login is Vault's
     assert (second.result["status"], second.result["bindings"]) == ("bind", wanted)
     source = {"PIPER_sourceRegistryUser": "reader", "PIPER_sourceRegistryPassword": "read"}
     third = run(workspace, BOTH, {**login, **source}, server=server.url, bound=[*LOGIN, *wanted])

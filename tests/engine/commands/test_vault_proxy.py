@@ -1,4 +1,4 @@
-"""Vault behind a proxy of the environment, which alone finds it."""
+"""A Vault that can only be reached through the proxy of the environment."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ def test_vault_is_asked_through_the_proxy_and_the_login_stays_between_it_and_us(
         ending = push(tmp_path, authority, HTTPS_PROXY=url)
         assert f"Vault at {NAME}: " in ending.err
     assert set(proxy.lines) == {f"CONNECT {NAME}:443"}
-    assert not any(TOKEN in head for head in proxy.heads)  # it is in the tunnel
+    assert not any(TOKEN in head for head in proxy.heads)  # the login is in the tunnel
     seen = [request.headers for request in vault.requests]
     assert seen
     assert all("proxy-authorization" not in headers for headers in seen)

@@ -281,7 +281,7 @@ def test_the_calls_keys_for_vault_are_no_fault_of_a_step_that_does_not_ask_it(
     ending = Ending(
         ["run", "imagePushToRegistry", *request(tmp_path, parameters=given)], tmp_path, environ
     )
-    assert "sourceRegistryUrl" in ending.message  # what the step itself lacks
+    assert "sourceRegistryUrl" in ending.message  # the parameter that the step lacks
 
 
 def test_a_refused_login_ends_the_run_with_exit_code_four(
@@ -297,7 +297,7 @@ def test_a_refused_login_ends_the_run_with_exit_code_four(
     assert ending.code == 4
     assert "refuses the AppRole login" in ending.message
     assert "some-" not in ending.err + json.dumps(ending.result)
-    assert SECRET not in ending.environ  # no child inherits it
+    assert SECRET not in ending.environ  # no child process inherits the token
 
 
 def test_a_missing_login_says_of_a_vault_that_it_was_not_asked(

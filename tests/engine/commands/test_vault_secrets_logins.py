@@ -112,7 +112,7 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
 
 @pytest.fixture
 def pod(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
-    """Where the service account's token lies in a pod."""
+    """The path of the service account's token in a pod."""
     path = tmp_path / "serviceaccount" / "token"
     path.parent.mkdir()
     monkeypatch.setattr(logins, "service_account", path)
