@@ -202,7 +202,9 @@ def lists_host(entries: Iterable[str], place: HostAddress) -> bool:
         return host_patterns.matches_any(listed, place.host, place.scheme)
     except ValueError as fault:
         raise CredentialError(
-            f"no host can match one of {', '.join(listed)}", where=HOSTS_KEY, hint=str(fault)
+            f"one of these is not a valid host pattern: {', '.join(listed)}",
+            where=HOSTS_KEY,
+            hint=str(fault),
         ) from fault
 
 

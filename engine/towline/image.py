@@ -2,6 +2,9 @@
 
 Image references, digests, registries and platforms, parsed once (OCI distribution-spec 1.1, section
 3).
+
+`parse_reference` reads a text with a registry, `parse_image` one without, and `parse_familiar` what
+manifests and users write (`nginx` means Docker Hub's `library/nginx`).
 """
 
 from __future__ import annotations

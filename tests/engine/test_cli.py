@@ -132,6 +132,7 @@ def test_the_help_of_run_names_the_steps_that_can_be_run_first(
         < out.index("gitOpsUpdateDeployment")
         < out.index("kubernetesDeploy")
     )
+    assert {f"  {name}" for name in dispatch.STEPS} <= set(out.splitlines())
 
 
 def test_the_help_of_a_step_says_what_is_required_and_what_is_taken_otherwise(

@@ -40,6 +40,7 @@ VERBOSITY = {
     "--quiet": "log warnings and errors only",
 }
 RUNS = "exec"
+_NARROW = partial(argparse.HelpFormatter, width=80)
 _ALONE = {"help": "show the help of a command, or of a step", "version": "show the version"}
 
 
@@ -49,11 +50,12 @@ class Parser(argparse.ArgumentParser):
     def __init__(self, **options: Any) -> None:
         # argparse makes a formatter for each flag that is added, and loads `shutil` for the width
         # of the terminal
-        super().__init__(**options, formatter_class=partial(argparse.HelpFormatter, width=80))
+        super().__init__(**options, formatter_class=_NARROW)
 
     def format_help(self) -> str:
         """Return the help, as wide as the terminal."""
-        self.formatter_class = argparse.HelpFormatter
+        if self.formatter_class is _NARROW:  # a command may have chosen another one
+            self.formatter_class = argparse.HelpFormatter
         return super().format_help()
 
     def error(self, message: str) -> NoReturn:

@@ -57,6 +57,10 @@ from towline.vault.logins import (
 )
 from towline.vault.tokens import checked_jwt, from_file, from_github
 
+# what the dispatch table's users take from here; `is_bindable` is passed on, so that it loads with
+# Vault alone
+__all__ = ["entered", "from_vault", "is_bindable", "login", "plan_of", "secret_files"]
+
 
 def login(asked: VaultLookup, call: Call) -> VaultLogin | None:
     """Return the login with its proof, or None without one.
@@ -100,9 +104,6 @@ def secret_files(
         for parameter, path in paths.items():
             write_whole(path, contents[parameter].encode(), mode=0o600)
         yield {parameter: str(path) for parameter, path in paths.items()}
-
-
-__all__ = ["entered", "from_vault", "is_bindable", "plan_of"]
 
 
 @contextlib.contextmanager

@@ -75,7 +75,9 @@ def _checked(value: object, where: str) -> tuple[str, ...]:
             host_patterns.parse(entry)
         except ValueError as fault:
             raise ConfigError(
-                f"no host can match {entry!r} in {DEFAULT_HOSTS}", where=where, hint=str(fault)
+                f"{entry!r} in {DEFAULT_HOSTS} is not a valid host pattern",
+                where=where,
+                hint=str(fault),
             ) from fault
     return tuple(value)
 

@@ -2,7 +2,8 @@
 
 The lookup in Vault for a step: server, paths and fields, by metadata and settings (facts 8).
 
-This module is for values of parameters; `program_credentials` is for those of programs.
+This module is for values of parameters; `program_credentials` is for those of programs. The command
+asks the questions and makes a layer of the answers in `commands/vault_secrets.py`.
 """
 
 from __future__ import annotations

@@ -72,7 +72,8 @@ def app_repository(url: str, api: str = "") -> AppRepository:
     owner, _, name = parts.path.strip("/").removesuffix(".git").partition("/")
     if not _OWNER.fullmatch(owner) or not _NAME.fullmatch(name):
         raise ConfigError(
-            "a GitHub App opens repositories of a GitHub server alone, and this URL names none",
+            "authenticationMode githubApp needs a repository on a GitHub server, which this URL"
+            " does not name",
             where=url,
             hint="expected https://host/owner/name.git",
         )

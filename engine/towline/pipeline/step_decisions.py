@@ -1,4 +1,8 @@
-"""Decisions on the steps of one stage: by flag and conditions, and by the kind of build."""
+"""Decisions on the steps of one stage: by flag and conditions, and by the kind of build.
+
+`config/conditions.py` decides a flag and a condition; this module asks it for each step, and says
+which steps a build may not run.
+"""
 
 from __future__ import annotations
 

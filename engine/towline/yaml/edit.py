@@ -183,7 +183,7 @@ def _root(source: YamlSource, wanted: ValueEdit) -> Node:
         raise RenderError(
             f"{source.name} has no document {wanted.document + 1} with content",
             where=source.name,
-            hint="check the file",
+            hint="name a document with content, or add one to the file",
         )
     return root
 

@@ -29,7 +29,7 @@ def test_the_last_trusted_word_counts_and_the_agents_variable_over_all() -> None
     [
         ("one.corp", "must be a list"),
         ("[1]", "must be a list"),
-        ("['https://x/']", "no host can match"),
+        ("['https://x/']", "not a valid host pattern"),
     ],
 )
 def test_what_names_no_host_is_an_error_at_its_place(value: str, what: str) -> None:

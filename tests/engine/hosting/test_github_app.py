@@ -236,5 +236,5 @@ def test_the_api_follows_from_the_repositorys_address(url: str, api: str) -> Non
     "path", ["ops.git", "group/team/ops.git", "team/", "team/..", "team/a%2fb", "-team/ops"]
 )
 def test_what_is_no_repository_of_githubs_is_a_fault(path: str) -> None:
-    with pytest.raises(ConfigError, match="GitHub App opens"):
+    with pytest.raises(ConfigError, match="needs a repository on a GitHub server"):
         app_repository(f"https://git.example.com/{path}")

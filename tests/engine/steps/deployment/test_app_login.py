@@ -96,7 +96,7 @@ def test_an_address_that_no_credential_may_go_to_is_refused(
     ("url", "code", "said"),
     [
         ("git@github.com:team/ops.git", 3, "over https only"),
-        ("https://git.example.com/a/b/c.git", 3, "names none"),
+        ("https://git.example.com/a/b/c.git", 3, "does not name"),
         ("http://git.example.com/team/ops.git", 4, "plain HTTP"),
         ("https://other.example.com/team/ops.git", 4, "sent to other.example.com"),
     ],
