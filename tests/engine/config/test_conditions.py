@@ -20,8 +20,9 @@ from towline.record import replace
 
 
 class Listing:
-    """A workspace of names: a pattern fits where it is one of them; `scripts` are in
-    package.json; what was asked for is kept.
+    """A workspace of names: a pattern matches if it is one of them.
+
+    `scripts` are in package.json; the patterns that were asked for are kept.
     """
 
     def __init__(self, names: Sequence[str], scripts: Sequence[str]) -> None:

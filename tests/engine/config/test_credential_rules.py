@@ -244,7 +244,7 @@ def test_a_password_of_the_pipeline_environment_is_for_the_registry_there(
     "lacking", ["container/registryUrl", "container/repositoryPassword", "both", "neither"]
 )
 def test_it_is_its_record_only_if_a_step_of_this_build_has_written_both(lacking: str) -> None:
-    """Else who commits a file chooses where the password of the build goes."""
+    """Otherwise the author of a committed file chooses where the build's password goes."""
     values: dict[str, object] = {
         "container/registryUrl": "https://registry.example",
         "container/repositoryUsername": "ann",

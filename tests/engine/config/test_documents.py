@@ -277,7 +277,7 @@ def test_the_platform_teams_files_are_there_and_not_the_projects(
 def test_a_file_of_the_platform_team_in_the_workspace_is_refused(
     workspace: Path, tmp_path: Path, way: str
 ) -> None:
-    """Whoever pushes to a branch could change it, and so what is trusted."""
+    """Anybody who pushes to a branch could change it, and with it what is trusted."""
     inside = put(workspace, "general: {}", "team.yml") / "team.yml"
     elsewhere = put(tmp_path, "general: {}", "team.yml") / "team.yml"
     (tmp_path / "link.yml").symlink_to(inside)

@@ -24,7 +24,7 @@ VALIDATOR = Draft202012Validator(SCHEMA)
 
 
 def faults(text: str) -> list[str]:
-    """Where a configuration does not fit, as paths with slashes."""
+    """The places where a configuration does not match the schema, as paths with slashes."""
     content = parse_document(text, "config.yml", trusted=False).content
     return sorted(
         "/".join(str(part) for part in fault.absolute_path)
@@ -226,7 +226,7 @@ def taken(value: object, kind: str) -> bool:
 
 
 def described(scope: str, *parameters: dict[str, Any]) -> Any:
-    """The schema of one section for made-up parameters that may stand everywhere."""
+    """The schema of one section for made-up parameters that are allowed in all sections."""
     steps = [
         parse_schema(
             {

@@ -60,7 +60,7 @@ def made(
     environ: dict[str, str] | None = None,
     told: list[str] | None = None,
 ) -> dict[str, str]:
-    """The variables of a store that has these secrets."""
+    """The variables for a store with these secrets."""
     lines = [] if told is None else told
     return credential_variables(
         read_credentials(wanted(general), lambda path: store.get(path, {})),
@@ -255,7 +255,7 @@ def test_a_secret_that_is_nowhere_is_an_error_that_names_every_place() -> None:
     ],
 )
 def test_what_does_not_fit_together_is_an_error_with_its_line(general: str) -> None:
-    """Piper has nothing then, and says nothing."""
+    """Piper sets no variable then, and prints no message."""
     with pytest.raises(ConfigError, match="do not fit together") as caught:
         check_credentials(effective_settings(STEP, inputs(general)))
     assert caught.value.where == "config.yml:1"

@@ -73,7 +73,7 @@ def test_a_number_is_not_above_its_maximum(value: object, expected: str) -> None
 
 @pytest.mark.parametrize("name", dispatch.STEPS)
 def test_no_step_takes_longer_than_a_day(name: str) -> None:
-    """Else a project could let one go on for ever; and no clock goes that far."""
+    """Otherwise a project could let a step run forever; and clocks have a limit, too."""
     deadlines = [one for one in load_schema(name).parameters if one.name.endswith("Deadline")]
     assert all(one.maximum == deadline.LONGEST_STEP for one in deadlines)
 

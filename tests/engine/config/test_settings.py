@@ -1,4 +1,4 @@
-"""Settings by themselves; what layers they come from stands in test_resolve."""
+"""Settings by themselves; test_resolve tests the layers that they come from."""
 
 from __future__ import annotations
 

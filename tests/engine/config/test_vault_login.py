@@ -75,7 +75,7 @@ def admitted(
     standing: BuildTrust = BRANCH,
     there: tuple[str, ...] = (JWT_VARIABLE,),
 ) -> list[str]:
-    """What is said where the login is admitted; raises what `admit` does."""
+    """The log lines if the login is admitted; raises the errors of `admit`."""
     found, login = chosen(project, team, there=there)
     told = list[str]()
     admit_lookup(found, addressees(found.settings, standing, told), login)
@@ -292,9 +292,7 @@ def test_another_one_than_the_platform_teams_is_refused_on_the_productive_branch
 
 
 def test_a_mount_of_an_app_role_is_the_projects_to_choose() -> None:
-    """Its ids open one role of one server, whatever asks them; nobody else can do anything with
-    them.
-    """
+    """The ids open one role of one server, and are of no use to anybody else."""
     assert admitted("vaultAuthMount: roles", there=(ROLE_ID, SECRET_ID)) == []
 
 

@@ -351,9 +351,7 @@ def test_a_path_that_climbs_or_holds_what_no_path_has_is_a_fault_of_its_key(path
 def admitted(
     general: str, team: str = "", *, standing: BuildTrust = BRANCH, **others: Any
 ) -> list[str]:
-    """What is said where the login goes to the server and its paths are asked; raises what
-    `admit` does.
-    """
+    """The log lines if the login and the paths are admitted; raises the errors of `admit`."""
     found, told = planned(general, team, **others), list[str]()
     admit_lookup(found, addressees(found.settings, standing, told), LOGIN)
     return told

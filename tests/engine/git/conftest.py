@@ -1,6 +1,4 @@
-"""What the tests of git share: a server, an environment whose temporary folder can be looked
-into, and a clock that does not sleep.
-"""
+"""Fixtures of the git tests: a server, an environment, and a clock that does not sleep."""
 
 from __future__ import annotations
 
@@ -40,7 +38,7 @@ def environ(temporary: Path) -> Mapping[str, str]:
 
 @pytest.fixture
 def slept() -> list[float]:
-    """The seconds that were waited, on a clock that lets none of them pass."""
+    """The seconds that were waited, on a clock that does not let them pass."""
     return []
 
 

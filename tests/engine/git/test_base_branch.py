@@ -1,4 +1,4 @@
-"""A branch of its own beside its base, on git's own server."""
+"""A new branch that starts from a base branch, on git's own server."""
 
 from __future__ import annotations
 

@@ -279,9 +279,7 @@ def test_what_is_no_branch_of_the_remote_has_no_tip(clone: Path, branch: str) ->
 
 
 def test_a_bare_repository_among_the_files_is_no_checkout(clone: Path) -> None:
-    """Who commits one to the folder that the step runs in would else say what stands on the
-    default branch.
-    """
+    """Otherwise who commits one to the step's folder says what the default branch has."""
     inner, evil = clone / "part", clone.parent / "evil"
     evil.mkdir()
     git(evil, "init", "--quiet", "--initial-branch=trunk")
@@ -303,7 +301,7 @@ def test_a_bare_repository_among_the_files_is_no_checkout(clone: Path) -> None:
 
 
 def test_a_submodule_is_a_part_of_the_checkout_around_it(clone: Path) -> None:
-    """A pull request may have any repository as a submodule, with any default branch."""
+    """A pull request may add any repository as a submodule, with any default branch."""
     other = clone.parent / "other"
     other.mkdir()
     git(other, "init", "--quiet", "--initial-branch=evil")

@@ -1,6 +1,4 @@
-"""What git says, in its own fixed words, and what it means; each text is one that a git or an
-ssh has printed.
-"""
+"""The messages of git, and what they mean; each text was printed by a git or an ssh."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A git server makes git take only so much memory and disk, whatever it sends and however often."""
+"""git takes limited memory and disk, whatever a server sends and however often."""
 
 from __future__ import annotations
 

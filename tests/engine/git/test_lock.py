@@ -1,4 +1,4 @@
-"""One writer at a time, and none of them stopped by it."""
+"""One process writes at a time, and none is stopped by another."""
 
 from __future__ import annotations
 

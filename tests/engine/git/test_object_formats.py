@@ -1,4 +1,4 @@
-"""Repositories whose ids are of SHA-256 work as those of SHA-1 do, from the first commit on."""
+"""Repositories with SHA-256 ids work like those with SHA-1, from the first commit on."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ def test_a_file_of_a_large_repository_changes(
 def test_the_first_commit_of_an_empty_repository(
     server: GitServer, opened: Opened, form: str, asked: str
 ) -> None:
-    """Git before 2.41 takes the clone of an empty repository for one of SHA-1."""
+    """Git before 2.41 treats the clone of an empty repository as one of SHA-1."""
     bare = server.create("empty", {}, branch="trunk", form=form)
     commit = written(
         opened(url=server.url("empty")), {"a/b.yaml": b"a: 1\n"}, asked, (), create=True

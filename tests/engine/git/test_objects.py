@@ -1,4 +1,4 @@
-"""Commits in a local repository, written and read, with git itself."""
+"""Commits in a local repository, written and read by git itself."""
 
 from __future__ import annotations
 
@@ -75,7 +75,7 @@ def test_a_commit_needs_a_name(repository: Repository) -> None:
 def test_of_messages_that_are_too_long_together_the_last_are_read(
     server: GitServer, bare: Path, opened: Opened, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Who may push must not keep out everybody else by what he writes there."""
+    """A message must not allow who may push to keep everybody else out."""
     assert bare.exists()
     monkeypatch.setattr(limits, "USUAL_LIMITS", replace(limits.USUAL_LIMITS, output=MIB))
     for number in range(20):

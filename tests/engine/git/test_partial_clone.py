@@ -1,6 +1,4 @@
-"""The copy that is read: what it fetches, how much of it, and what it does on servers that know
-less.
-"""
+"""The partial clone: what it fetches, how much, and how it works on older servers."""
 
 from __future__ import annotations
 

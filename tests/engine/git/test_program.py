@@ -1,6 +1,4 @@
-"""What git is told, what it inherits, and what its failures are called; the server is real, and
-so are its refusals.
-"""
+"""The arguments of git, its environment, and its errors, with a real server."""
 
 from __future__ import annotations
 
@@ -76,7 +74,7 @@ def full(tmp_path: Path) -> Iterator[Path]:
 
 
 def spy(folder: Path, environ: Mapping[str, str]) -> dict[str, str]:
-    """An environment whose git writes down its arguments and variables before it does its work."""
+    """An environment whose git writes down its arguments and variables before it runs."""
     folder.mkdir()
     script = folder / "git"
     real = next(
@@ -90,7 +88,7 @@ def spy(folder: Path, environ: Mapping[str, str]) -> dict[str, str]:
 
 
 def command_lines() -> Iterator[str]:
-    """Those of all processes; one may have ended before it is read."""
+    """The command lines of all processes; a process may end before it is read."""
     for path in Path("/proc").glob("[0-9]*/cmdline"):
         with contextlib.suppress(OSError):
             yield path.read_bytes().decode(errors="replace")
@@ -192,7 +190,7 @@ CLOSED = {
 
 
 def recorded(folder: Path) -> dict[str, str]:
-    """The variables that the spy has written down."""
+    """The variables that the spy wrote down."""
     return {
         line.partition("=")[0]: line.partition("=")[2]
         for line in (folder / "spy/record").read_text().splitlines()[1:]

@@ -1,4 +1,4 @@
-"""What opens a remote: who gets it, in which form, and where it never lies."""
+"""The credentials of a remote: which processes get them, how, and where they never lie."""
 
 from __future__ import annotations
 

@@ -1,6 +1,4 @@
-"""Which address git is told to meet its server at; the server is real, and only the tests know
-its name.
-"""
+"""The address at which git connects to a server whose name only the tests know."""
 
 from __future__ import annotations
 
@@ -79,7 +77,7 @@ def test_git_is_told_the_addresses_that_were_checked(
 def test_git_meets_its_server_there_and_nowhere_else(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The name is known to this process alone: git gets there by the address that it is told."""
+    """Only this process knows the name: git connects to the address that it is given."""
     hosted = GitServer(tmp_path / "server", LOGIN.username, LOGIN.password)
     try:
         hosted.create("a", {"file": b"text"})

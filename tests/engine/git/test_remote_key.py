@@ -1,4 +1,4 @@
-"""Keys as ssh-keygen writes them, and as they look when they have been through a form."""
+"""SSH keys as ssh-keygen writes them, and after a form has changed their line ends."""
 
 from __future__ import annotations
 

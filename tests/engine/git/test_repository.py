@@ -501,7 +501,7 @@ def test_other_writers_of_this_host_wait(
 
 
 def applied(server: GitServer, bare: Path, patch: str) -> str:
-    """What git makes of main by a patch: the tree's id."""
+    """The id of the tree that git makes of main by a patch."""
     server.environment["GIT_INDEX_FILE"] = str(bare / "index-of-a-patch")
     server.git("read-tree", "main", repository=bare)
     server.git("apply", "--cached", "-", repository=bare, stdin=patch.encode())

@@ -1,4 +1,4 @@
-"""Signatures are verified by the programs of those who read them."""
+"""Signatures, verified by the programs of those who read them."""
 
 from __future__ import annotations
 

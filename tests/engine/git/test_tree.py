@@ -24,7 +24,7 @@ def tree(path: str, oid: str = "t0") -> TreeEntry:
 
 
 class Store:
-    """Stands for git mktree: gives every folder a number and remembers its lines."""
+    """A stand-in for git mktree: gives every folder a number, and remembers its lines."""
 
     def __init__(self) -> None:
         self.made: list[list[str]] = []

@@ -1,6 +1,4 @@
-"""Charts as dictionaries of files, and a stand-in for the `helm` program that says how it was
-called.
-"""
+"""Charts as dictionaries of files, and a fake `helm` program that reports its call."""
 
 from __future__ import annotations
 
@@ -42,7 +40,7 @@ def as_bytes(files: Mapping[str, str]) -> dict[str, bytes]:
 
 
 def write(folder: Path, files: Mapping[str, str]) -> Path:
-    """The files below `folder`, which is given back."""
+    """Write the files below `folder`; returns `folder`."""
     for path, text in files.items():
         (folder / path).parent.mkdir(parents=True, exist_ok=True)
         (folder / path).write_text(text)
@@ -50,7 +48,7 @@ def write(folder: Path, files: Mapping[str, str]) -> Path:
 
 
 def fake_helm(folder: Path, body: str) -> str:
-    """The path of a program named helm that runs `body` with `sys`, `os` and `json` at hand."""
+    """The path of a program named helm that runs `body`, with `sys`, `os` and `json` imported."""
     program = folder / "helm"
     program.write_text(f"#!{sys.executable} -I\nimport json, os, sys\n{body}")
     program.chmod(0o755)

@@ -1,6 +1,4 @@
-"""Helm as a program: the one of this machine, and versions that are built once and then kept in
-the user's cache.
-"""
+"""Helm programs: the one of this machine, and versions built once into the user's cache."""
 
 from __future__ import annotations
 
@@ -22,8 +20,9 @@ VERSIONS = {"3": "helm.sh/helm/v3/cmd/helm@v3.22.0", "4": "helm.sh/helm/v4/cmd/h
 
 
 def built(major: str) -> str:
-    """The path of Helm in that major version; where it has to be built and there is no Go, the
-    test is skipped, and says so.
+    """The path of Helm in that major version.
+
+    The test is skipped with a message if it has to be built and Go is missing.
     """
     module = VERSIONS[major]
     cache = (
@@ -47,7 +46,7 @@ def built(major: str) -> str:
 
 
 def build(go: str, module: str, cache: Path) -> None:
-    """Have Go build it into the folder, where it appears as a whole."""
+    """Have Go build it into the folder, where it appears complete."""
     with tempfile.TemporaryDirectory(dir=cache) as folder:
         done = subprocess.run(
             [go, "install", module],

@@ -1,4 +1,4 @@
-"""Places of a file at which parts of one image are wanted."""
+"""Places of a file at which parts of one image are set."""
 
 from __future__ import annotations
 

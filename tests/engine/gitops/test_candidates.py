@@ -9,7 +9,7 @@ NEW = "reg.io/team/web:2"
 
 
 def chosen(*images: str, past: tuple[str, ...] = (), resource: str = "") -> list[int]:
-    """The numbers of the chosen ones."""
+    """The numbers of the chosen files."""
     candidates = [
         Candidate(file=f"{number}.yaml", resource=f"Deployment/{number}", image=image)
         for number, image in enumerate(images)
@@ -136,7 +136,7 @@ def test_what_is_left_alone_is_said() -> None:
 
 
 def untold(**charts: str) -> str:
-    """What is said of files (with _ for a slash) that lie in charts of these names."""
+    """The warnings about files (with _ for a slash) that are in charts of these names."""
     said: list[str] = []
     candidates = [
         Candidate(file=f"{name.replace('_', '/')}.yaml", resource="", image="", chart=chart)

@@ -1,7 +1,6 @@
-"""Edits by the thousand, against an oracle that shares nothing with the engine: PyYAML's own
-composer.
+"""Thousands of edits, checked by an oracle that shares no code with the engine.
 
-`make test-extra`.
+The oracle is PyYAML's own composer. Run by `make test-extra`.
 """
 
 from __future__ import annotations
@@ -77,7 +76,7 @@ _TEXT_TAGS = ("tag:yaml.org,2002:str", "!")
 
 @dataclass(frozen=True, kw_only=True)
 class Leaf:
-    """A scalar that may be edited: where it is, and the lines that it stands in, from 0."""
+    """A scalar that may be edited: its place, and its lines, counted from 0."""
 
     document: int
     path: YamlPath
@@ -85,7 +84,7 @@ class Leaf:
 
 
 def hidden(text: str) -> str:
-    """Templates as other characters: a line of them alone as blanks."""
+    """The text with templates replaced by other characters; a line of templates alone is blank."""
     text = re.sub(r"(?m)^[ \t]*\{\{.*\}\}[ \t]*$", lambda found: " " * len(found.group()), text)
     return re.sub(r"\{\{.*?\}\}", lambda found: "x" * len(found.group()), text)
 
@@ -95,7 +94,7 @@ def composed(text: str) -> list[Any]:
 
 
 def told(node: Any) -> Any:
-    """What a node says: kind, tag and content; keys in their order."""
+    """The content of a node: kind, tag and value; keys in their order."""
     if isinstance(node, yaml.ScalarNode):
         return (node.tag, node.value)
     if isinstance(node, yaml.MappingNode):
@@ -172,7 +171,7 @@ def node_at(text: str, leaf: Leaf) -> Any:
 
 
 def explicit(text: str, leaf: Leaf) -> bool:
-    """Whether it has a tag that not every parser takes for that of a text."""
+    """Whether it has a tag that not every parser takes for a text."""
     return (
         re.search(
             r"!(?!!str\b)",
@@ -213,7 +212,7 @@ def prove(data: bytes, leaf: Leaf, value: str) -> str:
 
 
 def _without(trees: list[Any], roots: list[Any], leaf: Leaf) -> list[Any]:
-    """All documents, the edited scalar left out."""
+    """All documents without the edited scalar."""
     node = roots[leaf.document]
     for part in leaf.path[:-1]:
         node = (
@@ -241,8 +240,9 @@ def edited(data: bytes, dice: random.Random, tally: Counter[str]) -> None:
 
 
 def users(data: bytes, dice: random.Random, tally: Counter[str]) -> None:
-    """Change each text that aliases repeat, at one of its places and for all of its users;
-    PyYAML says who they are.
+    """Change each text that aliases repeat, once in one place and once for all its users.
+
+    PyYAML says which users it has.
     """
     try:
         roots = composed(data.decode())
@@ -278,7 +278,7 @@ def _paths(node: Any, path: YamlPath) -> Iterator[tuple[Any, YamlPath]]:
 
 
 def everywhere(data: bytes, leaf: Leaf, value: str, group: list[YamlPath]) -> str:
-    """Change one text for all that use it: `all`, `same` or `refused`; anything else fails."""
+    """Change one text for all its users: `all`, `same` or `refused`; anything else fails."""
     said: list[str] = []
     one = ValueEdit(document=leaf.document, path=leaf.path, value=value)
     try:
@@ -314,7 +314,7 @@ def _said(root: Any) -> Iterator[tuple[YamlPath, tuple[str, str]]]:
 
 
 def settle(tally: Counter[str], capsys: pytest.CaptureFixture[str], least: int) -> None:
-    """Print what came of it; at most 0.5 % refused."""
+    """Print the counts; at most 0.5 % may be refused."""
     total = sum(count for kind, count in tally.items() if kind != "not read")
     with capsys.disabled():
         print(
@@ -328,7 +328,7 @@ def settle(tally: Counter[str], capsys: pytest.CaptureFixture[str], least: int) 
 def tallied(
     check: Callable[[bytes, random.Random, Counter[str]], None], make: Callable[[int], bytes]
 ) -> Counter[str]:
-    """What `check` counts of the files that `make` makes of random seeds."""
+    """The counts of `check` for the files that `make` makes of random seeds."""
     tally: Counter[str] = Counter()
 
     @settings(

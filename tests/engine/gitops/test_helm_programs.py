@@ -88,8 +88,9 @@ def program(request: pytest.FixtureRequest) -> str:
 
 @pytest.fixture(scope="session")
 def cluster() -> Cluster:
-    """What the library takes for granted; a program that was built without its release's
-    settings takes the oldest Kubernetes.
+    """The cluster that the library assumes.
+
+    A program that was built without the settings of its release assumes the oldest Kubernetes.
     """
     text = rendered(
         chart(deployment="", v="kind: V\nversion: {{ .Capabilities.KubeVersion.Version }}\n"),

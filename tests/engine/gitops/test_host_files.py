@@ -1,5 +1,6 @@
-"""A deployment writes no file by which a code host runs programs, unless the platform team says
-so.
+"""A deployment writes no file that makes a code host run programs.
+
+Unless the platform team allows it.
 """
 
 from __future__ import annotations

@@ -20,7 +20,7 @@ NEW = f"host.example:5000/app:1.20@sha256:{'0' * 64}"
 
 
 def changed(name: str, container: str, image: str = NEW) -> list[str]:
-    """Lines that the change takes out of a fixture and puts in, line ends included."""
+    """The lines that the change removes from a fixture and adds, line ends included."""
     before = (FIXTURES / name).read_bytes()
     after = set_image(before, container, image, name=name)
     lines = difflib.ndiff(
@@ -323,7 +323,7 @@ def test_what_stood_there_is_noted_for_every_place() -> None:
 
 
 def shared(text: bytes, policy: str) -> tuple[str, list[str], list[str]]:
-    """The file, what was said and what stood there, where container `app` gets the image `new`."""
+    """The file, the log and the old image after container `app` gets the image `new`."""
     said: list[str] = []
     noted: list[str] = []
     sharing = AliasPolicy(policy=policy, say=said.append)

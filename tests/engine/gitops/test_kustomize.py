@@ -534,7 +534,7 @@ def folder(name: str, image: str, entry: str = "") -> dict[str, str]:
 
 
 def add_web(files: dict[str, str]) -> tuple[list[str], list[str], list[str]]:
-    """The files that get the image, what is said, and what is warned of."""
+    """The files after an image was added, the log lines, and the warnings."""
     said: list[str] = []
     warned: list[str] = []
     change = KustomizeImage(

@@ -76,7 +76,7 @@ def test_what_aliases_multiply_is_looked_at_once() -> None:
 
 @pytest.mark.parametrize("key", ["name", "image"])
 def test_what_aliases_multiply_is_no_name(key: str) -> None:
-    """As a text it would fill the memory."""
+    """Such a name would fill the memory as a text."""
     lines = [f"a{n}: &a{n} [{', '.join([f'*a{n - 1}' if n else 'x'] * 9)}]" for n in range(40)]
     text = "\n".join(
         [*lines, f"pod: {{kind: Pod, spec: {{containers: [{{name: x, image: y, {key}: *a39}}]}}}}"]

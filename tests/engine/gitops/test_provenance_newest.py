@@ -133,9 +133,7 @@ def test_a_counter_that_has_started_again_does_not_supersede_what_comes_later(
     ],
 )
 def test_a_time_in_the_future_supersedes_nobody(theirs: str, *, expected: bool) -> None:
-    """Else one commit with a wrong date, of a feature branch for example, would hold up all
-    others for years.
-    """
+    """Otherwise one commit with a wrong date could hold up all others for years."""
     assert superseded(replace(NEWER, build="", build_number="", source_time=theirs)) == expected
     assert is_plausible_time(theirs, NOW) == expected
 

@@ -1,4 +1,4 @@
-"""The trailers of a message, held against git itself."""
+"""The trailers of a message, compared with those that git itself finds."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ FOLDED = "Reviewed-by: Ann\n  of the team\n\tthat reviews"
 
 
 def git_finds(message: str) -> list[str]:
-    """What `git interpret-trailers` finds, folded lines in one."""
+    """The trailers that `git interpret-trailers` finds, with folded lines joined."""
     done = subprocess.run(
         ["git", "interpret-trailers", "--parse", "--no-divider"],
         input=message,

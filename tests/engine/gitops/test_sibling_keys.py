@@ -81,7 +81,7 @@ def test_a_name_that_the_file_empties_is_not_the_one_of_the_chart_s_own_values()
 
 @pytest.mark.parametrize("empty", ["", "''", "~", "null", "Null"])
 def test_a_registry_that_is_null_is_none(empty: str) -> None:
-    """As charts have it in their values that leave it to who deploys them."""
+    """Charts have null in their values to leave the registry to the deployer."""
     for text in (
         f"a: {{repository: team/web}}\nglobal: {{imageRegistry: {empty}}}",
         f"a: {{repository: team/web, registry: {empty}}}",
@@ -164,7 +164,7 @@ COMMON = (
 
 
 def made(repository: str, template: str, more: str = "") -> tuple[str, list[str]]:
-    """What becomes of the values of a chart with this template, and what is said."""
+    """The values of a chart with this template after the change, and the log."""
     files = {
         "c/Chart.yaml": f"name: c\n{more}".encode(),
         "c/values.yaml": (VALUES % repository).encode(),

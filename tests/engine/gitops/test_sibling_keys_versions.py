@@ -14,7 +14,7 @@ PINNED = replace(WEB, whole=f"{WEB.whole}@{NEW}")
 
 
 def changed(files: dict[str, str], _image: ImageParts, **parts: str) -> str:
-    """The last of the files with the parts of an image at the paths (with _ for a dot)."""
+    """The last file with the parts of an image at the paths (with _ for a dot)."""
     name = list(files)[-1]
     values = {
         path.replace("_", "."): ImagePart(image=_image, part=part) for path, part in parts.items()

@@ -1,6 +1,6 @@
-"""Edits of YAML inside of texts, of JSON, and beside template lines, by the thousand.
+"""Thousands of edits of YAML inside of texts, of JSON, and beside template lines.
 
-`make test-extra`.
+Run by `make test-extra`.
 """
 
 from __future__ import annotations
@@ -31,8 +31,9 @@ TEXT = ("spec", "values")
 
 
 def held(inner: str, dice: random.Random) -> tuple[str, str, str]:
-    """A file that holds `inner` as a text, in one of the styles that can: what stands before it,
-    it, and what behind.
+    """A file that has `inner` as a text in a possible style, in three parts.
+
+    They are the part before it, the text itself, and the part after it.
     """
     end = dice.choice(("\n", "\n", "\r\n"))
     style = dice.choice(("|", "|", "|-", "|+", "|2", "|  # why", '"', '"'))
@@ -57,16 +58,14 @@ def held(inner: str, dice: random.Random) -> tuple[str, str, str]:
 
 
 def text_at(file: str) -> str:
-    """What PyYAML reads at TEXT; it knows no templates."""
+    """The value that PyYAML, which knows no templates, reads at TEXT."""
     return str(
         next(iter(yaml.compose_all(file, Loader=yaml.CSafeLoader))).value[1][1].value[1][1].value
     )
 
 
 def nested(data: bytes, dice: random.Random, tally: Counter[str]) -> None:
-    """Edit a scalar of a file that is a text of another one: as if it were alone, and nothing
-    around it.
-    """
+    """Edit a scalar of a file that is a text in another: as if alone, and nothing around it."""
     inner = data.decode().removeprefix("\ufeff").replace("\r\n", "\n")
     parts = held(inner, dice)
     file = "".join(parts)
@@ -116,7 +115,7 @@ def test_yaml_in_a_text_is_edited_as_if_it_were_alone(capsys: pytest.CaptureFixt
 
 
 def made(dice: random.Random, depth: int) -> Any:
-    """A value of JSON."""
+    """A random JSON value."""
     kind = dice.randrange(8 if depth else 5)
     if kind < 5:
         return dice.choice(
@@ -179,8 +178,9 @@ def at(data: Any, path: Path) -> Any:
 
 
 def of_json(data: bytes, dice: random.Random, tally: Counter[str]) -> None:
-    """Replace a text, a number or a word, or add a key: a parser of JSON reads the same but for
-    that, in the same order.
+    """Replace a text, a number or a word, or add a key.
+
+    A JSON parser reads the same values otherwise, in the same order.
     """
     text = data.decode()
     found = places(json.loads(text))
@@ -224,7 +224,7 @@ def test_json_stays_json_and_says_what_was_wanted(capsys: pytest.CaptureFixture[
 
 
 def templated(seed: int) -> bytes:
-    """A block scalar with lines of templates alone in it, as charts and values files have them."""
+    """A block scalar with lines of templates alone, as charts and values files have them."""
     dice = random.Random(seed)
     step, indent = dice.choice((1, 2, 4)), dice.choice((0, 2))
     inner = ["a: 1", "b:", "  c: old", "  d: [x]", "e: f # g"]
@@ -251,8 +251,9 @@ def templated(seed: int) -> bytes:
 
 
 def beside_templates(data: bytes, dice: random.Random, tally: Counter[str]) -> None:
-    """Whoever takes the templates out, or leaves them in as text, reads the same; a key beside
-    the text and one inside of it are edited in place.
+    """Edit a key beside a text with templates, and one inside of it, in place.
+
+    With the templates removed, or left as text, the rest reads the same.
     """
     text, value = data.decode(), dice.choice(("new", "1.20"))
     written_value = value if value == "new" else '"1.20"'

@@ -1,5 +1,6 @@
-"""The loop around a moving branch, on git's own server; what moves the branch is a hook of the
-server, so nothing here waits or races.
+"""The update of a branch that moves, on git's own server.
+
+A hook of the server moves the branch, so no test waits or races.
 """
 
 from __future__ import annotations
@@ -35,8 +36,9 @@ PUSHING, SENDING = "service=git-receive-pack", "/git-receive-pack"
 
 
 class Once:
-    """A fault of the server: what `act` gives, at most `times` times, when a path contains
-    `part`.
+    """A fault of the server: the result of `act` for the first requests with `part` in the path.
+
+    At most `times` of them.
     """
 
     def __init__(self, part: str, act: Callable[[], int | str | None], times: int = 1) -> None:
@@ -50,7 +52,7 @@ class Once:
 
 
 class Twice:
-    """One fault, and after its path was asked for, another one besides."""
+    """A fault, and another one after the path of the first was requested."""
 
     def __init__(self, first: Once, second: Once, begins: str) -> None:
         self.first, self.second, self.begins, self.begun = first, second, begins, False
@@ -682,7 +684,7 @@ def test_an_image_that_the_base_has_already_comes_with_it(
 
 
 class Strict(Replace):
-    """A change that does not do without its files."""
+    """A change that needs all its files."""
 
     def wants(self, listing: Sequence[str]) -> Sequence[str]:
         if missing := set(self.paths) - set(listing):
@@ -737,7 +739,7 @@ def test_of_the_files_that_are_looked_at_those_count_that_the_base_brings(
 
 
 class Waiting(Replace):
-    """A change that has a place only once the base has come in, and reads none of it."""
+    """A change whose place exists only once the base has come in; it reads none of it."""
 
     def wants(self, listing: Sequence[str]) -> Sequence[str]:
         if "theirs" not in listing:
@@ -856,7 +858,7 @@ def built(number: int) -> CommitText:
 
 
 def deployed(server: GitServer, number: int, *, then: int = 0) -> None:
-    """Build `number` has deployed its image, and others have committed `then` times since."""
+    """Build `number` deploys its image, then others commit `then` times."""
     text = built(number)
     server.add(
         "demo",

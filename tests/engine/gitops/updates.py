@@ -31,7 +31,7 @@ FILES = {"apps/demo.yaml": BEFORE, "apps/other.yaml": b"image: other:1\n"}
 
 @dataclass(frozen=True)
 class Replace:
-    """A change for tests: one text for another in files of some names, new files besides."""
+    """A change for tests: replaces a text in files of some names, and adds new files."""
 
     paths: Sequence[str] = ("apps/demo.yaml",)
     old: bytes = b"demo:1"

@@ -1,5 +1,6 @@
-"""YAML files as people write them, made up from a seed: every style, comment, line end and
-oddity of facts that an edit has to leave alone.
+"""YAML files as people write them, made from a seed.
+
+They have every style, comment, line end and oddity that an edit has to leave alone.
 """
 
 from __future__ import annotations
@@ -46,7 +47,7 @@ _TEMPLATES = ("{{ .Values.a }}", '{{ include "x.y" . | quote }}', "{{- .b -}}")
 
 
 class Author:
-    """Writes one file; `dice` decides everything."""
+    """Writes one file; `dice` makes all choices."""
 
     def __init__(self, dice: random.Random) -> None:
         self.dice = dice
@@ -85,7 +86,7 @@ class Author:
         return self.dice.choice((word, word, word, f"'{word}'", f'"{word}"'))
 
     def between(self, indent: str) -> None:
-        """What may stand between two lines."""
+        """Write lines that may stand between two others."""
         chance = self.dice.random()
         if chance < 0.08:
             self.lines.append("")
@@ -97,7 +98,7 @@ class Author:
             self.lines.append("  ")
 
     def entry(self, head: str, indent: str, depth: int) -> None:
-        """The value behind `head`, on its line or below it."""
+        """Write the value of `head`, on its line or below it."""
         kinds: tuple[Callable[[str, str, int], None], ...] = (
             self.scalar,
             self.scalar,
@@ -143,7 +144,7 @@ class Author:
         )
 
     def property(self) -> str:
-        """An anchor, an alias of one before, or a tag."""
+        """An anchor, an alias of an earlier one, or a tag."""
         chance = self.dice.random()
         if chance < 0.4:
             self.anchors.append(f"a{len(self.anchors)}")
@@ -216,8 +217,9 @@ class Author:
                 self.lines.append(f"{start}-{gap}{item}{dice.choice(_COMMENTS)}")
 
     def repeats(self) -> None:
-        """Texts and maps with anchors, and what uses them: aliases, also in flow style and of
-        maps that hold aliases, and merge keys.
+        """Write texts and maps with anchors, and their users.
+
+        Users are aliases, also in flow style and of maps that have aliases, and merge keys.
         """
         dice = self.dice
         for number in range(dice.randint(1, 3)):
@@ -250,7 +252,7 @@ def written(seed: int) -> bytes:
 
 
 def repeating(seed: int) -> bytes:
-    """One in which aliases and merge keys repeat texts, behind other content."""
+    """A file in which aliases and merge keys repeat texts, after other content."""
     author = Author(random.Random(seed))
     author.mapping("", 2)
     author.repeats()

@@ -1,4 +1,4 @@
-"""The login of a GitHub App against a server that checks its word."""
+"""The login of a GitHub App, against a server that checks its JWT."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from towline.http.client import Transport
 
 
 class Caller:
-    """An App that asks, with all that it is told, and all that is hidden."""
+    """An App's login, with its log and the texts that it masks."""
 
     def __init__(self, server: GithubServer, folder: Path) -> None:
         self.server, self.warnings, self.hidden = server, list[str](), list[str]()

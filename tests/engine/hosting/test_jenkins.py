@@ -1,4 +1,4 @@
-"""A secret text of Jenkins gets another secret, against a server that wants what Jenkins wants."""
+"""A secret text of Jenkins gets a new secret, on a server with Jenkins' rules."""
 
 from __future__ import annotations
 
@@ -127,7 +127,7 @@ def test_a_credential_of_another_kind_is_left_alone(server: JenkinsServer) -> No
     ],
 )
 def test_a_page_in_its_place_is_no_credential(server: JenkinsServer, body: bytes) -> None:
-    """A proxy that wants a sign-in answers like that, with 200."""
+    """A proxy that requires a sign-in answers with a page and 200."""
     server.fault = on("GET", CONFIG, Status(code=200, body=body))
     with pytest.raises(ConfigError, match="has another id, or the answer is not Jenkins'"):
         put(server)

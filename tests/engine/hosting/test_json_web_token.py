@@ -1,4 +1,4 @@
-"""A token is the same whoever signs it; what one cannot sign with ends in the same error."""
+"""Each signer makes the same token; a key that one cannot use ends in the same error."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def environ(folder: Path, *, path: str = "") -> dict[str, str]:
 
 @pytest.fixture(params=SIGNERS)
 def sign(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Sign:
-    """Signs the claims with a key, by one signer alone."""
+    """Sign the claims with a key, by one signer."""
     path = ""
     if request.param == OPENSSL:
         without_library(monkeypatch)
@@ -63,7 +63,7 @@ def in_pkcs8(key: str) -> str:
 def test_header_claims_and_signature_are_the_same_by_each_signer(
     sign: Sign, form: Callable[[str], str], bits: int, tmp_path: Path
 ) -> None:
-    """RS256 is deterministic, so openssl's own signature of the same text is the one to have."""
+    """RS256 is deterministic, so openssl's own signature of the text is the expected one."""
     made = rsa_key(bits=bits)
     (tmp_path / "key.pem").write_text(made.private)
     text, _, signature = sign(form(made.private)).rpartition(".")

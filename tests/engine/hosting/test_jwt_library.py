@@ -1,4 +1,4 @@
-"""What PyJWT and cryptography make of keys; beside openssl in test_json_web_token.py."""
+"""Keys in PyJWT and cryptography; test_json_web_token.py has them beside openssl."""
 
 from __future__ import annotations
 

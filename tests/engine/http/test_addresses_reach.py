@@ -46,7 +46,7 @@ def test_a_resolver_that_is_busy_is_asked_again(monkeypatch: pytest.MonkeyPatch)
 
 
 def test_two_hosts_do_not_count_for_one_another(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The target of a copy may be inside, and its source still has no business there."""
+    """The target of a copy may be inside; its source still may not lead there."""
     Names(monkeypatch, {"registry.corp": "10.0.0.5", "registry.example.com": OUTSIDE})
     reach = AddressPolicy()
     assert reach.addresses("https://registry.corp") == ["10.0.0.5"]

@@ -17,7 +17,7 @@ BROKEN = b"-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n"
 
 
 class Shelf(LoopbackServer):
-    """Serves `content`, or 404 where there is none."""
+    """Serves `content`, or 404 if it has none."""
 
     content = b""
 

@@ -28,7 +28,7 @@ def server() -> Iterator[Echo]:
 
 
 def connections(server: LoopbackServer, monkeypatch: pytest.MonkeyPatch) -> list[object]:
-    """What will have connected to the server from now on."""
+    """The connections to the server from now on."""
     made: list[object] = []
     plain = socket.create_connection
 
@@ -41,7 +41,7 @@ def connections(server: LoopbackServer, monkeypatch: pytest.MonkeyPatch) -> list
 
 
 class Interrupting(Mapping[str, str]):
-    """Headers that are interrupted when they are read a second time: on their way."""
+    """Headers whose second reading, while they are sent, is interrupted."""
 
     read = 0
 
@@ -378,7 +378,7 @@ def test_a_limit_beyond_what_a_timer_can_wait_is_as_good_as_none(server: Echo) -
 
 
 def test_a_host_that_trickles_while_it_is_greeted_is_broken_off_too() -> None:
-    """Each byte of a TLS record of 16 KiB comes well within the time of one wait."""
+    """Each byte of a TLS record of 16 KiB comes well within the timeout of one read."""
     over = threading.Event()
 
     def trickle(listener: socket.socket) -> None:

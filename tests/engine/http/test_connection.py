@@ -30,7 +30,7 @@ LOGIN = "me:p%40ssword"
 
 
 class Echo(LoopbackServer):
-    """Answers with what it was sent, and keeps the headers."""
+    """Answers with the body that it was sent, and keeps the headers."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -314,7 +314,7 @@ def test_a_host_that_we_named_is_not_checked_and_its_connection_serves_no_one_el
 def test_where_it_was_met_says_how_far_inside_a_host_may_send_us(
     monkeypatch: pytest.MonkeyPatch, server: Echo, addresses: str
 ) -> None:
-    """The owner of a name outside may give it an address inside as well."""
+    """The owner of a public name may give it a private address as well."""
     Names(
         monkeypatch,
         {"registry.example.com": addresses.format(OUTSIDE), "wiki.corp": "10.0.0.6"},
@@ -423,7 +423,7 @@ def test_nobody_configures_a_metadata_service(
 def test_a_machine_of_its_own_name_is_reached_beside_its_link_local_address(
     server: Echo, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """What nss-myhostname answers for the machine itself."""
+    """nss-myhostname answers so for the machine itself."""
     names = Names(monkeypatch, {"agent7": "10.0.0.7 fe80::1"}, port=server.port)
     with reaching() as transport:
         assert get(transport, "http://agent7/") == b"hello"
@@ -585,7 +585,7 @@ def test_a_proxys_answer_that_only_drips_is_given_up() -> None:
 
 
 class Reset(Tls):
-    """TLS with a host that resets the connection just before it begins."""
+    """A TLS host that resets the connection just before the handshake begins."""
 
     def __init__(self, listener: socket.socket) -> None:
         super().__init__()
@@ -599,7 +599,7 @@ class Reset(Tls):
 
 
 def sockets() -> set[str]:
-    """Those that this process has open; what is closed meanwhile is none."""
+    """The sockets that this process has open; those closed meanwhile do not count."""
     found = set()
     for file in Path("/proc/self/fd").iterdir():
         with contextlib.suppress(OSError):
@@ -655,9 +655,7 @@ def test_an_early_refusal_is_heard_over_tls_too(
 
 
 class Slow:
-    """Takes what it is sent in small pieces with a rest after each, `most` bytes of it, and
-    answers when all has come.
-    """
+    """Reads slowly in small pieces, at most `most` bytes, and answers when all has come."""
 
     def __init__(
         self, size: int, *, most: int | None = None, tls: ssl.SSLContext | None = None

@@ -61,7 +61,7 @@ def test_the_agent_s_word_on_branches_stands_over_the_documents(
 
 
 def tip(text: str) -> DefaultBranch:
-    """A default branch whose tip is here, with this configuration."""
+    """A default branch whose tip is in the checkout, with this configuration."""
     return replace(
         DEVELOP, tip=lambda: parse_document(text, "config.yml on develop", trusted=False)
     )

@@ -139,7 +139,7 @@ def test_pipers_mark_for_an_empty_text_is_one(tmp_path: Path, content: bytes, te
 
 @pytest.mark.parametrize("content", [b"toBeEmptied", b""])
 def test_a_list_that_piper_emptied_is_no_fault_and_no_value(tmp_path: Path, content: bytes) -> None:
-    """Reading `toBeEmptied` leaves the file without a byte there."""
+    """Piper leaves an empty file for `toBeEmptied`."""
     put(tmp_path, "custom/x.json", content)
     assert read_environment(tmp_path) == {"custom/x": ""}
 
@@ -246,7 +246,7 @@ def test_an_environment_that_a_link_puts_elsewhere_is_neither_read_nor_written(
 
 
 def test_a_workspace_that_cannot_be_written_to_is_seen_before(tmp_path: Path) -> None:
-    """By a user who may only read there, as in a mount of somebody else's."""
+    """For example a read-only mount, for a user who may only read there."""
     check_writable(tmp_path)
     assert not list(tmp_path.iterdir())
     (tmp_path / ".pipeline").mkdir()

@@ -24,7 +24,7 @@ def test_values_are_those_that_are_there_and_facts_lie_beside_them() -> None:
 
 
 def test_of_values_that_nobody_has_kept_apart_none_is_a_fact() -> None:
-    """A copy loses the facts, and is believed less, never more."""
+    """A copy of the environment loses the facts, and is trusted less, never more."""
     copy = {**PipelineEnvironment({KEY: "r"}, {KEY: "r"})}
     assert (proven_values(copy), is_proven(copy, KEY)) == ({}, False)
 

@@ -33,7 +33,7 @@ def copy(workspace: Path, build: tuple[str, ...] = BUILD, **environ: str) -> Pro
 
 
 def own(workspace: Path) -> Path:
-    """The folder of the only build that there is."""
+    """The folder of the only build."""
     (found,) = (workspace.parent / "home" / ".local" / "state" / "towline" / "builds").iterdir()
     return found
 
@@ -169,7 +169,7 @@ def test_a_folder_that_others_can_write_into_proves_nothing(workspace: Path, mod
 def test_a_folder_above_that_others_can_write_into_proves_nothing(
     workspace: Path, folder: str, mode: int
 ) -> None:
-    """What is below could be renamed, and another folder put there."""
+    """The folder below could be renamed, and another one put in its place."""
     copy(workspace).keep(VALUES)
     there = workspace.parent / folder
     there.chmod(mode)
@@ -182,7 +182,7 @@ def test_a_folder_above_that_others_can_write_into_proves_nothing(
 
 
 def test_a_place_that_others_can_write_to_is_passed_over_for_a_better_one(workspace: Path) -> None:
-    """A volume for the work of a runner in a cluster is one; its home is not."""
+    """Such a place is a runner's work volume in a cluster; its home is not."""
     volume, home = workspace.parent / "volume", workspace.parent / "home"
     (volume / "temp").mkdir(parents=True)
     (volume / "temp").chmod(0o755)

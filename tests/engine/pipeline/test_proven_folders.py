@@ -57,7 +57,7 @@ def test_what_another_user_owns_on_the_way_is_found_unless_he_is_known(tmp_path:
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can be another user")
 def test_a_group_that_is_the_user_s_alone_is_nobody_else(tmp_path: Path) -> None:
-    """Where the umask is 002 all that a user makes is for his group, too."""
+    """With umask 002, all that a user creates is writable for the user's own group."""
     alone = [
         one
         for one in pwd.getpwall()

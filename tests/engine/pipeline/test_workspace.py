@@ -23,7 +23,7 @@ def tree(root: Path, *names: str) -> Path:
 
 
 class MadeUp:
-    """What a scan tells of one entry of a made-up folder."""
+    """One entry of a made-up folder, as a scan returns it."""
 
     def __init__(self, name: str, *, folder: bool) -> None:
         self.name, self._folder = name, folder

@@ -79,7 +79,7 @@ class Pair:
         self.target = client(target, "target", transport, logins[1])
 
     def copying(self, *, dry_run: bool = False, warn: Callable[[str], None] = print) -> Copying:
-        """Between these two."""
+        """A copy between these two."""
         progress = Progress(None, self.target.transport.clock)
         return Copying(
             source=self.source,
@@ -104,7 +104,7 @@ class Pair:
 
 
 def ways(report: CopyReport) -> tuple[int, int, int]:
-    """How many blobs were copied, mounted and skipped."""
+    """The numbers of blobs that were copied, mounted and skipped."""
     return report.count(COPIED), report.count(MOUNTED), report.count(SKIPPED)
 
 

@@ -14,7 +14,7 @@ def test_all_is_sent_at_once_until_something_was_too_large() -> None:
 
 
 def sizes(chunks: ChunkSize, *, limit: int, count: int) -> list[int]:
-    """The MiB of the next requests, and below zero where they bring more than `limit`."""
+    """The MiB of the next requests; negative for requests over `limit`, which fail."""
     found = []
     for _ in range(count):
         sent = chunks.of(1 << 40)

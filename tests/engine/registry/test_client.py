@@ -180,7 +180,7 @@ def test_a_manifest_of_schema_1_is_told_as_that_though_its_digest_is_of_somethin
 def test_a_manifest_that_comes_packed_is_read_and_known_by_the_digest_of_its_content(
     source: FakeRegistry, puller: RegistryClient, coding: str
 ) -> None:
-    """Whether or not anybody asked for it (crane, skopeo and regctl read it too)."""
+    """Whether or not the client asked for compression (crane, skopeo and regctl read it too)."""
     image = make_image()
     packed = zlib.compress(image.manifest) if coding == "deflate" else gzip.compress(image.manifest)
     headers = {
@@ -325,7 +325,7 @@ def test_a_stored_manifest_keeps_its_bytes_and_type(
 def test_an_answer_that_may_be_somebody_else_s_is_asked_about(
     target: FakeRegistry, pusher: RegistryClient, *, code: int, named: bool, before: bool
 ) -> None:
-    """The tag may hold what it held before."""
+    """The tag may still point to the image from before."""
     manifest = manifest_of()
     if before:
         put(make_image(seed=1), target, "app", "1")

@@ -79,7 +79,7 @@ def test_no_body_breaks_the_reader_in_any_other_way(body: bytes, coding: str) ->
 
 
 def test_an_answer_in_a_thousand_parts_is_unpacked_and_one_in_more_is_refused() -> None:
-    """What comes after a part is copied for each: 4 MiB of empty ones took half a minute."""
+    """Each part copies the rest: 4 MiB of empty parts took half a minute."""
     assert plain(packed(b"x") * 1000, "gzip") == b"x" * 1000
     with pytest.raises(RegistryError, match="too many parts"):
         plain(packed(b"") * 1001, "gzip")

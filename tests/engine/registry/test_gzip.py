@@ -67,7 +67,7 @@ def unpacked(data: bytes, library: Any = LIBRARY) -> bytes:
 
 
 def sample(size: int) -> bytes:
-    """Bytes that pack to about half."""
+    """Bytes that compress to about half."""
     return bytes(random.Random(size).choices(b"abcdefghijklmnop", k=size))
 
 

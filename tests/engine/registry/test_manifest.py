@@ -191,7 +191,7 @@ def test_an_entry_is_a_descriptor_or_nothing(entry: object) -> None:
     ],
 )
 def test_null_is_an_empty_list(data: dict[str, Any], kind: str) -> None:
-    """As Go writes one: `"manifests": null` is what a registry without referrers may answer."""
+    """Go writes null: a registry without referrers may answer `"manifests": null`."""
     found = of({**data, "annotations": None, "subject": None}, kind)
     assert len(found.children) == (len(data["manifests"] or []) if kind == OCI_INDEX else 0)
     assert [blob.digest for blob in found.blobs] == [BLOB["digest"]] * (

@@ -60,7 +60,7 @@ def test_each_kind_of_login_is_found_by_one_challenge(
 
 
 def quiet(server: FakeRegistry, *, status: int = 401) -> None:
-    """A registry that says at /v2/ alone what it wants, and `status` elsewhere."""
+    """A registry that sends its challenge at /v2/ alone, and `status` elsewhere."""
     plain = server.answer
 
     def answer(request: Request) -> Answer:

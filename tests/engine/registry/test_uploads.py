@@ -57,7 +57,7 @@ def send(uploads: Uploads, upload: UploadSession, body: bytes = BLOB, digest: st
 def broken(
     uploads: Uploads, upload: UploadSession, body: bytes = BLOB
 ) -> tuple[TransferInterrupted, UploadSession]:
-    """How sending it breaks off, and where it is then."""
+    """The error of a send that breaks off, and the upload as it is then."""
     with uploads.send(upload, digest_of(body), len(body)) as sink:
         try:
             sink.send(body[upload.offset :])
@@ -97,7 +97,7 @@ def test_a_blob_of_another_repository_is_mounted(
 def test_a_mount_comes_with_a_token_that_may_pull_from_the_other_repository(
     target: FakeRegistry, pusher: RegistryClient
 ) -> None:
-    """Distribution answers 202 without it, and all bytes would be sent."""
+    """Without it, distribution answers 202, and all bytes would be sent."""
     target.auth, target.username, target.password = "bearer", TARGET_LOGIN.username, SECRET
     target.create("base").blobs[DIGEST] = BLOB
     assert not pusher.has_blob("app", DIGEST)
@@ -320,7 +320,7 @@ def test_a_blob_that_cannot_be_mounted_from_elsewhere_may_be_there_all_the_same(
 
 
 def cut(target: FakeRegistry, uploads: Uploads, *, after: int) -> UploadSession:
-    """An upload that was broken off after so many bytes, which the registry has kept."""
+    """An upload that broke off after this number of bytes, which the registry has kept."""
     target.resumes = True
     target.fault = on("PUT", "", CutRequest(after=after))
     upload = uploads.start("app", DIGEST, len(BLOB))
@@ -644,9 +644,7 @@ def test_every_step_of_an_upload_that_another_host_has_placed_at_home_is_without
 
 
 def moved(to: FakeRegistry, *methods: str, times: int = 1) -> Chooser:
-    """Redirects the first uploads by these methods to the same place at another host, or at the
-    same one.
-    """
+    """Redirect the first uploads by these methods to the same path at this or another host."""
     left = iter(range(times))
 
     def choose(record: Record) -> Status | None:

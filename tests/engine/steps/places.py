@@ -1,4 +1,4 @@
-"""Where the tests of imagePushToRegistry push from and to."""
+"""The registries and the workspace of the tests of imagePushToRegistry."""
 
 from __future__ import annotations
 

@@ -15,7 +15,7 @@ PASSWORD = "release-pass-word"
 
 
 class Promotion:
-    """A registry that holds what was tested, and the one of releases."""
+    """A registry with tested images, and the registry of releases."""
 
     def __init__(self, folder: Path, tested: FakeRegistry, releases: FakeRegistry) -> None:
         self.folder, self.tested, self.releases = folder, tested, releases
@@ -114,7 +114,7 @@ def test_a_second_run_that_finds_its_own_push_in_the_environment_asks_where_the_
 def test_a_promotion_that_no_step_is_known_to_have_made_is_not_repeated(
     promotion: Promotion, claimed: str
 ) -> None:
-    """Else who commits a file chooses the registry that releases are taken from."""
+    """Otherwise the author of a committed file chooses the registry of releases."""
     first = promotion.push().result["pipelineEnvironment"]
     with FakeRegistry() as evil:
         other = {

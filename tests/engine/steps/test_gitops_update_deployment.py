@@ -468,7 +468,7 @@ def test_force_push_never_forces_somebody_elses_commit_away(place: Place) -> Non
 
 
 def moves(place: Place, times: int) -> None:
-    """Let somebody else push in between, just before each of our first pushes is read."""
+    """Let somebody else push just before each of the engine's first pushes is read."""
     left = iter(range(times))
 
     def fault(method: str, path: str) -> None:
@@ -559,7 +559,7 @@ def test_no_secret_is_in_log_result_or_repository(place: Place) -> None:
 
 
 class Echoing(LoopbackServer):
-    """Refuses every request, and says with what it was asked."""
+    """Refuses every request, and repeats it in the answer."""
 
     def answer(self, request: Request) -> Answer:
         sent = request.headers.get("authorization", "").rpartition(" ")[2]

@@ -1,6 +1,4 @@
-"""The authorities of a step, as another program gets them: one file with the machine's own
-before them.
-"""
+"""The authorities of a step in the file for another program, after the machine's own."""
 
 from __future__ import annotations
 

@@ -94,7 +94,7 @@ BUILT = [
 def test_a_digest_that_the_builder_is_not_known_to_have_left_is_looked_for_at_the_source(
     place: Place,
 ) -> None:
-    """Else a committed file makes an older image of the target the one that was built."""
+    """Otherwise a committed file makes an older image of the target the built one."""
     older = make_image(seed=3)
     put(older, place.target, "team/app", "older")
     for unproven in (["container/imageDigests"], BUILT):
@@ -210,7 +210,7 @@ def test_a_dry_run_changes_nothing_and_claims_nothing(place: Place) -> None:
 
 
 def local(place: Place, path: str = "image", **parameters: object) -> Ending:
-    """Push the layout at `path` instead of what staging has."""
+    """Push the layout at `path` instead of the image in staging."""
     given = {"pushLocalDockerImage": True, "localDockerImagePath": path, **parameters}
     return place.push(parameters=given, **{"container/registryUrl": None})
 
@@ -338,7 +338,7 @@ def test_an_image_without_an_index_goes_over_as_it_is(place: Place) -> None:
 
 
 class Echoing(FakeRegistry):
-    """Refuses every upload, and says with what it was asked."""
+    """Refuses every upload, and repeats the request in the answer."""
 
     sent = ""
 
@@ -360,7 +360,7 @@ class Echoing(FakeRegistry):
 
 @pytest.mark.parametrize("auth", ["basic", "bearer"])
 def test_what_the_registry_repeats_of_the_login_is_masked(place: Place, auth: str) -> None:
-    """A bearer token too, which nobody but the engine knows."""
+    """A bearer token too, which only the engine knows."""
     with Echoing(username="pusher", password=PASSWORD, auth=auth) as target:
         place.configure(target.url)
         ending = place.push()

@@ -1,6 +1,4 @@
-"""The secret id of an AppRole is renewed, on a real server, and stored in a Jenkins that wants
-what Jenkins wants.
-"""
+"""The secret id of an AppRole is renewed on a real Vault, and stored in a fake Jenkins."""
 
 from __future__ import annotations
 
@@ -59,9 +57,9 @@ class World:
         self.configure()
 
     def grant(self, rules: str, life: str = "20d") -> str:
-        """The AppRole with this policy, its secret ids living so long; its role id.
+        """Give the AppRole this policy, and secret ids with this time to live.
 
-        Jenkins holds a new one.
+        Returns its role id; Jenkins gets a new secret id.
         """
         self.vault.api("POST", "sys/policies/acl/rotator", {"policy": rules.format("rotator")})
         self.role_id, secret = self.vault.app_role("rotator", secret_id_ttl=life)
@@ -69,7 +67,7 @@ class World:
         return self.role_id
 
     def later(self, days: float) -> None:
-        """So many days have gone by."""
+        """Let this number of days pass."""
         self.patch.setattr(
             vault_rotate_secret_id, "_now", lambda: datetime.now(UTC) + timedelta(days=days)
         )
@@ -96,7 +94,7 @@ class World:
         return True
 
     def accessors(self) -> int:
-        """How many secret ids the AppRole has."""
+        """The number of secret ids that the AppRole has."""
         return len(self.vault.api("LIST", "auth/approle/role/rotator/secret-id")["data"]["keys"])
 
     def run(
@@ -106,7 +104,7 @@ class World:
         environ: dict[str, str] | None = None,
         **parameters: Any,
     ) -> Ending:
-        """A call as the bridge makes it: what is to be bound is bound, at most twice."""
+        """A call as the bridge makes it, which binds credentials on request, at most twice."""
         values = {"the-role": self.role_id, "the-secret": self.held}
         given, bound = dict(environ or {}), list[dict[str, Any]]()
         while True:
@@ -207,7 +205,7 @@ def test_where_jenkins_would_not_take_one_that_is_a_warning_until_it_is_due(
 
 
 def test_where_secret_ids_never_live_that_long_they_are_renewed_at_half_of_it(world: World) -> None:
-    """Else each run would make one."""
+    """Otherwise each run would make a new one."""
     world.configure("daysBeforeExpiry: 25")
     world.later(9)
     first = world.run()
@@ -257,7 +255,7 @@ def test_where_jenkins_refuses_it_the_new_one_is_ended_and_the_old_one_stays(
 
 @pytest.mark.parametrize("what", ["no such credential", "no such user", "no Jenkins"])
 def test_nothing_is_made_where_jenkins_would_not_take_it(world: World, what: str) -> None:
-    """What was made could not be ended here."""
+    """A secret id that was made could not be destroyed here."""
     world.grant(ROTATES)
     world.later(6)
     ids = world.accessors()

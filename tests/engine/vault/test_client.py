@@ -199,7 +199,7 @@ def test_a_login_that_cannot_be_ended_is_a_warning() -> None:
 
 
 def test_a_token_that_the_server_repeats_is_masked() -> None:
-    """The one that the login gave, which nobody else knows."""
+    """The token that the login gave, which only the engine knows."""
     with FakeVault() as fake:
 
         def repeat(record: Record) -> Status | None:

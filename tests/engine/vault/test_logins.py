@@ -34,7 +34,7 @@ from towline.vault.logins import (
 
 
 class World:
-    """A Vault with each way to log in, and those whose word it takes."""
+    """A Vault with each way to log in, and the issuers that it trusts."""
 
     def __init__(self, vault: VaultServer, issuer: Issuer, cluster: KubernetesServer) -> None:
         self.vault, self.issuer, self.cluster = vault, issuer, cluster

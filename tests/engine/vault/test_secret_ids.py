@@ -1,4 +1,4 @@
-"""What an AppRole may do to its own secret ids, on a real server."""
+"""The permissions of an AppRole for its own secret ids, on a real server."""
 
 from __future__ import annotations
 

@@ -41,7 +41,7 @@ def issuer(tmp_path_factory: pytest.TempPathFactory, server: SealedVault) -> Iss
 
 
 def forget(server: VaultServer, heard: Heard) -> None:
-    """Let the server forget the token of a login, as if its time were over."""
+    """Let the server forget the token of a login, as if it had expired."""
     server.api("POST", "auth/token/revoke", {"token": heard.vault._access.client.token})
 
 
@@ -226,7 +226,7 @@ def test_a_token_that_lives_for_a_second_only_is_no_fault(
 def test_a_proof_is_read_afresh_for_each_login(
     server: SealedVault, authority: Authority, issuer: Issuer
 ) -> None:
-    """The token of a pod is exchanged in its file while the pod lives."""
+    """The token file of a pod is replaced while the pod lives."""
     proofs = itertools.count()
 
     def proof() -> str:
@@ -318,7 +318,7 @@ def test_if_path_and_token_look_alike_one_more_login_is_made_without_the_old_tok
 def test_a_token_that_another_one_takes_the_place_of_is_given_back_too(
     server: SealedVault, authority: Authority
 ) -> None:
-    """It could not ask about itself, but it was alive."""
+    """It may not look itself up, but it is valid."""
     rules = (
         'path "secret/data/team/*" { capabilities = ["read"] }\npath "auth/token/revoke-self" {'
         ' capabilities = ["update"] }'

@@ -1,6 +1,4 @@
-"""Of several servers one that stands by: it hears of a new token a moment later, and takes over
-in time.
-"""
+"""A standby server: it learns of a new token a moment later, and takes over in time."""
 
 from __future__ import annotations
 
@@ -41,9 +39,9 @@ def servers(
 
 @pytest.fixture(scope="module")
 def ids(servers: tuple[SealedVault, SealedVault]) -> tuple[str, str]:
-    """An AppRole that both know.
+    """An AppRole that both servers know.
 
-    It is not tried by logging in: who fails several times is locked out.
+    That is not tested by logging in: several failures lock it out.
     """
     role_id, secret_id = servers[0].app_role("team")
     end = time.monotonic() + 120
@@ -112,7 +110,7 @@ def test_a_server_that_takes_over_between_two_secrets_has_time(
 
 
 def by(fake: FakeVault, *, stands_by: bool, refusals: int) -> None:
-    """Let the server refuse so many reads, as one that stands by or not."""
+    """Let the server refuse this number of reads, as a standby or not."""
     fake.leader = {"ha_enabled": True, "is_self": not stands_by}
     left = iter(range(refusals))
 

@@ -118,7 +118,7 @@ def test_what_is_no_file_is_not_read(workspace: Path, name: str) -> None:
 
 
 class Runner(LoopbackServer):
-    """What GitHub gives a job with `id-token: write`: tokens for the audience that is asked for."""
+    """The token service that GitHub gives a job with `id-token: write`, for any audience."""
 
     def __init__(self, issuer: Issuer) -> None:
         super().__init__()

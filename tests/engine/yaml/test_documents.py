@@ -45,12 +45,12 @@ e: 'f' # last"""
 
 @pytest.fixture
 def large(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Every file is a large one."""
+    """Treat every file as a large one."""
     monkeypatch.setattr(module, "LARGE_FILE", 0)
 
 
 def told(found: YamlDocuments) -> list[tuple[object, ...]]:
-    """Everything that documents say, but for the numbers of their events."""
+    """The content of documents, without the numbers of their events."""
     return [
         (
             (one.start, one.end, *(_node(node) for node in descendants(one.root)))

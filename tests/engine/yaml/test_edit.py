@@ -159,7 +159,7 @@ def test_what_an_alias_repeats_is_not_edited_and_the_alias_is_named(path: Path) 
 
 
 def shared(text: str, *edits: ValueEdit, policy: str) -> tuple[str, list[str]]:
-    """What becomes of a text under a policy for aliases, and what is said."""
+    """The result of an edit under a policy for aliases, and the log."""
     said: list[str] = []
     return (
         edit(

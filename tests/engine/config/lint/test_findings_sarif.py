@@ -11,9 +11,7 @@ LOG_LEVELS = {"none", "note", "warning", "error"}
 
 
 def check(log: Any) -> None:
-    """What GitHub's code scanning needs of a SARIF 2.1.0 log, and what the standard makes
-    mandatory of these objects.
-    """
+    """Check what GitHub's code scanning and SARIF 2.1.0 require of a log."""
     assert log["version"] == "2.1.0"
     assert log["$schema"].endswith("sarif-2.1.0.json")
     assert log["runs"]

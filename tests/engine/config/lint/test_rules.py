@@ -49,7 +49,7 @@ def report(text: str, *defaults: str) -> LintReport:
 
 
 def found(text: str) -> list[tuple[str, str]]:
-    """Rule and the words of each finding."""
+    """The rule and the message of each finding."""
     return [(each.rule, f"{each.message} ({each.fix})") for each in report(text).findings]
 
 
@@ -751,7 +751,7 @@ def test_any_configuration_gives_findings_and_never_a_trace(value: Any) -> None:
 
 
 def load_json(value: Any) -> Any:
-    """JSON is YAML, as long as nothing in it is escaped in a way that YAML does not know."""
+    """Load JSON as YAML, which works as long as no escape is one that YAML does not know."""
     text = json.dumps(value)
     try:
         return load_located(text)

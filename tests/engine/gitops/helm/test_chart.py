@@ -349,12 +349,12 @@ def test_every_chart_that_fits_is_rendered_one_after_the_other() -> None:
 
 
 class Counting(HelmLibrary):
-    """The library, and how often it was asked."""
+    """The library renderer, which counts its calls."""
 
     asked = 0
 
     def render(self, rendering: Rendering) -> str:
-        """As ever."""
+        """Count, and render as usual."""
         type(self).asked += 1
         return super().render(rendering)
 
@@ -773,9 +773,7 @@ def test_what_is_around_it_and_cannot_be_kept_is_a_warning_without_what_it_holds
 
 
 def counting(folder: Path, text: str) -> tuple[HelmProgram, Path]:
-    """A program that prints `text` with the number of its call for {}, and the file in which it
-    counts.
-    """
+    """A program that prints `text` with the number of its call for {}, and its counter file."""
     count = folder / "calls"
     count.write_text("")
     body = (

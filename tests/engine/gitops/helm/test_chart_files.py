@@ -14,7 +14,7 @@ def depends(*lines: str) -> str:
 
 
 def all_of(chart: str, files: Mapping[str, str]) -> list[str]:
-    """What is read in the end, as a repository does it."""
+    """The files that a change reads in the end, asked for as a repository does."""
     contents, listing = as_bytes(files), sorted(files)
     read = {path: contents[path] for path in structural_paths(chart, listing)}
     while more := [

@@ -44,8 +44,6 @@ def test_another_image_that_moves_is_noticed() -> None:
 
 
 def test_a_long_word_is_looked_through_once() -> None:
-    """As certificates and other files in base64 are, in what a chart renders; in steps by the
-    square it would take hours.
-    """
+    """Charts render certificates and files in base64; quadratic time would take hours."""
     text = f"data: {'ab/team/we' * 100_000}\nimage: q.io/team/web:2\n"
     assert keeps_other_images(text, text.replace("q.io", "h.io"), "q.io", [WEB])

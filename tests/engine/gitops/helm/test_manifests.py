@@ -35,7 +35,7 @@ def test_a_stream_is_cut_at_its_separators_and_nowhere_else() -> None:
 
 
 def test_a_template_that_begins_with_a_separator_is_the_one_of_its_first_document() -> None:
-    """Helm 4.2 prints it so: an empty document with the template's name, then the document."""
+    """Helm 4.2 prints an empty document with the template's name, then the document."""
     (found,) = split_documents("---\n# Source: c/templates/a.yaml\n---\nkind: A\n")
     assert (found.text, found.source) == ("---\nkind: A\n", "c/templates/a.yaml")
 

@@ -1,4 +1,4 @@
-"""Helm gets of a packed chart what was looked into, whatever another reader would find in it."""
+"""Helm gets the files of a packed chart that were checked, however others would read it."""
 
 from __future__ import annotations
 

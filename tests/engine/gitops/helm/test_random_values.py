@@ -1,4 +1,4 @@
-"""What a chart renders differently each time, against what the repository has of it."""
+"""Values that a chart renders differently each time, compared with the repository's."""
 
 from __future__ import annotations
 

@@ -1,5 +1,6 @@
-"""The library's answers, held against what `helm template` does (Helm 4.2.3, tried);
-`test_helm_programs` holds both against each other.
+"""The library's output beside that of `helm template` (Helm 4.2.3, tried).
+
+`test_helm_programs` compares both.
 """
 
 from __future__ import annotations

@@ -1,6 +1,4 @@
-"""A process leaves the network: real processes, on a system that lets them, and on one that does
-not.
-"""
+"""A process leaves the network, on systems that allow it and on others."""
 
 from __future__ import annotations
 

@@ -68,9 +68,7 @@ def test_the_server_is_not_in_the_arguments_and_our_own_variables_are_not_handed
 
 
 def test_nothing_leads_a_helper_into_the_workspace(tmp_path: Path, workspace: Path) -> None:
-    """It may run tools by their names, and what a file of their settings names:
-    `credential_process` in `~/.aws/config`.
-    """
+    """A helper may run tools by name, or by its settings: `credential_process` of AWS."""
     environ = install(tmp_path / "bin", "store", {"registry.example.com": ("me", "p")})
     own = {
         "HOME": str(workspace),

@@ -34,7 +34,7 @@ def users(config: object, host: str = HOST, path: str = "") -> list[str]:
 
 
 def keys(*names: str) -> dict[str, object]:
-    """A configuration whose users are called as their keys."""
+    """A configuration in which each user is named like its key."""
     return {"auths": {name: {"username": name, "password": "p"} for name in names}}
 
 

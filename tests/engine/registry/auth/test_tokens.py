@@ -382,7 +382,7 @@ def test_a_token_with_too_little_is_followed_once_by_one_with_what_is_demanded(
 def test_a_token_for_all_that_is_refused_is_followed_by_one_for_this(
     authorizer: Authorizer, service: TokenService
 ) -> None:
-    """Facts 3.1: old services keep only the last of several scopes, and say nothing of it."""
+    """Facts 3.1: old services use only the last of several scopes, without a message."""
     authorizer.want([LIB, OTHER])
     wide = authorizer.answer(bearer(service), [PUSH], None)
     assert authorizer.answer(bearer(service), [PUSH], wide) == "Bearer token-1"

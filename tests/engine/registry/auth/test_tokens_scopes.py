@@ -57,9 +57,7 @@ def test_one_list_grants_what_all_do(one: list[str], other: list[str]) -> None:
 
 
 def test_each_scope_is_looked_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A project may name thousands of images: a list of them that is gone through for each takes
-    hours.
-    """
+    """A project may name thousands of images: quadratic time would take hours."""
     looked: list[str] = []
 
     def counted(asked: Iterable[str]) -> Grants:

@@ -29,7 +29,7 @@ class Begun:
         return blob, upload
 
     def left(self) -> int:
-        """How many uploads the registry still keeps."""
+        """The number of uploads that the registry still has."""
         return len(self.target.storage["app"].uploads)
 
 

@@ -12,7 +12,7 @@ from towline.registry.copy.deadline import deadline_check, run_in_time
 
 @pytest.fixture
 def hangs() -> Iterator[threading.Event]:
-    """What work waits for in vain, until the test is over."""
+    """An event that work waits for in vain, until the test is over."""
     over = threading.Event()
     yield over
     over.set()

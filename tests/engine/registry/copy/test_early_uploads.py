@@ -48,14 +48,14 @@ LARGE = make_image(files={"large": random.Random(2).randbytes(6 * MIB)}, layers=
 
 
 class Packing:
-    """A source that packs; nothing is asked of it here."""
+    """A source that packs blobs; it gets no requests here."""
 
     def __init__(self) -> None:
         self.observers: list[PackingObserver] = []
 
 
 class Desk:
-    """A target, what is sent early to it, and a blob that is being packed."""
+    """A target, its early uploads, and a blob that is being packed."""
 
     def __init__(self, target: FakeRegistry, transport: Transport, spool: Spool) -> None:
         self.target, self.client = target, client(target, "target", transport)
@@ -70,7 +70,7 @@ class Desk:
         target.fault = self.seen
 
     def seen(self, record: Record) -> None:
-        """Notes that an early upload is under way."""
+        """Set the event of the request: an early upload sends, or a manifest is asked for."""
         if record.method == "PATCH":
             self.sending.set()
         if "/manifests/" in record.path:
@@ -336,7 +336,7 @@ def test_a_layer_that_turns_out_to_be_there_is_not_sent_on(desk: Desk) -> None:
 
 
 def held(target: FakeRegistry, tag: str, config: bytes) -> None:
-    """An image of that configuration at the target."""
+    """An image with that configuration, at the target."""
     manifest = json.dumps(
         {
             "schemaVersion": 2,

@@ -54,7 +54,7 @@ def test_an_index_arrives_with_all_that_hangs_on_it(
 def test_an_image_arrives_where_all_writes_are_sent_to_and_no_login_goes_there(
     transport: Transport, code: int
 ) -> None:
-    """K12: a registry that has moved, and answers questions only."""
+    """K12: a registry that has moved, and answers only reads itself."""
     index = make_index(layers=2)
     with (
         FakeRegistry() as source,

@@ -13,7 +13,7 @@ from towline.registry.copy.job import (
 
 
 class Somewhere:
-    """A server that nobody asks."""
+    """A server that gets no request."""
 
     url = "https://registry.example"
 

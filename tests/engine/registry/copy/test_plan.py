@@ -26,7 +26,7 @@ from towline.registry.manifest import Descriptor, Manifest, parse_manifest
 
 
 class Shelf:
-    """Manifests that are there, and blobs that are not."""
+    """A source whose manifests exist, and whose blobs do not."""
 
     def __init__(self, *images: ImageParts, missing: Sequence[str] | None = None) -> None:
         self.parts = {part.digest: part for image in images for part in image.walk()}

@@ -1,4 +1,4 @@
-"""What a person sees of a copy on a terminal."""
+"""The lines of a copy that a person sees on a terminal."""
 
 from __future__ import annotations
 

@@ -61,7 +61,7 @@ class Signed:
 
 
 def list_by_tags(source: FakeRegistry, *referrers: ImageParts) -> None:
-    """Keep the lists by tags, as clients do on registries without a list of their own."""
+    """Keep lists of referrers under tags, as clients do if a registry has no referrers API."""
     lists: dict[str, list[ImageParts]] = {}
     for referrer in referrers:
         lists.setdefault(json.loads(referrer.manifest)["subject"]["digest"], []).append(referrer)
@@ -104,7 +104,7 @@ def copy(
 
 
 def asked(server: FakeRegistry) -> list[str]:
-    """What a server was asked, each as method and the kind of thing."""
+    """The requests to a server, each as a method and a kind of object."""
     return sorted(f"{record.method} {record.path.split('/')[-2]}" for record in server.requests)
 
 
@@ -291,9 +291,7 @@ def test_without_a_whole_list_of_tags_each_of_them_is_asked_for(
 
 
 def refuses_referrers(target: FakeRegistry, *, lists: bool = False) -> None:
-    """A target that takes no manifest with a subject, or does not let the list of them be
-    written.
-    """
+    """A target that refuses manifests with a subject, or the list of referrers."""
     plain = target.answer
 
     def refusing(request: Request) -> Answer:
@@ -495,7 +493,7 @@ def test_one_that_is_listed_and_not_there_stays_behind(
 
 
 def signatures(*names: str) -> ImageParts:
-    """What cosign keeps under its tag: an image with a layer for each signature."""
+    """The image that cosign keeps under its tag, with a layer for each signature."""
     singles = [make_image(files={name: name.encode()}) for name in names]
     layers = [layer for single in singles for layer in json.loads(single.manifest)["layers"]]
     body = json.dumps({**json.loads(singles[0].manifest), "layers": layers}).encode()
@@ -721,8 +719,9 @@ def in_both_modes(
     target: FakeRegistry,
     expected: str,
 ) -> CopyReport:
-    """What a copy brings that goes without what stays behind; it says so once, and one that
-    demands all of it is no copy.
+    """The report of a copy with optional referrers, which warns once.
+
+    A copy with required referrers fails before, without a tag.
     """
     with pytest.raises(RegistryError, match=expected):
         copy(pair, source, target)
@@ -826,7 +825,7 @@ def test_one_list_that_is_not_given_is_told_where_the_registry_gives_others(
 def test_a_target_that_lists_a_tag_that_it_lost_gets_it_again(
     source: FakeRegistry, target: FakeRegistry, pair: Pair
 ) -> None:
-    """What is amiss at a target is what a copy is for."""
+    """A copy repairs what is missing at a target."""
     source.referrers = True
     signed = Signed(source)
     copy(pair, source, target)

@@ -29,7 +29,7 @@ from towline.registry.manifest import Manifest, parse_manifest
 
 
 def there(target: FakeRegistry, subject: ImageParts, kind: str = "ours") -> ImageParts:
-    """What refers to an image, without being listed."""
+    """The referrers of an image that exist without being listed."""
     referrer = refer_to(subject, f"application/vnd.example.{kind}")
     put(referrer, target, "app")
     return referrer

@@ -154,7 +154,7 @@ def small(data: bytes, size: int, *cuts: int) -> bytes:
 
 def test_a_small_blob_that_is_wrong_once_is_read_once_more() -> None:
     class Once(Cut):
-        """Wrong the first time."""
+        """Wrong bytes the first time."""
 
         def open_blob(self, repository: str, digest: str, *, start: int = 0) -> Answer:
             wrong = b"{!" if not self.starts else self.data

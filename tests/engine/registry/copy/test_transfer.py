@@ -887,7 +887,7 @@ def test_several_repositories_of_a_registry_get_a_blob_by_one_upload_where_it_mo
 
 
 def to_both(pair: Pair, blob: CopyBlob, other: FakeRegistry) -> None:
-    """Bring a blob to the target of the pair, and to another registry."""
+    """Copy a blob to the target of the pair, and to another registry."""
     second = client(other, "target", pair.target.transport)
     further = replace(blob, repository=Repository(registry=second.registry, name="app"))
     copying = pair.copying()
@@ -1009,7 +1009,7 @@ def test_progress_counts_what_stays(source: FakeRegistry, target: FakeRegistry, 
 
 
 class Stuck:
-    """A source on a disk that no longer answers."""
+    """A source on a disk that does not answer any more."""
 
     def __init__(self) -> None:
         self.over = threading.Event()
@@ -1074,7 +1074,7 @@ def test_a_target_that_is_slow_ends_with_the_deadline_which_is_told(
 
 
 class Late(Stuck):
-    """A source that answers when the time is over."""
+    """A source that answers after the deadline."""
 
     def __init__(self, transport: Transport) -> None:
         super().__init__()
@@ -1133,7 +1133,7 @@ def test_a_fault_does_not_wait_for_what_rests(source: FakeRegistry, target: Fake
 
 
 def interrupter(ready: threading.Event) -> threading.Thread:
-    """What interrupts the main thread, by a signal, when `ready` is set."""
+    """A thread that interrupts the main thread by a signal when `ready` is set."""
 
     def interrupt() -> None:
         if ready.wait(30):

@@ -19,7 +19,7 @@ from towline.registry.copy.verify import verify_images
 
 
 class Copied:
-    """An index that was copied, to be read again; `warnings` are what is told meanwhile."""
+    """An index that was copied and is read again; `warnings` are the warnings meanwhile."""
 
     def __init__(self, source: FakeRegistry, target: FakeRegistry, pair: Pair) -> None:
         self.index: ImageParts = make_index()
@@ -203,7 +203,7 @@ def test_where_the_source_is_gone_both_faults_are_told(
 
 
 def spoil(target: FakeRegistry, digest: str, repository: str = "app") -> None:
-    """Give a manifest of the target other content."""
+    """Replace the content of a manifest at the target."""
     media_type, body = target.storage[repository].manifests[digest]
     target.storage[repository].manifests[digest] = (media_type, body + b" ")
 
@@ -338,7 +338,7 @@ def test_a_dry_run_does_not_read_again_what_it_would_bring_anyway(
 
 
 class Dropping(FakeRegistry):
-    """A registry that takes what refers to an image, and does not keep it."""
+    """A registry that accepts referrers, and does not keep them."""
 
     def _put_manifest(self, request: Request, name: str, target: str) -> Answer:
         answer = super()._put_manifest(request, name, target)
@@ -381,7 +381,7 @@ def test_a_target_that_takes_a_referrer_and_drops_it_is_a_warning_unless_it_is_r
 
 
 class Spoiling(FakeRegistry):
-    """A registry that keeps other content for what refers to an image."""
+    """A registry that keeps other content for referrers."""
 
     def _put_manifest(self, request: Request, name: str, target: str) -> Answer:
         answer = super()._put_manifest(request, name, target)

@@ -79,7 +79,7 @@ def refused(data: bytes, target: str = "") -> TowlineError:
 def made_of(
     config: Any, layers: Sequence[bytes], names: Sequence[str] = (), extra: Sequence[Member] = ()
 ) -> bytes:
-    """An archive of parts that need not fit."""
+    """An archive of parts that need not match each other."""
     body = config if isinstance(config, bytes) else json.dumps(config).encode()
     index = [
         {

@@ -25,7 +25,7 @@ from towline.registry.manifest import Descriptor, Manifest
 
 
 def list_of(*referrers: ImageParts) -> ImageParts:
-    """The index that stands under a tag for the list of referrers."""
+    """The list of referrers, an index under a tag."""
     entries = [
         {"mediaType": one.media_type, "digest": one.digest, "size": len(one.manifest)}
         for one in referrers
@@ -64,7 +64,7 @@ class Signed:
         )
 
     def by_lists(self) -> dict[str, bytes]:
-        """The lists under their tags, and what they name nowhere else, as regctl writes them."""
+        """The lists under their tags, and the referrers only in them, as regctl writes them."""
         lists = [
             (self.index, self.attestations),
             (self.index.children[0], [self.sbom]),
@@ -79,7 +79,7 @@ class Signed:
         )
 
     def nested(self) -> dict[str, bytes]:
-        """All of it in one index below index.json."""
+        """All entries in one index below index.json."""
         whole = list_of(self.index, *self.all)
         return layout([("1", self.index), ("all", whole), self.old])
 

@@ -36,7 +36,7 @@ needs_skopeo = pytest.mark.skipif(
 
 @pytest.fixture
 def place(tmp_path: Path) -> Path:
-    """A folder with the image in every shape."""
+    """A folder with the image in every local form."""
     old, new = (
         tar(old_save([(["app:1"], IMAGE)])),
         tar_of(new_save([(["app:1"], IMAGE)], packed=True)),
@@ -135,7 +135,7 @@ def test_the_daemons_image_is_opened_by_what_the_machine_says(tmp_path: Path) ->
 
 
 class Trickle(BaseHTTPRequestHandler):
-    """A daemon that says its version at once, and a byte of its image now and then."""
+    """A daemon that answers its version at once, and its image byte by byte."""
 
     protocol_version = "HTTP/1.1"
     over = threading.Event()
@@ -157,7 +157,7 @@ class Trickle(BaseHTTPRequestHandler):
         self.close_connection = True
 
     def log_message(self, *_: object) -> None:
-        """Nobody reads it."""
+        """Print nothing."""
 
 
 def test_a_daemon_that_only_trickles_ends_with_the_deadline() -> None:

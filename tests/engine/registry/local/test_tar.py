@@ -39,7 +39,7 @@ def refused(data: bytes, *names: str) -> str:
 
 
 def relabelled(data: bytes, start: int, field: bytes, at: int = 0) -> bytes:
-    """The archive with other bytes in the header at `at`, and its checksum made right."""
+    """The archive with other bytes in the header at `at`, and the right checksum."""
     block = bytearray(data[at : at + 512])
     block[start : start + len(field)] = field
     block[148:156] = b" " * 8

@@ -1,5 +1,6 @@
-"""What is refused before anybody gets the App's word; the login itself stands in
-tests/scenarios/test_gitops_github_app.py.
+"""Refusals before any host gets an App's JWT.
+
+The login itself is tested in tests/scenarios/test_gitops_github_app.py.
 """
 
 from __future__ import annotations

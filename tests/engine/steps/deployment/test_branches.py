@@ -1,5 +1,6 @@
-"""Several repositories and branches in one call, on git's own server: nothing is pushed before
-all is planned, and nobody's commit is lost.
+"""Several repositories and branches in one call, on git's own server.
+
+No branch is pushed before all are planned, and nobody's commit is lost.
 """
 
 from __future__ import annotations
@@ -38,7 +39,7 @@ class Place:
     def deploy(
         self, *words: str, targets: list[dict[str, Any]] | None = None, **parameters: object
     ) -> Ending:
-        """One run of the step; it leaves no folder and no lock behind, whatever comes of it."""
+        """One run of the step, which leaves no folder and no lock, however it ends."""
         configure(
             self.workspace,
             "steps: {gitOpsUpdateDeployment: {filePath: app.yaml, containerName: app}}\n",

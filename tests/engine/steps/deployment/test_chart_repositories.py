@@ -121,7 +121,7 @@ def fault(kind: type[Exception], fetch: Fetcher, repository: str, **more: str) -
 
 
 def test_of_a_large_index_the_lines_of_the_chart_are_read(shelf: Shelf, tmp_path: Path) -> None:
-    """All of it would take a hundred times as much memory."""
+    """The whole index would take a hundred times as much memory."""
     others = "  - {name: x, version: 0.0.1, urls: [x.tgz]}\n" * (MAX_INDEX // 45)
     chart = packed()
     shelf.offer(chart, more=f"  x:\n{others}")
@@ -141,7 +141,7 @@ def test_of_a_large_index_the_lines_of_the_chart_are_read(shelf: Shelf, tmp_path
 
 
 def test_an_index_that_aliases_multiply_has_no_such_version(shelf: Shelf, tmp_path: Path) -> None:
-    """As a text it would fill the memory."""
+    """Such an index would fill the memory as a text."""
     lines = [f"a{n}: &a{n} [{', '.join([f'*a{n - 1}' if n else 'x'] * 9)}]" for n in range(40)]
     index = "\n".join([*lines, "entries: {redis: [{version: *a39, urls: [x]}]}"]).encode()
     shelf.answers["/charts/index.yaml"] = Answer(status=200, body=index)

@@ -1,4 +1,4 @@
-"""What the commits of the whole step say, read from the repository that they were pushed to."""
+"""The messages of the step's commits, read from the repository that they were pushed to."""
 
 from __future__ import annotations
 

@@ -26,14 +26,14 @@ WITH_LOGIN = {"targetRegistryUser": LOGIN[0], "targetRegistryPassword": LOGIN[1]
 
 
 class Look:
-    """A check of one image, its log and what the registry was asked."""
+    """A check of one image, its log, and the requests to the registry."""
 
     def __init__(self, folder: Path, registry: FakeRegistry) -> None:
         self.folder, self.registry, self.log = folder, registry, io.StringIO()
         self.holds(make_index())
 
     def holds(self, image: ImageParts) -> None:
-        """The registry has this image and no question was asked yet."""
+        """Let the registry have this image, and forget its requests."""
         self.digest = put(image, self.registry, "team/app", "2.0")
         self.registry.forget()
 
@@ -109,7 +109,7 @@ def test_what_was_pushed_just_now_may_need_a_moment_to_be_seen(look: Look, platf
     )
 
     def late(request: Request) -> Answer:
-        """First nothing is there, then what the tag named before, and then what was pushed."""
+        """The tag does not exist at first, then has its old image, and then the pushed one."""
         if "manifests/2.0" in request.path and "authorization" in request.headers:
             number = next(asked)
             tags["2.0"] = look.digest if number > 2 else older

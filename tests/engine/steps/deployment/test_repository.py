@@ -1,6 +1,4 @@
-"""How a step's settings become the way to a repository; what the ways themselves do stands in
-tests/scenarios.
-"""
+"""The access to a repository by a step's settings; tests/scenarios tests its use."""
 
 from __future__ import annotations
 

@@ -1,6 +1,4 @@
-"""Keys of the steps of a deployment by path and by text; what they open or sign stands
-elsewhere.
-"""
+"""Keys of a deployment by path and by text; their use is tested elsewhere."""
 
 from __future__ import annotations
 
