@@ -130,7 +130,7 @@ def read_request(path: Path) -> Request:
             raise UsageError("cannot read the request: it is empty", where=str(path), hint=_WRITTEN)
         data = from_json(text)
     except (OSError, ValueError) as fault:
-        why = fault.strerror if isinstance(fault, OSError) else f"it is no JSON ({fault})"
+        why = fault.strerror if isinstance(fault, OSError) else f"it is not JSON ({fault})"
         raise UsageError(
             f"cannot read the request: {why}", where=str(path), hint=_WRITTEN
         ) from fault

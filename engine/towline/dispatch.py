@@ -79,7 +79,7 @@ def check_step(name: str) -> None:
     """Raise UsageError unless Towline itself runs the step of this name."""
     if name not in STEPS:
         raise UsageError(
-            f"{name} is no step of Towline's own",
+            f"{name} is not a step that Towline runs",
             hint=f"call it from the library that offers it; Towline runs: {', '.join(STEPS)}",
         )
 

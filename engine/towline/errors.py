@@ -120,7 +120,7 @@ class RegistryError(TowlineError):
 
     exit_code = 5
     category = "service"
-    usual_hint = "run it again; where it stays so, show this message to those who run the registry"
+    usual_hint = "run it again; if it stays so, show this message to those who run the registry"
 
 
 class RegistryUnreachable(RegistryError):
@@ -139,7 +139,7 @@ class GitError(TowlineError):
     exit_code = 6
     category = "service"
     usual_hint = (
-        "run the step again; where it stays so, show this message to those who run the git server"
+        "run the step again; if it stays so, show this message to those who run the git server"
     )
 
 

@@ -120,7 +120,7 @@ def unfit(status: os.stat_result, most: int) -> str:
     if stat.S_ISDIR(status.st_mode):
         return "is a folder"
     if not stat.S_ISREG(status.st_mode):
-        return "is no regular file"
+        return "is not a regular file"
     return too_large(most) if status.st_size > most else ""
 
 
@@ -165,7 +165,7 @@ def _why(path: Path, fault: OSError) -> tuple[str, str]:
         return "there is a folder of that name", "name a file"
     if isinstance(fault, FileExistsError | NotADirectoryError):
         above = next((folder for folder in path.parents if folder.is_file()), path.parent)
-        return f"{above} is no folder", "name a file in a folder"
+        return f"{above} is not a folder", "name a file in a folder"
     return str(fault.strerror), "free space or fix the folder's permissions"
 
 
@@ -387,7 +387,7 @@ def _check_kind(part: str, here: int) -> None:
     """Raise Misfit for a device or a pipe, which may begin to work when it is opened."""
     mode = os.stat(part, dir_fd=here, follow_symlinks=False).st_mode
     if not stat.S_ISREG(mode) and not stat.S_ISDIR(mode) and not stat.S_ISLNK(mode):
-        raise Misfit("is no regular file")
+        raise Misfit("is not a regular file")
 
 
 def _below(homes: tuple[str, ...], path: str) -> list[str]:

@@ -36,4 +36,4 @@ def test_running_a_step_of_another_library_is_a_wrong_call(
     configure(tmp_path, "steps: {kanikoExecute: {buildOptions: 1}}\nnonsense: [")
     ending = Ending(["run", name, "--nonsense"], tmp_path)
     assert ending.code == 2
-    assert ending.message == "kanikoExecute is no step of Towline's own"
+    assert ending.message == "kanikoExecute is not a step that Towline runs"

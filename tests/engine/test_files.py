@@ -134,8 +134,8 @@ def test_readers_see_one_of_the_writers_files_whole(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("path", "what"),
     [
-        ("file/result.json", "file is no folder"),
-        ("file/deep/r.json", "file is no folder"),
+        ("file/result.json", "file is not a folder"),
+        ("file/deep/r.json", "file is not a folder"),
         ("folder", "there is a folder of that name"),
     ],
 )
@@ -217,6 +217,6 @@ def test_what_is_no_file_to_be_read_whole_is_told_apart(tmp_path: Path) -> None:
         "is not there",
         "is not there",
         "is a folder",
-        "is no regular file",
+        "is not a regular file",
     ]
     assert misfit(tmp_path / "file", 11) == ""

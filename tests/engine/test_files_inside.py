@@ -124,8 +124,8 @@ def test_what_lies_or_leads_outside_has_one_answer_whether_it_is_there_or_not(
         (".", "Misfit is a folder"),
         ("a/b", "Misfit is a folder"),
         ("absolute", "Misfit is a folder"),
-        ("pipe", "Misfit is no regular file"),
-        ("socket", "Misfit is no regular file"),
+        ("pipe", "Misfit is not a regular file"),
+        ("socket", "Misfit is not a regular file"),
     ],
 )
 def test_what_cannot_be_read_says_why(

@@ -57,7 +57,7 @@ def write(call: Call, values: Mapping[str, object]) -> None:
     except TowlineError as fault:
         why = f"{fault.where}: {fault.message}" if fault.where else fault.message
         call.console.note(
-            f"what this step leaves for later ones is no fact for them ({why}), "
+            f"what this step leaves for later ones is not a fact for them ({why}), "
             f"so it counts as what the project says (docs/trust.md); {fault.hint}"
         )
     environment.write_environment(call.folder, values)

@@ -394,7 +394,8 @@ def _text(config: Mapping[str, object], output: str) -> str:
         )
     except ValueError as fault:
         raise ConfigError(
-            "a value is no number that JSON has", hint="put .inf or .nan in quotes, or print YAML"
+            "a value is not a number that JSON has",
+            hint="put .inf or .nan in quotes, or print YAML",
         ) from fault
 
 

@@ -214,7 +214,7 @@ def _named(
                 "custom-defaults",
                 project,
                 ("customDefaults",),
-                message="customDefaults is no list",
+                message="customDefaults is not a list",
                 fix="write `- path` lines below it",
             )
         )
@@ -227,7 +227,7 @@ def _named(
                     "custom-defaults",
                     project,
                     path,
-                    message="an entry of customDefaults is no text",
+                    message="an entry of customDefaults is not a text",
                     fix="write a path or a URL as text",
                 )
             )

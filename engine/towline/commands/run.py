@@ -424,7 +424,7 @@ def _bindings(schema: StepSchema, task: Task, call: Call) -> tuple[Binding, ...]
             )
         if not call.requested:
             raise CredentialError(
-                f"{credential.name} names a Jenkins credential, and this is no Jenkins build",
+                f"{credential.name} names a Jenkins credential, and this is not a Jenkins build",
                 where=settings.origin(credential.name),
                 hint=f"set {' and '.join(variables.values())}",
             )

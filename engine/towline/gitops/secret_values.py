@@ -71,7 +71,7 @@ def mask_secrets(contents: Mapping[str, bytes], marks: Marks) -> dict[str, bytes
     for path, content in contents.items():
         text = content.decode(errors="replace")
         if "\0" in text:  # UTF-16, for one
-            found[path] = f"# not shown, since it is no text: {marks.of(text)}\n".encode()
+            found[path] = f"# not shown, since it is not text: {marks.of(text)}\n".encode()
         elif _suspect(text):
             found[path] = "".join(
                 _masked_text(document, marks) for document in split_stream(text)

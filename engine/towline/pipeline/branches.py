@@ -137,7 +137,7 @@ def judge_revision(
     if tag:
         return Verdict(productive=is_productive_tag(rules, tag), why=f"a trusted {TAGS} decides")
     if not branch:
-        return Verdict(productive=True, why="whoever owns the job has set its branch")
+        return Verdict(productive=True, why="the owner of the job has set its branch")
     return judge_branch(rules, branch)
 
 

@@ -96,7 +96,9 @@ def test_where_nothing_can_be_proven_that_is_said_once_and_the_step_goes_on(shel
         context.write(call, VALUES)
     assert (environment.read_environment(shell.folder), context.facts(call)) == (VALUES, {})
     assert (
-        shell.log.getvalue().count("note: what this step leaves for later ones is no fact for them")
+        shell.log.getvalue().count(
+            "note: what this step leaves for later ones is not a fact for them"
+        )
         == 1
     )
     assert "set XDG_STATE_HOME on the agent" in shell.log.getvalue()

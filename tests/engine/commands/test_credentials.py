@@ -249,7 +249,7 @@ def test_in_a_build_of_jenkins_the_result_holds_it(workspace: Path) -> None:
     ("words", "said"),
     [
         (["explain"], "no step is named"),
-        (["explain", "--credentials", "kanikoExecute"], "is no step of Towline's own"),
+        (["explain", "--credentials", "kanikoExecute"], "is not a step that Towline runs"),
         (
             ["explain", "--credentials", PUSH, "targetRegistryUrl"],
             "--credentials explains no parameter",

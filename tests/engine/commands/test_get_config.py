@@ -385,7 +385,7 @@ def test_a_step_of_piper_s_own_is_asked_for_by_its_metadata(workspace: Path) -> 
 
 def test_a_number_that_json_does_not_have_is_a_fault(workspace: Path) -> None:
     configure(workspace, "general: {colour: .inf}\n")
-    assert "no number that JSON has" in ending(workspace, "--stepMetadata", "paint.yaml").message
+    assert "not a number that JSON has" in ending(workspace, "--stepMetadata", "paint.yaml").message
     assert (
         "colour: .inf" in ending(workspace, "--stepMetadata", "paint.yaml", "--output", "yaml").out
     )

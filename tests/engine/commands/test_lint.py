@@ -184,8 +184,8 @@ def test_a_broken_default_document_does_not_hide_the_others(workspace: Path) -> 
     ("entry", "words"),
     [
         ("missing.yml", "is not there"),
-        ("3", "is no text"),
-        ("[a]", "is no text"),
+        ("3", "is not a text"),
+        ("[a]", "is not a text"),
         ("../outside.yml", "leads out of the workspace"),
         ("folder", "is a folder"),
     ],

@@ -237,7 +237,7 @@ def test_default_documents_together_are_bounded_as_one_alone(
 
 def test_a_pipe_is_never_opened(workspace: Path) -> None:
     os.mkfifo(workspace / ".pipeline/config.yml")
-    assert "no regular file" in fault_of(workspace).message
+    assert "not a regular file" in fault_of(workspace).message
 
 
 def test_a_file_beyond_all_measure_is_not_read(workspace: Path) -> None:
@@ -308,7 +308,7 @@ def test_what_is_no_file_says_what_it_is(workspace: Path) -> None:
     with pytest.raises(ConfigError, match="the file is not there") as caught:
         read_documents(workspace, team_files=["/nowhere/team.yml"])
     assert caught.value.hint == "correct TOWLINE_DEFAULTS"
-    with pytest.raises(ConfigError, match="the file is no regular file"):
+    with pytest.raises(ConfigError, match="the file is not a regular file"):
         read_documents(workspace, config="/dev/null")
     (workspace / ".pipeline" / "config.yml").mkdir(parents=True)
     with pytest.raises(ConfigError, match="the file is a folder"):

@@ -213,7 +213,7 @@ class OciLayout:
         version = data.get("imageLayoutVersion")
         if not isinstance(version, str):
             raise ConfigError(
-                "there is no OCI layout: it has no oci-layout file that says its version",
+                "this is not an OCI layout: its file oci-layout is missing or has no version",
                 where=self._name,
                 hint=_HINT,
             )

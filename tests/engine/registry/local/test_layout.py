@@ -407,10 +407,10 @@ def test_a_blob_is_read_from_where_it_broke_off(shape: str, tmp_path: Path) -> N
 @pytest.mark.parametrize(
     ("name", "data", "said"),
     [
-        ("oci-layout", b"", "no oci-layout"),
-        ("oci-layout", b"{}", "no oci-layout"),
-        ("oci-layout", b"[1]", "no oci-layout"),
-        ("oci-layout", b"[" * 100_000, "no oci-layout"),
+        ("oci-layout", b"", "not an OCI layout"),
+        ("oci-layout", b"{}", "not an OCI layout"),
+        ("oci-layout", b"[1]", "not an OCI layout"),
+        ("oci-layout", b"[" * 100_000, "not an OCI layout"),
         ("oci-layout", b'{"imageLayoutVersion":"2.0.0"}', "version '2.0.0'"),
         ("index.json", b"", "the manifest is not a JSON object"),
         ("index.json", b"[]", "not a JSON object"),
