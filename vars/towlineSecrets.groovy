@@ -72,7 +72,7 @@ boolean areIds(Object value) {
 
 /**
  * Whether a text has a URL with a query parameter whose name is secret or escaped; the engine decodes
- * the name (secret_names.py).
+ * the name (secret.py).
  */
 boolean isInQuery(String text, Map names) {
     return text.contains('://') && text.split('[?&;]').drop(1).any { String part ->
@@ -91,7 +91,7 @@ String plainName(Object key) {
 
 /**
  * The list of names: `secret` is a pattern of the names of secrets, `free` has the names of maps and
- * lists of ids that are not secret. The engine reads the list in the same way (secret_names.py).
+ * lists of ids that are not secret. The engine reads the list in the same way (secret.py).
  */
 Map known(String list) {
     Map words = ['': [], '=': [], '-': [], '*': []]

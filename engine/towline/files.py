@@ -172,6 +172,8 @@ def _why(path: Path, fault: OSError) -> tuple[str, str]:
 _FOLDER = getattr(os, "O_PATH", os.O_RDONLY) | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 # a pipe must not keep us waiting
 _FILE = os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW | os.O_CLOEXEC
+# what is only looked at may be unreadable for this user
+_LOOK = getattr(os, "O_PATH", os.O_RDONLY | os.O_NONBLOCK) | os.O_NOFOLLOW | os.O_CLOEXEC
 _LINKS = 40  # as many as Linux follows
 _FOLDERS = 255
 _PIECE = 1024 * 1024
@@ -301,19 +303,17 @@ def leads_out(folder: Path, name: str) -> bool:
 
 
 def _mode(folder: Path, name: str) -> int:
-    descriptor = open_inside(folder, name)
-    try:
-        return os.fstat(descriptor).st_mode
-    finally:
-        os.close(descriptor)
+    with _Way(folder, last=_LOOK) as way:
+        way.go(_below(way.homes, os.path.normpath(folder / name)))
+        return os.fstat(way.here).st_mode
 
 
 class _Way:
     """The folders from the workspace down to the current one, each open."""
 
-    def __init__(self, folder: Path, *, make: bool = False) -> None:
-        """Start in `folder`; with `make`, missing folders are made."""
-        self._make = make
+    def __init__(self, folder: Path, *, make: bool = False, last: int = _FILE) -> None:
+        """Start in `folder`; with `make`, missing folders are made; `last` opens the last part."""
+        self._make, self._last = make, last
         self.homes = (str(folder.absolute()), str(folder.resolve()))
         self._opened = [os.open(self.homes[1], _FOLDER)]
         self._links = self._made = 0
@@ -370,7 +370,7 @@ class _Way:
             if last:
                 _check_kind(part, here)
             # a link that has taken its place since is not followed, and a fault
-            self._opened.append(os.open(part, _FILE if last else _FOLDER, dir_fd=here))
+            self._opened.append(os.open(part, self._last if last else _FOLDER, dir_fd=here))
             return []
         self._links += 1
         if self._links > _LINKS:

@@ -9,7 +9,9 @@ that of a frozen dataclass. `dataclass_transform` lets type checkers treat both 
     @compact  frozen, with slots, made by position: for objects that a file has by the thousand
     @mutable  can be changed; equal by its fields, not hashable; made by keywords
 
-What else dataclasses offer is not there: `__post_init__`, `ClassVar`, `InitVar`, order.
+What else dataclasses offer is not there: `__post_init__`, `ClassVar`, `InitVar`, order, subclasses
+of a frozen record that are not records, `super()` in methods of a compact one, and `asdict` inside
+of lists and maps.
 """
 
 from __future__ import annotations
@@ -78,6 +80,9 @@ def compact(cls: type[T]) -> type[T]:
     left_out = {"__dict__", "__weakref__", *names}
     body = {name: value for name, value in vars(cls).items() if name not in left_out}
     body |= {"__slots__": names, "__qualname__": cls.__qualname__}
+    # to copy and to pickle one, and to match it by position
+    values_of = _getter(names)
+    body |= {"__reduce__": lambda self: (type(self), values_of(self)), "__match_args__": names}
     slotted: type[T] = type(cls.__name__, cls.__bases__, body)
     return _equip(slotted, _init_by_position(slotted), frozen=True)
 
@@ -118,6 +123,10 @@ def _declare(cls: Any) -> dict[str, Field]:
             setattr(cls, name, value.default)
         if isinstance(value.default, list | dict | set):
             raise TypeError(f"all of {cls.__qualname__} would share the default of {name}")
+        if value.name:
+            raise TypeError(
+                f"the field {value.name} of {cls.__qualname__} cannot be {name} as well"
+            )
         value.name = name
         declared[name] = value
     cls.__fields__ = declared

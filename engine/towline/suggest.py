@@ -1,4 +1,4 @@
-"""Pure. Suggestions for misspelt names: the nearest known name, and a few names of many."""
+"""Suggestions for misspelt names: the nearest known name, and a few names of many."""
 
 from __future__ import annotations
 

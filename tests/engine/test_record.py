@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import copy
 import dataclasses
+import pickle
 import subprocess
 import sys
 from collections.abc import Callable
@@ -240,3 +242,27 @@ def test_records_load_neither_dataclasses_nor_what_these_load() -> None:
     ).stdout.split()
     assert "towline.record" in loaded
     assert {"dataclasses", "inspect"} & set(loaded) == set()
+
+
+def test_a_compact_record_can_be_copied_pickled_and_matched_by_position() -> None:
+    mark = Point(1, 2)
+    copies = [copy.copy(mark), copy.deepcopy(mark), pickle.loads(pickle.dumps(mark))]
+    assert copies == [mark] * 3
+    match mark:
+        case Point(1, second):
+            assert second == 2
+        case _:
+            pytest.fail("it does not match")
+
+
+def test_one_field_cannot_stand_for_two() -> None:
+    shared = field(default=1)
+    body = {"__annotations__": {"a": "int", "b": "int"}, "a": shared, "b": shared}
+    with pytest.raises(TypeError, match="the field a of Twice cannot be b as well"):
+        frozen(type("Twice", (), body))
+
+
+@compact
+class Point:
+    x: int
+    y: int

@@ -119,10 +119,10 @@ class Together:
             with ExitStack() as stack:
                 for notes in self.notes:
                     stack.enter_context(notes.dropped())
-                self._check_lasting(contents, listing)
+                self._check_edits(contents, listing)
         return {path: data for path, data in contents.items() if files.get(path) != data}
 
-    def _check_lasting(self, contents: Mapping[str, bytes], listing: Sequence[str]) -> None:
+    def _check_edits(self, contents: Mapping[str, bytes], listing: Sequence[str]) -> None:
         """Pass if no edit has anything left to do; raises RenderError."""
         for edit in self.edits:
             if lost := sorted(_changed(edit, contents, listing)):

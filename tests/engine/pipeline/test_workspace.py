@@ -241,6 +241,14 @@ def test_a_folder_that_cannot_be_read_holds_nothing(tmp_path: Path) -> None:
     assert [files.find(pattern) for pattern in ("**/x.*", "**/y.*")] == ["", "b/y.txt"]
 
 
+def test_a_file_that_this_user_may_not_read_is_there(tmp_path: Path) -> None:
+    tree(tmp_path, "k.key", "sub/Dockerfile")
+    for name in ("k.key", "sub/Dockerfile"):
+        (tmp_path / name).chmod(0)
+    files = WorkspaceFiles(tmp_path)
+    assert (files.find("*.key"), files.find("**/Dockerfile")) == ("k.key", "sub/Dockerfile")
+
+
 def test_the_nearest_file_that_fits_is_found(tmp_path: Path) -> None:
     assert WorkspaceFiles(tree(tmp_path, "a/x", "b/b/x")).find("**/x") == "a/x"
     assert WorkspaceFiles(tree(tmp_path, "c/c/y", "d/y")).find("**/y") == "d/y"

@@ -133,6 +133,7 @@ class TargetChange:
         self._change, self._checks, self._notes, self._console = change, checks, notes, console
         self._listing: Sequence[str] = ()
         self.applied = Applied(files={}, changed={})
+        self._passed = False  # the last application has passed the checks
 
     def wants(self, listing: Sequence[str]) -> Sequence[str]:
         """The paths that the Change wants."""
@@ -154,6 +155,7 @@ class TargetChange:
         """The files that the Change changes, once they are checked; raises what both raise."""
         notes, console = self._notes, self._console
         notes.clear()
+        self._passed = False
         try:
             changed = self._change.apply(files)
         finally:
@@ -162,12 +164,15 @@ class TargetChange:
             files=files, changed=changed, listing=self._listing, replaced=tuple(notes.replaced)
         )
         self._checks.run(self.applied)
+        self._passed = True
         return changed
 
     def lacking_pods(self) -> list[LackingPod]:
-        """The pods that probably cannot pull their image; none if that is an error."""
+        """The pods that probably cannot pull their image; none if a check has failed, or would."""
         checks = self._checks
-        return [] if checks.require_secret else checks.lacking_pods(self.applied)
+        if checks.require_secret or not self._passed:
+            return []
+        return checks.lacking_pods(self.applied)
 
 
 def breaks_mac(data: bytes) -> bool:

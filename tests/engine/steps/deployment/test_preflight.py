@@ -86,6 +86,16 @@ def test_nothing_is_said_of_what_stays_as_it_is() -> None:
     assert lacking_lines(change.lacking_pods()) == []
 
 
+def test_a_check_that_fails_says_nothing_of_pull_secrets() -> None:
+    def refuse() -> None:
+        raise ConfigError("the image does not exist")
+
+    change = watched(print, find_images=refuse)
+    with pytest.raises(ConfigError, match="the image does not exist"):
+        change.apply({"a.yaml": POD})
+    assert change.lacking_pods() == []
+
+
 def test_or_an_error_where_it_is_required() -> None:
     with pytest.raises(
         ConfigError, match="neither imagePullSecrets nor a service account"
