@@ -330,7 +330,7 @@ def test_where_nothing_can_be_proven_the_step_says_so_and_goes_on(shell: Shell) 
     ending = shell.run(PUSH, HOME="")
     assert (
         ending.code,
-        ending.err.count("note: what this step leaves for later ones is not a fact for them"),
+        ending.err.count("note: the values of this step are not recorded as facts for later steps"),
     ) == (0, 1), ending.err
     dry = shell.run(PUSH, "--dry-run", HOME="", number="9")
     assert "is no fact for them" not in dry.err

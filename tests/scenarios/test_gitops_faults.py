@@ -201,7 +201,7 @@ def test_a_server_that_is_too_slow_ends_with_the_deadline(place: Place) -> None:
     finally:
         over.set()
     assert (ending.code, ending.result["error"]["category"]) == (6, "infrastructure")
-    assert "ran into its time limit" in ending.message
+    assert "exceeded its time limit" in ending.message
 
 
 def test_a_wrong_password_is_asked_for_once_and_not_shown(place: Place) -> None:

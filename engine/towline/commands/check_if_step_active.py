@@ -83,14 +83,15 @@ def execute(arguments: argparse.Namespace, call: Call) -> Outcome:
     stage = piper_flags.stage(arguments, call)
     if not stage:
         raise UsageError(
-            "what is active depends on the stage, and none is named", hint="name it with --stage"
+            "no stage is named, and a stage decides which steps are active",
+            hint="name it with --stage",
         )
     decision = stages.check_flags(known, given, stage=stage, step=arguments.step, pipeline=pipeline)
     if decision.active != "yes":
         raise Negative(
             f"{arguments.step} is not active in stage {stage}: {decision.why}",
             hint=(
-                "this is the answer, no fault; `towline plan` says what every stage and step"
+                "this is an answer, not an error; `towline plan` says what every stage and step"
                 " depends on"
             ),
         )

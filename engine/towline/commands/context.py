@@ -57,7 +57,7 @@ def write(call: Call, values: Mapping[str, object]) -> None:
     except TowlineError as fault:
         why = f"{fault.where}: {fault.message}" if fault.where else fault.message
         call.console.note(
-            f"what this step leaves for later ones is not a fact for them ({why}), "
+            f"the values of this step are not recorded as facts for later steps ({why}), "
             f"so it counts as what the project says (docs/trust.md); {fault.hint}"
         )
     environment.write_environment(call.folder, values)
@@ -123,7 +123,7 @@ def hide_secrets(call: Call, values: Mapping[str, object], where: str, *, truste
             f"{len(found)} values are secret by their names, and at most {_SECRETS} can be kept out"
             " of the log",
             where=where,
-            hint="take out of it what is not needed here",
+            hint="remove the entries that this step does not need",
         )
     for secret in found:
         call.console.hide(secret, real=trusted)

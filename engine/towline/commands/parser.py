@@ -127,7 +127,7 @@ def chosen(words: Sequence[str]) -> tuple[Parser, Any, str]:
     if not name or name in _ALONE:
         # prints the help, else says that a command is missing or what is too much
         parser.parse_args(words)
-        raise UsageError(f"'{name}' stands alone", hint=_END)
+        raise UsageError(f"'{name}' takes no arguments", hint=_END)
     module = dispatch.command(name)
     step = module.configure(
         _with_shared(parsers[name], module), words[list(words).index(name) + 1 :]

@@ -54,7 +54,7 @@ def execute(arguments: argparse.Namespace, call: Call) -> Outcome:
         )
     elif what := stages.unproductive_source(known, given):
         call.console.say(
-            f"what is built is not productive: {what}; stages of the productive branch"
+            f"this build is not productive: {what}; stages of the productive branch"
             " (`productiveBranch`) are not active"
         )
     planned = stages.plan_stages(known, given)

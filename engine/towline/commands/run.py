@@ -64,7 +64,7 @@ from towline.vault.logins import VARIABLES
 
 _HELP, _NO_STEP = ("-h", "--help"), "-"
 _HOW_TO_ALLOW = (
-    f"it may where the platform team says so, by `general: {{{ALLOW}: true}}` in its default"
+    f"it may if the platform team says so, by `general: {{{ALLOW}: true}}` in its default"
     f" documents (TOWLINE_DEFAULTS) or PIPER_{ALLOW}=true on the agent"
 )
 _LOGIN_KEYS = (AUTH_METHOD, AUTH_ROLE)  # by which a login that stands in no variable is wanted
@@ -417,8 +417,8 @@ def _bindings(schema: StepSchema, task: Task, call: Call) -> tuple[Binding, ...]
             one for one in wanted if set(one.variables.values()) & set(variables.values())
         ]:
             raise ConfigError(
-                f"{credential.name} names a credential for what {others[0].credentials_id!r} is"
-                " named for already",
+                f"{credential.name} names a Jenkins credential for a parameter that"
+                f" {others[0].credentials_id!r} is named for already",
                 where=settings.origin(credential.name),
                 hint="name one of them",
             )

@@ -313,7 +313,7 @@ def vault_server(settings: Settings) -> VaultServer:
         raise CredentialError(
             f"the login for Vault would go over plain http to {host}",
             where=origin,
-            hint="use https, or set allowPlainHttp where the platform team trusts that network",
+            hint="use https, or set allowPlainHttp if the platform team trusts that network",
         )
     return VaultServer(url=url, namespace=settings.text(NAMESPACE).strip("/"), origin=origin)
 

@@ -422,8 +422,8 @@ class GitProgram:
         except Overrun as fault:
             if fault.what == "output cap":
                 raise RepositoryTooLarge(
-                    f"git {words[0]} has more output for this repository than can be taken",
+                    f"git {words[0]} has more output for this repository than the limit",
                     where=self._remote.url,
                     hint="keep what is deployed in a repository of its own",
                 ) from fault
-            raise self.unreachable(f"git {words[0]} ran into its {fault.what}") from fault
+            raise self.unreachable(f"git {words[0]} exceeded its {fault.what}") from fault

@@ -157,13 +157,13 @@ def check_writable(folder: Path) -> None:
         raise MachineError(
             f"{there} is not a folder, so the pipeline environment cannot be written",
             where=ENVIRONMENT_FOLDER,
-            hint="remove it: steps leave there what later ones need",
+            hint="remove it: steps store values for later steps there",
         )
     if not os.access(there, os.W_OK | os.X_OK):
         raise MachineError(
             "the pipeline environment cannot be written",
             where=str(there),
-            hint="let this user write there: steps leave there what later ones need",
+            hint="let this user write there: steps store values for later steps there",
         )
 
 

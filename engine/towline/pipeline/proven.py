@@ -126,7 +126,7 @@ class ProvenCopy:
     def keep(self, values: Mapping[str, object]) -> None:
         """Keep `values` as well, None for removed ones; raises MachineError if that fails."""
         if self._base is None:
-            raise MachineError("there is no folder outside of the workspace for it", hint=_HINT)
+            raise MachineError("there is no folder for facts outside of the workspace", hint=_HINT)
         try:
             for folder in reversed((self._folder, *self._folder.parents)):
                 if not folder.exists():

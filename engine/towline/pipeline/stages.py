@@ -93,7 +93,7 @@ def decide_step(
     """
     if not stage:
         raise UsageError(
-            "what is active depends on the stage, and none is named",
+            "no stage is named, and a stage decides which steps are active",
             hint="name it with --stage, or call the step directly",
         )
     view = PipelineView(

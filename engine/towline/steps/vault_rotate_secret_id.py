@@ -275,9 +275,7 @@ def _slot(settings: Settings) -> CredentialAddress:
         jenkins_place(url)
     for name in (_ID, DOMAIN):
         if settings.text(name) in (".", ".."):
-            raise ConfigError(
-                f"{name} is a name, and no way to another place", where=settings.origin(name)
-            )
+            raise ConfigError(f"{name} must be a name, not a path", where=settings.origin(name))
     return CredentialAddress(url=url, domain=settings.text(DOMAIN), id=settings.text(_ID))
 
 
@@ -293,7 +291,7 @@ def _jenkins_login(task: Task, slot: CredentialAddress) -> Login:
             "the login for Jenkins, and the new secret id, would go over plain http to"
             f" {place.host}",
             where=settings.origin(URL),
-            hint="use https, or set allowPlainHttp where the platform team trusts that network",
+            hint="use https, or set allowPlainHttp if the platform team trusts that network",
         )
     task.addressees.admit(
         password_of(settings, "jenkinsUsername", "jenkinsToken"),

@@ -96,7 +96,7 @@ def test_an_answer_says_why(workspace: Path) -> None:
     assert "`flagged: true` in stage Build (.pipeline/config.yml:1)" in ask(workspace).err
     inactive = ask(workspace, step="keyed")
     assert inactive.message == "keyed is not active in stage Build: key is not set"
-    assert "the answer" in inactive.hint
+    assert "an answer" in inactive.hint
 
 
 def test_files_and_the_pipeline_environment_are_the_workspaces(workspace: Path) -> None:

@@ -97,7 +97,7 @@ def test_where_nothing_can_be_proven_that_is_said_once_and_the_step_goes_on(shel
     assert (environment.read_environment(shell.folder), context.facts(call)) == (VALUES, {})
     assert (
         shell.log.getvalue().count(
-            "note: what this step leaves for later ones is not a fact for them"
+            "note: the values of this step are not recorded as facts for later steps"
         )
         == 1
     )

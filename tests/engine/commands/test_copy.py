@@ -472,6 +472,6 @@ def test_what_refers_to_an_image_in_a_layout_travels_with_it(desk: Desk) -> None
     (desk.folder / "image" / "blobs" / sbom.digest.replace(":", "/")).unlink()
     ending = desk.copy("oci:image:1", f"{desk.target.host}/b:3")
     assert (ending.code, desk.target.storage["b"].tags["3"]) == (0, desk.image.digest)
-    assert f"{sbom.digest} stays behind: the OCI layout image lacks the manifest" in ending.err
+    assert f"{sbom.digest} is not copied: the OCI layout image lacks the manifest" in ending.err
     ending = desk.copy("oci:image:1", f"{desk.target.host}/c:4", "--copyReferrers")
     assert (ending.code, "c" in desk.target.storage and desk.target.storage["c"].tags) == (3, False)

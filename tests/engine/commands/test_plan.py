@@ -61,7 +61,7 @@ def test_a_person_sees_what_is_active_and_the_rest_on_demand(workspace: Path) ->
 
 def test_a_branch_that_is_not_productive_is_said_to_be_the_reason(workspace: Path) -> None:
     assert (
-        "what is built is not productive: branch topic; stages of the productive branch"
+        "this build is not productive: branch topic; stages of the productive branch"
         in Ending(["plan", "--branch", "topic"], workspace).err
     )
     assert "productive" not in Ending(["plan", *MAIN], workspace).err

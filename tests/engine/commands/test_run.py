@@ -119,7 +119,7 @@ def test_a_change_request_publishes_nothing_also_when_it_calls_the_step_itself(
     assert (ending.code, ending.result["status"]) == (0, "skipped")
     if not words:
         assert (
-            "GITHUB_HEAD_REF says that this is one; it may where the platform team says so"
+            "GITHUB_HEAD_REF says that this is one; it may if the platform team says so"
             in ending.result["outputs"]["why"]
         )
         assert "PIPER_allowChangeRequest=true" in ending.result["outputs"]["why"]

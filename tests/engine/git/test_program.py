@@ -340,7 +340,7 @@ def test_a_server_that_never_answers_ends_with_the_deadline(
             git.run_remote("ls-remote", server.url("demo"))
     finally:
         over.set()
-    assert "git ls-remote ran into its time limit" in caught.value.message
+    assert "git ls-remote exceeded its time limit" in caught.value.message
 
 
 def test_no_pause_goes_beyond_the_deadline(

@@ -130,7 +130,9 @@ def test_what_lies_in_the_workspace_proves_nothing(
     places = {name: text.format(workspace=workspace, link=link) for name, text in environ.items()}
     found = ProvenCopy(workspace, BUILD, places)
     assert found.read() == {}
-    with pytest.raises(MachineError, match="no folder outside of the workspace") as caught:
+    with pytest.raises(
+        MachineError, match="no folder for facts outside of the workspace"
+    ) as caught:
         found.keep(VALUES)
     assert "XDG_STATE_HOME" in caught.value.hint
     assert list(workspace.rglob("*")) == []

@@ -498,7 +498,7 @@ def test_the_credential_of_the_same_id_in_another_folder_or_domain_is_not_writte
         ("secretStore: vault", 'secretStore is "vault"'),
         ("daysBeforeExpiry: -1", "at least 0"),
         ("daysBeforeExpiry: 36501", "at most 36500"),
-        ("jenkinsCredentialDomain: '..'", "jenkinsCredentialDomain is a name"),
+        ("jenkinsCredentialDomain: '..'", "jenkinsCredentialDomain must be a name"),
         *(
             (
                 f"vaultDisableOverwrite: true, jenkinsUrl: '{url}'",

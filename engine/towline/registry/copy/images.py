@@ -73,7 +73,7 @@ def _can_be_copied(referrer: Survey, copying: Copying) -> bool:
     except REFERRER_FAULTS as fault:
         if not referrer.optional or concerns_image(fault, copying.source):
             raise
-        copying.warn(f"{referrer} stays behind: {fault.message}")
+        copying.warn(f"{referrer} is not copied: {fault.message}")
         return False
     return referrer.has_targets
 

@@ -79,7 +79,7 @@ def _dropped(
             raise _not_repaired(fault)
     for fault in damaged.values():
         copying.warn(
-            "a referrer of the image (signature, attestation, SBOM) was taken and is not kept:"
+            "a referrer of the image (signature, attestation, SBOM) was accepted, but is missing:"
             f" {fault.message}"
         )
     return frozenset(damaged)

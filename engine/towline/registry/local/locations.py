@@ -10,7 +10,14 @@ import re
 from collections.abc import Callable, Mapping
 
 from towline.errors import ConfigError
-from towline.image import Image, Reference, parse_image, parse_reference, parse_registry
+from towline.image import (
+    Image,
+    Reference,
+    has_registry,
+    parse_image,
+    parse_reference,
+    parse_registry,
+)
 from towline.record import frozen, replace
 
 # OCI image-spec, annotations
@@ -154,7 +161,7 @@ def _local_image(text: str) -> tuple[Image, str]:
     host, slash, rest = text.partition("/")
     if slash and f"{host}/" in _HUB:
         return parse_image(rest), ""
-    if slash and ("." in host or ":" in host or host == "localhost"):
+    if has_registry(text):
         reference = parse_reference(text)
         return reference.image, f"{reference.registry.host}/"
     return parse_image(text), ""

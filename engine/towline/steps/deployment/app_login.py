@@ -103,7 +103,7 @@ def _api_repository(task: Task, remote: Remote) -> AppRepository:
         )
     if _origin(repository) != _origin(own) and not settings.trusted(_API):
         raise CredentialError(
-            f"what a pull request can change may not send the GitHub App's login to {parts.netloc}",
+            f"the project's configuration may not send the GitHub App's login to {parts.netloc}",
             where=where,
             hint=(
                 f"leave {_API} out for {own.api}, or let the platform team set it: PIPER_{_API} on"

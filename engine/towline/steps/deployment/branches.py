@@ -175,7 +175,7 @@ class Branch:
     def _late(self) -> TowlineError:
         seconds = self._task.settings.number("pushDeadline")
         return GitUnreachable(
-            f"the deployment has not been done within {seconds} seconds,"
+            f"pushDeadline of {seconds} seconds exceeded by the deployment,"
             " with all that it renders and reads",
             where=self.place[0],
             hint="look for a chart or a file that takes long, or raise pushDeadline",

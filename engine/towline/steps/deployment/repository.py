@@ -30,7 +30,7 @@ def key_text(task: Task, name: str) -> str:
     if text.startswith("/") and "\n" not in text:
         if not settings.trusted(name):
             raise CredentialError(
-                "what a pull request can change may not name a key on the agent",
+                "the project's configuration may not name a key on the agent",
                 where=origin,
                 hint=(
                     f"name it by PIPER_{name}, in the call of the step, or as a Jenkins credential"

@@ -102,7 +102,7 @@ def test_nothing_leads_a_helper_into_the_workspace(tmp_path: Path, workspace: Pa
             """echo '{"Username":"me","Secret":"hunter2"}'; exit 1""",
             "ends with 1: it gives a login all the same",
         ),
-        ("exec sleep 60", "ran into its time limit"),
+        ("exec sleep 60", "exceeded its time limit"),
     ],
 )
 def test_a_helper_that_fails_is_named_with_what_it_says(

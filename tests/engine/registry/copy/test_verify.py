@@ -375,7 +375,7 @@ def test_a_target_that_takes_a_referrer_and_drops_it_is_a_warning_unless_it_is_r
             (),
         )
     assert (
-        f"was taken and is not kept: {target.host}/app@{sbom.digest} lacks the manifest"
+        f"was accepted, but is missing: {target.host}/app@{sbom.digest} lacks the manifest"
         f" {sbom.digest}" in warnings[-1]
     )
 
