@@ -225,7 +225,7 @@ def test_a_missing_file_is_named_with_its_path(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "why"), [(b"", "empty"), (b"\n", "empty"), (b"{", "no JSON"), (b"\xff", "no JSON")]
+    ("text", "why"), [(b"", "empty"), (b"\n", "empty"), (b"{", "not JSON"), (b"\xff", "not JSON")]
 )
 def test_what_is_no_json_is_called_so(tmp_path: Path, text: bytes, why: str) -> None:
     (tmp_path / "request.json").write_bytes(text)
