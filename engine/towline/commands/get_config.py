@@ -7,7 +7,6 @@ binary expect (facts 1.8 and 12).
 from __future__ import annotations
 
 import argparse
-import csv
 import json
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -151,7 +150,7 @@ def _informed(arguments: argparse.Namespace, call: Call) -> Call:
     if arguments.parametersJSON:
         environ[PARAMETERS_JSON] = arguments.parametersJSON
     if arguments.gitHubTokens:
-        environ[TOKENS] = json.dumps(_entries(arguments.gitHubTokens))
+        environ[TOKENS] = json.dumps(piper_flags.entries(arguments.gitHubTokens))
     return replace(call, environ=environ)
 
 
@@ -307,7 +306,7 @@ def _given(arguments: argparse.Namespace) -> dict[str, object]:
     for name, value in vars(arguments).items():
         if name not in _OWN and isinstance(value, str | list) and value:
             found[name] = (
-                _entries(value)
+                piper_flags.entries(value)
                 if isinstance(value, list)
                 else value == "true"
                 if value in ("true", "false")
@@ -329,7 +328,7 @@ def _stage(
         for section in (document.section("general"), document.section("stages", stage_name(stage)))
         for key in section
     }
-    accepted = _entries(arguments.stageConfigAcceptedParams or [])
+    accepted = piper_flags.entries(arguments.stageConfigAcceptedParams or [])
     schema = piper_context.schema_of_names(
         accepted or [*everything, *(key for key in parameters if key not in everything)]
     )
@@ -357,10 +356,6 @@ def _stage(
 
 def _on(flag: str | None) -> bool:
     return str(flag).lower() == "true"
-
-
-def _entries(texts: Sequence[str]) -> list[str]:
-    return [entry for row in csv.reader(texts) for entry in row if entry]
 
 
 def _as_piper_prints(value: Any) -> Any:

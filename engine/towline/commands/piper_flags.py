@@ -104,9 +104,7 @@ def documents(arguments: argparse.Namespace, call: Call) -> ConfigDocuments:
 def _named(arguments: argparse.Namespace, call: Call) -> ConfigDocuments:
     reader = DocumentReader(call.folder, for_hosts(call))
     project = _project(arguments.customConfig or arguments.config or PROJECT_FILE, reader)
-    names = (
-        [DEFAULTS_FILE] if arguments.defaultConfig is None else _entries(arguments.defaultConfig)
-    )
+    names = [DEFAULTS_FILE] if arguments.defaultConfig is None else entries(arguments.defaultConfig)
     # who calls may name any file, what a pull request changes may not
     chosen = arguments.defaultConfig is not None
     given = [
@@ -142,6 +140,6 @@ def _project(name: str, reader: DocumentReader) -> ConfigDocument:
     return ConfigDocument(name=name, trusted=False, content={}, marks={})
 
 
-def _entries(texts: Sequence[str]) -> list[str]:
+def entries(texts: Sequence[str]) -> list[str]:
     """Return the entries of a flag that is repeated or holds commas (facts 1.6)."""
     return [entry for row in csv.reader(texts) for entry in row if entry]

@@ -15,6 +15,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Literal, Protocol
 
 from towline.config.merge import Setting
+from towline.config.values import stripped
 from towline.errors import ConfigError
 from towline.printable import masked
 from towline.record import field, frozen, replace
@@ -328,9 +329,7 @@ def _environment(expected: Mapping[str, Any], context: ConditionContext) -> Deci
     for key, value in expected.items():
         if value is None and not context.planning and context.pipeline_environment.get(key) is None:
             return Decision(active="yes", why=f"{key} is not in the pipeline environment")
-        if equal_values(
-            _stripped(context.pipeline_environment.get(key, _MISSING)), _stripped(value)
-        ):
+        if equal_values(stripped(context.pipeline_environment.get(key, _MISSING)), stripped(value)):
             return Decision(active="yes", why=f"{key} is {value!r} in the pipeline environment")
     return _not_yet(
         ", ".join(expected),
@@ -340,7 +339,7 @@ def _environment(expected: Mapping[str, Any], context: ConditionContext) -> Deci
 
 
 def _filled(key: str, context: ConditionContext) -> Decision:
-    if _stripped(context.pipeline_environment.get(key)) in (None, "", [], {}):
+    if stripped(context.pipeline_environment.get(key)) in (None, "", [], {}):
         return _not_yet(key, "no value", context)
     return Decision(active="yes", why=f"{key} is in the pipeline environment")
 
@@ -351,10 +350,6 @@ def _not_yet(keys: str, what: str, context: ConditionContext) -> Decision:
             active="undecided", why=f"depends on {keys}, which the pipeline has yet to write"
         )
     return Decision(active="no", why=f"{keys} has {what} in the pipeline environment")
-
-
-def _stripped(value: object) -> object:
-    return value.strip() if isinstance(value, str) else value
 
 
 # as for every kind

@@ -34,7 +34,7 @@ from towline.config.schema import (
     StepSchema,
     as_text,
 )
-from towline.config.values import EMPTY, ZERO, parse_text
+from towline.config.values import EMPTY, ZERO, parse_text, stripped
 from towline.errors import ConfigError
 from towline.literals import RepeatedKey, from_json
 from towline.pipeline.environment import is_changed, is_proven, value_origin
@@ -396,7 +396,7 @@ def _pipeline_layers(schema: StepSchema, inputs: Inputs, *, over: str) -> tuple[
     for name, key in keys.items():
         kind = _pipeline_layer_of(values, key)
         settings[kind][name] = Setting(
-            value=_stripped(values[key]),
+            value=stripped(values[key]),
             origin=value_origin(values, key),
             layer=kind,
             trusted=False,
@@ -413,7 +413,7 @@ def _source_keys(
     for parameter in schema.parameters:
         for source in parameter.sources:
             key = source.pipeline_environment
-            value = _stripped(values.get(key))
+            value = stripped(values.get(key))
             if source.over == over and value not in EMPTY:
                 found.setdefault(parameter.name, key)
             is_empty = value in ([], {}) and value == ZERO[parameter.type]
@@ -427,10 +427,6 @@ def _pipeline_layer_of(values: Mapping[str, object], key: str) -> str:
     if is_proven(values, key):
         return PIPELINE_ENVIRONMENT
     return CHANGED if is_changed(values, key) else UNPROVEN
-
-
-def _stripped(value: object) -> object:
-    return value.strip() if isinstance(value, str) else value
 
 
 def _type_of(schema: StepSchema, name: str) -> str:

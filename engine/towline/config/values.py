@@ -260,3 +260,8 @@ def _integer(value: object) -> int:
 
 
 _SCALARS = {"string": _text, "boolean": _boolean, "integer": _integer}
+
+
+def stripped(value: object) -> object:
+    """Return a value of the pipeline environment without blanks around it, if it is a text."""
+    return value.strip() if isinstance(value, str) else value
