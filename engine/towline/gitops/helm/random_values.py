@@ -3,93 +3,39 @@
 Values that a chart renders differently each time (passwords, certificates, times): they stay as the
 repository has them.
 
-Two renderings of the same input show which values these are. Such a value stays if the text around
-it is unchanged. If that is not so, but the value is known from another place (a password, and the
-address that contains it), the text is made of both, and both renderings must agree on it.
-
-Whether the repository's value may stand for a new one is told by the words that both renderings
-share.
+Two renderings of the same input show which values these are. The repository's value stays if it
+has all parts that both renderings share (`fixed_parts`). If it has not, but its random part is
+known from another place (a password, and the address that contains it), the text is made of both,
+and both renderings must agree on it. Otherwise the new rendering is written, with a warning.
 """
 
 from __future__ import annotations
 
 import base64
-import binascii
 import re
-from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cached_property
 
 import yaml
 
+from towline.gitops.helm.fixed_parts import (
+    decode_base64,
+    has_fixed_contents,
+    has_fixed_text,
+    is_reordered,
+)
 from towline.gitops.helm.manifests import (
     Path,
     RenderedDocument,
     as_data,
-    comparable,
     differences,
     is_equal,
-    list_items,
-    mapping_entries,
     node_at,
     pair_documents,
     split_documents,
     with_values,
 )
 from towline.record import frozen, mutable
-
-_WORD = re.compile(r"[A-Za-z0-9]+")
-_DIGITS = re.compile(r"[0-9]+")
-
-
-def is_reordered(node: yaml.Node | None, other: yaml.Node | None) -> bool:
-    """Whether two lists, or two texts, have the same parts in another order."""
-    if isinstance(node, yaml.ScalarNode) and isinstance(other, yaml.ScalarNode):
-        return _same_words(node.value, other.value)
-    if not isinstance(node, yaml.SequenceNode) or not isinstance(other, yaml.SequenceNode):
-        return False
-    return comparable(node) != comparable(other) and contents(node) == contents(other)
-
-
-def contents(node: yaml.Node) -> Counter[object]:
-    """The items of a list, or the entries of a map, without their order."""
-    return Counter(map(comparable, list_items(node))) + Counter(
-        (key, comparable(value)) for key, value in mapping_entries(node).items()
-    )
-
-
-def has_fixed_words(first: str, second: str, old: str) -> bool:
-    """Whether the words that both texts share at one position are in the old text too.
-
-    It is also true if the numbers of words differ: such texts cannot be compared so.
-    """
-    words, others, old_words = (_WORD.findall(text) for text in (first, second, old))
-    if _same_words(first, second):
-        return sorted(old_words) == sorted(words)
-    if _DIGITS.sub("0", first) == _DIGITS.sub("0", second):  # a time, a number
-        return _DIGITS.sub("0", old) == _DIGITS.sub("0", first)
-    if not len(words) == len(others) == len(old_words):
-        return True
-    return all(
-        word == known
-        for word, other, known in zip(words, others, old_words, strict=True)
-        if word == other
-    )
-
-
-def _same_words(text: str, other: str) -> bool:
-    words, others = _WORD.findall(text), _WORD.findall(other)
-    return len(words) > 1 and words != others and sorted(words) == sorted(others)
-
-
-def decode_base64(*texts: str) -> Sequence[str]:
-    """The texts, or their decoded content if all of them are base64 of printable text."""
-    try:
-        found = [base64.b64decode(text, validate=True).decode() for text in texts]
-    except (binascii.Error, ValueError):
-        return texts
-    return found if all(text and text.isprintable() for text in found) else texts
-
 
 _CHECKSUM = re.compile(r"[0-9a-fA-F]{32,128}")
 _NAME_PATH: Path = ("metadata", "name")
@@ -261,14 +207,8 @@ class _RandomPart:
         if self.old is None or type(self.old) is not type(self.first):
             return False
         if self.texts is not None:
-            return has_fixed_words(*decode_base64(*self.texts, self.old.value))
-        first, second, old = (contents(node) for node in (self.first, self.second, self.old))
-        return (
-            old == first
-            if first == second
-            else (first & second) <= old
-            and (bool(mapping_entries(self.first)) or old.total() == first.total())
-        )
+            return has_fixed_text(*decode_base64(*self.texts, self.old.value))
+        return has_fixed_contents(self.first, self.second, self.old)
 
 
 @mutable
@@ -292,6 +232,8 @@ class _DocumentUpdate:
         if is_equal(self.partner, self.document):
             return False
         if self.partner.root is None or self.document.root is None:
+            return True
+        if self.has_random_name and not all(part.fits() for part in self.parts):
             return True
         return next(self._elsewhere(self.partner.root, self.document.root), None) is not None
 

@@ -265,6 +265,30 @@ def test_a_document_with_a_name_of_its_own_each_time_is_new_only_if_something_in
     assert moved.renewed == ()
 
 
+def test_a_document_with_a_random_name_is_new_if_a_version_in_the_name_is() -> None:
+    found = keep_random_values(job(f"2-0-{A}"), job(f"2-1-{B}"), lambda: job(f"2-1-{C}"))
+    assert found.text == job(f"2-1-{B}")
+
+
+@pytest.mark.parametrize(("before", "now"), [("2.0-{}", "2.1-{}"), ("{}-2.0", "{}-2.1")])
+def test_a_version_beside_a_time_is_written_with_a_warning(before: str, now: str) -> None:
+    old = secret(f"v: {before}".format(1796043901))
+    first, second = (secret(f"v: {now}".format(time)) for time in (1796143901, 1796143902))
+    found = keep_random_values(old, first, lambda: second)
+    assert found == StableRendering(text=first, renewed=("Secret s (c/templates/s.yaml)",))
+    assert keep_random_values(first, second, lambda: first).text == first
+
+
+def test_a_change_inside_of_a_file_in_base64_that_holds_a_random_value_is_written() -> None:
+    old, first, second = (
+        secret("f: " + base64_of(f"host: {host}\npw: {word}\n"))
+        for word, host in ((A, "one"), (B, "two"), (C, "two"))
+    )
+    found = keep_random_values(old, first, lambda: second)
+    assert (found.text, found.renewed) == (first, ("Secret s (c/templates/s.yaml)",))
+    assert keep_random_values(first, second, lambda: first).text == first
+
+
 def test_other_documents_each_time_are_said_by_their_templates() -> None:
     found = keep_random_values(secret("a: 1"), secret("a: 2"), lambda: secret("a: 2") + job(A))
     assert (found.text, found.renewed) == (secret("a: 2"), ("c/templates/j.yaml",))
