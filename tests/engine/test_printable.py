@@ -15,8 +15,9 @@ from towline.config.merge import Setting
 from towline.config.rules import shown_value
 from towline.config.schema import Parameter
 from towline.errors import RegistryError
+from towline.gitops.commit_message import compose_message
 from towline.gitops.helm.chart import _one_line
-from towline.gitops.provenance import Provenance, compose
+from towline.gitops.provenance import Provenance
 from towline.masks import Masks
 from towline.printable import cut, masked, tame, tame_json, tame_lines, use, words
 from towline.registry.coding import decode_body
@@ -115,7 +116,7 @@ def of_a_value(text: str) -> str:
 
 
 def of_a_build(text: str) -> str:
-    return compose("Update", Provenance(job=text, source_body=text, source_commit="0" * 40))
+    return compose_message("Update", Provenance(job=text, source_body=text, source_commit="0" * 40))
 
 
 WHO_CUT = [

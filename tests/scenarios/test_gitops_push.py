@@ -20,8 +20,9 @@ from tests.fakes.git_server import GitServer
 from towline.git.objects import Author
 from towline.git.remote import parse_remote
 from towline.git.repository import Repository
+from towline.gitops.commit_message import default_message, parse_provenance
 from towline.gitops.kubectl import ContainerImage
-from towline.gitops.provenance import Provenance, default_message, parse
+from towline.gitops.provenance import Provenance
 from towline.gitops.update import CommitText, Update
 from towline.retry import Clock, Deadline
 from towline.secret import Login
@@ -118,7 +119,7 @@ def test_builds_that_deploy_at_once_all_land_and_lose_nothing(
     log = server.git("log", "--format=%B%x00", "--reverse", repository=folder / ".git").split(
         "\0\n"
     )[1:-1]
-    assert sorted(parse(message).deployment for message in log) == sorted(NAMES)
+    assert sorted(parse_provenance(message).deployment for message in log) == sorted(NAMES)
     assert sorted(update.commit for update in done) == sorted(
         server.git("rev-list", "main~5..main", repository=folder / ".git").split()
     )

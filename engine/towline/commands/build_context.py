@@ -20,7 +20,7 @@ from towline.credential_hosts import BuildTrust
 from towline.errors import ConfigError
 from towline.files import misfit
 from towline.git.checkout import default_branch, file_on_branch
-from towline.gitops.provenance import is_deployment
+from towline.gitops.deployment_history import is_deployment
 from towline.literals import load_json
 from towline.pipeline.branches import DefaultBranch
 from towline.pipeline.build import BuildContext, judge_build

@@ -16,17 +16,16 @@ from towline.git.objects import Author
 from towline.git.repository import BranchTip, PushResult, Repository
 from towline.git.sparse import scope_of
 from towline.gitops.change import Change
-from towline.gitops.file_edits import FileEdit, edits_of, edits_or_widen, named_paths
-from towline.gitops.host_files import check_files
-from towline.gitops.provenance import (
+from towline.gitops.commit_message import compose_message, parse_provenance
+from towline.gitops.deployment_history import (
     BranchHistory,
     NewerDeployment,
-    Provenance,
-    compose,
     find_newer,
     needs_history,
-    parse,
 )
+from towline.gitops.file_edits import FileEdit, edits_of, edits_or_widen, named_paths
+from towline.gitops.host_files import check_files
+from towline.gitops.provenance import Provenance
 from towline.gitops.secret_values import Marks, mask_secrets
 from towline.record import frozen, replace
 
@@ -48,7 +47,7 @@ class CommitText:
 
     def message(self) -> str:
         """The whole message of the commit."""
-        return compose(self.text, replace(self.provenance, renderer=self.renderer()))
+        return compose_message(self.text, replace(self.provenance, renderer=self.renderer()))
 
 
 @frozen
@@ -329,7 +328,9 @@ def _push_commit(
         if now.commit == commit:
             return commit
         for other in repository.commits_since(tip, now):
-            if other.id == commit or (request and parse(other.message).request == request):
+            if other.id == commit or (
+                request and parse_provenance(other.message).request == request
+            ):
                 return other.id
         if _has_moved(tip, now):
             return now

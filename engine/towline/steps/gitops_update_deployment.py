@@ -13,8 +13,8 @@ from threading import Event
 from towline import deadline, dispatch
 from towline.contract import Outcome
 from towline.errors import ConfigError, GitUnreachable, MachineError, TowlineError
+from towline.gitops.deployment_history import BranchHistory
 from towline.gitops.notes import Notes
-from towline.gitops.provenance import BranchHistory
 from towline.record import replace
 from towline.steps.deployment.branches import deploy
 from towline.steps.deployment.effect import effect_of

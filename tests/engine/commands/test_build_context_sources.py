@@ -12,7 +12,8 @@ from towline.commands.build_context import build_context
 from towline.commands.call import Call
 from towline.console import Console, Output
 from towline.contract import Build, Request
-from towline.gitops.provenance import Provenance, compose
+from towline.gitops.commit_message import compose_message
+from towline.gitops.provenance import Provenance
 from towline.record import replace
 
 
@@ -87,5 +88,5 @@ def test_a_checkout_of_a_deployment_is_known_by_its_trailers(tmp_path: Path) -> 
     built = commit("a change")
     asked = call(tmp_path, {"PATH": os.environ["PATH"]}, requested=True)
     assert not build_context(asked, {}).deployment
-    commit(compose("Updated app", Provenance(deployment="app", source_commit=built)))
+    commit(compose_message("Updated app", Provenance(deployment="app", source_commit=built)))
     assert build_context(asked, {}).deployment

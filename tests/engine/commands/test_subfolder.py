@@ -13,7 +13,8 @@ from pathlib import Path
 import pytest
 
 from tests.calls import Ending, configure, request
-from towline.gitops.provenance import Provenance, compose
+from towline.gitops.commit_message import compose_message
+from towline.gitops.provenance import Provenance
 
 HOME = "https://git.example/shop.git"
 PROJECT = (
@@ -82,7 +83,9 @@ def test_a_deployment_s_commit_is_known_by_the_checkout_s_history(
     project: Path, requested: bool
 ) -> None:
     built = commit(project, "Sell")
-    commit(project, compose("Updated shop", Provenance(deployment="shop", source_commit=built)))
+    commit(
+        project, compose_message("Updated shop", Provenance(deployment="shop", source_commit=built))
+    )
     words = request(project, build={"branch": "main"}) if requested else []
     assert why(project, *words).startswith("no: the commit is a deployment that Towline made")
 

@@ -11,7 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from towline.git.repository_url import public_url
-from towline.gitops.provenance import Provenance, compose, default_message, is_deployment, parse
+from towline.gitops.commit_message import compose_message, parse_provenance
+from towline.gitops.provenance import Provenance
 from towline.record import replace
 
 FULL = Provenance(
@@ -47,20 +48,20 @@ def test_the_trailers_are_those_of_the_contract() -> None:
 
 
 def test_a_message_ends_in_trailers_and_gives_them_back() -> None:
-    message = compose("Updated a to version 1\n\nA body: with a colon\n", FULL)
+    message = compose_message("Updated a to version 1\n\nA body: with a colon\n", FULL)
     assert message.startswith(
         "Updated a to version 1\n\nA body: with a colon\n\nTowline-Deployment:"
         " azure-demo\nTowline-Stage: Acceptance\n"
     )
     assert "\nTowline-Request: abc\n" in message
     assert message.count("Towline-Image: ") == 2
-    assert parse(message) == FULL
+    assert parse_provenance(message) == FULL
 
 
 def test_git_reads_them_as_trailers() -> None:
     done = subprocess.run(
         ["git", "interpret-trailers", "--parse"],
-        input=compose("Update", replace(FULL, **SAID)),
+        input=compose_message("Update", replace(FULL, **SAID)),
         text=True,
         capture_output=True,
         check=True,
@@ -69,9 +70,12 @@ def test_git_reads_them_as_trailers() -> None:
 
 
 def test_an_unknown_part_leaves_its_line_out() -> None:
-    assert compose("Update", Provenance(stage="Release")) == "Update\n\nTowline-Stage: Release\n"
-    assert compose("Update", Provenance()) == "Update\n"
-    assert parse("Update\n") == Provenance()
+    assert (
+        compose_message("Update", Provenance(stage="Release"))
+        == "Update\n\nTowline-Stage: Release\n"
+    )
+    assert compose_message("Update", Provenance()) == "Update\n"
+    assert parse_provenance("Update\n") == Provenance()
 
 
 def test_no_value_breaks_out_of_its_line_or_carries_a_login() -> None:
@@ -104,30 +108,20 @@ def test_trailers_in_the_text_for_people_do_not_count() -> None:
         "Update\n\nTowline-Request: forged\ntowline-stage: forged\n  and"
         " more\nArgocd-reference-commit-sha: forged"
     )
-    assert compose(forged, Provenance(request="abc")) == "Update\n\nTowline-Request: abc\n"
+    assert compose_message(forged, Provenance(request="abc")) == "Update\n\nTowline-Request: abc\n"
     assert (
-        compose(f"{forged}\nFixes: 1", Provenance(request="abc"))
+        compose_message(f"{forged}\nFixes: 1", Provenance(request="abc"))
         == "Update\n\nFixes: 1\nTowline-Request: abc\n"
     )
-    early = compose(f"{forged}\n\nThe end", Provenance(request="abc"))
+    early = compose_message(f"{forged}\n\nThe end", Provenance(request="abc"))
     assert early.startswith(forged)
-    assert parse(early) == Provenance(request="abc")
+    assert parse_provenance(early) == Provenance(request="abc")
 
 
 def test_what_is_unknown_among_the_trailers_is_passed_over() -> None:
-    assert parse(
+    assert parse_provenance(
         "Update\n\nTowline-Other: x\nSigned-off-by: A\nTowline-Stage: Release\r\n"
     ) == Provenance(stage="Release")
-
-
-def test_the_default_text_is_pipers_with_the_stage() -> None:
-    assert (
-        default_message("r.example.com/demo", "1.0") == "Updated r.example.com/demo to version 1.0"
-    )
-    assert (
-        default_message("r.example.com/demo", "1.0", stage="Release\nx: y")
-        == "Updated r.example.com/demo to version 1.0 in Release x: y"
-    )
 
 
 @given(TEXT, TEXT, st.lists(TEXT, max_size=3), TEXT)
@@ -135,32 +129,9 @@ def test_whatever_the_values_are_parsing_gives_back_what_was_written(
     text: str, stage: str, images: list[str], request: str
 ) -> None:
     provenance = Provenance(stage=stage, images=tuple(images), request=request)
-    written = parse(compose(text, provenance))
+    written = parse_provenance(compose_message(text, provenance))
     if provenance.trailers():
         assert written.trailers() == provenance.trailers()
-
-
-def deployed(source: str) -> str:
-    return compose("Updated", Provenance(deployment="app", source_commit=source))
-
-
-@pytest.mark.parametrize(
-    ("history", "expected"),
-    [
-        ([], False),
-        ([("b", "a person's"), ("a", "older")], False),
-        ([("d", deployed("a")), ("a", "built")], True),
-        ([("f", deployed("a")), ("e", deployed("a")), ("d", deployed("a")), ("a", "built")], True),
-        ([("d", deployed("a")), ("b", "came in between, not built yet"), ("a", "built")], False),
-        ([("b", "on top of it"), ("d", deployed("a")), ("a", "built")], False),
-        ([("d", deployed("a"))], True),  # a shallow checkout
-        ([("d", deployed("")), ("a", "built")], True),  # nobody knew what was built
-    ],
-)
-def test_a_commit_is_a_deployment_where_all_before_it_has_been_built(
-    history: list[tuple[str, str]], expected: bool
-) -> None:
-    assert is_deployment(history) is expected
 
 
 SOURCE = Provenance(
@@ -184,7 +155,7 @@ def test_argo_cd_is_told_of_the_source_commit() -> None:
         "Argocd-reference-commit-date: 2026-01-02T03:04:05+01:00",
         "Argocd-reference-commit-repourl: https://git.example/src.git",
     ]
-    assert parse(compose("Text", SOURCE)).request == "r"
+    assert parse_provenance(compose_message("Text", SOURCE)).request == "r"
 
 
 @pytest.mark.parametrize(

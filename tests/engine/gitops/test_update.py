@@ -28,7 +28,8 @@ from towline.errors import ConfigError, CredentialError, GitError, GitUnreachabl
 from towline.git.objects import Author
 from towline.git.remote import parse_remote
 from towline.git.repository import Repository
-from towline.gitops.provenance import Provenance, compose, parse
+from towline.gitops.commit_message import compose_message, parse_provenance
+from towline.gitops.provenance import Provenance
 from towline.gitops.update import CommitText, Update, UpdateOptions
 from towline.retry import Clock, Deadline
 
@@ -105,7 +106,7 @@ def test_a_change_lands_as_one_commit_on_the_remotes_head(
     assert git(server, "show", "main:apps/demo.yaml").encode() == AFTER
     assert git(server, "diff", "--name-only", "main~", "main") == "apps/demo.yaml\n"
     assert git(server, "log", "-1", "--format=%an %s", "main") == "ann Updated demo to version 2\n"
-    assert parse(git(server, "log", "-1", "--format=%B", "main")) == TEXT.provenance
+    assert parse_provenance(git(server, "log", "-1", "--format=%B", "main")) == TEXT.provenance
     assert len(server.requests) == 7
 
 
@@ -863,7 +864,7 @@ def deployed(server: GitServer, number: int, *, then: int = 0) -> None:
     server.add(
         "demo",
         {"apps/demo.yaml": f"image: demo:{number}\n".encode()},
-        message=compose(text.text, text.provenance),
+        message=compose_message(text.text, text.provenance),
     )
     for _ in range(then):
         another_writer(server)()
@@ -946,7 +947,7 @@ def test_a_newer_build_that_overtakes_is_seen_when_the_branch_is_read_again(
     )
     assert done.newer
     assert (done.newer.provenance.build_number, done.attempts) == ("12", 1)
-    assert parse(git(server, "log", "-1", "--format=%B", "main")).build_number == "12"
+    assert parse_provenance(git(server, "log", "-1", "--format=%B", "main")).build_number == "12"
 
 
 def test_a_server_that_gives_out_no_history_stops_nobody(server: GitServer, tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ from towline.errors import GitUnreachable, TowlineError
 from towline.git.repository import Repository
 from towline.git.repository_url import host_and_path
 from towline.gitops.change import Change, Together
-from towline.gitops.provenance import BranchHistory
+from towline.gitops.deployment_history import BranchHistory
 from towline.gitops.update import (
     CommitPlan,
     CommitText,

@@ -16,7 +16,9 @@ from towline.git.objects import Author
 from towline.git.remote import parse_ssh_key
 from towline.git.repository_url import host_and_path
 from towline.git.signing import SSH, SigningKey
-from towline.gitops.provenance import Provenance, default_message, is_plausible_time
+from towline.gitops.commit_message import default_message
+from towline.gitops.deployment_history import is_plausible_time
+from towline.gitops.provenance import Provenance
 from towline.gitops.render.process import RenderLimits, render_document
 from towline.gitops.update import CommitText
 from towline.gitops.values_template import TemplateBuild, TemplateImage

@@ -12,6 +12,7 @@ from towline.errors import ConfigError, MachineError, placed
 from towline.files import in_workspace
 from towline.gitops.candidates import Choice
 from towline.gitops.change import Change, Together, check_path
+from towline.gitops.deployment_history import BranchHistory
 from towline.gitops.helm.chart import HelmChart, ValuesFile
 from towline.gitops.helm.chart_files import Dependency
 from towline.gitops.helm.image_values import ImageValues
@@ -28,7 +29,6 @@ from towline.gitops.image_parts import (
 from towline.gitops.kubectl import ContainerImage
 from towline.gitops.kustomize import KustomizeImage
 from towline.gitops.notes import Notes
-from towline.gitops.provenance import BranchHistory
 from towline.gitops.values_template import TemplateVariables, ValuesTemplate
 from towline.process import find
 from towline.record import frozen, replace

@@ -15,8 +15,9 @@ from towline.console import Console
 from towline.contract import SUCCESS, UNCHANGED, Build
 from towline.errors import GitError
 from towline.gitops.change import Together
+from towline.gitops.deployment_history import NewerDeployment
 from towline.gitops.notes import Notes
-from towline.gitops.provenance import NewerDeployment, Provenance
+from towline.gitops.provenance import Provenance
 from towline.gitops.update import Update
 from towline.image import parse_reference
 from towline.pipeline.environment import read_environment, write_environment

@@ -12,10 +12,10 @@ from tests.trust import addressees
 from towline.console import Console
 from towline.contract import Build
 from towline.errors import ConfigError, MachineError, RenderError
+from towline.gitops.deployment_history import BranchHistory
 from towline.gitops.helm.chart import HelmChart
 from towline.gitops.helm.renderer import Cluster, HelmProgram
 from towline.gitops.notes import Notes
-from towline.gitops.provenance import BranchHistory
 from towline.steps.deployment.tools import TargetPlan, plan_target
 from towline.steps.task import Task
 

@@ -2,13 +2,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from towline.gitops.provenance import BranchHistory, Provenance, compose
+from towline.gitops.commit_message import compose_message
+from towline.gitops.deployment_history import BranchHistory
+from towline.gitops.provenance import Provenance
 
 OURS = Provenance(deployment="shop", stage="Release", images=("r.io/new:2",))
 
 
 def message(deployment: str, *images: str, stage: str = "Release") -> str:
-    return compose("Updated", Provenance(deployment=deployment, stage=stage, images=images))
+    return compose_message("Updated", Provenance(deployment=deployment, stage=stage, images=images))
 
 
 def test_the_last_deployment_of_the_same_is_found_and_no_commit_further_is_read() -> None:

@@ -6,14 +6,15 @@ from typing import Any
 
 import pytest
 
-from towline.gitops.provenance import (
+from towline.gitops.commit_message import compose_message
+from towline.gitops.deployment_history import (
     NewerDeployment,
-    Provenance,
-    compose,
     find_newer,
+    is_deployment,
     is_plausible_time,
     needs_history,
 )
+from towline.gitops.provenance import Provenance
 from towline.record import replace
 
 JOB = "https://ci.example.com/job/shop/job/main"
@@ -41,13 +42,14 @@ def superseded(
     *history: Provenance | str, ours: Provenance = OURS, files: tuple[bytes, ...] = (HOLDS,)
 ) -> bool:
     messages = [
-        ("c" * 40, one if isinstance(one, str) else compose("Updated", one)) for one in history
+        ("c" * 40, one if isinstance(one, str) else compose_message("Updated", one))
+        for one in history
     ]
     return find_newer(messages, ours, files, now=NOW) is not None
 
 
 def test_a_later_build_of_the_same_job_supersedes_and_says_which() -> None:
-    found = find_newer([("c" * 40, compose("Updated", NEWER))], OURS, [HOLDS], now=NOW)
+    found = find_newer([("c" * 40, compose_message("Updated", NEWER))], OURS, [HOLDS], now=NOW)
     assert found == NewerDeployment(deployment="shop", commit="c" * 40, provenance=NEWER)
     assert found.text == "shop is in place: build 12, commit cccccccccccc"
     theirs = replace(NEWER, build_number="", source_commit="d" * 40)
@@ -190,7 +192,7 @@ def test_the_last_deployment_decides_and_no_more_is_read() -> None:
     assert not superseded(older, NEWER)
 
     def history() -> Iterator[tuple[str, str]]:
-        yield "a", compose("Updated", older)
+        yield "a", compose_message("Updated", older)
         raise AssertionError("the one before has decided")
 
     assert find_newer(history(), OURS, [HOLDS], now=NOW) is None
@@ -241,12 +243,35 @@ def test_an_image_that_both_have_deployed_does_not_tell_that_the_newer_is_in_pla
 def test_the_past_is_needed_where_the_last_commit_does_not_decide(
     last: Provenance, ours: Provenance, *, expected: bool
 ) -> None:
-    assert needs_history(compose("Updated", last), ours) == expected
+    assert needs_history(compose_message("Updated", last), ours) == expected
     asked = []
 
     def history() -> Iterator[tuple[str, str]]:
-        yield "c" * 40, compose("Updated", last)
+        yield "c" * 40, compose_message("Updated", last)
         asked.append(True)
 
     find_newer(history(), ours, [HOLDS], now=NOW)
     assert bool(asked) == expected, "both read as far"
+
+
+def deployed(source: str) -> str:
+    return compose_message("Updated", Provenance(deployment="app", source_commit=source))
+
+
+@pytest.mark.parametrize(
+    ("history", "expected"),
+    [
+        ([], False),
+        ([("b", "a person's"), ("a", "older")], False),
+        ([("d", deployed("a")), ("a", "built")], True),
+        ([("f", deployed("a")), ("e", deployed("a")), ("d", deployed("a")), ("a", "built")], True),
+        ([("d", deployed("a")), ("b", "came in between, not built yet"), ("a", "built")], False),
+        ([("b", "on top of it"), ("d", deployed("a")), ("a", "built")], False),
+        ([("d", deployed("a"))], True),  # a shallow checkout
+        ([("d", deployed("")), ("a", "built")], True),  # nobody knew what was built
+    ],
+)
+def test_a_commit_is_a_deployment_where_all_before_it_has_been_built(
+    history: list[tuple[str, str]], expected: bool
+) -> None:
+    assert is_deployment(history) is expected

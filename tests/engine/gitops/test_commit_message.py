@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from towline.gitops.provenance import append, last_paragraph
+from towline.gitops.commit_message import append_trailers, default_message, last_paragraph
 
 OURS = ("Towline-Stage: Release", "Towline-Image: r.example/app:1")
 SIGNED = "Signed-off-by: Bot <bot@example.com>"
@@ -59,7 +59,7 @@ def git_finds(message: str) -> list[str]:
 )
 def test_git_finds_the_trailers_of_the_text_and_ours(text: str) -> None:
     clean = text.replace("\r\n", "\n")
-    message = append(text, OURS, reserved=["Towline-"])
+    message = append_trailers(text, OURS, reserved=["Towline-"])
     assert git_finds(message) == [*git_finds(f"{clean.strip()}\n"), *OURS]
     assert last_paragraph(message)[-2:] == list(OURS)
     words = clean.strip().split()
@@ -71,13 +71,13 @@ def test_git_finds_the_trailers_of_the_text_and_ours(text: str) -> None:
     ["Towline-Stage: other", "towline-stage: other\n goes on", "TOWLINE-X: y\nTowline-Request: z"],
 )
 def test_a_reserved_name_is_left_out_and_nothing_else(left: str) -> None:
-    message = append(f"Ship\n\n{SIGNED}\n{left}\n{CHANGE}", OURS, reserved=["Towline-"])
+    message = append_trailers(f"Ship\n\n{SIGNED}\n{left}\n{CHANGE}", OURS, reserved=["Towline-"])
     assert message == f"Ship\n\n{SIGNED}\n{CHANGE}\n{OURS[0]}\n{OURS[1]}\n"
 
 
 def test_without_ours_the_text_stays() -> None:
-    assert append(f"Ship\n\n{SIGNED}", (), reserved=["Towline-"]) == f"Ship\n\n{SIGNED}\n"
-    assert append("Ship", (), reserved=["Towline-"]) == "Ship\n"
+    assert append_trailers(f"Ship\n\n{SIGNED}", (), reserved=["Towline-"]) == f"Ship\n\n{SIGNED}\n"
+    assert append_trailers("Ship", (), reserved=["Towline-"]) == "Ship\n"
 
 
 def test_a_commit_shows_them(tmp_path: Path) -> None:
@@ -99,7 +99,7 @@ def test_a_commit_shows_them(tmp_path: Path) -> None:
     commit = git(
         "commit-tree",
         git("mktree"),
-        stdin=append(f"Ship\n\n{FOLDED}\n{CHANGE}\n{SIGNED}", OURS, reserved=["Towline-"]),
+        stdin=append_trailers(f"Ship\n\n{FOLDED}\n{CHANGE}\n{SIGNED}", OURS, reserved=["Towline-"]),
     )
     assert git("log", "-1", "--format=%(trailers:only,unfold)", commit).splitlines() == [
         "Reviewed-by: Ann of the team that reviews",
@@ -107,3 +107,13 @@ def test_a_commit_shows_them(tmp_path: Path) -> None:
         SIGNED,
         *OURS,
     ]
+
+
+def test_the_default_text_is_pipers_with_the_stage() -> None:
+    assert (
+        default_message("r.example.com/demo", "1.0") == "Updated r.example.com/demo to version 1.0"
+    )
+    assert (
+        default_message("r.example.com/demo", "1.0", stage="Release\nx: y")
+        == "Updated r.example.com/demo to version 1.0 in Release x: y"
+    )
