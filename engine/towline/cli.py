@@ -22,7 +22,7 @@ from towline import deadline, dispatch
 from towline.commands.call import Call
 from towline.commands.parser import apart, arguments, chosen, shared, spelled_out, verbosity
 from towline.console import VERBOSE, Console, Output, send_to
-from towline.contract import Outcome, Request, encode_result, read_request
+from towline.contract import Outcome, Request, encode_result, take_request
 from towline.errors import Interrupted, MachineError, TowlineError
 from towline.files import enter_workspace, version, write_whole
 from towline.limits import hold_self
@@ -33,6 +33,8 @@ from towline.secret import is_secret, secret_texts
 _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 _INTERRUPTED = tuple(128 + number for number in _SIGNALS)
 _LONG = 8
+_STANDARD_OUTPUT = "-"  # as the value of --result
+_SECRETS = "secrets"  # a name that makes every text secret
 _READING = 300.0  # seconds for all but the work of a step, which says itself how long it may take
 _EXHAUSTED = (errno.ENOSPC, errno.EDQUOT, errno.ENOMEM, errno.EMFILE, errno.ENFILE)
 
@@ -92,6 +94,7 @@ def main(
     """
     words, program = apart(words)
     console, output = Console(err, environ), Output(out)
+    alone = _flag(words, "--result") == _STANDARD_OUTPUT
     use(console.masks)
     # before argparse is set up: half of what the answer would cost
     if list(words) in (["--version"], ["version"]):
@@ -103,7 +106,7 @@ def main(
     try:
         with deadline.within(_READING, _unread):
             words = spelled_out(words)
-            request = identity = _request(words)
+            request = identity = _request(words, environ)
             taken = _take(environ, request, console)
             common, rest = shared(words)
             request = identity = replace(request, stage=common.stage or request.stage)
@@ -120,7 +123,7 @@ def main(
                 environ=taken,
                 folder=_here(),
                 console=console,
-                out=output,
+                out=Output(err) if alone else output,
                 program=program,
             )
             enter_workspace(call.folder, taken)
@@ -131,9 +134,17 @@ def main(
     except Exception as fault:  # noqa: BLE001
         ending = _unexpected(fault, console)
     _calm()
-    result = encode_result(identity, ending, seconds=time.monotonic() - started, version=version())
+    code = ending.exit_code if isinstance(ending, TowlineError) else 0
+    result = encode_result(
+        identity,
+        ending,
+        # the drop-in calls keep the one exit code that Piper has
+        exit_code=failure or code if code else 0,
+        seconds=time.monotonic() - started,
+        version=version(),
+    )
     code = _finish(words, ending, result, console=console, out=output)
-    return failure or code if code else 0  # the drop-in calls keep the one exit code that Piper has
+    return failure or code if code else 0
 
 
 def _calm() -> None:
@@ -171,9 +182,9 @@ def _flag(words: Sequence[str], name: str) -> str | None:
     return None
 
 
-def _request(words: Sequence[str]) -> Request:
-    path = _flag(words, "--request")
-    return read_request(Path(path)) if path else Request()
+def _request(words: Sequence[str], environ: MutableMapping[str, str]) -> Request:
+    place = _flag(words, "--request")
+    return take_request(place, environ) if place else Request()
 
 
 def _take(
@@ -184,10 +195,13 @@ def _take(
     So no child process inherits them.
     """
     taken, claimed = dict(environ), request.claimed
+    named = set(request.secrets.values()) - set(request.carried)
     for name, value in taken.items():
-        if is_secret(name) or name in request.secrets.values():
+        if is_secret(name) or name in named:
             del environ[name]
             _hide_early(name, value, console, real=name not in claimed)
+    for name, value in request.carried.items():
+        _hide_early(_SECRETS, value, console, real=name not in claimed)
     return taken
 
 
@@ -249,18 +263,23 @@ def _finish(
 
     The file comes first: a stream may be closed, or its disk full.
     """
-    text = tame_json({**result, **_masked(result, ending, console)}) + "\n"
+    shown = {**result, **_masked(result, ending, console)}
+    text = tame_json(shown) + "\n"
     code = ending.exit_code if isinstance(ending, TowlineError) else 0
-    path = _flag(words, "--result")
+    place = _flag(words, "--result")
     try:
-        if path:
-            write_whole(Path(path), text.encode())
+        if place == _STANDARD_OUTPUT:
+            # in ASCII: whoever reads it may decode it by another character set
+            out.hand_over(tame_json(shown, ascii_only=True) + "\n")
+        elif place:
+            write_whole(Path(place), text.encode())
     except MachineError as fault:
         console.fail(fault)
         code = code or fault.exit_code
     if isinstance(ending, TowlineError):
         console.fail(ending)
-    printed = _print(text, out, console) if "--json" in words else 0
+    wanted = "--json" in words and place != _STANDARD_OUTPUT
+    printed = _print(text, out, console) if wanted else 0
     return code or printed
 
 

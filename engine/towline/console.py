@@ -190,6 +190,16 @@ class Output:
         with contextlib.suppress(BrokenPipeError):
             self.relay(text)
 
+    def hand_over(self, text: str) -> None:
+        """Print `text`, which somebody has to read; raises MachineError if that fails."""
+        try:
+            self.relay(text)
+        except BrokenPipeError as fault:
+            raise MachineError(
+                "nobody reads the result on standard output",
+                hint="see why its reader has ended, or take the result from --result FILE",
+            ) from fault
+
     def relay(self, text: str) -> None:
         """Print `text`; raises MachineError, and BrokenPipeError if nobody reads it any more."""
         try:

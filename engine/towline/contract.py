@@ -5,19 +5,21 @@ Unknown keys are refused.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, MutableMapping
 from pathlib import Path
 from typing import Any
 
 from towline.errors import TowlineError, UsageError
 from towline.literals import from_json
-from towline.record import field, frozen
+from towline.record import field, frozen, replace
 from towline.suggest import nearest
 
 PROTOCOL = 1
 SUCCESS, UNCHANGED, SKIPPED, BIND = "success", "unchanged", "skipped", "bind"
 _WRITTEN = "the library writes it; see docs/contract.md"
 _SIZE = 16 * 1024 * 1024
+_IN_VARIABLE = "env:"
+_SECRETS = "TOWLINE_SECRETS"
 _BUILD = {
     "number": "number",
     "url": "url",
@@ -72,10 +74,11 @@ class Binding:
 class Request:
     """The bridge's request.
 
-    `secrets` maps `parameters/<name>` or `pipelineEnvironment/<key>` to the name of a variable. The
-    variables in `encoded` hold JSON, the others text. `bound` holds the Jenkins credentials that
-    earlier runs of this call asked for, and that the bridge has bound. `unproven` holds the keys of
-    the pipeline environment that are not facts (towline/pipeline/environment.py).
+    `secrets` maps `parameters/<name>` or `pipelineEnvironment/<key>` to a key of `carried`, which
+    holds the texts of TOWLINE_SECRETS, else to the name of a variable. The texts of the entries in
+    `encoded` are JSON. `bound` holds the Jenkins credentials that earlier runs of this call asked
+    for, and that the bridge has bound. `unproven` holds the keys of the pipeline environment that
+    are not facts (towline/pipeline/environment.py).
     """
 
     protocol: int = PROTOCOL
@@ -87,13 +90,14 @@ class Request:
     unproven: tuple[str, ...] = ()
     secrets: Mapping[str, str] = field(default_factory=dict)
     encoded: frozenset[str] = frozenset()
+    carried: Mapping[str, str] = field(default_factory=dict, repr=False)
     bound: tuple[Binding, ...] = ()
     build: Build = field(default_factory=Build)
     defaults: tuple[DefaultsDocument, ...] = ()
 
     @property
     def claimed(self) -> frozenset[str]:
-        """Return the variables whose values are not facts: a pull request may call them secrets."""
+        """Return the names of secrets that are not facts: a pull request may call them secrets."""
         prefix = "pipelineEnvironment/"
         return frozenset(
             name
@@ -120,21 +124,69 @@ class Outcome:
     bindings: tuple[Binding, ...] = ()
 
 
+def take_request(place: str, environ: MutableMapping[str, str]) -> Request:
+    """Return the request at `place`, a file's path or `env:NAME`, with the secrets it carries.
+
+    Its variables are removed from `environ`. Raises UsageError.
+    """
+    if place.startswith(_IN_VARIABLE):
+        name = place.removeprefix(_IN_VARIABLE)
+        text = environ.pop(name, None)
+        if text is None:
+            raise UsageError(
+                f"cannot read the request: the variable {name!r} is not set", hint=_WRITTEN
+            )
+        request = _read_text(text, f"the variable {name}")
+    else:
+        request = read_request(Path(place))
+    return replace(request, carried=_take_secrets(environ))
+
+
 def read_request(path: Path) -> Request:
     """Return the request in the file at `path`; raises UsageError."""
     try:
         if path.stat().st_size > _SIZE:
             raise UsageError(f"the request is larger than {_SIZE >> 20} MiB", where=str(path))
         text = path.read_text(encoding="utf-8")
-        if not text.strip():
-            raise UsageError("cannot read the request: it is empty", where=str(path), hint=_WRITTEN)
-        data = from_json(text)
     except (OSError, ValueError) as fault:
-        why = fault.strerror if isinstance(fault, OSError) else f"it is not JSON ({fault})"
-        raise UsageError(
-            f"cannot read the request: {why}", where=str(path), hint=_WRITTEN
-        ) from fault
+        raise _unreadable(fault, str(path)) from fault
+    return _read_text(text, str(path))
+
+
+def _read_text(text: str, where: str) -> Request:
+    if not text.strip():
+        raise UsageError("cannot read the request: it is empty", where=where, hint=_WRITTEN)
+    try:
+        data = from_json(text)
+    except ValueError as fault:
+        raise _unreadable(fault, where) from fault
     return parse_request(data)
+
+
+def _unreadable(fault: OSError | ValueError, where: str) -> UsageError:
+    why = fault.strerror if isinstance(fault, OSError) else f"it is not JSON ({fault})"
+    return UsageError(f"cannot read the request: {why}", where=where, hint=_WRITTEN)
+
+
+def _take_secrets(environ: MutableMapping[str, str]) -> Mapping[str, str]:
+    """Return the map of texts in TOWLINE_SECRETS, and remove the variable from `environ`.
+
+    A text that is too long for one variable goes on in TOWLINE_SECRETS_2, TOWLINE_SECRETS_3 and so
+    on. Raises UsageError, without a word of the text.
+    """
+    parts = [environ.pop(_SECRETS, "")]
+    while (following := f"{_SECRETS}_{len(parts) + 1}") in environ:
+        parts.append(environ.pop(following))
+    text = "".join(parts)
+    if not text.strip():
+        return {}
+    try:
+        texts = from_json(text)
+    except ValueError:
+        texts = None
+    if not isinstance(texts, dict) or not all(isinstance(one, str) for one in texts.values()):
+        raise UsageError(f"the variable {_SECRETS} is not a JSON object of texts", hint=_WRITTEN)
+    return texts
 
 
 def parse_request(data: object) -> Request:
@@ -197,7 +249,7 @@ def _binding(data: object) -> Binding:
 
 
 def _variable(place: object) -> str:
-    """Return the variable that holds a secret, from its name or from `{"json": VARIABLE}`."""
+    """Return the name of a secret's text, from that name or from `{"json": NAME}`."""
     variable = place.get("json") if isinstance(place, dict) and len(place) == 1 else place
     if not isinstance(variable, str):
         raise UsageError("the request's secrets must map names to names of environment variables")
@@ -216,7 +268,12 @@ def _record(data: object, keys: Mapping[str, type], what: str) -> dict[str, Any]
 
 
 def encode_result(
-    request: Request, ending: Outcome | TowlineError, *, seconds: float, version: str
+    request: Request,
+    ending: Outcome | TowlineError,
+    *,
+    exit_code: int,
+    seconds: float,
+    version: str,
 ) -> dict[str, object]:
     """Return the end of a call as the JSON object of docs/contract.md, with every key."""
     error = None
@@ -241,6 +298,7 @@ def encode_result(
         "step": request.step,
         "stage": request.stage,
         "status": outcome.status,
+        "exitCode": exit_code,
         "summary": outcome.summary,
         "pipelineEnvironment": dict(outcome.pipeline_environment),
         "outputs": dict(outcome.outputs),

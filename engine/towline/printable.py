@@ -77,9 +77,9 @@ def tame_lines(text: str) -> str:
     )
 
 
-def tame_json(value: object) -> str:
+def tame_json(value: object, *, ascii_only: bool = False) -> str:
     """Return JSON of equal value in which each control character or command is escaped."""
-    text = json.dumps(value, indent=2, ensure_ascii=False).encode("utf-8", "replace").decode()
+    text = json.dumps(value, indent=2, ensure_ascii=ascii_only).encode("utf-8", "replace").decode()
     for command in _COMMANDS:
         text = text.replace(command, f"\\u0023{command[1:]}")
     if all(line.isprintable() for line in text.split("\n")):

@@ -332,6 +332,90 @@ def test_secrets_leave_the_environment_before_anything_is_started(workspace: Pat
     assert "secret" not in ending.err.replace("secrets", "")
 
 
+CARRIED = {
+    "protocol": 1,
+    "step": "imagePushToRegistry",
+    "parameters": {"targetRegistryUrl": "https://r.example.com", "tagLatest": "x-two-secret"},
+    "secrets": {"parameters/targetRegistryUser": "1", "parameters/targetImages": {"json": "2"}},
+}
+
+
+def carried(texts: dict[str, str]) -> tuple[int, str, str, dict[str, str]]:
+    """Call the engine as the library does; exit code, both streams, and what is left behind."""
+    environ = {
+        "TOWLINE_REQUEST": json.dumps(CARRIED),
+        "TOWLINE_SECRETS": f"{json.dumps(texts):1100}",
+        "PATH": "/usr/bin",
+    }
+    out, err = io.StringIO(), io.StringIO()
+    words = ["run", "imagePushToRegistry", "--request", "env:TOWLINE_REQUEST", "--result", "-"]
+    code = main(words, environ=environ, out=out, err=err)
+    return code, out.getvalue(), err.getvalue(), environ
+
+
+def test_request_and_secrets_of_the_library_leave_the_environment(workspace: Path) -> None:
+    code, out, err, environ = carried({"1": "two-secret", "2": '{"app": "shop/app"}'})
+    assert environ == {"PATH": "/usr/bin"}
+    result = json.loads(out)
+    assert (code, result["exitCode"]) == (3, 3)
+    assert 'tagLatest is "x-****"' in result["error"]["message"]
+    assert 'tagLatest is "x-****"' in err
+    assert "two-secret" not in out + err
+
+
+def test_a_secret_that_is_not_there_is_named(workspace: Path) -> None:
+    code, out, _, _ = carried({"1": "two-secret"})
+    assert code == 2
+    assert json.loads(out)["error"]["message"] == (
+        "the variable 2 of secret 'parameters/targetImages' is not set, and TOWLINE_SECRETS has no"
+        " such key"
+    )
+
+
+def test_a_key_of_a_secret_is_no_variable(workspace: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(CARRIED, "secrets", {"parameters/targetRegistryUser": "PATH"})
+    code, out, _, environ = carried({"PATH": "two-secret"})
+    assert environ == {"PATH": "/usr/bin"}
+    assert code == 3
+    assert "two-secret" not in out
+
+
+def test_a_secret_that_no_entry_names_is_masked_all_the_same(workspace: Path) -> None:
+    _, out, err, _ = carried({"1": "two-secret", "2": "{}", "3": "r.example.com"})
+    assert "r.example.com" not in out + err
+
+
+def test_a_result_on_standard_output_stands_there_alone(workspace: Path) -> None:
+    configure(workspace, "{}")
+    done = shell("towline plan --result -", workspace)
+    assert json.loads(done.stdout)["status"] == "success"
+    plain = shell("towline plan", workspace).stdout
+    assert plain
+    assert plain in done.stderr
+    both = shell("towline plan --result - --json", workspace)
+    assert json.loads(both.stdout)["status"] == "success"
+
+
+def test_a_result_on_standard_output_is_in_ascii(workspace: Path) -> None:
+    done = shell("towline run --result - '\u00fc\u2028##[error]'", workspace)
+    assert done.stdout.isascii()
+    result = json.loads(done.stdout)
+    assert (done.returncode, result["exitCode"]) == (2, 2)
+    assert "\u00fc" in result["error"]["message"]
+    assert "##[" not in done.stdout
+
+
+def test_a_result_that_standard_output_does_not_take_is_no_success(workspace: Path) -> None:
+    assert shell("towline plan --result - >/dev/full", workspace).returncode == 9
+
+
+def test_a_result_that_nobody_reads_is_no_success(workspace: Path) -> None:
+    line = "mkfifo p; exec 3<>p 4>p 3<&-; towline plan --result - >&4"
+    done = shell(line, workspace)
+    assert done.returncode == 9
+    assert "error: nobody reads the result on standard output\n" in done.stderr
+
+
 def test_a_secret_of_the_environment_is_masked_wherever_else_it_stands_before_anything_is_read(
     workspace: Path,
 ) -> None:

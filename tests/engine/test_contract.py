@@ -20,6 +20,7 @@ from towline.contract import (
     encode_result,
     parse_request,
     read_request,
+    take_request,
 )
 from towline.errors import ConfigError, Interrupted, Superseded, UsageError
 
@@ -241,12 +242,76 @@ def test_a_file_that_is_too_large_is_not_read(tmp_path: Path) -> None:
         read_request(path)
 
 
+# A request in variables
+
+
+def test_a_request_in_a_variable_is_taken_out_of_the_environment() -> None:
+    environ = {"TOWLINE_REQUEST": json.dumps(FULL), "PATH": "/bin"}
+    assert take_request("env:TOWLINE_REQUEST", environ) == parse_request(FULL)
+    assert environ == {"PATH": "/bin"}
+
+
+@pytest.mark.parametrize(
+    ("text", "why"),
+    [
+        (None, "the variable 'X' is not set"),
+        ("", "it is empty"),
+        (" \n", "it is empty"),
+        ("{", "it is not JSON"),
+        ("\udcff{}", "it is not JSON"),
+    ],
+)
+def test_a_variable_without_a_request_is_named(text: str | None, why: str) -> None:
+    environ = {} if text is None else {"X": text}
+    with pytest.raises(UsageError, match=f"cannot read the request: {why}") as caught:
+        take_request("env:X", environ)
+    assert caught.value.where == ("" if text is None else "the variable X")
+    assert "docs/contract.md" in caught.value.hint
+
+
+def test_secrets_travel_in_one_variable_padded_with_blanks() -> None:
+    texts = {"1": 'a"b$c\n\u00e4\U0001f600', "2": "[1]"}
+    environ = {"X": '{"protocol": 1}', "TOWLINE_SECRETS": f"{json.dumps(texts):2000}", "Y": "y"}
+    request = take_request("env:X", environ)
+    assert request.carried == texts
+    assert environ == {"Y": "y"}
+    assert "a" not in repr(request).partition("carried")[2]
+
+
+def test_secrets_that_are_too_long_for_a_variable_go_on_in_the_next(tmp_path: Path) -> None:
+    texts = {str(number): "x" * 1000 for number in range(10)}
+    whole = json.dumps(texts)
+    environ = {
+        "TOWLINE_SECRETS": whole[:4000],
+        "TOWLINE_SECRETS_2": whole[4000:8000],
+        "TOWLINE_SECRETS_3": whole[8000:],
+    }
+    path = tmp_path / "request.json"
+    path.write_text('{"protocol": 1}')
+    assert take_request(str(path), environ).carried == texts
+    assert environ == {}
+
+
+@pytest.mark.parametrize("text", ["{", "[]", '"hunter2"', '{"1": 5}', '{"1": {"hunter2": "x"}}'])
+def test_secrets_of_another_form_are_refused_without_a_word_of_them(text: str) -> None:
+    environ = {"X": '{"protocol": 1}', "TOWLINE_SECRETS": text}
+    with pytest.raises(UsageError) as caught:
+        take_request("env:X", environ)
+    assert caught.value.message == "the variable TOWLINE_SECRETS is not a JSON object of texts"
+    assert caught.value.__cause__ is None
+    assert environ == {}
+
+
 # Result
 
 
 def test_every_field_of_the_contract_is_in_a_result_and_no_other() -> None:
     result = encode_result(
-        Request(), Outcome(status="success", summary="done"), seconds=1.23456, version="0.1.0"
+        Request(),
+        Outcome(status="success", summary="done"),
+        exit_code=0,
+        seconds=1.23456,
+        version="0.1.0",
     )
     assert result.keys() == fields("Result")
     assert result == {
@@ -255,6 +320,7 @@ def test_every_field_of_the_contract_is_in_a_result_and_no_other() -> None:
         "step": "",
         "stage": "",
         "status": "success",
+        "exitCode": 0,
         "summary": "done",
         "pipelineEnvironment": {},
         "outputs": {},
@@ -277,7 +343,11 @@ def test_what_a_step_did_is_in_its_result() -> None:
         bindings=(Binding(credentials_id="id", kind="string", variables={"text": "NAME"}),),
     )
     result = json.loads(
-        json.dumps(encode_result(Request(step="s", stage="Build"), outcome, seconds=0, version="1"))
+        json.dumps(
+            encode_result(
+                Request(step="s", stage="Build"), outcome, exit_code=0, seconds=0, version="1"
+            )
+        )
     )
     assert (result["step"], result["stage"], result["status"], result["pipelineEnvironment"]) == (
         "s",
@@ -320,10 +390,15 @@ def test_what_a_step_did_is_in_its_result() -> None:
     ],
 )
 def test_a_fault_is_a_result_too(ending: ConfigError, status: str, error: dict[str, str]) -> None:
-    result = encode_result(Request(step="s"), ending, seconds=0, version="1")
+    result = encode_result(Request(step="s"), ending, exit_code=0, seconds=0, version="1")
     assert result.keys() == fields("Result")
     assert (result["status"], result["summary"], result["error"]) == (status, ending.message, error)
     assert result["outputs"] == {}
+
+
+def test_the_exit_code_stands_in_the_result() -> None:
+    result = encode_result(Request(), ConfigError("no"), exit_code=3, seconds=0, version="1")
+    assert result["exitCode"] == 3
 
 
 def test_what_was_found_all_the_same_is_in_the_result_of_a_fault() -> None:
@@ -332,7 +407,7 @@ def test_what_was_found_all_the_same_is_in_the_result_of_a_fault() -> None:
         outputs={"findings": ["one", "two"]},
         pipeline_environment={"deployment/Release/branch": "main"},
     )
-    result = encode_result(Request(), ending, seconds=0, version="1")
+    result = encode_result(Request(), ending, exit_code=0, seconds=0, version="1")
     assert (result["outputs"], result["pipelineEnvironment"]) == (
         {"findings": ["one", "two"]},
         {"deployment/Release/branch": "main"},

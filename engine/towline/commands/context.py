@@ -262,10 +262,14 @@ def _secrets(call: Call, prefix: str) -> dict[str, object]:
                 f"the request's secrets have an unknown name {name!r}",
                 hint=f"expected {_PARAMETERS}... or {_ENVIRONMENT}...",
             )
-        if variable not in call.environ:
-            raise UsageError(f"the variable {variable} of secret {name!r} is not set")
+        text = call.request.carried.get(variable, call.environ.get(variable))
+        if text is None:
+            raise UsageError(
+                f"the variable {variable} of secret {name!r} is not set, and TOWLINE_SECRETS has no"
+                " such key"
+            )
         if name.startswith(prefix):
-            found[name.removeprefix(prefix)] = _secret(call, name, call.environ[variable])
+            found[name.removeprefix(prefix)] = _secret(call, name, text)
     return found
 
 

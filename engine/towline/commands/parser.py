@@ -21,11 +21,15 @@ from towline.suggest import CUTOFF_SECRET, close, nearest
 DESCRIPTION = "Pushes a build's image and writes it into the GitOps repository of each stage."
 _END = "'towline help COMMAND' says more of a command, 'towline help run STEP' of a step."
 SHARED: dict[str, dict[str, Any]] = {
-    "request": {"metavar": "FILE", "default": "", "help": "the call as JSON (docs/contract.md)"},
+    "request": {
+        "metavar": "FILE",
+        "default": "",
+        "help": "the call as JSON (docs/contract.md); env:NAME takes it from a variable",
+    },
     "result": {
         "metavar": "FILE",
         "default": "",
-        "help": "where to write the result as JSON, on every way out",
+        "help": "where to write the result as JSON, on every way out; - is standard output",
     },
     "stage": {"metavar": "NAME", "default": "", "help": "the stage that the call belongs to"},
     "config": {
