@@ -57,8 +57,9 @@ from towline.yaml.aliases import ALL, REFUSE_ALIASES, AliasPolicy, resolve_alias
 from towline.yaml.edit import ValueEdit, edit, value_without_merge
 from towline.yaml.marks import Node, Path, ScalarNode
 from towline.yaml.paths import PathMatch, check_missing, find_matches, parse_dotted
-from towline.yaml.scalar import Value, scalar_text
+from towline.yaml.scalar import scalar_text
 from towline.yaml.source import YamlSource, read_source
+from towline.yaml.splice import Value
 
 _SECRET_KEYS = ("data", "stringData")
 

@@ -123,11 +123,11 @@ class Validator:
 
 
 # libyaml, if it is installed
-class _Loader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # type: ignore[misc]
+class _KubernetesLoader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # type: ignore[misc]
     """Loads plain data as Kubernetes reads it: a date is a text."""
 
 
-_Loader.add_constructor("tag:yaml.org,2002:timestamp", lambda _loader, node: node.value)
+_KubernetesLoader.add_constructor("tag:yaml.org,2002:timestamp", lambda _loader, node: node.value)
 
 
 def _documents(path: str, data: bytes) -> Iterator[Any]:
@@ -140,7 +140,7 @@ def _documents(path: str, data: bytes) -> Iterator[Any]:
             hint=_TEMPLATES,
         )
     try:
-        loader = _Loader(text)
+        loader = _KubernetesLoader(text)
         try:
             while loader.check_node():
                 if (document := _document(loader, path)) is not None:

@@ -49,17 +49,17 @@ from towline.yaml.proof import (
     pair_removed,
     text_rewritten,
 )
-from towline.yaml.scalar import (
+from towline.yaml.scalar import holds_text
+from towline.yaml.source import YamlSource
+from towline.yaml.splice import (
     Splice,
     Value,
     deletion,
     filling,
-    holds_text,
     insertion,
     is_json_style,
     replacement,
 )
-from towline.yaml.source import YamlSource
 
 
 @frozen

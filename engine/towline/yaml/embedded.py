@@ -20,8 +20,9 @@ from yaml.scanner import Scanner
 from towline.errors import RenderError
 from towline.record import compact, frozen, replace
 from towline.yaml.marks import BREAK, Mark, Node, ScalarNode
-from towline.yaml.scalar import TEXT_TAGS, Splice, write_scalar
+from towline.yaml.scalar import TEXT_TAGS, write_scalar
 from towline.yaml.source import YamlSource, parse_source
+from towline.yaml.splice import Splice
 
 _HEADER = re.compile(r"[|>][-+0-9]*(?:[ \t]+#[^\r\n]*)?[ \t]*")
 _ESCAPE = re.compile(r"\\(?:x[0-9A-Fa-f]{2}|u[0-9A-Fa-f]{4}|U[0-9A-Fa-f]{8}|.)")

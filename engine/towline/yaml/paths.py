@@ -29,8 +29,8 @@ from towline.yaml.marks import (
     SequenceNode,
     is_merge_key,
 )
-from towline.yaml.scalar import Value
 from towline.yaml.source import YamlSource
+from towline.yaml.splice import Value
 
 _PART = re.compile(
     r"\[(?P<index>[0-9]{1,6})\]"

@@ -21,7 +21,7 @@ _MOST_ENTRIES = 1_000_000  # of a mapping, with the entries that each of its mer
 
 
 # libyaml where it is there
-class _Loader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # type: ignore[misc]
+class _PlainLoader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # type: ignore[misc]
     """Resolves merge keys and null only; tags are ignored."""
 
 
@@ -36,11 +36,11 @@ def _plain(loader: Any, node: Any) -> Any:
 
 
 _KNOWN = ("tag:yaml.org,2002:merge", "tag:yaml.org,2002:null")
-_Loader.yaml_implicit_resolvers = {
+_PlainLoader.yaml_implicit_resolvers = {
     first: [resolver for resolver in resolvers if resolver[0] in _KNOWN]
     for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
 }
-_Loader.yaml_constructors = {
+_PlainLoader.yaml_constructors = {
     None: _plain,
     **{
         tag: made
@@ -133,7 +133,7 @@ def _documents(text: bytes | str) -> list[Any] | None:
         return None
     repeats = ("*" if isinstance(text, str) else b"*") in text  # type: ignore[operator]
     try:
-        loader = _Loader(text)
+        loader = _PlainLoader(text)
         try:
             found = []
             while loader.check_node():

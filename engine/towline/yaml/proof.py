@@ -33,8 +33,9 @@ from towline.yaml.marks import (
     parse_events,
 )
 from towline.yaml.marks import SequenceNode as Items
-from towline.yaml.scalar import Value, is_typed
+from towline.yaml.scalar import is_typed
 from towline.yaml.source import YamlSource, is_json, mask_templates
+from towline.yaml.splice import Value
 
 _EVENTS_AT_ONCE = 10_000
 
@@ -124,13 +125,15 @@ def _proven(source: YamlSource, patches: Sequence[EventPatch], after: _After) ->
         ]
         if not own and before.piece(part) != after.masked[start:end]:
             return False
-        if own and not _is_part_proven(source, _Part(before.events(part), own, start, end), after):
+        if own and not _is_part_proven(
+            source, _EditedPart(before.events(part), own, start, end), after
+        ):
             return False
     return True
 
 
 @compact
-class _Part:
+class _EditedPart:
     """The events of a part before the edit, its patches, and its position after the edit."""
 
     events: Iterable[Event]
@@ -139,7 +142,7 @@ class _Part:
     end: int
 
 
-def _is_part_proven(source: YamlSource, part: _Part, after: _After) -> bool:
+def _is_part_proven(source: YamlSource, part: _EditedPart, after: _After) -> bool:
     """Whether a part has the events of before, except for those that its patches change."""
     piece = after.masked[part.start : part.end]
     if source.strict and not (is_json(piece) and _is_json_alike(piece)):
@@ -219,7 +222,9 @@ def _events_of_json(value: Any) -> Iterator[Event]:
         )
 
 
-def _has_text(source: YamlSource, part: _Part, number: int, text: str, *, after: _After) -> bool:
+def _has_text(
+    source: YamlSource, part: _EditedPart, number: int, text: str, *, after: _After
+) -> bool:
     """Whether the scalar that is event `number` of a part has the characters `text`."""
     documents = parse(
         after.masked[part.start : part.end], begin=Mark(part.start, 1, 1), limits=FILE_LIMITS

@@ -8,8 +8,8 @@ from towline.gitops.helm_values import PathValues
 from towline.yaml.aliases import ALL, REFUSE, AliasPolicy
 from towline.yaml.embedded import EmbeddedText, embedded_text
 from towline.yaml.marks import MappingNode, ScalarNode
-from towline.yaml.scalar import Splice
 from towline.yaml.source import YamlSource, read_source
+from towline.yaml.splice import Splice
 
 APPLICATION = """\
 kind: Application

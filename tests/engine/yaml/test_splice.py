@@ -7,8 +7,8 @@ import pytest
 from towline.errors import RenderError
 from towline.gitops.helm_values import PathValues
 from towline.yaml.marks import MappingNode, SequenceNode
-from towline.yaml.scalar import FlowLayout, flow_layout, is_json_style
 from towline.yaml.source import read_source
+from towline.yaml.splice import FlowLayout, flow_layout, is_json_style
 
 SPACES = (
     '{\n  "image": {\n    "repository": "r",\n    "tag": "1"\n  },\n  "list": [{"a": null}]\n}\n'
