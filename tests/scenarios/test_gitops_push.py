@@ -19,7 +19,7 @@ from tests.engine.gitops.updates import update
 from tests.fakes.git_server import GitServer
 from towline.git.objects import Author
 from towline.git.remote import parse_remote
-from towline.git.repository import Repository
+from towline.git.repository import GitRepository
 from towline.gitops.commit_message import default_message, parse_provenance
 from towline.gitops.kubectl import ContainerImage
 from towline.gitops.provenance import Provenance
@@ -66,7 +66,7 @@ def deploy(server: GitServer, temporary: Path, name: str, pattern: str) -> Updat
     )
     temporary.mkdir(exist_ok=True)
     environ = {"PATH": os.environ["PATH"], "TMPDIR": str(temporary)}
-    with Repository(
+    with GitRepository(
         parse_remote(server.url("deployments"), login=LOGIN),
         environ=environ,
         deadline=Deadline.after(60, Clock()),

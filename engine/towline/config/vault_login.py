@@ -25,7 +25,7 @@ from towline.credential_hosts import (
     why_project_ignored,
 )
 from towline.errors import ConfigError, CredentialError, Refusal
-from towline.gitops import change
+from towline.file_patterns import match_files
 from towline.vault.logins import (
     APP_ROLE,
     JWT,
@@ -152,7 +152,7 @@ def role_permission(
     if not chosen:
         return None
     role, origin, patterns = role_of(login), settings.origin(chosen[0]), settings.texts(ROLES)
-    if any(change.match(pattern, [role]) for pattern in patterns):
+    if any(match_files(pattern, [role]) for pattern in patterns):
         return Permission(by=f"{ROLES} of a trusted layer")
     named = [f"{name}: {text}" for name in chosen for text in settings.trusted_texts(name)]
     if (
@@ -209,8 +209,7 @@ def namespace_permission(
         space
         and patterns
         and all(
-            any(change.match(pattern, [f"{space}/{path}"]) for pattern in patterns)
-            for path in paths
+            any(match_files(pattern, [f"{space}/{path}"]) for pattern in patterns) for path in paths
         )
     ):
         return Permission(by=f"{PATHS} of a trusted layer")

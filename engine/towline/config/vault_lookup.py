@@ -40,7 +40,7 @@ from towline.credential_hosts import (
     why_project_ignored,
 )
 from towline.errors import ConfigError, CredentialError
-from towline.gitops import change
+from towline.file_patterns import match_files
 from towline.host_patterns import USUAL_PORTS
 from towline.image import is_loopback
 from towline.record import field, frozen, replace
@@ -236,7 +236,7 @@ def path_permission(
     """
     patterns, space = settings.texts(PATHS), settings.text(NAMESPACE).strip("/")
     if any(
-        change.match(pattern, [path, *([f"{space}/{path}"] if space else [])])
+        match_files(pattern, [path, *([f"{space}/{path}"] if space else [])])
         for pattern in patterns
     ):
         return Permission(by=f"{PATHS} of a trusted layer")

@@ -1,6 +1,8 @@
 """Pure.
 
-The address of a git repository, its login and its SSH key, checked before any server is asked.
+The address of a git repository, its login and its SSH key, checked before any server is asked; and
+the URL of a source repository as text: which repository it names, and how it is shown without
+credentials.
 """
 
 from __future__ import annotations
@@ -8,7 +10,7 @@ from __future__ import annotations
 import binascii
 import re
 from base64 import b64decode
-from urllib.parse import SplitResult, urlsplit
+from urllib.parse import SplitResult, unquote, urlsplit
 
 from towline.errors import ConfigError, CredentialError
 from towline.image import is_loopback
@@ -222,3 +224,39 @@ def _split_url(text: str) -> SplitResult:
 def _without_query(text: str) -> str:
     """A URL for messages, without its query, which may hold a token."""
     return text.partition("?")[0] + "?..." * ("?" in text)
+
+
+# A source repository's URL is not checked as a remote's is: it comes from a build, and is only
+# compared and shown.
+_ANY_SCP = re.compile(r"(?:[^@/\s]+@)?([^:/\s]+):(?!//)(.+)")
+_USER_INFO = re.compile(r"(?<=://)[^/\s]*@")
+_SCP_USER_INFO = re.compile(r"(?:[^@/]*@)+(?=[^@/:]+:)")
+
+
+def host_and_path(url: str) -> str:
+    """`host/path` of a repository, the same for https, ssh and `user@host:path`, in lower case.
+
+    Empty if the URL names no repository on a host.
+    """
+    url = url.strip()
+    scp = None if "://" in url else _ANY_SCP.fullmatch(url)
+    if scp:
+        host, path = scp[1], scp[2]
+    else:
+        try:
+            parts = urlsplit(url)
+            host, path = parts.hostname or "", parts.path
+        except ValueError:
+            return ""
+    path = unquote(path).strip("/").removesuffix(".git").lower()
+    return f"{host.lower()}/{path}" if host and path else ""
+
+
+def public_url(url: str) -> str:
+    """The URL (also in scp's form) without user and password, and without query and fragment.
+
+    Query and fragment may hold a token.
+    """
+    scp_user = _SCP_USER_INFO.match(url) if "://" not in url else None
+    bare = url[scp_user.end() :] if scp_user else _USER_INFO.sub("", url)
+    return bare.partition("?")[0].partition("#")[0]

@@ -89,7 +89,7 @@ class PushResult:
     text: str
 
 
-class Repository:
+class GitRepository:
     """A bare repository in a private folder, shallow and without objects that nobody reads.
 
     The folder has mode 0700 and is removed at the end, also after a fault.

@@ -13,7 +13,7 @@ import re
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 
-from towline.git.repository_url import host_and_path
+from towline.git.remote import host_and_path
 from towline.gitops.commit_message import compose_message, parse_provenance
 from towline.gitops.provenance import Provenance
 from towline.record import frozen

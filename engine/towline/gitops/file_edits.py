@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping
 
 from towline.errors import ConfigError, RenderError, placed
 from towline.git.partial_clone import OutOfScope
-from towline.git.repository import BranchTip, Repository
+from towline.git.repository import BranchTip, GitRepository
 from towline.git.tree import TreeEntry, check_path, is_path, is_pointer, link_target
 from towline.gitops.change import Change, context_of, dependencies_of
 from towline.record import frozen, replace
@@ -26,13 +26,13 @@ class FileEdit:
     new: bytes
 
 
-def named_paths(repository: Repository, tip: BranchTip) -> list[str]:
+def named_paths(repository: GitRepository, tip: BranchTip) -> list[str]:
     """The sorted paths of all entries in scope whose name is text."""
     return sorted(entry.path for entry in repository.listing(tip.commit) if entry.has_text_name)
 
 
 def edits_or_widen(
-    repository: Repository, tip: BranchTip, change: Change, within: Iterable[str]
+    repository: GitRepository, tip: BranchTip, change: Change, within: Iterable[str]
 ) -> tuple[BranchTip, tuple[FileEdit, ...]]:
     """The tip and the edits of `change`; on the whole repository if a part of it is not enough.
 
@@ -48,7 +48,7 @@ def edits_or_widen(
 
 
 def edits_of(
-    repository: Repository, tip: BranchTip, change: Change, within: Iterable[str] = ()
+    repository: GitRepository, tip: BranchTip, change: Change, within: Iterable[str] = ()
 ) -> tuple[FileEdit, ...]:
     """The files that `change` changes on this tip.
 
@@ -74,7 +74,7 @@ def edits_of(
 
 
 def _files_for(
-    repository: Repository,
+    repository: GitRepository,
     tip: BranchTip,
     change: Change,
     *,
@@ -101,7 +101,7 @@ def _files_for(
 
 
 def _context_files(
-    repository: Repository, tip: BranchTip, change: Change, files: Mapping[str, bytes]
+    repository: GitRepository, tip: BranchTip, change: Change, files: Mapping[str, bytes]
 ) -> dict[str, bytes]:
     """The context of the change besides `files`, of which what cannot be read is left out.
 
@@ -128,7 +128,7 @@ def _context_files(
 
 
 def _context_paths(
-    repository: Repository, tip: BranchTip, change: Change, files: Mapping[str, bytes]
+    repository: GitRepository, tip: BranchTip, change: Change, files: Mapping[str, bytes]
 ) -> set[str]:
     """The paths of the change's context that lie inside the repository."""
     context = context_of(change, named_paths(repository, tip), files)
@@ -152,7 +152,7 @@ def _check_obstacles(entries: Mapping[str, TreeEntry], paths: Iterable[str]) -> 
 
 
 def _read(
-    repository: Repository, entries: Mapping[str, TreeEntry], paths: Iterable[str]
+    repository: GitRepository, entries: Mapping[str, TreeEntry], paths: Iterable[str]
 ) -> dict[str, bytes]:
     """The content of those `paths` that exist, links followed.
 
@@ -173,7 +173,7 @@ def _read(
 
 
 def _followed(
-    repository: Repository, entries: Mapping[str, TreeEntry], wanted: Iterable[TreeEntry]
+    repository: GitRepository, entries: Mapping[str, TreeEntry], wanted: Iterable[TreeEntry]
 ) -> list[TreeEntry]:
     """`wanted`, with the file that a symbolic link leads to under the name of the link.
 
@@ -232,7 +232,7 @@ def _linked_folder(
 
 
 def _links_to_same_edit(
-    repository: Repository, entry: TreeEntry | None, changed: Mapping[str, bytes], new: bytes
+    repository: GitRepository, entry: TreeEntry | None, changed: Mapping[str, bytes], new: bytes
 ) -> bool:
     """Whether the entry is a link to a file that gets the same content `new`: a glob finds both."""
     if entry is None or not entry.is_link:
@@ -241,7 +241,7 @@ def _links_to_same_edit(
     return changed.get(target) == new
 
 
-def _check_files(repository: Repository, entries: Iterable[TreeEntry]) -> None:
+def _check_files(repository: GitRepository, entries: Iterable[TreeEntry]) -> None:
     """Pass if all `entries` are files; raises ConfigError."""
     for entry in entries:
         if entry.obstacle:

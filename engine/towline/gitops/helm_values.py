@@ -14,8 +14,8 @@ from typing import Any
 
 from towline.console import silent
 from towline.errors import ConfigError, RenderError, placed
+from towline.file_patterns import match_files, select_files
 from towline.gitops.candidates import ANY_CHOICE, Candidate, Choice
-from towline.gitops.change import match, select
 from towline.gitops.helm.chart_values import (
     chart_name,
     chart_value_paths,
@@ -85,7 +85,7 @@ class PathValues:
 
     def wants(self, listing: Sequence[str]) -> Sequence[str]:
         """Each matching file, and the values of its chart; raises ConfigError if none matches."""
-        found = select(self.pattern, listing)
+        found = select_files(self.pattern, listing)
         return tuple(
             dict.fromkeys(
                 (
@@ -101,7 +101,7 @@ class PathValues:
 
     def context(self, listing: Sequence[str], files: Mapping[str, bytes]) -> Collection[str]:
         """The values of subcharts, and templates that may put a registry before all images."""
-        ours = match(self.pattern, sorted(files))
+        ours = match_files(self.pattern, sorted(files))
         keys = {str(parse_dotted(text)[0]) for text in self.values}
         below = {
             wanted for path in ours for wanted in subchart_value_paths(path, keys, files, listing)
@@ -115,7 +115,9 @@ class PathValues:
 
         Raises ConfigError (a path leads to nothing sensible) and RenderError.
         """
-        sources = [read_source(path, files[path]) for path in match(self.pattern, sorted(files))]
+        sources = [
+            read_source(path, files[path]) for path in match_files(self.pattern, sorted(files))
+        ]
         for source in sources:
             if not any(document.root for document in source.documents):
                 raise ConfigError(

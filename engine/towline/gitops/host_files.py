@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from towline.errors import ConfigError
-from towline.gitops.change import match
+from towline.file_patterns import match_files
 
 _FOLDERS = (
     ".github",
@@ -53,7 +53,7 @@ def check_files(paths: Iterable[str], allowed: Sequence[str]) -> None:
     Raises ConfigError.
     """
     for path in paths:
-        if _is_host_file(path) and not any(match(pattern, [path]) for pattern in allowed):
+        if _is_host_file(path) and not any(match_files(pattern, [path]) for pattern in allowed):
             raise ConfigError(
                 f"{path} is a file by which a code host or CI system runs programs or gives rights:"
                 " a deployment does not write it",
@@ -68,5 +68,5 @@ def check_files(paths: Iterable[str], allowed: Sequence[str]) -> None:
 def _is_host_file(path: str) -> bool:
     small = path.lower()
     return any(small.startswith(f"{folder}/") for folder in _FOLDERS) or any(
-        match(pattern, [small]) for pattern in _FILES
+        match_files(pattern, [small]) for pattern in _FILES
     )

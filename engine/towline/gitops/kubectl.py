@@ -15,8 +15,8 @@ from itertools import compress, groupby
 
 from towline.console import silent
 from towline.errors import ConfigError, placed
+from towline.file_patterns import select_files
 from towline.gitops.candidates import ANY_CHOICE, Candidate, Choice
-from towline.gitops.change import select
 from towline.gitops.image_parts import with_image
 from towline.gitops.notes import Note, Replaced
 from towline.gitops.yaml_lookup import resource_at
@@ -52,7 +52,7 @@ class ContainerImage:
 
     def wants(self, listing: Sequence[str]) -> Sequence[str]:
         """Each file that matches the pattern; raises ConfigError if none does."""
-        return select(self.pattern, listing)
+        return select_files(self.pattern, listing)
 
     def apply(self, files: Mapping[str, bytes]) -> Mapping[str, bytes]:
         """Edit each place that has the container.

@@ -13,8 +13,8 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 
 from towline.console import silent
 from towline.errors import ConfigError, RenderError
+from towline.file_patterns import match_files, select_files
 from towline.gitops.candidates import ANY_CHOICE, Candidate, Choice
-from towline.gitops.change import match, select
 from towline.gitops.kustomize_images import (
     ImageList,
     ImageUse,
@@ -71,14 +71,14 @@ class KustomizeImage:
 
     def wants(self, listing: Sequence[str]) -> Sequence[str]:
         """Each file that matches the pattern; raises ConfigError if none does."""
-        return select(self.pattern, listing)
+        return select_files(self.pattern, listing)
 
     def context(self, _listing: Sequence[str], files: Mapping[str, bytes]) -> Collection[str]:
         """The files that the kustomizations read.
 
         They show whether a resource runs the image, and which of several kustomizations is for it.
         """
-        ours = match(self.pattern, sorted(files))
+        ours = match_files(self.pattern, sorted(files))
         return (
             {wanted for path in ours for wanted in kustomization_paths(path, files)}
             if self.check_use or len(ours) > 1
@@ -95,7 +95,10 @@ class KustomizeImage:
         changed = {
             source.name: self._edited(source, lists, files, uses)
             for source, lists in self._chosen(
-                [read_source(path, files[path]) for path in match(self.pattern, sorted(files))],
+                [
+                    read_source(path, files[path])
+                    for path in match_files(self.pattern, sorted(files))
+                ],
                 files,
             )
         }

@@ -10,7 +10,7 @@ import json
 import re
 from collections.abc import Iterator, Sequence
 
-from towline.git.repository_url import public_url
+from towline.git.remote import public_url
 from towline.printable import masked
 from towline.record import frozen
 

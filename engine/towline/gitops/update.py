@@ -13,7 +13,7 @@ from functools import partial
 from towline.console import Console
 from towline.errors import ConfigError, GitError, GitUnreachable, RenderError
 from towline.git.objects import Author
-from towline.git.repository import BranchTip, PushResult, Repository
+from towline.git.repository import BranchTip, GitRepository, PushResult
 from towline.git.sparse import scope_of
 from towline.gitops.change import Change
 from towline.gitops.commit_message import compose_message, parse_provenance
@@ -99,7 +99,7 @@ class UpdateJob:
     An empty branch is the remote's HEAD.
     """
 
-    repository: Repository
+    repository: GitRepository
     branch: str
     change: Change
     text: CommitText
@@ -242,7 +242,7 @@ def _say_branch_created(tip: BranchTip, options: UpdateOptions, *, needed: bool)
     options.console.say(f"  branch {tip.branch} is not there{told}")
 
 
-def _diff(repository: Repository, tip: BranchTip, edits: Sequence[FileEdit]) -> str:
+def _diff(repository: GitRepository, tip: BranchTip, edits: Sequence[FileEdit]) -> str:
     """The unified diff of the edits, without the values of Secrets."""
     marks = Marks()
     before = mask_secrets({edit.path: edit.old for edit in edits if edit.old is not None}, marks)
@@ -250,7 +250,7 @@ def _diff(repository: Repository, tip: BranchTip, edits: Sequence[FileEdit]) -> 
     return repository.diff(tip, after | mask_secrets(after, marks), before=before)
 
 
-def _messages(repository: Repository, tip: BranchTip) -> Iterator[tuple[str, str]]:
+def _messages(repository: GitRepository, tip: BranchTip) -> Iterator[tuple[str, str]]:
     """Id and message of each commit up to `tip`, newest first."""
     return ((commit.id, commit.message) for commit in repository.history(tip))
 
@@ -298,7 +298,7 @@ def _changes(job: UpdateJob, tip: BranchTip) -> tuple[BranchTip, tuple[FileEdit,
     )
 
 
-def _files_from_base(repository: Repository, tip: BranchTip, change: Change) -> tuple[str, ...]:
+def _files_from_base(repository: GitRepository, tip: BranchTip, change: Change) -> tuple[str, ...]:
     """The files of the change that the branch gets from its base: new ones, and changed ones."""
     before = {(entry.path, entry.mode, entry.oid) for entry in repository.listing(tip.merged_from)}
     entries = {entry.path: entry for entry in repository.listing(tip.commit)}
@@ -307,7 +307,7 @@ def _files_from_base(repository: Repository, tip: BranchTip, change: Change) -> 
 
 
 def _push_commit(
-    repository: Repository, tip: BranchTip, commit: str, *, request: str, attempt: int
+    repository: GitRepository, tip: BranchTip, commit: str, *, request: str, attempt: int
 ) -> str | BranchTip:
     """Push `commit`: its id on the branch now, or the new tip if the branch has moved.
 
@@ -342,7 +342,7 @@ def _has_moved(tip: BranchTip, now: BranchTip) -> bool:
     return (now.server_commit, now.new) != (tip.server_commit, tip.new)
 
 
-def _refusal(repository: Repository, tip: BranchTip, pushed: PushResult) -> GitError:
+def _refusal(repository: GitRepository, tip: BranchTip, pushed: PushResult) -> GitError:
     where = repository.remote.url
     if not pushed.refused:
         return GitUnreachable(

@@ -13,7 +13,7 @@ from towline.config.layers import unfiltered_layers
 from towline.config.merge import Layer, Setting, fold_settings
 from towline.credential_hosts import ENFORCEMENT, WARN
 from towline.errors import ConfigError
-from towline.gitops import change
+from towline.file_patterns import match_files
 from towline.record import frozen, replace
 
 TAGS = "productiveTags"
@@ -182,7 +182,7 @@ def _fits(setting: Setting, branch: str) -> bool:
             f"{_BRANCH} is {name!r}", where=setting.origin, hint="write the branch's name as text"
         )
     with located_at(setting):
-        return branch == name or bool(change.match(name, [branch]))
+        return branch == name or bool(match_files(name, [branch]))
 
 
 def is_productive_tag(rules: BranchRules, tag: str) -> bool:
@@ -202,7 +202,7 @@ def is_productive_tag(rules: BranchRules, tag: str) -> bool:
             hint="write globs of tags as a list of texts",
         )
     with located_at(setting):
-        return any(tag == pattern or change.match(pattern, [tag]) for pattern in setting.value)
+        return any(tag == pattern or match_files(pattern, [tag]) for pattern in setting.value)
 
 
 @contextmanager

@@ -15,8 +15,8 @@ from pathlib import Path
 from typing import Protocol
 
 from towline.errors import ConfigError
+from towline.file_patterns import clean_path, match_files
 from towline.files import Misfit, Outside, is_inside, read_inside
-from towline.gitops import change
 from towline.literals import load_json
 from towline.record import frozen
 
@@ -113,7 +113,7 @@ class WorkspaceFiles:
         for folder in self._walk(start, pruned, deepest):
             near = [path for path in folder.entries if path.endswith(tail)]
             found = (
-                next((path for path in change.match(clean, near) if self._inside(path)), "")
+                next((path for path in match_files(clean, near) if self._inside(path)), "")
                 if near
                 else ""
             )
@@ -186,14 +186,14 @@ def _relative(pattern: str) -> str:
     if len(pattern) > _LONGEST:
         raise ConfigError(f"a path of more than {_LONGEST} characters", hint=hint)
     try:
-        return change.check_path(pattern.removesuffix("/"))
+        return clean_path(pattern.removesuffix("/"))
     except ConfigError as fault:
         raise ConfigError(f"{pattern!r} is not a path inside the workspace", hint=hint) from fault
 
 
 def _matched(pattern: str, paths: Sequence[str]) -> Sequence[str]:
     try:
-        return change.match(_relative(pattern), paths)
+        return match_files(_relative(pattern), paths)
     except ConfigError:
         return ()
 

@@ -11,11 +11,11 @@ import pytest
 from tests.fakes.git_server import GitServer
 from towline.git.objects import Author
 from towline.git.remote import parse_remote
-from towline.git.repository import BranchTip, Repository
+from towline.git.repository import BranchTip, GitRepository
 from towline.retry import Clock, Deadline
 from towline.secret import Login
 
-Opened = Callable[..., Repository]
+Opened = Callable[..., GitRepository]
 
 
 @pytest.fixture
@@ -45,14 +45,14 @@ def slept() -> list[float]:
 @pytest.fixture
 def opened(server: GitServer, environ: Mapping[str, str], slept: list[float]) -> Iterator[Opened]:
     """Opens the server's repository `demo`, or another URL; closed after the test."""
-    repositories: list[Repository] = []
+    repositories: list[GitRepository] = []
 
     def open_one(
         login: Login | None = None, url: str = "", variables: Mapping[str, str] = environ
-    ) -> Repository:
+    ) -> GitRepository:
         deadline = Deadline.after(60, Clock(sleep=slept.append))
         repositories.append(
-            Repository(
+            GitRepository(
                 parse_remote(url or server.url("demo"), login=login),
                 environ=variables,
                 deadline=deadline,
@@ -82,12 +82,12 @@ def bare(server: GitServer) -> Path:
 
 
 @pytest.fixture
-def repository(bare: Path, opened: Opened) -> Repository:
+def repository(bare: Path, opened: Opened) -> GitRepository:
     assert bare.exists()
     return opened()
 
 
-def pushed(repository: Repository, tip: BranchTip, changes: Mapping[str, bytes]) -> str:
+def pushed(repository: GitRepository, tip: BranchTip, changes: Mapping[str, bytes]) -> str:
     commit = repository.commit(tip, changes, message="Change", author=AUTHOR)
     assert repository.push(commit, tip).done
     return commit

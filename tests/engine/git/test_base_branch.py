@@ -11,7 +11,7 @@ from tests.engine.git.conftest import Opened
 from tests.fakes.git_server import GitServer
 from towline.git.base_branch import MergeConflict
 from towline.git.objects import Author
-from towline.git.repository import BranchTip, Repository
+from towline.git.repository import BranchTip, GitRepository
 from towline.git.sparse import scope_of
 
 AUTHOR = Author(name="Ann", email="ann@example.com")
@@ -31,13 +31,13 @@ def bare(server: GitServer, request: pytest.FixtureRequest) -> Path:
     return made
 
 
-def merge_base_branch(repository: Repository) -> BranchTip:
+def merge_base_branch(repository: GitRepository) -> BranchTip:
     return repository.merge_base_branch(
         repository.fetch("stage", scope=scope_of(["app.yaml"]), create=True), author=AUTHOR
     )
 
 
-def pushed(repository: Repository, tip: BranchTip) -> str:
+def pushed(repository: GitRepository, tip: BranchTip) -> str:
     commit = repository.commit(
         tip, {"app.yaml": b"image: app:2\n"}, message="Deploy", author=AUTHOR
     )

@@ -13,7 +13,7 @@ from towline.errors import ConfigError, GitError, GitUnreachable
 from towline.git import limits
 from towline.git.large_files import server_sends_too_much
 from towline.git.remote import parse_remote
-from towline.git.repository import Repository
+from towline.git.repository import GitRepository
 from towline.limits import MIB
 from towline.record import replace
 
@@ -26,7 +26,7 @@ def test_files_that_are_too_large_together_are_named(
         "demo",
         {"small": b"1", **{f"large-{number}": os.urandom(400_000 + number) for number in range(4)}},
     )
-    with Repository(parse_remote(server.url("demo")), environ=environ) as repository:
+    with GitRepository(parse_remote(server.url("demo")), environ=environ) as repository:
         entries = {
             entry.path: entry for entry in repository.listing(repository.fetch("main").commit)
         }

@@ -10,7 +10,7 @@ import pytest
 from tests.engine.git.conftest import Opened
 from tests.fakes.git_server import GitServer
 from towline.git.objects import Author
-from towline.git.repository import Repository
+from towline.git.repository import GitRepository
 from towline.git.sparse import scope_of
 
 AUTHOR = Author(name="Ann Example", email="ann@example.com")
@@ -34,7 +34,7 @@ def bare(server: GitServer, form: str) -> Path:
 
 
 def written(
-    repository: Repository,
+    repository: GitRepository,
     changes: Mapping[str, bytes],
     branch: str,
     paths: tuple[str, ...],

@@ -11,7 +11,7 @@ from tests.fakes.git_server import GitServer
 from towline.errors import ConfigError, GitError
 from towline.git import limits
 from towline.git.objects import Author
-from towline.git.repository import Repository
+from towline.git.repository import GitRepository
 from towline.limits import MIB
 from towline.masks import Masks
 from towline.printable import hide, use
@@ -19,7 +19,7 @@ from towline.record import replace
 
 
 def test_a_commit_carries_message_and_identity_as_given(
-    server: GitServer, bare: Path, repository: Repository
+    server: GitServer, bare: Path, repository: GitRepository
 ) -> None:
     tip = repository.fetch("main")
     message = "Update ü\n\n# not a comment\n\nTowline-Request: 1\n"
@@ -32,7 +32,7 @@ def test_a_commit_carries_message_and_identity_as_given(
 
 
 def test_a_commit_carries_no_command_of_a_ci_system_and_no_control_character(
-    server: GitServer, bare: Path, repository: Repository
+    server: GitServer, bare: Path, repository: GitRepository
 ) -> None:
     tip = repository.fetch("main")
     commit = repository.commit(
@@ -49,7 +49,7 @@ def test_a_commit_carries_no_command_of_a_ci_system_and_no_control_character(
 
 
 def test_a_secret_of_the_run_is_in_no_part_of_a_commit(
-    server: GitServer, bare: Path, repository: Repository
+    server: GitServer, bare: Path, repository: GitRepository
 ) -> None:
     tip = repository.fetch("main")
     try:
@@ -64,7 +64,7 @@ def test_a_secret_of_the_run_is_in_no_part_of_a_commit(
     assert shown.strip() == "bot ****|****@example.com|bot ****|****@example.com|By ****"
 
 
-def test_a_commit_needs_a_name(repository: Repository) -> None:
+def test_a_commit_needs_a_name(repository: GitRepository) -> None:
     tip = repository.fetch("main")
     with pytest.raises(ConfigError):
         repository.commit(tip, {"README": b"x"}, message="m", author=Author(name=" "))

@@ -14,7 +14,7 @@ from tests.fakes.git_server import GitServer
 from towline.errors import ConfigError, GitUnreachable, MachineError
 from towline.git.partial_clone import OutOfScope
 from towline.git.remote import parse_remote
-from towline.git.repository import BranchTip, Repository
+from towline.git.repository import BranchTip, GitRepository
 from towline.git.sparse import scope_of
 
 
@@ -40,7 +40,7 @@ def test_a_named_branch_is_read_and_nothing_else(
 
 
 def test_a_missing_branch_names_the_nearest_that_is_there(
-    server: GitServer, repository: Repository, slept: list[float]
+    server: GitServer, repository: GitRepository, slept: list[float]
 ) -> None:
     server.git("branch", "develop", "main", repository=server.folder / "demo.git")
     with pytest.raises(ConfigError) as caught:
@@ -50,7 +50,7 @@ def test_a_missing_branch_names_the_nearest_that_is_there(
     assert slept == []
 
 
-def test_a_tag_is_no_branch(server: GitServer, bare: Path, repository: Repository) -> None:
+def test_a_tag_is_no_branch(server: GitServer, bare: Path, repository: GitRepository) -> None:
     server.git("tag", "v1", "main", repository=bare)
     with pytest.raises(ConfigError) as caught:
         repository.fetch("v1")
@@ -66,7 +66,7 @@ def test_an_empty_repository_is_called_that(server: GitServer, opened: Opened, b
 
 
 def test_a_head_that_names_no_branch_asks_for_one(
-    server: GitServer, bare: Path, repository: Repository
+    server: GitServer, bare: Path, repository: GitRepository
 ) -> None:
     server.git("symbolic-ref", "HEAD", "refs/heads/gone", repository=bare)
     with pytest.raises(ConfigError) as caught:
@@ -76,7 +76,7 @@ def test_a_head_that_names_no_branch_asks_for_one(
 
 @pytest.mark.parametrize("branch", ["a..b", "a b", "-x..", "a\nb", "x.lock", "a\0b", "/x", "@{-1}"])
 def test_what_git_takes_for_no_branch_name_never_reaches_the_server(
-    server: GitServer, repository: Repository, branch: str
+    server: GitServer, repository: GitRepository, branch: str
 ) -> None:
     with pytest.raises(ConfigError) as caught:
         repository.fetch(branch)
@@ -103,7 +103,7 @@ def test_what_git_takes_for_no_branch_name_never_reaches_the_server(
     ],
 )
 def test_a_branch_that_git_would_take_for_something_else_is_not_made(
-    repository: Repository, branch: str
+    repository: GitRepository, branch: str
 ) -> None:
     with pytest.raises(ConfigError) as caught:
         repository.fetch(branch, create=True)
@@ -117,7 +117,7 @@ def test_a_branch_that_git_would_take_for_something_else_is_not_made(
     "branch", ["stage/origin/x", "AHEAD2", "a@b", "a1" * 19, "head", "release/HEAD"]
 )
 def test_a_branch_with_a_name_that_is_nearly_so_is_made(
-    repository: Repository, branch: str
+    repository: GitRepository, branch: str
 ) -> None:
     assert repository.fetch(branch, create=True).new
 
@@ -150,13 +150,13 @@ def test_where_head_names_no_branch_that_is_there_a_new_one_would_lack_all_that_
     assert opened(url=server.url("empty")).fetch(branch, create=True).new
 
 
-def test_a_branch_that_looks_like_an_option_is_only_a_branch(repository: Repository) -> None:
+def test_a_branch_that_looks_like_an_option_is_only_a_branch(repository: GitRepository) -> None:
     with pytest.raises(ConfigError) as caught:
         repository.fetch("--upload-pack=id")
     assert "there is no branch" in caught.value.message
 
 
-def test_the_listing_has_every_path_with_its_mode(repository: Repository) -> None:
+def test_the_listing_has_every_path_with_its_mode(repository: GitRepository) -> None:
     listing = repository.listing(repository.fetch("main").commit)
     assert [(entry.mode, entry.path) for entry in listing if entry.kind == "blob"] == [
         ("100644", "README"),
@@ -169,7 +169,7 @@ def test_the_listing_has_every_path_with_its_mode(repository: Repository) -> Non
 
 
 def test_many_files_come_in_one_request_and_never_twice(
-    server: GitServer, repository: Repository
+    server: GitServer, repository: GitRepository
 ) -> None:
     entries = [
         entry
@@ -191,7 +191,7 @@ def test_many_files_come_in_one_request_and_never_twice(
 
 
 def test_a_server_that_cannot_filter_serves_as_well(
-    server: GitServer, bare: Path, repository: Repository
+    server: GitServer, bare: Path, repository: GitRepository
 ) -> None:
     server.git("config", "uploadpack.allowFilter", "false", repository=bare)
     tip = repository.fetch("main")
@@ -202,7 +202,7 @@ def test_a_server_that_cannot_filter_serves_as_well(
 
 
 def test_an_object_that_the_server_does_not_give_out_is_a_fault_not_a_crash(
-    repository: Repository,
+    repository: GitRepository,
 ) -> None:
     entry = repository.listing(repository.fetch("main").commit)[0]
     with pytest.raises(GitUnreachable):
@@ -212,7 +212,7 @@ def test_an_object_that_the_server_does_not_give_out_is_a_fault_not_a_crash(
 
 
 def test_a_commit_changes_what_it_should_and_nothing_else(
-    server: GitServer, bare: Path, repository: Repository
+    server: GitServer, bare: Path, repository: GitRepository
 ) -> None:
     before = server.git("ls-tree", "-r", "main", repository=bare).splitlines()
     tip = repository.fetch("main")
@@ -235,14 +235,14 @@ def test_a_commit_changes_what_it_should_and_nothing_else(
 @pytest.mark.parametrize(
     "path", ["../outside", "a/../../x", ".git/config", "/etc/passwd", "link", "link/x", "a"]
 )
-def test_a_path_that_leads_astray_is_not_committed(repository: Repository, path: str) -> None:
+def test_a_path_that_leads_astray_is_not_committed(repository: GitRepository, path: str) -> None:
     tip = repository.fetch("main")
     with pytest.raises(ConfigError):
         repository.commit(tip, {path: b"x"}, message="m", author=AUTHOR)
 
 
 def test_a_push_onto_a_branch_that_moved_is_refused_and_what_moved_it_stays(
-    server: GitServer, bare: Path, repository: Repository
+    server: GitServer, bare: Path, repository: GitRepository
 ) -> None:
     tip = repository.fetch("main")
     other = server.add("demo", {"other": b"1"})
@@ -254,7 +254,7 @@ def test_a_push_onto_a_branch_that_moved_is_refused_and_what_moved_it_stays(
 
 
 def test_a_refused_push_says_what_the_server_said(
-    server: GitServer, bare: Path, repository: Repository
+    server: GitServer, bare: Path, repository: GitRepository
 ) -> None:
     hook = bare / "hooks/update"
     hook.parent.mkdir()
@@ -272,7 +272,7 @@ def test_a_refused_push_says_what_the_server_said(
 
 @pytest.mark.parametrize("moment", ["service=git-receive-pack", "/git-receive-pack"])
 def test_a_push_that_broke_off_is_not_called_refused(
-    server: GitServer, repository: Repository, moment: str
+    server: GitServer, repository: GitRepository, moment: str
 ) -> None:
     tip = repository.fetch("main")
     server.fault = lambda _method, path: "drop" if moment in path else None
@@ -283,7 +283,7 @@ def test_a_push_that_broke_off_is_not_called_refused(
 
 
 def test_reading_again_brings_every_commit_since_and_little_else(
-    server: GitServer, repository: Repository
+    server: GitServer, repository: GitRepository
 ) -> None:
     first = repository.fetch("main")
     own = pushed(repository, first, {"README": b"own\n"})
@@ -303,7 +303,7 @@ def test_reading_again_brings_every_commit_since_and_little_else(
 
 
 def test_a_branch_that_was_set_back_is_read_as_it_is(
-    server: GitServer, bare: Path, repository: Repository
+    server: GitServer, bare: Path, repository: GitRepository
 ) -> None:
     server.add("demo", {"a": b"1"})
     first = repository.fetch("main")
@@ -314,7 +314,7 @@ def test_a_branch_that_was_set_back_is_read_as_it_is(
 
 
 def test_a_branch_that_was_deleted_meanwhile_is_missed_by_name(
-    server: GitServer, bare: Path, repository: Repository
+    server: GitServer, bare: Path, repository: GitRepository
 ) -> None:
     server.git("branch", "stage", "main", repository=bare)
     tip = repository.fetch("stage")
@@ -328,14 +328,14 @@ def test_the_folder_is_private_and_gone_after_success_and_failure(
     server: GitServer, environ: Mapping[str, str], temporary: Path
 ) -> None:
     server.create("demo", {"a": b"1"})
-    with Repository(parse_remote(server.url("demo")), environ=environ) as repository:
+    with GitRepository(parse_remote(server.url("demo")), environ=environ) as repository:
         repository.fetch("")
         (folder,) = temporary.iterdir()
         assert stat.S_IMODE(folder.stat().st_mode) == 0o700
     assert list(temporary.iterdir()) == []
     with (
         pytest.raises(ConfigError),
-        Repository(parse_remote(server.url("demo")), environ=environ) as repository,
+        GitRepository(parse_remote(server.url("demo")), environ=environ) as repository,
     ):
         repository.fetch("missing")
     assert list(temporary.iterdir()) == []
@@ -343,7 +343,7 @@ def test_the_folder_is_private_and_gone_after_success_and_failure(
 
 def test_a_machine_without_git_leaves_no_folder(temporary: Path) -> None:
     with pytest.raises(MachineError):
-        Repository(
+        GitRepository(
             parse_remote("https://git.example.com/a.git"),
             environ={"PATH": str(temporary / "none"), "TMPDIR": str(temporary)},
         )
@@ -353,13 +353,13 @@ def test_a_machine_without_git_leaves_no_folder(temporary: Path) -> None:
 def test_a_temporary_folder_that_cannot_be_made_is_a_fault_of_the_machine(tmp_path: Path) -> None:
     remote = parse_remote("http://127.0.0.1:1/a.git")
     with pytest.raises(MachineError, match="no temporary folder"):
-        Repository(
+        GitRepository(
             remote, environ={"PATH": os.environ["PATH"], "TMPDIR": str(tmp_path / "missing")}
         )
 
 
 def test_a_branch_that_is_not_there_is_made_where_that_is_wanted(
-    server: GitServer, bare: Path, repository: Repository
+    server: GitServer, bare: Path, repository: GitRepository
 ) -> None:
     tip = repository.fetch("stage/new", create=True)
     assert tip == BranchTip(
@@ -378,7 +378,7 @@ def test_a_branch_that_is_not_there_is_made_where_that_is_wanted(
 
 
 def test_a_new_branch_costs_little_even_where_its_beginning_has_been_left_behind(
-    server: GitServer, bare: Path, repository: Repository
+    server: GitServer, bare: Path, repository: GitRepository
 ) -> None:
     server.add("demo", {"noise": os.urandom(300_000)})
     tip = repository.fetch("stage", create=True)
@@ -403,7 +403,7 @@ def test_the_first_commit_of_an_empty_repository(
 
 
 def test_a_branch_that_another_one_made_meanwhile_is_not_made_again(
-    server: GitServer, bare: Path, repository: Repository
+    server: GitServer, bare: Path, repository: GitRepository
 ) -> None:
     tip = repository.fetch("stage", create=True)
     server.git("branch", "stage", "main", repository=bare)
@@ -451,7 +451,7 @@ def test_only_what_is_in_scope_is_fetched_and_the_rest_stays_what_it_was(
 
 
 def test_what_is_out_of_scope_is_neither_written_nor_taken_for_missing(
-    repository: Repository,
+    repository: GitRepository,
 ) -> None:
     tip = repository.fetch("", scope=scope_of(["a/deep/one.yaml"]))
     repository.check_scope(["README", "a/run.sh", "a/deep/new"])
@@ -488,7 +488,7 @@ def test_a_part_is_read_again_without_a_request_for_each_tree(
 
 
 def test_other_writers_of_this_host_wait(
-    repository: Repository, opened: Opened, temporary: Path
+    repository: GitRepository, opened: Opened, temporary: Path
 ) -> None:
     other = opened()
     with (
@@ -510,7 +510,7 @@ def applied(server: GitServer, bare: Path, patch: str) -> str:
 
 @pytest.mark.parametrize("foreseen", [False, True])
 def test_the_diff_is_a_patch_that_makes_what_the_commit_would(
-    server: GitServer, bare: Path, repository: Repository, *, foreseen: bool
+    server: GitServer, bare: Path, repository: GitRepository, *, foreseen: bool
 ) -> None:
     server.add(
         "demo",
@@ -539,7 +539,7 @@ def test_the_diff_is_a_patch_that_makes_what_the_commit_would(
 
 
 def test_a_diff_names_what_is_no_text_and_replaces_odd_bytes(
-    server: GitServer, repository: Repository
+    server: GitServer, repository: GitRepository
 ) -> None:
     server.add("demo", {"binary": b"\0", "odd": b"\xff\n"})
     tip = repository.fetch("main")
@@ -550,19 +550,19 @@ def test_a_diff_names_what_is_no_text_and_replaces_odd_bytes(
 
 
 def test_the_diff_of_a_first_commit_says_that_there_was_nothing(
-    server: GitServer, bare: Path, repository: Repository
+    server: GitServer, bare: Path, repository: GitRepository
 ) -> None:
     server.git("update-ref", "-d", "refs/heads/main", repository=bare)
     patch = repository.diff(repository.fetch("", create=True), {"a/b.yaml": b"a: 1\n"})
     assert patch.endswith("--- /dev/null\n+++ b/a/b.yaml\n@@ -0,0 +1 @@\n+a: 1\n")
 
 
-def messages(repository: Repository, tip: BranchTip) -> list[str]:
+def messages(repository: GitRepository, tip: BranchTip) -> list[str]:
     return [commit.message.strip() for commit in repository.history(tip)]
 
 
 def test_the_history_comes_when_it_is_asked_for_and_once(
-    server: GitServer, repository: Repository
+    server: GitServer, repository: GitRepository
 ) -> None:
     for number in range(3):
         server.add("demo", {"new": str(number).encode()}, message=f"Number {number}")
@@ -580,7 +580,7 @@ def test_the_history_comes_when_it_is_asked_for_and_once(
 
 
 def test_the_history_leaves_what_is_read_as_it_is(
-    server: GitServer, bare: Path, repository: Repository
+    server: GitServer, bare: Path, repository: GitRepository
 ) -> None:
     first = server.git("rev-parse", "main", repository=bare).strip()
     server.add("demo", {"new": b"1"}, message="Another")
@@ -609,7 +609,7 @@ def test_the_history_leaves_what_is_read_as_it_is(
 
 
 def test_a_history_that_is_expected_comes_with_the_files_and_costs_nothing_more(
-    server: GitServer, repository: Repository
+    server: GitServer, repository: GitRepository
 ) -> None:
     server.add("demo", {"new": b"1"}, message="Another")
     tip = repository.fetch("main")
@@ -624,7 +624,7 @@ def test_a_history_that_is_expected_comes_with_the_files_and_costs_nothing_more(
 
 @pytest.mark.parametrize("answer", [500, "drop"])
 def test_a_history_that_did_not_come_once_comes_by_itself(
-    server: GitServer, repository: Repository, answer: int | str
+    server: GitServer, repository: GitRepository, answer: int | str
 ) -> None:
     server.add("demo", {"new": b"1"}, message="Another")
     tip = repository.fetch("main")
@@ -646,7 +646,7 @@ def test_a_history_that_did_not_come_once_comes_by_itself(
 
 
 def test_where_no_history_is_given_out_what_is_here_is_all_and_nobody_asks_again(
-    server: GitServer, repository: Repository, slept: list[float]
+    server: GitServer, repository: GitRepository, slept: list[float]
 ) -> None:
     server.add("demo", {"new": b"1"}, message="Another")
     tip = repository.fetch("main")

@@ -15,7 +15,7 @@ from tests.fakes.ssh_server import make_key
 from towline.errors import CredentialError, MachineError
 from towline.git.objects import Author
 from towline.git.remote import parse_remote
-from towline.git.repository import Repository
+from towline.git.repository import GitRepository
 from towline.git.signing import GPG, SSH, SigningKey, signing
 
 
@@ -27,7 +27,7 @@ def gnupg() -> Iterator[GnuPG]:
 
 def committed(server: GitServer, environ: Mapping[str, str], key: SigningKey) -> Path:
     bare = server.create("demo", {"a": b"1"})
-    with Repository(parse_remote(server.url("demo")), environ=environ) as repository:
+    with GitRepository(parse_remote(server.url("demo")), environ=environ) as repository:
         tip = repository.fetch("main")
         author = Author(name="Deployer", email="deployer@example.com", key=key)
         commit = repository.commit(tip, {"a": b"2"}, message="Signed", author=author)

@@ -20,7 +20,7 @@ from tests.engine.gitops.updates import (
 )
 from tests.fakes.git_server import GitServer
 from towline.errors import ConfigError, RenderError
-from towline.git.repository import Repository
+from towline.git.repository import GitRepository
 from towline.gitops.update import UpdateOptions
 
 
@@ -31,7 +31,7 @@ def server(tmp_path: Path) -> Iterator[GitServer]:
 
 
 @pytest.fixture
-def repository(server: GitServer, tmp_path: Path) -> Iterator[Repository]:
+def repository(server: GitServer, tmp_path: Path) -> Iterator[GitRepository]:
     with opened(server, tmp_path) as repository:
         yield repository
 
@@ -53,7 +53,7 @@ def repository(server: GitServer, tmp_path: Path) -> Iterator[Repository]:
 )
 def test_what_only_points_elsewhere_is_not_edited(
     server: GitServer,
-    repository: Repository,
+    repository: GitRepository,
     path: str,
     content: bytes | tuple[bytes, int],
     message: str,
@@ -66,7 +66,7 @@ def test_what_only_points_elsewhere_is_not_edited(
 
 @pytest.mark.parametrize("target", ["../base/values.yaml", "next", "./../base/../base/values.yaml"])
 def test_a_link_is_read_as_the_file_that_it_leads_to(
-    server: GitServer, repository: Repository, target: str
+    server: GitServer, repository: GitRepository, target: str
 ) -> None:
     server.add(
         "demo",
@@ -109,7 +109,7 @@ def test_a_link_is_read_as_the_file_that_it_leads_to(
     ],
 )
 def test_a_link_that_leads_to_no_file_of_the_repository_is_refused(
-    server: GitServer, repository: Repository, target: str, message: str
+    server: GitServer, repository: GitRepository, target: str, message: str
 ) -> None:
     server.add("demo", {"base/x": b"", "apps/link": (target.encode(), 0o120000)})
     with pytest.raises(ConfigError) as caught:
@@ -124,7 +124,7 @@ def test_a_link_that_leads_to_no_file_of_the_repository_is_refused(
 
 
 def test_a_file_that_is_found_by_a_link_as_well_is_edited_once(
-    server: GitServer, repository: Repository
+    server: GitServer, repository: GitRepository
 ) -> None:
     server.add("demo", {"apps/link.yaml": (b"demo.yaml", 0o120000)})
     assert update(
@@ -146,7 +146,7 @@ def test_a_file_that_is_found_by_a_link_as_well_is_edited_once(
     ],
 )
 def test_a_path_that_a_change_does_not_find_is_told_from_one_that_it_is_not_shown(
-    server: GitServer, repository: Repository, path: str, message: str
+    server: GitServer, repository: GitRepository, path: str, message: str
 ) -> None:
     class Choosy(Replace):
         def wants(self, listing: Sequence[str]) -> Sequence[str]:
@@ -183,14 +183,14 @@ def test_a_path_that_a_change_does_not_find_is_told_from_one_that_it_is_not_show
 
 @pytest.mark.parametrize("path", ["../x", ".git/config", "/x", "apps"])
 def test_a_change_that_leads_out_of_the_files_is_refused_and_nothing_is_pushed(
-    server: GitServer, repository: Repository, path: str
+    server: GitServer, repository: GitRepository, path: str
 ) -> None:
     with pytest.raises(ConfigError):
         update(repository, branch="main", change=Replace(besides={path: b"x"}), text=TEXT)
     assert git(server, "rev-list", "--count", "main") == "1\n"
 
 
-def test_what_a_change_raises_goes_through(repository: Repository) -> None:
+def test_what_a_change_raises_goes_through(repository: GitRepository) -> None:
     class Broken(Replace):
         def apply(self, files: Mapping[str, bytes]) -> Mapping[str, bytes]:
             raise RenderError(f"cannot edit {sorted(files)}")
@@ -202,7 +202,7 @@ def test_what_a_change_raises_goes_through(repository: Repository) -> None:
 
 
 def test_a_change_chooses_among_files_and_what_stands_in_their_place(
-    server: GitServer, repository: Repository
+    server: GitServer, repository: GitRepository
 ) -> None:
     class Listed(Replace):
         def wants(self, listing: Sequence[str]) -> Sequence[str]:
@@ -221,7 +221,7 @@ def test_a_change_chooses_among_files_and_what_stands_in_their_place(
     assert caught.value.message == "apps/demo.yaml apps/other.yaml apps/run link"
 
 
-def test_a_wanted_file_that_is_not_there_is_left_to_the_change(repository: Repository) -> None:
+def test_a_wanted_file_that_is_not_there_is_left_to_the_change(repository: GitRepository) -> None:
     done = update(
         repository,
         branch="main",

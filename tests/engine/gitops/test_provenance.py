@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from towline.git.repository_url import public_url
+from towline.git.remote import public_url
 from towline.gitops.commit_message import compose_message, parse_provenance
 from towline.gitops.provenance import Provenance
 from towline.record import replace

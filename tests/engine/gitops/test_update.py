@@ -27,7 +27,7 @@ from towline.console import Console
 from towline.errors import ConfigError, CredentialError, GitError, GitUnreachable
 from towline.git.objects import Author
 from towline.git.remote import parse_remote
-from towline.git.repository import Repository
+from towline.git.repository import GitRepository
 from towline.gitops.commit_message import compose_message, parse_provenance
 from towline.gitops.provenance import Provenance
 from towline.gitops.update import CommitText, Update, UpdateOptions
@@ -71,7 +71,7 @@ def server(tmp_path: Path) -> Iterator[GitServer]:
 
 
 @pytest.fixture
-def repository(server: GitServer, tmp_path: Path) -> Iterator[Repository]:
+def repository(server: GitServer, tmp_path: Path) -> Iterator[GitRepository]:
     with opened(server, tmp_path) as repository:
         yield repository
 
@@ -91,7 +91,7 @@ def protect(server: GitServer) -> None:
 
 
 def test_a_change_lands_as_one_commit_on_the_remotes_head(
-    server: GitServer, repository: Repository
+    server: GitServer, repository: GitRepository
 ) -> None:
     base = git(server, "rev-parse", "main").strip()
     done = update(repository, branch="", change=Replace(), text=TEXT)
@@ -111,10 +111,10 @@ def test_a_change_lands_as_one_commit_on_the_remotes_head(
 
 
 def test_a_second_run_makes_no_commit_and_succeeds(
-    server: GitServer, repository: Repository
+    server: GitServer, repository: GitRepository
 ) -> None:
     first = update(repository, branch="main", change=Replace(), text=TEXT)
-    with Repository(repository.remote, environ={"PATH": os.environ["PATH"]}) as again:
+    with GitRepository(repository.remote, environ={"PATH": os.environ["PATH"]}) as again:
         second = update(again, branch="main", change=Replace(), text=TEXT)
     assert second == Update(
         commit="", branch="main", base=first.commit, files=(), attempts=0, diff=""
@@ -122,7 +122,7 @@ def test_a_second_run_makes_no_commit_and_succeeds(
 
 
 def test_a_dry_run_shows_the_diff_and_pushes_nothing(
-    server: GitServer, repository: Repository
+    server: GitServer, repository: GitRepository
 ) -> None:
     done = update(
         repository, branch="main", change=Replace(), text=TEXT, options=UpdateOptions(dry_run=True)
@@ -135,13 +135,13 @@ def test_a_dry_run_shows_the_diff_and_pushes_nothing(
     assert not [exchange for exchange in server.requests if "receive-pack" in exchange.path]
 
 
-def test_a_new_file_in_a_new_folder_is_added(server: GitServer, repository: Repository) -> None:
+def test_a_new_file_in_a_new_folder_is_added(server: GitServer, repository: GitRepository) -> None:
     change = Replace(paths=(), besides={"stages/release/manifest.yaml": b"a: 1"})
     update(repository, branch="main", change=change, text=TEXT)
     assert git(server, "show", "main:stages/release/manifest.yaml") == "a: 1"
 
 
-def test_the_diff_of_a_new_file_says_that_there_was_none(repository: Repository) -> None:
+def test_the_diff_of_a_new_file_says_that_there_was_none(repository: GitRepository) -> None:
     change = Replace(paths=(), besides={"stages/release/manifest.yaml": b"a: 1"})
     done = update(
         repository, branch="main", change=change, text=TEXT, options=UpdateOptions(dry_run=True)
@@ -153,7 +153,7 @@ def test_the_diff_of_a_new_file_says_that_there_was_none(repository: Repository)
 
 
 def test_a_dry_run_says_what_a_run_would_end_with(
-    server: GitServer, repository: Repository
+    server: GitServer, repository: GitRepository
 ) -> None:
     server.add("demo", {"link": (b"apps", 0o120000)})
     with pytest.raises(ConfigError, match="link is a symbolic link, not a folder"):
@@ -168,7 +168,7 @@ def test_a_dry_run_says_what_a_run_would_end_with(
 
 @pytest.mark.parametrize("paths", [(), ("apps/other.yaml",)])
 def test_a_file_written_without_having_been_wanted_is_compared_all_the_same(
-    repository: Repository, paths: Sequence[str]
+    repository: GitRepository, paths: Sequence[str]
 ) -> None:
     done = update(
         repository,
@@ -181,7 +181,7 @@ def test_a_file_written_without_having_been_wanted_is_compared_all_the_same(
 
 @pytest.mark.parametrize("moment", [PUSHING, SENDING])
 def test_a_branch_that_moves_before_the_push_keeps_both_commits(
-    server: GitServer, repository: Repository, moment: str
+    server: GitServer, repository: GitRepository, moment: str
 ) -> None:
     server.fault = Once(moment, another_writer(server))
     log = io.StringIO()
@@ -204,7 +204,7 @@ def test_a_branch_that_moves_before_the_push_keeps_both_commits(
 
 
 def test_the_change_is_made_again_on_what_is_there_then(
-    server: GitServer, repository: Repository
+    server: GitServer, repository: GitRepository
 ) -> None:
     def write() -> None:
         server.add("demo", {"apps/demo.yaml": b"# their comment\nreplicas: 3\nimage: demo:1\n"})
@@ -218,7 +218,7 @@ def test_the_change_is_made_again_on_what_is_there_then(
 
 
 def test_another_writer_with_the_same_change_leaves_nothing_to_do(
-    server: GitServer, repository: Repository
+    server: GitServer, repository: GitRepository
 ) -> None:
     def write() -> None:
         server.add("demo", {"apps/demo.yaml": AFTER})
@@ -231,7 +231,7 @@ def test_another_writer_with_the_same_change_leaves_nothing_to_do(
 
 @pytest.mark.parametrize("afterwards", [False, True])
 def test_a_push_whose_answer_was_lost_is_recognised_and_not_repeated(
-    server: GitServer, repository: Repository, *, afterwards: bool
+    server: GitServer, repository: GitRepository, *, afterwards: bool
 ) -> None:
     server.fault = Once(SENDING, lambda: "cut")
     if afterwards:  # somebody pushes on top of ours before the branch is read again
@@ -248,7 +248,7 @@ def test_a_push_whose_answer_was_lost_is_recognised_and_not_repeated(
 
 
 def test_without_a_request_the_commits_id_tells_that_it_landed(
-    server: GitServer, repository: Repository
+    server: GitServer, repository: GitRepository
 ) -> None:
     server.fault = Once(SENDING, lambda: "cut")
     done = update(
@@ -262,7 +262,7 @@ def test_without_a_request_the_commits_id_tells_that_it_landed(
 
 
 def test_a_commit_with_the_runs_own_request_is_recognised_whatever_its_id(
-    server: GitServer, repository: Repository
+    server: GitServer, repository: GitRepository
 ) -> None:
     def rewritten() -> str:
         server.add("demo", {"apps/demo.yaml": AFTER}, message="Rewritten\n\nTowline-Request: run-1")
@@ -276,7 +276,7 @@ def test_a_commit_with_the_runs_own_request_is_recognised_whatever_its_id(
 
 
 def test_a_protected_branch_ends_with_the_servers_words_and_loses_nothing(
-    server: GitServer, repository: Repository
+    server: GitServer, repository: GitRepository
 ) -> None:
     protect(server)
     before = git(server, "rev-parse", "main")
@@ -290,7 +290,7 @@ def test_a_protected_branch_ends_with_the_servers_words_and_loses_nothing(
 
 
 def test_a_push_that_breaks_off_again_and_again_is_the_networks_fault(
-    server: GitServer, repository: Repository
+    server: GitServer, repository: GitRepository
 ) -> None:
     server.fault = Once(PUSHING, lambda: 503, times=3)
     with pytest.raises(GitUnreachable) as caught:
@@ -300,7 +300,7 @@ def test_a_push_that_breaks_off_again_and_again_is_the_networks_fault(
 
 
 def test_a_push_that_breaks_off_once_is_tried_again(
-    server: GitServer, repository: Repository
+    server: GitServer, repository: GitRepository
 ) -> None:
     server.fault = Once(PUSHING, lambda: 503)
     done = update(repository, branch="main", change=Replace(), text=TEXT)
@@ -309,7 +309,7 @@ def test_a_push_that_breaks_off_once_is_tried_again(
 
 @pytest.mark.parametrize("moment", [PUSHING, SENDING])
 def test_a_user_who_may_read_but_not_push_is_told_at_once(
-    server: GitServer, repository: Repository, moment: str
+    server: GitServer, repository: GitRepository, moment: str
 ) -> None:
     server.fault = Once(moment, lambda: 403, times=9)
     with pytest.raises(CredentialError) as caught:
@@ -319,7 +319,7 @@ def test_a_user_who_may_read_but_not_push_is_told_at_once(
 
 
 def test_a_branch_that_never_stands_still_ends_with_the_attempts_that_were_allowed(
-    server: GitServer, repository: Repository
+    server: GitServer, repository: GitRepository
 ) -> None:
     server.fault = Once(PUSHING, another_writer(server), times=99)
     with pytest.raises(GitUnreachable) as caught:
@@ -340,7 +340,7 @@ def test_a_branch_that_never_stands_still_ends_with_the_deadline(server: GitServ
     passed: list[float] = []
     clock = Clock(now=lambda: sum(passed), sleep=passed.append, uniform=lambda _low, high: high)
     server.fault = Once(PUSHING, another_writer(server), times=99)
-    opened = Repository(
+    opened = GitRepository(
         parse_remote(server.url("demo")),
         environ={"PATH": os.environ["PATH"]},
         deadline=Deadline.after(10, clock),
@@ -355,7 +355,7 @@ NEARBY = UpdateOptions(within=("apps/demo.yaml",))
 
 
 def test_a_change_that_says_where_it_looks_costs_a_few_trees(
-    server: GitServer, repository: Repository
+    server: GitServer, repository: GitRepository
 ) -> None:
     server.add("demo", {f"more/{number}/x.yaml": b"x" for number in range(50)})
     done = update(repository, branch="main", change=Replace(), text=TEXT, options=NEARBY)
@@ -367,7 +367,7 @@ def test_a_change_that_says_where_it_looks_costs_a_few_trees(
 
 @pytest.mark.parametrize("moment", [PUSHING, SENDING])
 def test_such_a_change_is_made_again_on_a_branch_that_moved(
-    server: GitServer, repository: Repository, moment: str
+    server: GitServer, repository: GitRepository, moment: str
 ) -> None:
     server.fault = Once(moment, another_writer(server, "apps/deep/er/third.yaml"))
     done = update(repository, branch="main", change=Replace(), text=TEXT, options=NEARBY)
@@ -393,7 +393,7 @@ def test_such_a_change_is_made_again_on_a_branch_that_moved(
     ids=["wants", "writes"],
 )
 def test_a_change_that_looks_elsewhere_gets_the_whole_and_loses_nothing(
-    server: GitServer, repository: Repository, change: Replace
+    server: GitServer, repository: GitRepository, change: Replace
 ) -> None:
     server.add("demo", {"stages/release.yaml": BEFORE, "stages/other.yaml": b"stays"})
     update(repository, branch="main", change=change, text=TEXT, options=NEARBY)
@@ -403,7 +403,7 @@ def test_a_change_that_looks_elsewhere_gets_the_whole_and_loses_nothing(
 
 
 def test_a_change_that_finds_nothing_is_asked_again_with_everything_before_it_fails(
-    repository: Repository,
+    repository: GitRepository,
 ) -> None:
     class Choosy(Replace):
         def wants(self, listing: Sequence[str]) -> Sequence[str]:
@@ -421,7 +421,7 @@ def test_a_change_that_finds_nothing_is_asked_again_with_everything_before_it_fa
 
 
 def test_a_branch_of_its_own_is_made_and_pushed_to_from_then_on(
-    server: GitServer, repository: Repository
+    server: GitServer, repository: GitRepository
 ) -> None:
     options = UpdateOptions(create_branch=True)
     first = update(repository, branch="stage", change=Replace(), text=TEXT, options=options)
@@ -439,7 +439,7 @@ def test_a_branch_of_its_own_is_made_and_pushed_to_from_then_on(
 
 @pytest.mark.parametrize(("dry_run", "verb"), [(False, "is made"), (True, "would be made")])
 def test_it_is_said_once_that_a_branch_is_made_and_from_what(
-    server: GitServer, repository: Repository, verb: str, *, dry_run: bool
+    server: GitServer, repository: GitRepository, verb: str, *, dry_run: bool
 ) -> None:
     log = io.StringIO()
     options = UpdateOptions(create_branch=True, dry_run=dry_run, console=Console(log))
@@ -467,7 +467,7 @@ def test_it_is_said_once_that_a_branch_is_made_and_from_what(
     log.seek(0)
     log.truncate()
     server.create("empty", {})
-    with Repository(
+    with GitRepository(
         parse_remote(server.url("empty")), environ={"PATH": os.environ["PATH"]}
     ) as empty:
         update(
@@ -486,7 +486,7 @@ def test_it_is_said_once_that_a_branch_is_made_and_from_what(
 
 
 def test_a_branch_with_the_name_of_a_tag_begins_at_the_remotes_head(
-    server: GitServer, repository: Repository
+    server: GitServer, repository: GitRepository
 ) -> None:
     git(server, "tag", "stage", "main")
     server.add("demo", {"apps/new.yaml": b"1"})
@@ -511,7 +511,7 @@ def test_a_branch_with_the_name_of_a_tag_begins_at_the_remotes_head(
 
 @pytest.mark.parametrize("moment", [PUSHING, SENDING])
 def test_a_branch_that_somebody_else_makes_meanwhile_keeps_both(
-    server: GitServer, repository: Repository, moment: str
+    server: GitServer, repository: GitRepository, moment: str
 ) -> None:
     def make() -> None:
         git(server, "branch", "stage", "main")
@@ -534,7 +534,7 @@ def test_a_branch_that_somebody_else_makes_meanwhile_keeps_both(
 
 @pytest.mark.parametrize("moment", [PUSHING, SENDING])
 def test_a_branch_that_somebody_else_makes_meanwhile_without_a_commit_is_gone_on_with(
-    server: GitServer, repository: Repository, moment: str
+    server: GitServer, repository: GitRepository, moment: str
 ) -> None:
     server.fault = Once(moment, lambda: git(server, "branch", "stage", "main") or None)
     done = update(
@@ -551,7 +551,7 @@ def test_a_branch_that_somebody_else_makes_meanwhile_without_a_commit_is_gone_on
 
 
 def test_a_new_branch_whose_answer_was_lost_is_recognised(
-    server: GitServer, repository: Repository
+    server: GitServer, repository: GitRepository
 ) -> None:
     server.fault = Once(SENDING, lambda: "cut")
     done = update(
@@ -581,7 +581,7 @@ def subjects(server: GitServer) -> list[str]:
 
 @pytest.mark.parametrize("within", [(), ("apps/demo.yaml",)])
 def test_a_deployment_brings_its_branch_up_to_date_with_the_base(
-    server: GitServer, repository: Repository, within: tuple[str, ...]
+    server: GitServer, repository: GitRepository, within: tuple[str, ...]
 ) -> None:
     make_own(server)
     base = server.add("demo", {"theirs": b"1", "apps/other.yaml": b"image: other:2\n"})
@@ -613,7 +613,7 @@ def test_a_deployment_brings_its_branch_up_to_date_with_the_base(
 
 @pytest.mark.parametrize("dry_run", [False, True])
 def test_a_branch_that_holds_the_image_already_is_brought_up_to_date_once(
-    server: GitServer, repository: Repository, *, dry_run: bool
+    server: GitServer, repository: GitRepository, *, dry_run: bool
 ) -> None:
     own = make_own(server, **{"apps/demo.yaml": AFTER})
     base = server.add("demo", {"theirs": b"1"})
@@ -638,7 +638,7 @@ def test_a_branch_that_holds_the_image_already_is_brought_up_to_date_once(
 
 
 def test_a_branch_without_commits_of_its_own_moves_on_to_its_base_though_nothing_is_to_be_done(
-    server: GitServer, repository: Repository
+    server: GitServer, repository: GitRepository
 ) -> None:
     server.add("demo", {"apps/demo.yaml": AFTER})
     git(server, "branch", "stage", "main")
@@ -649,7 +649,7 @@ def test_a_branch_without_commits_of_its_own_moves_on_to_its_base_though_nothing
 
 
 def test_a_base_that_takes_the_image_back_gets_it_again(
-    server: GitServer, repository: Repository
+    server: GitServer, repository: GitRepository
 ) -> None:
     git(server, "branch", "stage", "main")
     server.add("demo", {"apps/demo.yaml": AFTER}, "stage")
@@ -662,7 +662,7 @@ def test_a_base_that_takes_the_image_back_gets_it_again(
 
 @pytest.mark.parametrize("branch", ["", "main"])
 def test_a_second_run_on_the_remotes_own_branch_is_unchanged_with_create_branch_too(
-    server: GitServer, repository: Repository, branch: str
+    server: GitServer, repository: GitRepository, branch: str
 ) -> None:
     assert update(repository, branch=branch, change=Replace(), text=TEXT, options=OWN).commit
     assert update(repository, branch=branch, change=Replace(), text=TEXT, options=OWN).commit == ""
@@ -671,7 +671,7 @@ def test_a_second_run_on_the_remotes_own_branch_is_unchanged_with_create_branch_
 
 @pytest.mark.parametrize("cut", [False, True])
 def test_an_image_that_the_base_has_already_comes_with_it(
-    server: GitServer, repository: Repository, *, cut: bool
+    server: GitServer, repository: GitRepository, *, cut: bool
 ) -> None:
     make_own(server)
     server.add("demo", {"apps/demo.yaml": AFTER})
@@ -699,7 +699,7 @@ class Strict(Replace):
 @pytest.mark.parametrize("within", [(), ("apps/new.yaml",)])
 def test_a_file_that_the_base_alone_has_comes_first(
     server: GitServer,
-    repository: Repository,
+    repository: GitRepository,
     *,
     content: bytes,
     subject: str,
@@ -724,7 +724,7 @@ def test_a_file_that_the_base_alone_has_comes_first(
 
 @pytest.mark.parametrize("dry_run", [False, True])
 def test_of_the_files_that_are_looked_at_those_count_that_the_base_brings(
-    server: GitServer, repository: Repository, *, dry_run: bool
+    server: GitServer, repository: GitRepository, *, dry_run: bool
 ) -> None:
     make_own(server, **{"apps/demo.yaml": AFTER})
     change = Strict(paths=("apps/demo.yaml", "apps/new.yaml"))
@@ -749,7 +749,7 @@ class Waiting(Replace):
 
 
 def test_a_base_is_pushed_though_no_file_that_is_looked_at_is_another(
-    server: GitServer, repository: Repository
+    server: GitServer, repository: GitRepository
 ) -> None:
     make_own(server, **{"apps/demo.yaml": AFTER})
     server.add("demo", {"theirs": b"1"})
@@ -762,7 +762,7 @@ def test_a_base_is_pushed_though_no_file_that_is_looked_at_is_another(
 @pytest.mark.parametrize("dry_run", [False, True])
 def test_what_both_have_changed_is_told_before_anything_is_pushed(
     server: GitServer,
-    repository: Repository,
+    repository: GitRepository,
     deployed: bytes,
     *,
     dry_run: bool,
@@ -783,7 +783,7 @@ def test_what_both_have_changed_is_told_before_anything_is_pushed(
     assert git(server, "rev-parse", "stage").strip() == own
 
 
-def test_a_dry_run_shows_the_change_alone(server: GitServer, repository: Repository) -> None:
+def test_a_dry_run_shows_the_change_alone(server: GitServer, repository: GitRepository) -> None:
     own = make_own(server)
     server.add("demo", {"theirs": b"1"})
     done = update(
@@ -800,7 +800,7 @@ def test_a_dry_run_shows_the_change_alone(server: GitServer, repository: Reposit
 @pytest.mark.parametrize("branch", ["stage", "main"])
 @pytest.mark.parametrize("moment", [PUSHING, SENDING])
 def test_a_branch_or_a_base_that_moves_before_the_push_keeps_all(
-    server: GitServer, repository: Repository, moment: str, branch: str
+    server: GitServer, repository: GitRepository, moment: str, branch: str
 ) -> None:
     make_own(server)
     server.add("demo", {"theirs": b"2", "theirs-too": b"3" * 999})
@@ -824,7 +824,7 @@ def test_a_branch_or_a_base_that_moves_before_the_push_keeps_all(
 
 
 def test_a_branch_that_moves_while_its_base_is_looked_at_keeps_both(
-    server: GitServer, repository: Repository
+    server: GitServer, repository: GitRepository
 ) -> None:
     make_own(server)
     server.add("demo", {"theirs": b"2", "theirs-too": b"3" * 999})
@@ -876,7 +876,7 @@ def deployed(server: GitServer, number: int, *, then: int = 0) -> None:
     ids=["the last commit tells", "the history tells, which comes along"],
 )
 def test_an_older_build_does_not_go_back(
-    server: GitServer, repository: Repository, then: int, requests: int
+    server: GitServer, repository: GitRepository, then: int, requests: int
 ) -> None:
     deployed(server, 12, then=then)
     before = git(server, "rev-parse", "main")
@@ -894,7 +894,7 @@ def test_an_older_build_does_not_go_back(
 
 
 def test_an_older_build_goes_back_where_that_is_wanted_and_asks_nothing_more(
-    server: GitServer, repository: Repository
+    server: GitServer, repository: GitRepository
 ) -> None:
     deployed(server, 12, then=3)
     assert update(
@@ -908,7 +908,7 @@ def test_an_older_build_goes_back_where_that_is_wanted_and_asks_nothing_more(
 
 
 def test_a_newer_build_and_the_same_one_again_go_on_in_no_more_requests(
-    server: GitServer, repository: Repository
+    server: GitServer, repository: GitRepository
 ) -> None:
     deployed(server, 12, then=3)
     assert (
@@ -918,7 +918,7 @@ def test_a_newer_build_and_the_same_one_again_go_on_in_no_more_requests(
         == 1
     )
     assert len(server.requests) == 7
-    with Repository(repository.remote, environ={"PATH": os.environ["PATH"]}) as again:
+    with GitRepository(repository.remote, environ={"PATH": os.environ["PATH"]}) as again:
         assert (
             update(
                 again, branch="", change=Replace(old=b"demo:13", new=b"demo:13b"), text=built(13)
@@ -928,7 +928,7 @@ def test_a_newer_build_and_the_same_one_again_go_on_in_no_more_requests(
 
 
 def test_what_people_have_taken_back_is_no_newer_deployment(
-    server: GitServer, repository: Repository
+    server: GitServer, repository: GitRepository
 ) -> None:
     deployed(server, 12)
     server.add("demo", {"apps/demo.yaml": b"image: demo:1\n"}, message="Back to 1")
@@ -938,7 +938,7 @@ def test_what_people_have_taken_back_is_no_newer_deployment(
 
 
 def test_a_newer_build_that_overtakes_is_seen_when_the_branch_is_read_again(
-    server: GitServer, repository: Repository
+    server: GitServer, repository: GitRepository
 ) -> None:
     another_writer(server)()
     server.fault = Once(PUSHING, lambda: deployed(server, 12))
@@ -954,7 +954,7 @@ def test_a_server_that_gives_out_no_history_stops_nobody(server: GitServer, tmp_
     deployed(server, 12, then=1)
     git(server, "config", "uploadpack.allowFilter", "false")
     deadline = Deadline.after(60, Clock(sleep=lambda _seconds: None))
-    with Repository(
+    with GitRepository(
         parse_remote(server.url("demo")),
         environ={"PATH": os.environ["PATH"], "TMPDIR": str(tmp_path)},
         deadline=deadline,

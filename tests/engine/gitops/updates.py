@@ -14,7 +14,7 @@ from pathlib import Path
 from tests.fakes.git_server import GitServer
 from towline.git.objects import Author
 from towline.git.remote import parse_remote
-from towline.git.repository import Repository
+from towline.git.repository import GitRepository
 from towline.gitops.change import Change
 from towline.gitops.provenance import Provenance
 from towline.gitops.update import CommitText, Update, UpdateJob, UpdateOptions, plan_update, push
@@ -57,10 +57,10 @@ def serving(folder: Path) -> Iterator[GitServer]:
 
 
 @contextmanager
-def opened(server: GitServer, folder: Path) -> Iterator[Repository]:
+def opened(server: GitServer, folder: Path) -> Iterator[GitRepository]:
     """The repository `demo`, open for an update; no retry sleeps."""
     deadline = Deadline.after(60, Clock(sleep=lambda _seconds: None))
-    with Repository(
+    with GitRepository(
         parse_remote(server.url("demo")),
         environ={"PATH": os.environ["PATH"], "TMPDIR": str(folder)},
         deadline=deadline,
@@ -73,7 +73,7 @@ def git(server: GitServer, *words: str) -> str:
 
 
 def update(
-    repository: Repository,
+    repository: GitRepository,
     *,
     branch: str,
     change: Change,

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from towline.errors import ConfigError
-from towline.gitops import change
+from towline.file_patterns import match_files
 from towline.pipeline.workspace import FolderEntry, WorkspaceFiles
 
 
@@ -271,9 +271,7 @@ def test_a_glob_means_what_it_means_in_a_gitops_repository(tmp_path: Path) -> No
     ):
         found = WorkspaceFiles(root).find(pattern)
         assert (
-            (found in change.match(pattern, listing))
-            if found
-            else not change.match(pattern, listing)
+            (found in match_files(pattern, listing)) if found else not match_files(pattern, listing)
         ), pattern
 
 

@@ -15,7 +15,7 @@ from towline.config.documents import ConfigDocument
 from towline.config.lint.findings import Finding, finding
 from towline.config.schema import StepSchema
 from towline.errors import ConfigError
-from towline.git.repository_url import host_and_path
+from towline.git.remote import host_and_path
 from towline.pipeline.branches import BranchRules, judge_branch
 from towline.record import frozen
 

@@ -16,8 +16,8 @@ from typing import Any
 
 from towline.console import silent
 from towline.errors import ConfigError, RenderError
+from towline.file_patterns import clean_path, match_files
 from towline.gitops.candidates import ANY_CHOICE, Candidate, Choice
-from towline.gitops.change import check_path, match
 from towline.gitops.helm.chart_files import (
     Dependency,
     chart_tree,
@@ -346,7 +346,7 @@ class HelmChart:
         Raises ConfigError with near names.
         """
         path = self.chart_path.removeprefix("./").strip("/")
-        path = "" if path in ("", ".") else check_path(path)
+        path = "" if path in ("", ".") else clean_path(path)
         known = {
             file.removesuffix("Chart.yaml").rstrip("/")
             for file in listing
@@ -356,7 +356,11 @@ class HelmChart:
             {file for file in listing if file.endswith(".tgz")} if path.endswith(".tgz") else set()
         )
         found = (
-            [path] if path in known else _outermost(set(match(path, sorted(known)))) if path else []
+            [path]
+            if path in known
+            else _outermost(set(match_files(path, sorted(known))))
+            if path
+            else []
         )
         if not found:
             charts = [chart or "." for chart in _outermost(known)]
@@ -430,7 +434,7 @@ class HelmChart:
 def _write(files: Mapping[str, bytes], folder: Path) -> None:
     """Write the files below `folder`."""
     for path, content in files.items():
-        target = folder / check_path(path)
+        target = folder / clean_path(path)
         target.parent.mkdir(parents=True, exist_ok=True)
         target.write_bytes(content)
 

@@ -8,8 +8,8 @@ from contextlib import ExitStack, contextmanager
 from towline import deadline
 from towline.config.settings import Settings
 from towline.errors import GitUnreachable, TowlineError
-from towline.git.repository import Repository
-from towline.git.repository_url import host_and_path
+from towline.git.remote import host_and_path
+from towline.git.repository import GitRepository
 from towline.gitops.change import Change, Together
 from towline.gitops.deployment_history import BranchHistory
 from towline.gitops.update import (
@@ -101,7 +101,7 @@ class Branch:
         task = self._task
         with self._turn():
             remote = self._open.enter_context(open_remote(task))
-            unopened = Repository(
+            unopened = GitRepository(
                 remote, environ=task.environ, deadline=self._deadline, say=task.console.warn
             )
             self._open_job = UpdateJob(

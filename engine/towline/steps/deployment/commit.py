@@ -13,8 +13,7 @@ from towline.contract import Build
 from towline.errors import ConfigError
 from towline.git.checkout import describe_commit, origin_url
 from towline.git.objects import Author
-from towline.git.remote import parse_ssh_key
-from towline.git.repository_url import host_and_path
+from towline.git.remote import host_and_path, parse_ssh_key
 from towline.git.signing import SSH, SigningKey
 from towline.gitops.commit_message import default_message
 from towline.gitops.deployment_history import is_plausible_time

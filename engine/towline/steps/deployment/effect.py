@@ -9,9 +9,9 @@ from collections.abc import Callable, Mapping, Sequence
 
 from towline.config.settings import Settings
 from towline.errors import ConfigError
-from towline.git.repository_url import host_and_path
+from towline.file_patterns import match_files
+from towline.git.remote import host_and_path
 from towline.gitops import argo_images
-from towline.gitops.change import match
 from towline.gitops.helm import chart_values
 from towline.gitops.helm.chart import HelmChart
 from towline.gitops.helm.chart_values import chart_folder
@@ -73,7 +73,7 @@ class Effect:
         found: set[str] = set()
         if self.level == OFF or not self.images:
             return found
-        for path in match(self.pattern, sorted(files)):
+        for path in match_files(self.pattern, sorted(files)):
             found |= argo_images.override_paths(files[path], files, self._is_ours)
             if self.tool == VALUES and self.keys:
                 found |= chart_values.reader_folders(path, self.keys, files, new=self.new_keys)
@@ -86,7 +86,7 @@ class Effect:
         """Warn of values and overrides that contain an image and that nothing reads."""
         if self.level == OFF:
             return
-        for path in match(self.pattern, sorted(contents)):
+        for path in match_files(self.pattern, sorted(contents)):
             if self.tool == VALUES and self.keys:
                 unread, read = chart_values.unread_keys(path, self.keys, contents, listing)
                 for key in unread:
@@ -117,7 +117,7 @@ class Effect:
         """Look for each image in the changed files; raises ConfigError if one is in none."""
         if self.level == OFF or not self.images:
             return
-        paths = match(self.pattern, sorted(contents))
+        paths = match_files(self.pattern, sorted(contents))
         by_file = self._images_by_file(contents, paths)
         found = [image for images in by_file for image in images or ()]
         if self.placed:
@@ -214,7 +214,7 @@ class Effect:
                 first_mapping(data or contents.get(name, b"")) for name, data in reversed(self.over)
             )
             values = [*over, *values_of_charts(contents)]
-            rendered = [contents[path] for path in match(self.pattern, sorted(contents))]
+            rendered = [contents[path] for path in match_files(self.pattern, sorted(contents))]
             chart = ChartHint(files=contents, values=values, tried=self.places)
             return chart.text(rendered, found, image)
         if self.tool == VALUES and not self.places:

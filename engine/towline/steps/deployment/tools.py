@@ -9,9 +9,10 @@ from typing import Any
 from towline import dispatch
 from towline.config.settings import Settings
 from towline.errors import ConfigError, MachineError, placed
+from towline.file_patterns import clean_path
 from towline.files import in_workspace
 from towline.gitops.candidates import Choice
-from towline.gitops.change import Change, Together, check_path
+from towline.gitops.change import Change, Together
 from towline.gitops.deployment_history import BranchHistory
 from towline.gitops.helm.chart import HelmChart, ValuesFile
 from towline.gitops.helm.chart_files import Dependency
@@ -111,7 +112,7 @@ class _Tool:
     def file(self) -> str:
         """The path or glob of the files to change; raises ConfigError."""
         with placed(self.settings.origin("filePath")):
-            return check_path(self.settings.text("filePath"))
+            return clean_path(self.settings.text("filePath"))
 
     @property
     def deployment(self) -> str:
@@ -163,7 +164,7 @@ class _Tool:
         with placed(self.settings.origin(parameter)):
             return find_file(
                 self.task.folder,
-                check_path(name, inside="workspace"),
+                clean_path(name, inside="workspace"),
                 where=self.settings.origin(parameter),
             )
 

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from towline.git.repository_url import host_and_path, public_url
+from towline.git.remote import host_and_path, public_url
 
 
 @pytest.mark.parametrize(
