@@ -279,7 +279,7 @@ def _projects(
     named = replace(named, call="") if standing.request else named
     if named.changed:
         raise AddressTampered(
-            f"{credential.what} is not sent to {place.host}: the place is {named.origin}",
+            f"{credential.what} is not sent to {place.host}: this host comes from {named.origin}",
             where=named.origin,
             why="",
             hint=(
@@ -312,6 +312,11 @@ def project_permission(rules: CredentialRules, origin: str, use: str = "") -> Pe
     return Permission(by=f"the project ({origin}), for {standing.build}", line=line)
 
 
+def named_only_by(noun: str, origin: str) -> str:
+    """The first half of a refusal's reason: `noun` is named at the untrusted `origin` alone."""
+    return f"{noun} is named only by {origin}, and a pull request can change that"
+
+
 def why_project_ignored(rules: CredentialRules) -> str:
     """Why the project's configuration is ignored."""
     standing = rules.standing()
@@ -338,7 +343,7 @@ def permit_id(
     return warn_or_raise(
         rules,
         CredentialRefused(
-            f"the Jenkins credential {name!r} is not bound, which nothing names but {origin}",
+            f"the Jenkins credential {name!r} is not bound, since {named_only_by('it', origin)}",
             where=origin,
             why=why,
             hint=f"allow it by {allow_line(IDS_KEY, name, beside=rules.ids)}",
@@ -367,7 +372,8 @@ def _refused(
 ) -> CredentialRefused:
     call = f"; or name it by {named.call}" if named.call else ""
     return CredentialRefused(
-        f"{credential.what} is not sent to {place.host}, which nothing names but {named.origin}",
+        f"{credential.what} is not sent to {place.host}, since"
+        f" {named_only_by('this host', named.origin)}",
         where=named.origin,
         why=why,
         hint=f"allow it by {_host_line(rules, credential.names[0], place.entry)}{call}",

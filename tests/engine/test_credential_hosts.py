@@ -132,8 +132,8 @@ def test_it_does_not_count_where_trusted_layers_say_otherwise_nor_elsewhere(
 ) -> None:
     assert (
         refusal(known, credential, named=named).message
-        == f"{credential.what} is not sent to git.example, which nothing names but {named.origin}:"
-        f" {why}"
+        == f"{credential.what} is not sent to git.example, since this host is named only by"
+        f" {named.origin}, and a pull request can change that: {why}"
     )
 
 
@@ -287,7 +287,8 @@ def test_one_that_only_the_project_names_is_not_bound_elsewhere(
         permit_id(known, "git-bot", "c.yml:1", trusted=["other"])
     assert (
         caught.value.message
-        == f"the Jenkins credential 'git-bot' is not bound, which nothing names but c.yml:1: {why}"
+        == "the Jenkins credential 'git-bot' is not bound, since it is named only by c.yml:1, and"
+        f" a pull request can change that: {why}"
     )
     listed = ["team-*", "git", "git-bot"] if known.ids else ["git-bot"]
     assert (
@@ -343,8 +344,8 @@ def test_a_place_that_somebody_has_changed_in_this_build_gets_nothing_by_the_pro
     assert isinstance(fault, AddressTampered)
     assert (
         fault.message
-        == "the password of user 'bot' (PIPER_password) is not sent to git.example: the place is"
-        " container/targetRegistryUrl"
+        == "the password of user 'bot' (PIPER_password) is not sent to git.example: this host"
+        " comes from container/targetRegistryUrl"
     )
     assert (
         "who has changed it since" in fault.hint

@@ -42,8 +42,8 @@ GOES = (
     " .pipeline/config.yml:"
 )
 KEPT = (
-    f"the password of user 'bot' (PIPER_targetRegistryPassword) is not sent to {HOST}, which"
-    " nothing names but .pipeline/config.yml:"
+    f"the password of user 'bot' (PIPER_targetRegistryPassword) is not sent to {HOST}, since"
+    " this host is named only by .pipeline/config.yml:"
 )
 
 

@@ -137,8 +137,8 @@ def test_a_committed_environment_chooses_no_registry_for_a_login_but_on_the_prod
             refused = shell.run(DEPLOY, "--dry-run", branch=branch, **more)
             assert (refused.code, sent(evil)) == (0, False), refused.err
             said = (
-                f"is not sent to {evil.host}, which nothing names but container/targetRegistryUrl"
-                f" {UNKNOWN}: "
+                f"is not sent to {evil.host}, since this host is named only by"
+                f" container/targetRegistryUrl {UNKNOWN}, and a pull request can change that: "
             )
             assert said in refused.err
         ending = shell.run(DEPLOY, "--dry-run")
@@ -234,12 +234,12 @@ def test_on_another_branch_the_password_beside_a_registry_in_the_workspace_does_
     )
     assert (refused.code, sent(shell.staging)) == (4, False)
     assert (
-        f"which nothing names but container/registryUrl {UNKNOWN}: branch feature/x is built, which"
-        " is not productive" in refused.message
+        f"this host is named only by container/registryUrl {UNKNOWN}, and a pull request can change"
+        " that: branch feature/x is built, which is not productive" in refused.message
     )
     words = ["explain", "--credentials", PUSH, "--branch", "feature/x"]
     explained = Ending(words, shell.folder, {"PATH": "/usr/bin:/bin", "HOME": str(shell.home)})
-    assert f"refused: nothing names it but container/registryUrl {UNKNOWN}" in explained.out
+    assert f"refused: it is named only by container/registryUrl {UNKNOWN}" in explained.out
     assert PASSWORD not in explained.out + json.dumps(explained.result)
 
 
@@ -292,8 +292,8 @@ def test_a_changed_value_says_that_it_was_changed(shell: Shell) -> None:
     shell.leave({"container/targetRegistryUrl": f"{shell.target.url}/"})
     ending = shell.run(DEPLOY, "--dry-run", branch="feature/x")
     assert (
-        "container/targetRegistryUrl in the pipeline environment, which is not what a step of this"
-        " build has written there" in ending.err
+        "container/targetRegistryUrl in the pipeline environment, whose value is not the one that a"
+        " step of this build has written" in ending.err
     )
 
 
@@ -452,11 +452,11 @@ def test_a_registry_that_was_changed_after_the_push_gets_no_login_and_ends_the_d
     ending = shell.run(DEPLOY, **more)
     assert (ending.code, sent(shell.staging)) == (4, False), ending.err
     place = (
-        "container/targetRegistryUrl in the pipeline environment, which is not what a step of this"
-        " build has written there"
+        "container/targetRegistryUrl in the pipeline environment, whose value is not the one that a"
+        " step of this build has written"
     )
     assert (ending.where, "find out who has changed it since" in ending.hint) == (place, True)
-    assert f"is not sent to {shell.staging.host}: the place is {place}" in ending.message
+    assert f"is not sent to {shell.staging.host}: this host comes from {place}" in ending.message
     named = shell.run(
         DEPLOY, PIPER_credentials=json.dumps({"targetRegistryPassword": [shell.staging.host]})
     )
@@ -473,6 +473,6 @@ def test_a_source_that_was_changed_after_a_step_wrote_it_gets_no_login(shell: Sh
     ending = shell.run("containerPushToRegistry", "--dockerRegistryUrl", shell.target.url, **login)
     assert (ending.code, sent(shell.staging)) == (4, False), ending.err
     assert (
-        f"is not sent to {shell.staging.host}: the place is container/targetRegistryUrl"
+        f"is not sent to {shell.staging.host}: this host comes from container/targetRegistryUrl"
         in ending.message
     )

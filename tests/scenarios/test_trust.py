@@ -202,8 +202,9 @@ def test_on_another_branch_a_host_of_the_project_gets_nothing_until_the_platform
     refused = place.run(step, BRANCH)
     assert (refused.code, place.logged_in()) == (4, False)
     assert (
-        f"is not sent to {host(place, step)}, which nothing names but .pipeline/config.yml:1:"
-        " branch x is built, which is not productive" in refused.message
+        f"is not sent to {host(place, step)}, since this host is named only by"
+        " .pipeline/config.yml:1, and a pull request can change that: branch x is built, which is"
+        " not productive" in refused.message
     )
     line = f"`general: {{credentials: {{{password(step)}: ['{host(place, step)}']}}}}`"
     assert line.replace("'", "") in refused.hint
@@ -333,7 +334,7 @@ def test_a_jenkins_credential_that_only_a_branch_names_is_not_bound(place: Place
     refused = place.run(PUSH, BRANCH, **nobody)
     assert (refused.code, refused.result["bindings"]) == (4, [])
     assert (
-        "the Jenkins credential 'production-root' is not bound, which nothing names but"
+        "the Jenkins credential 'production-root' is not bound, since it is named only by"
         " .pipeline/config.yml:1" in refused.message
     )
     for team in (
@@ -419,8 +420,8 @@ def test_what_only_pipers_library_knows_names_a_host_on_the_productive_branch_al
         in refused.message
     )
     assert (
-        f"which nothing names but container/registryUrl {words[1]}: branch x is built"
-        in refused.message
+        f"this host is named only by container/registryUrl {words[1]}, and a pull request can"
+        " change that: branch x is built" in refused.message
     )
     main = place.run(PUSH, MAIN, unproven=unproven)
     assert (

@@ -137,7 +137,7 @@ class _Row:
 def _why(fault: TowlineError) -> str:
     """Return why it is refused, without the context above the reason."""
     if isinstance(fault, CredentialRefused) and fault.why:
-        return f"nothing names it but {fault.where}: {fault.why}"
+        return f"it is named only by {fault.where}: {fault.why}"
     return f"{fault.message} ({fault.where or fault.hint})"
 
 

@@ -26,6 +26,7 @@ from towline.credential_hosts import (
     HostAddress,
     HostSource,
     Permission,
+    named_only_by,
     project_permission,
     warn_or_raise,
     why_project_ignored,
@@ -168,8 +169,8 @@ def store_permission(rules: CredentialRules, settings: Settings) -> Permission |
     return warn_or_raise(
         rules,
         Refusal(
-            f"no secret id is written over the credential at {what}, which nothing names but"
-            f" {origin}: {why_project_ignored(rules)}",
+            f"no secret id is written over the credential at {what}, since"
+            f" {named_only_by('this place', origin)}: {why_project_ignored(rules)}",
             where=origin,
             hint=(
                 f"let the platform team name it: `steps: {{vaultRotateSecretId: {{{chosen}:"

@@ -20,6 +20,7 @@ from towline.credential_hosts import (
     CredentialRules,
     Permission,
     allow_line,
+    named_only_by,
     project_permission,
     warn_or_raise,
     why_project_ignored,
@@ -169,7 +170,7 @@ def role_permission(
         else ""
     )
     raise CredentialRefused(
-        f"Vault is not asked for the role {role}, which nothing names but {origin}",
+        f"Vault is not asked for the role {role}, since {named_only_by('this role', origin)}",
         where=origin,
         why=others or why_project_ignored(rules),
         hint=f"allow it by {allow_line(ROLES, role, beside=patterns)}, or set skipVault",
@@ -220,14 +221,16 @@ def namespace_permission(
     why = f"trusted layers have {', '.join(named)}" if named else why_project_ignored(rules)
     if not space:
         raise Refusal(
-            f"Vault is not asked in its root namespace, which nothing names but {origin}: {why}",
+            "Vault is not asked in its root namespace, since"
+            f" {named_only_by('this namespace', origin)}: {why}",
             where=origin,
             hint=f"leave {NAMESPACE} out there, or set skipVault",
         )
     return warn_or_raise(
         rules,
         CredentialRefused(
-            f"Vault is not asked in namespace {space}, which nothing names but {origin}",
+            f"Vault is not asked in namespace {space}, since"
+            f" {named_only_by('this namespace', origin)}",
             where=origin,
             why=why,
             hint=(

@@ -35,6 +35,7 @@ from towline.credential_hosts import (
     HostSource,
     Permission,
     allow_line,
+    named_only_by,
     project_permission,
     warn_or_raise,
     why_project_ignored,
@@ -259,7 +260,7 @@ def path_permission(
     return warn_or_raise(
         rules,
         CredentialRefused(
-            f"Vault is not asked for {path}, which nothing names but {origin}",
+            f"Vault is not asked for {path}, since {named_only_by('this path', origin)}",
             where=origin,
             why=others or why_project_ignored(rules),
             hint=f"allow it by {allow_line(PATHS, path, beside=beside)}, or set skipVault",

@@ -61,7 +61,7 @@ def value_origin(values: Mapping[str, object], key: str) -> str:
     if is_proven(values, key):
         return place
     if is_changed(values, key):
-        return f"{place}, which is not what a step of this build has written there"
+        return f"{place}, whose value is not the one that a step of this build has written"
     return f"{place}, which no step of this build is known to have written"
 
 

@@ -69,8 +69,8 @@ def test_another_folder_or_domain_of_that_host_is_named_on_the_productive_branch
         with pytest.raises(
             CredentialError,
             match=(
-                r"no secret id is written over the credential at jenkins.*, which nothing names but"
-                r" config\.yml:1"
+                r"no secret id is written over the credential at jenkins.*, since this place is"
+                r" named only by config\.yml:1"
             ),
         ):
             said(project, standing=standing, strict=strict)

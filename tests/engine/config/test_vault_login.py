@@ -192,7 +192,7 @@ def test_a_branch_chooses_no_role_nor_the_mount_or_namespace_that_it_has_it_in(
 ) -> None:
     with pytest.raises(
         CredentialError,
-        match=r"Vault is not asked for the role .*, which nothing names but config\.yml:1",
+        match=r"Vault is not asked for the role .*, since this role is named only by config\.yml:1",
     ) as caught:
         admitted(key, standing=standing, there=there)
     assert standing.build in caught.value.message
@@ -306,7 +306,7 @@ def test_a_branch_chooses_no_namespace_for_the_paths_of_the_platform_team(
 ) -> None:
     with pytest.raises(
         CredentialError,
-        match=r"Vault is not asked in namespace other, which nothing names but config\.yml:1",
+        match=r"not asked in namespace other, since this namespace is named only by config\.yml:1",
     ) as caught:
         admitted("vaultNamespace: /other/", there=there, standing=standing)
     assert "`general: {vaultPaths: ['other/**']}`" in caught.value.hint
@@ -341,8 +341,8 @@ def test_nobody_leaves_the_namespace_of_the_platform_team_by_naming_none(
         with pytest.raises(
             CredentialError,
             match=(
-                r"not asked in its root namespace, which nothing names but config\.yml:1: trusted"
-                r" layers have unit"
+                r"not asked in its root namespace, since this namespace is named only by"
+                r" config\.yml:1, and a pull request can change that: trusted layers have unit"
             ),
         ):
             admitted(

@@ -373,8 +373,9 @@ def test_a_server_that_only_the_project_names_does_not_get_the_login(
 ) -> None:
     fault = refusal(f"vaultServerUrl: 'https://{host}'", standing=standing)
     assert (
-        f"the login for Vault (PIPER_vaultToken) is not sent to {host}, which nothing names but"
-        f" config.yml:1: {standing.build}" in fault.message
+        f"the login for Vault (PIPER_vaultToken) is not sent to {host}, since this host is named"
+        f" only by config.yml:1, and a pull request can change that: {standing.build}"
+        in fault.message
     )
     assert fault.where == "config.yml:1"
     assert f"`general: {{credentials: {{PIPER_vaultToken: [{host}]}}}}`" in fault.hint
@@ -441,8 +442,8 @@ def test_the_project_chooses_paths_below_those_of_the_platform_team(
     with pytest.raises(CredentialError) as caught:
         admitted(f"vaultPath: {path}", rules)
     assert (
-        f"Vault is not asked for {path}/deploy, which nothing names but config.yml:1: {said}"
-        in caught.value.message
+        f"Vault is not asked for {path}/deploy, since this path is named only by config.yml:1, and"
+        f" a pull request can change that: {said}" in caught.value.message
     )
     there = (
         said.removeprefix("vaultPaths has ").replace("trusted layers name ", "").split()

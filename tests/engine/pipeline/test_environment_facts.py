@@ -58,7 +58,7 @@ def test_the_place_of_a_value_says_how_far_it_is_known() -> None:
     assert value_origin(known, "fact") == f"fact {place}"
     assert (
         value_origin(known, "changed")
-        == f"changed {place}, which is not what a step of this build has written there"
+        == f"changed {place}, whose value is not the one that a step of this build has written"
     )
     assert (
         value_origin(known, "claim")

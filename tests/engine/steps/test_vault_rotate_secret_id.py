@@ -474,8 +474,8 @@ def test_the_credential_of_the_same_id_in_another_folder_or_domain_is_not_writte
     held, ids = world.held, world.accessors()
     ending = world.run(build={"branch": "x"}, environ=environ)
     refused = (
-        f"no secret id is written over the credential at {key} {value}, which nothing names but"
-        " .pipeline/config.yml:1: branch x is built"
+        f"no secret id is written over the credential at {key} {value}, since this place is named"
+        " only by .pipeline/config.yml:1, and a pull request can change that: branch x is built"
     )
     assert (ending.code, refused in ending.message) == (4, True), ending.message
     assert (world.jenkins.held[slot].secret, world.held, world.accessors()) == ("theirs", held, ids)
