@@ -200,12 +200,15 @@ def _take(
         if is_secret(name) or name in named:
             del environ[name]
             _hide_early(name, value, console, real=name not in claimed)
-    for name, value in request.carried.items():
-        _hide_early(_SECRETS, value, console, real=name not in claimed)
+    entries = {name: entry for entry, name in request.secrets.items()}
+    for key, held in request.carried.items():
+        # a text is secret as a whole; of maps and lists only what is secret by its name
+        entry = entries.get(key, _SECRETS) if isinstance(held, dict | list) else _SECRETS
+        _hide_early(entry, held, console, real=key not in claimed)
     return taken
 
 
-def _hide_early(name: str, value: str, console: Console, *, real: bool) -> None:
+def _hide_early(name: str, value: object, console: Console, *, real: bool) -> None:
     """Mask a secret before anything else is read.
 
     A short text, or a path, is masked later, once it is known to be the secret itself.

@@ -6,6 +6,7 @@ Unknown keys are refused.
 from __future__ import annotations
 
 from collections.abc import Mapping, MutableMapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -75,7 +76,7 @@ class Request:
     """The bridge's request.
 
     `secrets` maps `parameters/<name>` or `pipelineEnvironment/<key>` to a key of `carried`, which
-    holds the texts of TOWLINE_SECRETS, else to the name of a variable. The texts of the entries in
+    holds the values of TOWLINE_SECRETS, else to the name of a variable. The texts of the entries in
     `encoded` are JSON. `bound` holds the Jenkins credentials that earlier runs of this call asked
     for, and that the bridge has bound. `unproven` holds the keys of the pipeline environment that
     are not facts (towline/pipeline/environment.py).
@@ -90,7 +91,7 @@ class Request:
     unproven: tuple[str, ...] = ()
     secrets: Mapping[str, str] = field(default_factory=dict)
     encoded: frozenset[str] = frozenset()
-    carried: Mapping[str, str] = field(default_factory=dict, repr=False)
+    carried: Mapping[str, object] = field(default_factory=dict, repr=False)
     bound: tuple[Binding, ...] = ()
     build: Build = field(default_factory=Build)
     defaults: tuple[DefaultsDocument, ...] = ()
@@ -168,8 +169,8 @@ def _unreadable(fault: OSError | ValueError, where: str) -> UsageError:
     return UsageError(f"cannot read the request: {why}", where=where, hint=_WRITTEN)
 
 
-def _take_secrets(environ: MutableMapping[str, str]) -> Mapping[str, str]:
-    """Return the map of texts in TOWLINE_SECRETS, and remove the variable from `environ`.
+def _take_secrets(environ: MutableMapping[str, str]) -> Mapping[str, object]:
+    """Return the JSON object in TOWLINE_SECRETS, and remove the variable from `environ`.
 
     A text that is too long for one variable goes on in TOWLINE_SECRETS_2, TOWLINE_SECRETS_3 and so
     on. Raises UsageError, without a word of the text.
@@ -180,13 +181,11 @@ def _take_secrets(environ: MutableMapping[str, str]) -> Mapping[str, str]:
     text = "".join(parts)
     if not text.strip():
         return {}
-    try:
-        texts = from_json(text)
-    except ValueError:
-        texts = None
-    if not isinstance(texts, dict) or not all(isinstance(one, str) for one in texts.values()):
-        raise UsageError(f"the variable {_SECRETS} is not a JSON object of texts", hint=_WRITTEN)
-    return texts
+    with suppress(ValueError):
+        values = from_json(text)
+        if isinstance(values, dict):
+            return values
+    raise UsageError(f"the variable {_SECRETS} is not a JSON object", hint=_WRITTEN)
 
 
 def parse_request(data: object) -> Request:

@@ -336,11 +336,11 @@ CARRIED = {
     "protocol": 1,
     "step": "imagePushToRegistry",
     "parameters": {"targetRegistryUrl": "https://r.example.com", "tagLatest": "x-two-secret"},
-    "secrets": {"parameters/targetRegistryUser": "1", "parameters/targetImages": {"json": "2"}},
+    "secrets": {"parameters/targetRegistryUser": "1", "parameters/targetImages": "2"},
 }
 
 
-def carried(texts: dict[str, str]) -> tuple[int, str, str, dict[str, str]]:
+def carried(texts: dict[str, object]) -> tuple[int, str, str, dict[str, str]]:
     """Call the engine as the library does; exit code, both streams, and what is left behind."""
     environ = {
         "TOWLINE_REQUEST": json.dumps(CARRIED),
@@ -354,7 +354,9 @@ def carried(texts: dict[str, str]) -> tuple[int, str, str, dict[str, str]]:
 
 
 def test_request_and_secrets_of_the_library_leave_the_environment(workspace: Path) -> None:
-    code, out, err, environ = carried({"1": "two-secret", "2": '{"app": "shop/app"}'})
+    code, out, err, environ = carried(
+        {"1": "two-secret", "2": {"app": "shop/app", "token": "more-secret"}}
+    )
     assert environ == {"PATH": "/usr/bin"}
     result = json.loads(out)
     assert (code, result["exitCode"]) == (3, 3)
@@ -381,7 +383,7 @@ def test_a_key_of_a_secret_is_no_variable(workspace: Path, monkeypatch: pytest.M
 
 
 def test_a_secret_that_no_entry_names_is_masked_all_the_same(workspace: Path) -> None:
-    _, out, err, _ = carried({"1": "two-secret", "2": "{}", "3": "r.example.com"})
+    _, out, err, _ = carried({"1": "two-secret", "2": {}, "3": ["r.example.com"]})
     assert "r.example.com" not in out + err
 
 

@@ -292,12 +292,12 @@ def test_secrets_that_are_too_long_for_a_variable_go_on_in_the_next(tmp_path: Pa
     assert environ == {}
 
 
-@pytest.mark.parametrize("text", ["{", "[]", '"hunter2"', '{"1": 5}', '{"1": {"hunter2": "x"}}'])
+@pytest.mark.parametrize("text", ["{hunter2", "[]", '"hunter2"', '{"1": "hunter2"', "7"])
 def test_secrets_of_another_form_are_refused_without_a_word_of_them(text: str) -> None:
     environ = {"X": '{"protocol": 1}', "TOWLINE_SECRETS": text}
     with pytest.raises(UsageError) as caught:
         take_request("env:X", environ)
-    assert caught.value.message == "the variable TOWLINE_SECRETS is not a JSON object of texts"
+    assert caught.value.message == "the variable TOWLINE_SECRETS is not a JSON object"
     assert caught.value.__cause__ is None
     assert environ == {}
 

@@ -262,22 +262,24 @@ def _secrets(call: Call, prefix: str) -> dict[str, object]:
                 f"the request's secrets have an unknown name {name!r}",
                 hint=f"expected {_PARAMETERS}... or {_ENVIRONMENT}...",
             )
-        text = call.request.carried.get(variable, call.environ.get(variable))
-        if text is None:
+        value = call.request.carried.get(variable, call.environ.get(variable))
+        if value is None:
             raise UsageError(
                 f"the variable {variable} of secret {name!r} is not set, and TOWLINE_SECRETS has no"
                 " such key"
             )
         if name.startswith(prefix):
-            found[name.removeprefix(prefix)] = _secret(call, name, text)
+            found[name.removeprefix(prefix)] = _secret(call, name, value)
     return found
 
 
-def _secret(call: Call, name: str, text: str) -> object:
-    """Return the value of the variable for the entry `name` of the request.
+def _secret(call: Call, name: str, text: object) -> object:
+    """Return the value of the entry `name` of the request.
 
-    It is a text that is secret as a whole, or JSON with secrets in it.
+    It is a text that is secret as a whole, or a value (of a variable: as JSON) with secrets in it.
     """
+    if not isinstance(text, str):
+        return text
     if name not in call.request.encoded:
         if not is_path(name, text):
             call.console.hide(text, real=call.request.secrets[name] not in call.request.claimed)
