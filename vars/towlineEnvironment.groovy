@@ -50,6 +50,14 @@ class towlineEnvironment implements Serializable {
         }
     }
 
+    /** Gives Piper's library, if it is loaded and has none, the project's configuration: its Groovy steps read it there. */
+    void prepare(Map configuration, Object script) {
+        Object piper = configuration ? pipers(script) : null
+        if (piper != null && !piper.configuration) {
+            piper.configuration = configuration
+        }
+    }
+
     protected Object pipers(Object script) {
         if (script == null) {
             return null

@@ -1,10 +1,10 @@
 /**
- * Runs one stage: all steps that the plan does not exclude.
+ * Runs one stage: all steps that the plan does not exclude, inside the stage's lock and the project's extension of it.
  *
  * If the plan is undecided about a step of Towline, the step itself decides (--if-active).
  */
 void call(Map parameters = [:]) {
-    List unknown = parameters.keySet().minus(['script', 'name', 'stageName', 'plan', 'defaults']) as List
+    List unknown = parameters.keySet().minus(['script', 'name', 'stageName', 'plan', 'configuration', 'defaults']) as List
     if (unknown) {   // a misspelt `defaults` would drop the platform team's rules
         error('[towlineStage] unknown parameter ' + unknown[0] + '; the parameters are script, name, stageName, plan and defaults')
     }
@@ -13,18 +13,39 @@ void call(Map parameters = [:]) {
         error('[towlineStage] which stage? Call it with a name, as in towlineStage script: this, name: \'Build\'')
     }
     if (env.STAGE_NAME == name) {
-        runSteps(parameters, name)
+        runStage(parameters, name)
     } else {
-        stage(name) { runSteps(parameters, name) }
+        stage(name) { runStage(parameters, name) }
     }
 }
 
-void runSteps(Map parameters, String name) {
+void runStage(Map parameters, String name) {
     Map plan = parameters.plan ?: planOf(parameters, name)
-    for (Map step in plan.steps) {
-        if (step.active != 'no') {
-            runStep(parameters, name, step)
+    Map task = [script: parameters.script, stage: name, defaults: parameters.defaults, configuration: parameters.configuration]
+    towlineOrder(plan) {
+        if (plan.ownNode) {
+            onNode(task, plan.node) { runSteps(task, plan) }
+        } else {
+            runSteps(task, plan)
         }
+    }
+}
+
+void runSteps(Map task, Map plan) {
+    towlineExtension(task, plan) {
+        if (plan.parallel) {
+            runSideBySide(task, plan)
+        } else {
+            runInOrder(task, plan)
+        }
+    }
+}
+
+/** Runs the body on a further agent, with the same commit. */
+void onNode(Map task, String label, Closure body) {
+    String commit = env.GIT_COMMIT
+    node(label ?: '') {
+        withEnv(towlineSource.variables(towlineSource(script: task.script, commit: commit))) { body() }
     }
 }
 
@@ -38,36 +59,35 @@ Map planOf(Map parameters, String name) {
     return plan
 }
 
-void runStep(Map parameters, String name, Map step) {
-    if (step.engine) {
-        towline(script: parameters.script, step: step.name, ifActive: true, parameters: [stageName: name, defaults: parameters.defaults])
-    } else if (step.active == 'yes' || isActiveNow(parameters, name, step.name)) {
-        runOther(parameters.script, step)
-    }
-}
-
-/** A step of another library always runs when it is called, so an undecided one is planned again first. */
-boolean isActiveNow(Map parameters, String name, String step) {
-    for (Map now in planOf(parameters, name).steps) {
-        if (now.name == step) {
-            if (now.active != 'yes') {
-                echo('[towlineStage] ' + step + ' is left out in stage ' + name + ': ' + now.why)
+/** Runs the steps; after a failure only those that have to run all the same (results of tests). */
+void runInOrder(Map task, Map plan) {
+    Throwable first = null
+    for (Map step in plan.steps) {
+        if (step.active != 'no' && (first == null || step.afterFailure)) {
+            try {
+                towlineStep(task, step)
+            } catch (Throwable fault) {
+                if (first != null) {
+                    echo('[towlineStage] ' + step.name + ' failed, too: ' + fault.message)
+                }
+                first = first ?: fault
             }
-            return now.active == 'yes'
         }
     }
-    return false
+    if (first != null) {
+        throw first
+    }
 }
 
-void runOther(Object script, Map step) {
-    Map given = [script: script]
-    given.putAll(step.parameters ?: [:])
-    try {
-        script."${step.name}"(given)
-    } catch (NoSuchMethodError missing) {
-        if (!missing.message.startsWith('No such DSL method \'' + step.name + '\'')) {
-            throw missing
-        }
-        error('[towlineStage] ' + step.name + ' is active, but no loaded library has it; load a library that has it, or switch the step off')
+/** Each step on an agent of its own, as Piper runs scans; one that fails does not stop the others. */
+void runSideBySide(Map task, Map plan) {
+    Map branches = [failFast: false]
+    for (Map step in plan.steps.findAll { Map part -> part.active != 'no' }) {
+        branches[step.name] = branchOf(task, plan, step)
     }
+    parallel(branches)
+}
+
+Closure branchOf(Map task, Map plan, Map step) {
+    return { onNode(task, plan.node) { towlineStep(task, step) } }
 }

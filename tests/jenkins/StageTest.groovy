@@ -69,7 +69,7 @@ class StageTest extends LibraryTest {
 
     @Test void 'a step that nobody offers is named'() {
         assert failureOfMissing("towlineStage script: this, name: 'Build'", 'kanikoExecute') ==
-            '[towlineStage] kanikoExecute is active, but no loaded library has it; load a library that has it, or switch the step off'
+            '[towlineStage] kanikoExecute is active in stage Build, but no loaded library has it; load a library that has it, or switch the step off'
     }
 
     private String failureOfMissing(String jenkinsfile, String name) { failure(answering(plan(stage('Build', [step(name, 'yes', false)]))), jenkinsfile) }
