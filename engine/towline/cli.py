@@ -33,6 +33,8 @@ from towline.secret import is_secret, secret_texts
 _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 _INTERRUPTED = tuple(128 + number for number in _SIGNALS)
 _LONG = 8
+# variables of CI systems that take more than a log (commands/ci_report.py)
+_CI_SIGNS = ("GITHUB_ACTIONS", "TF_BUILD", "TOWLINE_SUMMARY", "TOWLINE_OUTPUTS")
 _STANDARD_OUTPUT = "-"  # as the value of --result
 _SECRETS = "secrets"  # a name that makes every text secret
 _READING = 300.0  # seconds for all but the work of a step, which says itself how long it may take
@@ -100,7 +102,7 @@ def main(
     if list(words) in (["--version"], ["version"]):
         return _print(f"towline {version()}\n", output, console)
     started = time.monotonic()
-    failure = 0
+    failure, reports = 0, False
     identity = Request()
     ending: Outcome | TowlineError
     try:
@@ -117,6 +119,8 @@ def main(
                 request = identity = replace(request, stage=module.STAGE(taken))
             failure = getattr(module, "FAILURE", 0)
             identity = replace(identity, step=step or identity.step)
+            if not common.request and any(name in taken for name in _CI_SIGNS):
+                reports = _annotate(console, taken, module)
             call = Call(
                 request=request,
                 requested=bool(common.request),
@@ -144,6 +148,8 @@ def main(
         version=version(),
     )
     code = _finish(words, ending, result, console=console, out=output)
+    if reports:
+        _report(environ, {**result, **_masked(result, ending, console)}, console)
     return failure or code if code else 0
 
 
@@ -284,6 +290,21 @@ def _finish(
     wanted = "--json" in words and place != _STANDARD_OUTPUT
     printed = _print(text, out, console) if wanted else 0
     return code or printed
+
+
+def _annotate(console: Console, environ: Mapping[str, str], module: Any) -> bool:
+    """Let the CI system mark errors and warnings; return whether it gets a report, too."""
+    console.annotate = dispatch.part("ci_report").annotate_for(environ)
+    return getattr(module, "REPORTS", False)
+
+
+def _report(environ: Mapping[str, str], result: Mapping[str, object], console: Console) -> None:
+    """Tell the CI system of the result; the step is done, so a file that fails is a warning."""
+    try:
+        for line in dispatch.part("ci_report").report(environ, result, console.mask):
+            console.command(line)
+    except MachineError as fault:
+        console.warn(f"the CI system's page lacks this step: {fault.message} ({fault.where})")
 
 
 def _print(text: str, out: Output, console: Console) -> int:

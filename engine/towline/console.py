@@ -43,6 +43,8 @@ class Console:
         self._guard = threading.Lock()
         self._renewed = 0  # lines that are there for a while only
         self.level = ""
+        # the line of a CI system for an error or warning: its kind, text and place
+        self.annotate: Callable[[str, str, str], str] | None = None
 
     def hide(self, secret: str, *, real: bool = True) -> None:
         """Mask `secret` from now on, in every form that it may take.
@@ -114,6 +116,10 @@ class Console:
         if self.level != QUIET:
             self._write(tame(self.audit(text)))
 
+    def command(self, line: str) -> None:
+        """Write a command of the CI system, whose text is masked and escaped."""
+        self._write(line)
+
     def detail(self, text: str) -> None:
         """With `--verbose`, write one line on a request to a host or on a program."""
         if self.level == VERBOSE:
@@ -140,7 +146,11 @@ class Console:
         if isinstance(fault, Negative):
             self.say(fault.message)
             return
-        self._write(self.shown_fault(fault, fault.message), self._label("error", _RED))
+        message, place = (self.shown_fault(fault, text) for text in (fault.message, fault.where))
+        if self.annotate:
+            self._write(self.annotate("error", message, place))
+        else:
+            self._write(message, self._label("error", _RED))
         if fault.where:
             self._write(self.shown_fault(fault, fault.where), "  where:")
         if fault.hint:
@@ -149,7 +159,10 @@ class Console:
     def _once(self, kind: str, text: str, shown: str, colour: str) -> None:
         if text not in self._said_once and not (kind == "note" and self.level == QUIET):
             self._said_once.add(text)
-            self._write(shown, self._label(kind, colour))
+            if self.annotate and kind == "warning":
+                self._write(self.annotate(kind, shown, ""))
+            else:
+                self._write(shown, self._label(kind, colour))
 
     def _label(self, kind: str, colour: str) -> str:
         return (

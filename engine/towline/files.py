@@ -153,6 +153,19 @@ def write_whole(path: Path, data: bytes, *, mode: int = 0o644, lasting: bool = T
             beside.unlink()
 
 
+def append(path: Path, text: str) -> None:
+    """Append `text` to the file at `path`, which is made if it does not exist.
+
+    Raises MachineError, also if the file is a symbolic link.
+    """
+    try:
+        flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK
+        with os.fdopen(os.open(path, flags, 0o644), "a", encoding="utf-8") as stream:
+            stream.write(text)
+    except OSError as fault:
+        raise unwritten(path, fault) from fault
+
+
 def unwritten(path: Path, fault: OSError) -> MachineError:
     """Return the error that says that a file cannot be written, why, and what to do."""
     what, hint = _why(path, fault)

@@ -14,7 +14,15 @@ from pathlib import Path
 import pytest
 
 from towline.errors import MachineError
-from towline.files import enter_workspace, in_workspace, misfit, resource_text, version, write_whole
+from towline.files import (
+    append,
+    enter_workspace,
+    in_workspace,
+    misfit,
+    resource_text,
+    version,
+    write_whole,
+)
 from towline.process import run
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -220,3 +228,16 @@ def test_what_is_no_file_to_be_read_whole_is_told_apart(tmp_path: Path) -> None:
         "is not a regular file",
     ]
     assert misfit(tmp_path / "file", 11) == ""
+
+
+def test_append_makes_a_file_and_adds_to_it(tmp_path: Path) -> None:
+    append(tmp_path / "f", "a\n")
+    append(tmp_path / "f", "ü\n")
+    assert (tmp_path / "f").read_text("utf-8") == "a\nü\n"
+
+
+def test_append_follows_no_link(tmp_path: Path) -> None:
+    (tmp_path / "link").symlink_to(tmp_path / "real")
+    with pytest.raises(MachineError):
+        append(tmp_path / "link", "a")
+    assert not (tmp_path / "real").exists()
