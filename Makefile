@@ -38,6 +38,7 @@ lint:
 	@tools/setup.sh test
 	.venv/bin/ruff format --check .
 	.venv/bin/ruff check .
+	.venv/bin/shellcheck resources/towline/engine.sh tools/setup.sh
 	.venv/bin/mypy
 	.venv/bin/mypy --platform darwin --cache-dir .mypy_cache/darwin engine/towline
 	$(GRADLE) lint

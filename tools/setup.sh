@@ -20,7 +20,7 @@ java_version() {
     java -version 2>&1 | sed -n 's/.*version "\([0-9]*\).*/\1/p' | head -n 1
 }
 
-missing= welcome=
+missing='' welcome=''
 [ -n "$(find_python)" ] || [ -x .venv/bin/python ] || missing="$missing python3 python3-venv"
 [ -x "$(git --exec-path 2>/dev/null)/git-http-backend" ] || missing="$missing git"
 if [ "$purpose" = test ]; then
@@ -28,6 +28,7 @@ if [ "$purpose" = test ]; then
     command -v openssl >/dev/null || missing="$missing openssl"
     command -v skopeo >/dev/null || missing="$missing skopeo"
     command -v ssh-keygen >/dev/null || missing="$missing openssh-client"
+    command -v busybox >/dev/null || missing="$missing busybox"
     command -v gpg >/dev/null || missing="$missing gnupg"
     # Only root gets an SSH server. Without one, its tests are skipped and say so.
     [ "$(id -u)" != 0 ] || [ -x /usr/sbin/sshd ] || missing="$missing openssh-server"
@@ -54,6 +55,7 @@ if [ -n "$missing" ]; then
     log=$(mktemp)
     # RUNLEVEL=1: packages must not start services; the tests start the programs on free ports.
     export DEBIAN_FRONTEND=noninteractive
+    # shellcheck disable=SC2086 # these are lists of packages
     if ! (apt-get update -q &&
         RUNLEVEL=1 apt-get install -q -y --no-install-recommends $missing) >"$log" 2>&1; then
         tail -n 20 "$log" >&2
@@ -61,6 +63,7 @@ if [ -n "$missing" ]; then
         echo "    $apt$missing" >&2
         exit 1
     fi
+    # shellcheck disable=SC2086
     [ -z "$welcome" ] || apt-get install -q -y --no-install-recommends $welcome >"$log" 2>&1 ||
         echo "towline: continues without$welcome, which apt could not install"
     rm -f "$log"
@@ -99,7 +102,7 @@ set_up_for() {
 }
 if ! set_up_for test && ! set_up_for "$purpose"; then
     echo "towline: setting up .venv (once, half a minute)"
-    [ -x .venv/bin/python ] && .venv/bin/python -c '' 2>/dev/null || "$python" -m venv --clear .venv
+    .venv/bin/python -c '' 2>/dev/null || "$python" -m venv --clear .venv
     rm -f .venv/towline-setup*
     install --require-hashes -r "$lock"
     install --quiet --no-deps --no-build-isolation --editable .
