@@ -195,7 +195,7 @@ def _row(parameter: Parameter, schema: StepSchema, *, of: str) -> str:
         f"`{json.dumps(each.default)}` if `{each.parameter}` is `{each.value}`"
         for each in parameter.conditions
     ]
-    places = ", ".join(parameter.places) or "nowhere"
+    places = ", ".join(parameter.sections) or "nowhere"
     cells = [
         "<br>".join(names),
         parameter.type,
@@ -228,7 +228,7 @@ def _limits(parameter: Parameter, alias: ParameterAlias) -> str:
     elsewhere = [
         place
         for scope, place in SECTIONS.items()
-        if place in parameter.places and scope not in alias.scope
+        if place in parameter.sections and scope not in alias.scope
     ]
     limits = ["deprecated"] * alias.deprecated + [f"not in {', '.join(elsewhere)}"] * bool(
         elsewhere

@@ -65,16 +65,16 @@ class CredentialRules:
 
 @frozen
 class Credential:
-    """A credential for messages, without its secret, with its names in `credentials`.
+    """A credential without its secret: its text for messages, and its names in `credentials`.
 
-    `record`: hosts that its own record names. `kept`: why the project may not name hosts for it, if
-    so.
+    `record` are the hosts that its own record names. `reserved` is the reason why the project may
+    not name hosts for it; empty if it may.
     """
 
-    what: str
+    label: str
     names: tuple[str, ...]
     record: tuple[str, ...] = ()
-    kept: str = ""
+    reserved: str = ""
 
 
 @frozen
@@ -145,40 +145,42 @@ class Permission:
 
 
 def permit(
-    rules: CredentialRules, credential: Credential, place: HostAddress, named: HostSource
+    rules: CredentialRules, credential: Credential, address: HostAddress, source: HostSource
 ) -> Permission:
-    """The permission for the credential to go to `place`; raises CredentialError without one."""
+    """The permission for the credential to go to `address`; raises CredentialError without one."""
     if name := next(
-        (name for name in credential.names if lists_host(rules.each.get(name, ()), place)), ""
+        (name for name in credential.names if lists_host(rules.each.get(name, ()), address)), ""
     ):
         return Permission(by=f"{CREDENTIALS_KEY} of a trusted layer has it for {name}")
     if (
         rules.hosts
-        and not lists_host(rules.hosts, place)
-        and not (named.alone and place.plain in named.trusted)
+        and not lists_host(rules.hosts, address)
+        and not (source.alone and address.plain in source.trusted)
     ):
-        raise _outside(rules, credential, place)
-    if lists_host(rules.hosts, place):
+        raise _not_listed(rules, credential, address)
+    if lists_host(rules.hosts, address):
         return Permission(by=f"{HOSTS_KEY} ({rules.where})")
-    is_on_record = lists_host(credential.record, place)
-    if place.plain in named.record:
-        return Permission(by=f"its own record ({named.origin})")
+    is_on_record = lists_host(credential.record, address)
+    if address.plain in source.record:
+        return Permission(by=f"its own record ({source.origin})")
     if is_on_record:
         return Permission(by="its own record")
-    if place.plain in named.trusted:
-        return Permission(by=f"a trusted layer ({named.origin})")
-    return _projects(rules, credential, place, named, others=_other_hosts(rules, credential, named))
+    if address.plain in source.trusted:
+        return Permission(by=f"a trusted layer ({source.origin})")
+    return _project_decides(
+        rules, credential, address, source, others=_other_hosts(rules, credential, source)
+    )
 
 
-def _other_hosts(rules: CredentialRules, credential: Credential, named: HostSource) -> str:
+def _other_hosts(rules: CredentialRules, credential: Credential, source: HostSource) -> str:
     """Why the project may not name a host for the credential, if so: others name its hosts."""
-    if named.alone:
+    if source.alone:
         return "a trusted layer names another server"
     if hosts_by_name(rules, credential):
         return "trusted layers have other hosts for it"
     if credential.record:
         return "its own record has other hosts"
-    return credential.kept
+    return credential.reserved
 
 
 def hosts_by_name(rules: CredentialRules, credential: Credential) -> tuple[str, ...]:
@@ -195,11 +197,11 @@ def allowed_hosts(rules: CredentialRules, credential: Credential) -> tuple[str, 
     return (*rules.hosts, *own) if rules.hosts or own else ()
 
 
-def lists_host(entries: Iterable[str], place: HostAddress) -> bool:
+def lists_host(entries: Iterable[str], address: HostAddress) -> bool:
     """Whether `entries` include the address; raises CredentialError for an invalid entry."""
     listed = tuple(entries)
     try:
-        return host_patterns.matches_any(listed, place.host, place.scheme)
+        return host_patterns.matches_any(listed, address.host, address.scheme)
     except ValueError as fault:
         raise CredentialError(
             f"one of these is not a valid host pattern: {', '.join(listed)}",
@@ -208,14 +210,14 @@ def lists_host(entries: Iterable[str], place: HostAddress) -> bool:
         ) from fault
 
 
-def check_host_allowed(hosts: tuple[str, ...], place: HostAddress) -> None:
+def check_host_allowed(hosts: tuple[str, ...], address: HostAddress) -> None:
     """Raise CredentialError if `hosts` is not empty and does not include the address.
 
     A login goes to no other host, whatever a server asks for.
     """
-    if hosts and not lists_host(hosts, place):
+    if hosts and not lists_host(hosts, address):
         raise Refusal(
-            f"no credential may be sent to {place.host}",
+            f"no credential may be sent to {address.host}",
             where=HOSTS_KEY,
             hint=f"the platform team allows: {', '.join(hosts)}",
         )
@@ -263,11 +265,11 @@ def _line(key: str, value: str, variable: str) -> str:
     )
 
 
-def _projects(
+def _project_decides(
     rules: CredentialRules,
     credential: Credential,
-    place: HostAddress,
-    named: HostSource,
+    address: HostAddress,
+    source: HostSource,
     *,
     others: str,
 ) -> Permission:
@@ -276,27 +278,28 @@ def _projects(
     Otherwise a warning or CredentialError.
     """
     standing = rules.standing()
-    named = replace(named, call="") if standing.request else named
-    if named.changed:
+    source = replace(source, call="") if standing.request else source
+    if source.changed:
         raise AddressTampered(
-            f"{credential.what} is not sent to {place.host}: this host comes from {named.origin}",
-            where=named.origin,
+            f"{credential.label} is not sent to {address.host}: this host comes from"
+            f" {source.origin}",
+            where=source.origin,
             why="",
             hint=(
                 "find out who has changed it since, a program of this build perhaps, and build"
                 " again; or, if the change is intended, allow it by"
-                f" {_host_line(rules, credential.names[0], place.entry)}"
+                f" {_host_line(rules, credential.names[0], address.entry)}"
             ),
-            allow=(CREDENTIALS_KEY, credential.names[0], place.entry),
+            allow=(CREDENTIALS_KEY, credential.names[0], address.entry),
         )
     if others:
-        raise _refused(rules, credential, place, named, others)
+        raise _refused(rules, credential, address, source, others)
     if allowed := project_permission(
-        rules, named.origin, f"{credential.what} goes to {place.host}"
+        rules, source.origin, f"{credential.label} goes to {address.host}"
     ):
         return allowed
     return warn_or_raise(
-        rules, _refused(rules, credential, place, named, why_project_ignored(rules))
+        rules, _refused(rules, credential, address, source, why_project_ignored(rules))
     )
 
 
@@ -368,30 +371,34 @@ def warn_or_raise(rules: CredentialRules, fault: CredentialError) -> Permission:
 
 
 def _refused(
-    rules: CredentialRules, credential: Credential, place: HostAddress, named: HostSource, why: str
+    rules: CredentialRules,
+    credential: Credential,
+    address: HostAddress,
+    source: HostSource,
+    why: str,
 ) -> CredentialRefused:
-    call = f"; or name it by {named.call}" if named.call else ""
+    alternative = f"; or name it by {source.call}" if source.call else ""
     return CredentialRefused(
-        f"{credential.what} is not sent to {place.host}, since"
-        f" {named_only_by('this host', named.origin)}",
-        where=named.origin,
+        f"{credential.label} is not sent to {address.host}, since"
+        f" {named_only_by('this host', source.origin)}",
+        where=source.origin,
         why=why,
-        hint=f"allow it by {_host_line(rules, credential.names[0], place.entry)}{call}",
-        allow=(CREDENTIALS_KEY, credential.names[0], place.entry),
+        hint=f"allow it by {_host_line(rules, credential.names[0], address.entry)}{alternative}",
+        allow=(CREDENTIALS_KEY, credential.names[0], address.entry),
     )
 
 
-def _outside(
-    rules: CredentialRules, credential: Credential, place: HostAddress
+def _not_listed(
+    rules: CredentialRules, credential: Credential, address: HostAddress
 ) -> CredentialRefused:
     return CredentialRefused(
-        f"no credential may be sent to {place.host}",
+        f"no credential may be sent to {address.host}",
         where=rules.where,
         why="",
-        allow=(CREDENTIALS_KEY, credential.names[0], place.entry),
+        allow=(CREDENTIALS_KEY, credential.names[0], address.entry),
         hint=(
             f"the platform team allows: {', '.join(rules.hosts)}; add the host there, or for"
-            f" {credential.names[0]} alone {_host_line(rules, credential.names[0], place.entry)}"
+            f" {credential.names[0]} alone {_host_line(rules, credential.names[0], address.entry)}"
         ),
     )
 
@@ -415,15 +422,15 @@ class CredentialGate:
         self._told: set[str] = set()
 
     def admit(
-        self, credential: Credential, place: HostAddress, named: HostSource
+        self, credential: Credential, address: HostAddress, source: HostSource
     ) -> tuple[str, ...]:
-        """The hosts that the login may be sent to, `place` among them; empty if its server decides.
+        """The hosts that may get the credential, `address` among them; empty without a list.
 
-        Raises CredentialError if it may not go to `place` at all.
+        Raises CredentialError if the credential may not go to `address` at all.
         """
-        self.tell(permit(self.rules, credential, place, named))
+        self.tell(permit(self.rules, credential, address, source))
         hosts = allowed_hosts(self.rules, credential)
-        return tuple(dict.fromkeys((*hosts, place.entry))) if hosts else ()
+        return tuple(dict.fromkeys((*hosts, address.entry))) if hosts else ()
 
     def admit_id(self, name: str, origin: str, *, trusted: Collection[str]) -> None:
         """Check that the Jenkins credential of this id may be bound; raises CredentialError.

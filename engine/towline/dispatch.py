@@ -106,9 +106,9 @@ def resource_names(folder: str) -> list[str]:
 
     The module that looks into a zipapp is loaded only if the engine runs from one.
     """
-    place = resource_folder() / folder
-    if place.is_dir():
-        return sorted(os.listdir(place))  # noqa: PTH208 - names are all that is wanted
+    path = resource_folder() / folder
+    if path.is_dir():
+        return sorted(os.listdir(path))  # noqa: PTH208 - names are all that is wanted
     packaged = import_module("importlib.resources").files("towline").joinpath("resources", folder)
     return sorted(entry.name for entry in packaged.iterdir())
 

@@ -76,9 +76,11 @@ def enter_workspace(folder: Path, environ: Mapping[str, str]) -> None:
     in a submodule.
     """
     named = (Path(environ[name]) for name in _WORKSPACES if environ.get(name, "").startswith("/"))
-    around = [one for one in folder.parents if (one / ".git").exists()]
+    around = [above for above in folder.parents if (above / ".git").exists()]
     # who keeps the home in git has programs of their own in it
-    _workspaces[:] = _places(*named, folder, *(one for one in around if one != own_home()))
+    _workspaces[:] = _given_and_resolved(
+        *named, folder, *(above for above in around if above != own_home())
+    )
 
 
 def in_workspace(path: Path, folder: Path) -> bool:
@@ -86,14 +88,16 @@ def in_workspace(path: Path, folder: Path) -> bool:
 
     A pull request can change the files there. `/` does not count as a workspace.
     """
-    homes = {*_workspaces, *(() if folder in _workspaces else _places(folder))} - {Path("/")}
+    homes = {*_workspaces, *(() if folder in _workspaces else _given_and_resolved(folder))} - {
+        Path("/")
+    }
     # `resolve` raises RuntimeError for links that lead to each other, `realpath` does not
-    places = (Path(os.path.normpath(path.absolute())), Path(os.path.realpath(path)))
-    return any(place.is_relative_to(home) for place in places for home in homes)
+    paths = (Path(os.path.normpath(path.absolute())), Path(os.path.realpath(path)))
+    return any(form.is_relative_to(home) for form in paths for home in homes)
 
 
-def _places(*folders: Path) -> list[Path]:
-    return [place for one in folders for place in (one.absolute(), one.resolve())]
+def _given_and_resolved(*folders: Path) -> list[Path]:
+    return [path for folder in folders for path in (folder.absolute(), folder.resolve())]
 
 
 def own_home() -> Path | None:
@@ -168,8 +172,8 @@ def append(path: Path, text: str) -> None:
 
 def unwritten(path: Path, fault: OSError) -> MachineError:
     """Return the error that says that a file cannot be written, why, and what to do."""
-    what, hint = _why(path, fault)
-    return MachineError(f"cannot write {path.name or path}: {what}", where=str(path), hint=hint)
+    reason, hint = _why(path, fault)
+    return MachineError(f"cannot write {path.name or path}: {reason}", where=str(path), hint=hint)
 
 
 def _why(path: Path, fault: OSError) -> tuple[str, str]:

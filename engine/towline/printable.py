@@ -44,8 +44,8 @@ def words(text: str, most: int) -> str:
 
     It is masked, each run of blanks and control characters becomes one blank, then it is cut.
     """
-    said = masked(text)
-    return " ".join("".join(sign if sign.isprintable() else " " for sign in said).split())[:most]
+    printable = "".join(sign if sign.isprintable() else " " for sign in masked(text))
+    return " ".join(printable.split())[:most]
 
 
 def cut(message: str) -> str:

@@ -88,9 +88,9 @@ def _in_memory(environ: Mapping[str, str]) -> list[Path]:
         return []
     memory = {fields[1] for fields in mounts if len(fields) > 2 and fields[2] in ("tmpfs", "ramfs")}
     bases = [
-        Path(place)
-        for place in (environ.get("XDG_RUNTIME_DIR", ""), "/dev/shm")  # noqa: S108 - looked at
-        if place in memory
+        Path(path)
+        for path in (environ.get("XDG_RUNTIME_DIR", ""), "/dev/shm")  # noqa: S108 - looked at
+        if path in memory
     ]
     return [
         base

@@ -62,12 +62,12 @@ class Completed:
 class Overrun(Exception):
     """Raised if a child exceeded its deadline or its output cap, and was killed with its group.
 
-    `what` says which of the two.
+    `limit` is the name of the exceeded one.
     """
 
-    def __init__(self, what: str) -> None:
-        super().__init__(what)
-        self.what = what
+    def __init__(self, limit: str) -> None:
+        super().__init__(limit)
+        self.limit = limit
 
 
 class _Guard:
@@ -153,11 +153,11 @@ def _without_workspace(environment: Mapping[str, str]) -> Mapping[str, str]:
 
 
 @lru_cache(maxsize=8)
-def _outside(path: str, here: Path) -> str:
+def _outside(path: str, workspace: Path) -> str:
     parts = [
         part
         for part in path.split(os.pathsep)
-        if Path(part).is_absolute() and not in_workspace(Path(part), here)
+        if Path(part).is_absolute() and not in_workspace(Path(part), workspace)
     ]
     return os.pathsep.join(parts) or os.defpath
 
@@ -180,7 +180,7 @@ def run(
     try:
         impose(child.pid, limits)
         _guard.watch(child.pid)
-        out, err = _exchange(child, stdin, limits)
+        out, err = _feed_and_collect(child, stdin, limits)
     finally:
         _end(child)
     detail(lambda: f"{' '.join(command)} -> exit code {child.returncode}")
@@ -251,10 +251,12 @@ def _not_started(program: Path, folder: Path | None, fault: OSError | ValueError
         return MachineError(
             f"cannot start {name} in its folder: {fault.strerror}", where=str(folder)
         )
-    return MachineError(f"cannot start {name}: {fault.strerror}", hint=_mending(program, fault))
+    return MachineError(
+        f"cannot start {name}: {fault.strerror}", hint=_how_to_start(program, fault)
+    )
 
 
-def _mending(program: Path, fault: OSError) -> str:
+def _how_to_start(program: Path, fault: OSError) -> str:
     """Return what to do about a program that cannot be started."""
     if isinstance(fault, PermissionError):
         return f"name a program that this user may run (chmod +x {program.name})"
@@ -268,7 +270,7 @@ def _mending(program: Path, fault: OSError) -> str:
     return f"install {program.name} or put it on PATH"
 
 
-def _exchange(
+def _feed_and_collect(
     child: subprocess.Popen[bytes], stdin: bytes, limits: ProcessLimits
 ) -> tuple[bytes, bytes]:
     """Return the child's output, held to its cap."""

@@ -80,8 +80,8 @@ def _difference(left: str, right: str) -> tuple[str, str]:
 
 def _common_length(left: str, right: str) -> int:
     """Return the length of the common start of two texts."""
-    for length, (one, other) in enumerate(zip(left, right, strict=False)):
-        if one != other:
+    for length, (left_letter, right_letter) in enumerate(zip(left, right, strict=False)):
+        if left_letter != right_letter:
             return length
     return min(len(left), len(right))
 

@@ -133,7 +133,7 @@ def test_a_configuration_gives_what_is_expected(path: Path, tmp_path: Path, shel
     schema = load_schema(case["step"])
     given = inputs(case, tmp_path, shelf)
     faults = find_faults(schema, given)
-    assert [f"{fault.where}: {fault.what}" for fault in faults] == expected.get("faults", [])
+    assert [f"{fault.where}: {fault.problem}" for fault in faults] == expected.get("faults", [])
     settings = effective_settings(schema, given)
     types = {parameter.name: parameter.type for parameter in schema.parameters}
     values = {

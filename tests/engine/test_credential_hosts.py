@@ -22,7 +22,7 @@ from towline.credential_hosts import (
 )
 from towline.errors import CredentialError
 
-BOT = Credential(what="the password of user 'bot' (PIPER_password)", names=("git-bot", "password"))
+BOT = Credential(label="the password of user 'bot' (PIPER_password)", names=("git-bot", "password"))
 GIT = HostAddress(scheme="https", host="git.example")
 PROJECT = HostSource(origin=".pipeline/config.yml:7", call="--serverUrl")
 OURS = frozenset([("https", "git.example")])
@@ -87,7 +87,10 @@ def test_a_trusted_word_lets_a_credential_go_whatever_is_built(
 def test_a_record_of_the_credential_itself_lets_it_go() -> None:
     assert (
         permit(
-            rules(), Credential(what="x", names=("y",), record=("git.example",)), GIT, PROJECT
+            rules(),
+            Credential(label="x", names=("y",), record=("git.example",)),
+            GIT,
+            PROJECT,
         ).by
         == "its own record"
     )
@@ -113,7 +116,7 @@ def test_the_project_s_word_counts_on_the_productive_branch_and_an_auditor_finds
         ),
         (
             rules(PRODUCTIVE),
-            Credential(what="x", names=("y",), record=("other.example",)),
+            Credential(label="x", names=("y",), record=("other.example",)),
             PROJECT,
             "its own record has other hosts",
         ),
@@ -132,7 +135,7 @@ def test_it_does_not_count_where_trusted_layers_say_otherwise_nor_elsewhere(
 ) -> None:
     assert (
         refusal(known, credential, named=named).message
-        == f"{credential.what} is not sent to git.example, since this host is named only by"
+        == f"{credential.label} is not sent to git.example, since this host is named only by"
         f" {named.origin}, and a pull request can change that: {why}"
     )
 
@@ -248,7 +251,8 @@ def test_a_new_refusal_is_a_warning_under_enforcement_warn_but_not_for_a_change_
     found = permit(rules(warn=True), BOT, GIT, PROJECT)
     assert (found.by, found.line) == ("enforcement: warn", "")
     assert found.warning.startswith(
-        f"without `enforcement: warn` this will be refused: {BOT.what} is not sent to git.example, "
+        f"without `enforcement: warn` this will be refused: {BOT.label} is not sent to"
+        " git.example, "
     )
     assert found.warning.count(PROJECT.origin) == 1
     assert "allow it by `general: {credentials: {git-bot: [git.example]}}`" in found.warning

@@ -10,7 +10,7 @@ import pytest
 
 from tests.fakes.images import OCI_INDEX
 from towline.commands.explain import _shown as explained
-from towline.config.conditions import _said
+from towline.config.conditions import _shown_flag
 from towline.config.merge import Setting
 from towline.config.rules import shown_value
 from towline.config.schema import Parameter
@@ -108,7 +108,7 @@ def of_a_digest(text: str) -> str:
 
 
 def of_a_flag(text: str) -> str:
-    return _said("step", Setting(value=text, layer="steps", origin="file:1", trusted=False))
+    return _shown_flag("step", Setting(value=text, layer="steps", origin="file:1", trusted=False))
 
 
 def of_a_value(text: str) -> str:

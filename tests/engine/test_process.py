@@ -156,7 +156,7 @@ def test_a_deadline_kills_the_child_and_its_children(
     with pytest.raises(Overrun, match="time limit") as caught:
         with_grandchild(tmp_path, "wait", seconds=600)
     monkeypatch.undo()
-    assert caught.value.what == "time limit"
+    assert caught.value.limit == "time limit"
     assert gone(noted(tmp_path))
 
 

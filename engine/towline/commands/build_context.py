@@ -151,7 +151,7 @@ def standing_of(
                     else "a job whose branch its owner has set"
                 ),
             )
-        more = f"; {said.unheard}" if said.unheard else ""
+        more = f"; {said.ignored}" if said.ignored else ""
         return BuildTrust(
             project=False,
             build=(

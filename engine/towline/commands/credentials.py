@@ -263,7 +263,7 @@ def _all_rows(
         for credential, place, named in _uses(schema.name, one):
             to = f"{place.scheme}://{place.host}"
             yield _row(
-                schema.name, credential.what, to, partial(permit, rules, credential, place, named)
+                schema.name, credential.label, to, partial(permit, rules, credential, place, named)
             )
     if settings.has(URL) and settings.given(URL):
         yield from _choice(
@@ -370,7 +370,7 @@ def _login(step: str, asked: VaultLookup, inputs: Inputs, rules: CredentialRules
     credential = credential_of(login, ids)
     yield _row(
         step,
-        credential.what,
+        credential.label,
         asked.server.url,
         partial(permit, rules, credential, server_address(asked.server), asked.named),
     )
@@ -476,4 +476,4 @@ def _known(settings: Settings, name: str, credential: Credential) -> Credential:
         return credential
     ids = settings.credential_ids(name)
     where = f"Jenkins credential {ids[0]!r}" if ids else "not set here"
-    return replace(credential, what=f"{settings.called(name)} ({where})")
+    return replace(credential, label=f"{settings.called(name)} ({where})")

@@ -296,7 +296,7 @@ def _about(parameter: Parameter) -> list[str]:
     ]
     facts = {
         "type": parameter.type,
-        "may stand in": ", ".join(parameter.places),
+        "may stand in": ", ".join(parameter.sections),
         "possible": ", ".join(parameter.possible_values),
         "at least": "" if parameter.minimum is None else str(parameter.minimum),
         "at most": "" if parameter.maximum is None else str(parameter.maximum),

@@ -55,13 +55,13 @@ def report(documents: Sequence[ConfigDocument], there: KnownConfiguration) -> Li
     """
     names = _names(there)
     lost = [finding for document in documents for finding in lost_rules(document, names)]
-    places = {(finding.file, finding.line, finding.column) for finding in lost}
+    positions = {(finding.file, finding.line, finding.column) for finding in lost}
     whole = lint(None, documents, there)
     others = [
         one
         for one in whole.findings
         if one.rule not in {*_UNREAD, "unread-section"}
-        or (one.file, one.line, one.column) not in places
+        or (one.file, one.line, one.column) not in positions
     ]
     return LintReport(findings=sort_findings([*lost, *others]), secrets=whole.secrets)
 

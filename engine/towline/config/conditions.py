@@ -134,12 +134,13 @@ def decide(conditions: Sequence[Condition], context: ConditionContext) -> Decisi
     value = _switched(flag, context) if flag else None
     if flag is not None and value is not None:
         return Decision(
-            active="yes" if value else "no", why=f"{_said(context.step, flag)} ({flag.origin})"
+            active="yes" if value else "no",
+            why=f"{_shown_flag(context.step, flag)} ({flag.origin})",
         )
-    without = Decision(
+    by_default = Decision(
         active="yes", why=f"{context.step} has no condition in stage {context.stage}"
     )
-    decision = _any(conditions, context) if conditions else without
+    decision = _first_that_holds(conditions, context) if conditions else by_default
     return (
         decision
         if flag is None
@@ -164,7 +165,7 @@ def _switched(flag: Setting, context: ConditionContext) -> bool | None:
     # Piper's stage runs the step at anything that is not empty: here nothing is lost silently
     if value is None and flag.value not in ("", [], {}):
         raise ConfigError(
-            f"{_said(context.step, flag)} is neither true nor false",
+            f"{_shown_flag(context.step, flag)} is neither true nor false",
             where=flag.origin,
             hint=(
                 f"write true or false; parameters go into steps.{context.step}, or directly into"
@@ -174,7 +175,7 @@ def _switched(flag: Setting, context: ConditionContext) -> bool | None:
     return value
 
 
-def _said(step: str, flag: Setting) -> str:
+def _shown_flag(step: str, flag: Setting) -> str:
     value = (
         "..."
         if isinstance(flag.value, dict | list)
@@ -187,7 +188,7 @@ def _no_flag(step: str, flag: Setting) -> str:
     """The reason why the value in the place of a flag is ignored."""
     kind = "a text" if isinstance(flag.value, str) else "neither true nor false"
     return (
-        f"{_said(step, flag)} ({flag.origin}) is ignored, since it is {kind}: write true or"
+        f"{_shown_flag(step, flag)} ({flag.origin}) is ignored, since it is {kind}: write true or"
         " false, without quotes"
     )
 
@@ -201,13 +202,13 @@ def apply_not_active(
     """
     if before.active == "no" or not conditions:
         return before
-    against = _any(conditions, context)
-    if against.active == "yes":
-        return Decision(active="no", why=f"switched off by the stage definition: {against.why}")
-    return against if against.active == "undecided" else before
+    opposing = _first_that_holds(conditions, context)
+    if opposing.active == "yes":
+        return Decision(active="no", why=f"switched off by the stage definition: {opposing.why}")
+    return opposing if opposing.active == "undecided" else before
 
 
-def _any(conditions: Sequence[Condition], context: ConditionContext) -> Decision:
+def _first_that_holds(conditions: Sequence[Condition], context: ConditionContext) -> Decision:
     """The first yes, else the first undecided, else no with the reasons of all conditions."""
     decisions: list[Decision] = []
     for condition in conditions:
@@ -225,25 +226,25 @@ def _any(conditions: Sequence[Condition], context: ConditionContext) -> Decision
     )
 
 
-def equal_values(one: object, other: object) -> bool:
+def equal_values(left: object, right: object) -> bool:
     """Whether two values are equal, lists and maps element by element.
 
     1 is 1.0, but neither is `"1"` or true.
     """
-    if isinstance(one, dict) and isinstance(other, dict):
-        return one.keys() == other.keys() and all(
-            equal_values(value, other[key]) for key, value in one.items()
+    if isinstance(left, dict) and isinstance(right, dict):
+        return left.keys() == right.keys() and all(
+            equal_values(value, right[key]) for key, value in left.items()
         )
-    if isinstance(one, list) and isinstance(other, list):
-        return len(one) == len(other) and all(map(equal_values, one, other))
+    if isinstance(left, list) and isinstance(right, list):
+        return len(left) == len(right) and all(map(equal_values, left, right))
     numbers = (int, float)
     if (
-        isinstance(one, bool)
-        or isinstance(other, bool)
-        or not (isinstance(one, numbers) and isinstance(other, numbers))
+        isinstance(left, bool)
+        or isinstance(right, bool)
+        or not (isinstance(left, numbers) and isinstance(right, numbers))
     ):
-        return one == other and (type(one) is type(other) or isinstance(one, str))
-    return one == other
+        return left == right and (type(left) is type(right) or isinstance(left, str))
+    return left == right
 
 
 # ---- the kinds
@@ -264,13 +265,13 @@ def _config(expected: Mapping[str, Any], context: ConditionContext) -> Decision:
 
 
 def _config_key(path: str, context: ConditionContext) -> Decision:
-    value, origin = _walk(path, context)
+    value, origin = _value_at(path, context)
     if value is _MISSING:
         return Decision(active="no", why=f"{path} is not set")
     return Decision(active="yes", why=f"{path} is set ({origin})")
 
 
-def _walk(path: str, context: ConditionContext) -> tuple[Any, str]:
+def _value_at(path: str, context: ConditionContext) -> tuple[Any, str]:
     """The value at a path of keys, `_MISSING` if there is none, with the place of its first key."""
     first, *rest = path.split("/")
     found = context.config.get(first)
@@ -289,7 +290,7 @@ def _file_pattern(pattern: str, context: ConditionContext) -> Decision:
 
 
 def _file_pattern_from_config(key: str, context: ConditionContext) -> Decision:
-    value, origin = _walk(key, context)
+    value, origin = _value_at(key, context)
     if value is _MISSING:
         return Decision(active="no", why=f"{key} is not set")
     patterns = [
@@ -331,7 +332,7 @@ def _environment(expected: Mapping[str, Any], context: ConditionContext) -> Deci
             return Decision(active="yes", why=f"{key} is not in the pipeline environment")
         if equal_values(stripped(context.pipeline_environment.get(key, _MISSING)), stripped(value)):
             return Decision(active="yes", why=f"{key} is {value!r} in the pipeline environment")
-    return _not_yet(
+    return _absent(
         ", ".join(expected),
         "no such value" if len(expected) == 1 else "none of these values",
         context,
@@ -340,16 +341,16 @@ def _environment(expected: Mapping[str, Any], context: ConditionContext) -> Deci
 
 def _filled(key: str, context: ConditionContext) -> Decision:
     if stripped(context.pipeline_environment.get(key)) in (None, "", [], {}):
-        return _not_yet(key, "no value", context)
+        return _absent(key, "no value", context)
     return Decision(active="yes", why=f"{key} is in the pipeline environment")
 
 
-def _not_yet(keys: str, what: str, context: ConditionContext) -> Decision:
+def _absent(keys: str, lack: str, context: ConditionContext) -> Decision:
     if context.planning:
         return Decision(
             active="undecided", why=f"depends on {keys}, which the pipeline has yet to write"
         )
-    return Decision(active="no", why=f"{keys} has {what} in the pipeline environment")
+    return Decision(active="no", why=f"{keys} has {lack} in the pipeline environment")
 
 
 # as for every kind

@@ -53,16 +53,18 @@ def rules_of(settings: Settings, standing: Callable[[], BuildTrust]) -> Credenti
 
 def password_of(settings: Settings, user: str, password: str) -> Credential:
     """The login in the parameters `user` and `password`, described without the secret."""
-    what = f"the password of user {settings.text(user)!r} ({settings.origin(password)})"
+    login = f"the password of user {settings.text(user)!r} ({settings.origin(password)})"
     return Credential(
-        what=what, names=_names(settings, password, user), record=settings.record(password)
+        label=login,
+        names=_names(settings, password, user),
+        record=settings.record(password),
     )
 
 
-def secret_of(settings: Settings, name: str, what: str) -> Credential:
-    """The secret in the parameter `name`, described as `what`."""
+def secret_of(settings: Settings, name: str, label: str) -> Credential:
+    """The secret in the parameter `name`, described as `label`."""
     return Credential(
-        what=f"{what} ({settings.origin(name)})",
+        label=f"{label} ({settings.origin(name)})",
         names=_names(settings, name),
         record=settings.record(name),
     )
@@ -79,7 +81,9 @@ def _names(settings: Settings, *parameters: str) -> tuple[str, ...]:
     if settings.given(parameters[0]):
         ids = [settings.bound(name) for name in parameters]
     else:
-        ids = [one for name in parameters for one in settings.credential_ids(name)]
+        ids = [
+            credential_id for name in parameters for credential_id in settings.credential_ids(name)
+        ]
     return tuple(
         dict.fromkeys([*filter(None, ids), *(settings.called(name) for name in parameters)])
     )
@@ -90,12 +94,14 @@ def host_source(settings: Settings, name: str, parse: Parse, *, password: str = 
 
     If the `password` comes from the pipeline environment, the URL there is its record.
     """
-    inside = bool(password) and settings.layer(password) == PIPELINE_ENVIRONMENT
+    is_left = bool(password) and settings.layer(password) == PIPELINE_ENVIRONMENT
     return HostSource(
         origin=settings.origin(name),
-        trusted=_places(settings.trusted_texts(name), parse),
+        trusted=_addresses(settings.trusted_texts(name), parse),
         record=(
-            _places(settings.given_in(PIPELINE_ENVIRONMENT, name), parse) if inside else frozenset()
+            _addresses(settings.given_in(PIPELINE_ENVIRONMENT, name), parse)
+            if is_left
+            else frozenset()
         ),
         changed=settings.stands_in(CHANGED, name),
         call=(
@@ -133,7 +139,7 @@ def _valid(entry: str) -> bool:
     return True
 
 
-def _places(texts: tuple[str, ...], parse: Parse) -> frozenset[tuple[str, str]]:
+def _addresses(texts: tuple[str, ...], parse: Parse) -> frozenset[tuple[str, str]]:
     found = set()
     for text in texts:
         try:
@@ -155,21 +161,22 @@ def store_permission(rules: CredentialRules, settings: Settings) -> Permission |
         (
             name
             for name in (URL, DOMAIN)
-            if _whole(settings.text(name)) not in map(_whole, settings.trusted_texts(name))
+            if _without_slash(settings.text(name))
+            not in map(_without_slash, settings.trusted_texts(name))
         ),
         "",
     )
     if not chosen:
         return None
-    origin, what = settings.origin(chosen), f"{chosen} {settings.text(chosen)}"
-    if said := project_permission(
-        rules, origin, f"the new secret id is for the credential at {what}"
+    origin, place = settings.origin(chosen), f"{chosen} {settings.text(chosen)}"
+    if permission := project_permission(
+        rules, origin, f"the new secret id is for the credential at {place}"
     ):
-        return said
+        return permission
     return warn_or_raise(
         rules,
         Refusal(
-            f"no secret id is written over the credential at {what}, since"
+            f"no secret id is written over the credential at {place}, since"
             f" {named_only_by('this place', origin)}: {why_project_ignored(rules)}",
             where=origin,
             hint=(
@@ -180,5 +187,5 @@ def store_permission(rules: CredentialRules, settings: Settings) -> Permission |
     )
 
 
-def _whole(text: str) -> str:
+def _without_slash(text: str) -> str:
     return text.strip().rstrip("/")

@@ -84,7 +84,7 @@ def _checked(value: object, where: str) -> tuple[str, ...]:
 
 PROJECT_FILE = ".pipeline/config.yml"
 DEFAULTS_FILE = ".pipeline/defaults.yaml"
-_FORMER_STAGES = {"Central Build": "Build"}  # former names of stages, and today's
+_FORMER_NAMES = {"Central Build": "Build"}  # former names of stages, and today's
 UNREAD_DOCUMENT = "only the first YAML document of a file is read, and something stands behind it"
 _TABS = "indent with spaces only, and quote a text that begins with a sign such as @, % or `"
 _PATH = "correct the path"
@@ -210,12 +210,12 @@ def parse_document(text: str, name: str, *, trusted: bool) -> ConfigDocument:
 
 def stage_name(name: str) -> str:
     """Today's name of a stage: `Central Build` was the name of Build."""
-    return _FORMER_STAGES.get(name, name)
+    return _FORMER_NAMES.get(name, name)
 
 
 def former_stage_names(name: str) -> list[str]:
     """The former names of the stage `name`."""
-    return [former for former, today in _FORMER_STAGES.items() if today == name]
+    return [former for former, today in _FORMER_NAMES.items() if today == name]
 
 
 def _with_current_stages(document: ConfigDocument) -> ConfigDocument:
@@ -223,7 +223,7 @@ def _with_current_stages(document: ConfigDocument) -> ConfigDocument:
 
     If it has a section of both names, the former one is not read (facts 1.5 and 3.2).
     """
-    for former, today in _FORMER_STAGES.items():
+    for former, today in _FORMER_NAMES.items():
         stages = document.section("stages")
         if former not in stages:
             continue
@@ -279,7 +279,7 @@ class DocumentReader:
         refuses it.
         """
         out = not trusted and any(leads_out(self._folder, known) for known in _endings(name))
-        return out or _either(self._folder, name, inside=not trusted) is not None
+        return out or _existing(self._folder, name, inside=not trusted) is not None
 
     def read(self, name: str, *, where: str, trusted: bool = False) -> ConfigDocument:
         """The document called `name`, which `where` asks for; raises ConfigError.
@@ -341,7 +341,7 @@ def find_project(folder: Path, config: str = "") -> str:
     """
     if not config:
         _check_inside(folder, PROJECT_FILE, PROJECT_FILE)
-    found = _either(folder, config or PROJECT_FILE, inside=not config)
+    found = _existing(folder, config or PROJECT_FILE, inside=not config)
     if found is None and config:
         raise ConfigError(
             "the configuration that was asked for is not there",
@@ -358,7 +358,7 @@ def find_document(folder: Path, name: str, *, where: str, trusted: bool = False)
     """
     if not trusted:
         _check_inside(folder, name, where)
-    found = _either(folder, name, inside=not trusted)
+    found = _existing(folder, name, inside=not trusted)
     if found is None:
         raise ConfigError(
             f"the configuration {name} is not there",
@@ -423,16 +423,16 @@ def custom_defaults(project: ConfigDocument, reader: DocumentReader) -> Iterable
         yield reader.read(name, where=line)
 
 
-def _either(folder: Path, name: str, *, inside: bool) -> str | None:
+def _existing(folder: Path, name: str, *, inside: bool) -> str | None:
     """The path `name`, or the same path with the other of the endings `.yml` and `.yaml`.
 
     None if neither exists, or if it has to be `inside` the workspace and is not.
     """
-    there = is_inside if inside else _is_there
-    return next((known for known in _endings(name) if there(folder, known)), None)
+    exists = is_inside if inside else _exists
+    return next((known for known in _endings(name) if exists(folder, known)), None)
 
 
-def _is_there(folder: Path, name: str) -> bool:
+def _exists(folder: Path, name: str) -> bool:
     return os.path.exists(_at(folder, name))  # noqa: PTH110 - Path's raises where it may not look
 
 

@@ -34,7 +34,7 @@ _TYPES: Mapping[str, _Json] = {
 _TRUE: _Json = {
     "anyOf": [{"const": True}, {"type": "string", "pattern": r"^\s*[Tt][Rr][Uu][Ee]\s*$"}]
 }
-_WORDS = ("description", "default", "deprecated")
+_DESCRIPTIVE = ("description", "default", "deprecated")
 
 
 def json_schema(schemas: Sequence[StepSchema], stages: Mapping[str, Collection[str]]) -> _Json:
@@ -73,32 +73,34 @@ def json_schema(schemas: Sequence[StepSchema], stages: Mapping[str, Collection[s
             "hooks": {"description": "Settings for notifications.", "type": ["object", "null"]},
         },
         "additionalProperties": True,
-        "allOf": [_configured(schema, stages) for schema in schemas],
+        "allOf": [_checks_stages(schema, stages) for schema in schemas],
         "$defs": {
             "general": _section(
                 "What holds for every step and stage.",
-                {**_told(schemas, GENERAL), **_judged(schemas), **flags},
+                {**_described_keys(schemas, GENERAL), **_checked_keys(schemas), **flags},
             ),
             "stage": {
                 **_section(
                     "What holds in this stage only, and which steps run in it.",
-                    {**_told(schemas, STAGES), **flags},
+                    {**_described_keys(schemas, STAGES), **flags},
                 ),
                 "allOf": [
-                    {"if": {"anyOf": _flagged(schema)}, "then": _in_stage(schema)}
+                    {"if": {"anyOf": _has_true_flag(schema)}, "then": _in_stage(schema)}
                     for schema in schemas
                 ],
             },
             **{
-                f"{schema.name} in a stage": {"properties": _bare(_keys(schema.parameters, STAGES))}
+                f"{schema.name} in a stage": {
+                    "properties": _without_description(_keys(schema.parameters, STAGES))
+                }
                 for schema in schemas
             },
-            **{schema.name: _section(schema.description, _own(schema)) for schema in schemas},
+            **{schema.name: _section(schema.description, _step_keys(schema)) for schema in schemas},
         },
     }
 
 
-def _configured(schema: StepSchema, stages: Mapping[str, Collection[str]]) -> _Json:
+def _checks_stages(schema: StepSchema, stages: Mapping[str, Collection[str]]) -> _Json:
     """The rule that a configured step is checked in the sections of its stages, too."""
     sections: _Json = {
         "required": ["steps"],
@@ -108,7 +110,7 @@ def _configured(schema: StepSchema, stages: Mapping[str, Collection[str]]) -> _J
     }
     switched: _Json = {
         "required": ["general"],
-        "properties": {"general": {"anyOf": _flagged(schema)}},
+        "properties": {"general": {"anyOf": _has_true_flag(schema)}},
     }
     having = {name: _in_stage(schema) for name, steps in stages.items() if schema.name in steps}
     return {
@@ -117,7 +119,7 @@ def _configured(schema: StepSchema, stages: Mapping[str, Collection[str]]) -> _J
     }
 
 
-def _flagged(schema: StepSchema) -> list[_Json]:
+def _has_true_flag(schema: StepSchema) -> list[_Json]:
     """The condition that one of the step's flags is true in a section."""
     return [
         {"type": "object", "required": [name], "properties": {name: _TRUE}} for name in schema.names
@@ -128,23 +130,23 @@ def _in_stage(schema: StepSchema) -> _Json:
     return {"$ref": f"#/$defs/{schema.name} in a stage"}
 
 
-def _bare(described: Mapping[str, _Json]) -> dict[str, _Json]:
+def _without_description(described: Mapping[str, _Json]) -> dict[str, _Json]:
     """The schema of values without their description."""
     return {
-        key: {word: value for word, value in each.items() if word not in _WORDS}
+        key: {word: value for word, value in each.items() if word not in _DESCRIPTIVE}
         for key, each in described.items()
     }
 
 
-def _told(schemas: Sequence[StepSchema], scope: str) -> dict[str, _Json]:
+def _described_keys(schemas: Sequence[StepSchema], scope: str) -> dict[str, _Json]:
     """The keys that any step reads in a section of a scope, with the words about them alone."""
     return {
         key: {word: each[word] for word in ("description", "deprecated") if word in each}
-        for key, each in _shared(schemas, scope).items()
+        for key, each in _keys_of_all(schemas, scope).items()
     }
 
 
-def _judged(schemas: Sequence[StepSchema]) -> dict[str, _Json]:
+def _checked_keys(schemas: Sequence[StepSchema]) -> dict[str, _Json]:
     """The keys of the general section that a step of the engine reads.
 
     Keys that only steps of other libraries read are left to these.
@@ -152,7 +154,7 @@ def _judged(schemas: Sequence[StepSchema]) -> dict[str, _Json]:
     own = {
         key for schema in schemas if not schema.library for key in _keys(schema.parameters, GENERAL)
     }
-    return {key: each for key, each in _shared(schemas, GENERAL).items() if key in own}
+    return {key: each for key, each in _keys_of_all(schemas, GENERAL).items() if key in own}
 
 
 _ANY_STEP: _Json = {"type": ["object", "null"]}
@@ -192,12 +194,12 @@ def _flag(schema: StepSchema, name: str) -> _Json:
     }
 
 
-def _own(schema: StepSchema) -> dict[str, _Json]:
+def _step_keys(schema: StepSchema) -> dict[str, _Json]:
     """The keys of a step's own section."""
     return _keys(schema.parameters, STEPS)
 
 
-def _shared(schemas: Sequence[StepSchema], scope: str) -> dict[str, _Json]:
+def _keys_of_all(schemas: Sequence[StepSchema], scope: str) -> dict[str, _Json]:
     """The keys of a section that every step reads.
 
     If steps read one key as different types, each of these types fits.
@@ -218,7 +220,7 @@ def _keys(parameters: Iterable[Parameter], scope: str) -> dict[str, _Json]:
     """
     names: dict[str, _Json] = {}
     aliases: dict[str, _Json] = {}
-    for parameter in (one for one in parameters if scope in one.scope):
+    for parameter in (each for each in parameters if scope in each.scope):
         names[parameter.name] = _described(parameter, scope)
         for alias in parameter.aliases:
             if scope in alias.scope:
@@ -284,7 +286,7 @@ def _alias(parameter: Parameter, alias: ParameterAlias, scope: str) -> _Json:
 def _any_of(described: Sequence[_Json]) -> _Json:
     """One description of a key that several steps read."""
     values = [
-        {key: value for key, value in each.items() if key not in _WORDS} for each in described
+        {key: value for key, value in each.items() if key not in _DESCRIPTIVE} for each in described
     ]
     text = "\n".join(each["description"] for each in described)
     different = [value for number, value in enumerate(values) if value not in values[:number]]

@@ -167,9 +167,9 @@ def check_parameters(
             raise _unread_rule(name, meant, where=where)
 
 
-def _unread_rule(what: str, meant: str, *, where: str) -> ConfigError:
+def _unread_rule(name: str, meant: str, *, where: str) -> ConfigError:
     return ConfigError(
-        f"nothing reads {what}, and the rule of the platform team in it is ignored",
+        f"nothing reads {name}, and the rule of the platform team in it is ignored",
         where=where,
         hint=f"did you mean {meant}?",
     )

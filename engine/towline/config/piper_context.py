@@ -89,19 +89,19 @@ _FOLDER = ValueSource(pipeline_environment="custom/gcsFolderPath")
 
 def with_common_keys(schema: StepSchema) -> StepSchema:
     """The schema with the keys of every step of Piper: for Vault, for reports, and `verbose`."""
-    return _with(schema, (_free("verbose"), *_around(schema)))
+    return _with(schema, (_untyped("verbose"), *_common_parameters(schema)))
 
 
 def with_context_keys(schema: StepSchema, inner: StepSchema) -> StepSchema:
     """The schema `inner` of the step's context with the keys for Vault and for reports."""
-    return _with(inner, tuple(_around(schema)))
+    return _with(inner, tuple(_common_parameters(schema)))
 
 
-def _around(schema: StepSchema) -> Iterator[Parameter]:
+def _common_parameters(schema: StepSchema) -> Iterator[Parameter]:
     vault = {parameter.vault.secret for parameter in schema.parameters if parameter.vault}
-    yield from (_free(name) for name in (*_VAULT, *sorted(vault)))
+    yield from (_untyped(name) for name in (*_VAULT, *sorted(vault)))
     for name, alias in REPORTING.items():
-        found = _free(name, aliases=(alias,) if alias else ())
+        found = _untyped(name, aliases=(alias,) if alias else ())
         yield replace(found, sources=(_FOLDER,)) if name == "gcsFolderPath" else found
 
 
@@ -160,7 +160,7 @@ def condition_values(schema: StepSchema) -> frozenset[str]:
 
 def schema_of_names(names: Iterable[str]) -> StepSchema:
     """A schema without a step that takes `names` in every scope."""
-    return StepSchema(name="", description="", parameters=tuple(_free(name) for name in names))
+    return StepSchema(name="", description="", parameters=tuple(_untyped(name) for name in names))
 
 
 def context_schema(schema: StepSchema) -> StepSchema:
@@ -169,23 +169,25 @@ def context_schema(schema: StepSchema) -> StepSchema:
     It has the defaults of the step's metadata.
     """
     own = {parameter.name: parameter for parameter in schema.parameters}
-    found: dict[str, Parameter] = {name: _free(name) for name in _accepted(schema)}
+    found: dict[str, Parameter] = {name: _untyped(name) for name in _context_keys(schema)}
     for entry in schema.credentials:
         aliases = (*entry.aliases, *(own[entry.name].aliases if entry.name in own else ()))
-        found[entry.name] = replace(_free(entry.name), aliases=aliases)
+        found[entry.name] = replace(_untyped(entry.name), aliases=aliases)
     if schema.stashes:
-        found["stashContent"] = replace(_free("stashContent"), default=list(schema.stashes))
-    described = [(container, _own(container)) for container in schema.containers] + [
-        (one, _common(one, "sidecar")) for one in schema.sidecars[:1]
+        found["stashContent"] = replace(_untyped("stashContent"), default=list(schema.stashes))
+    described = [(container, _container_settings(container)) for container in schema.containers] + [
+        (sidecar, _shared_settings(sidecar, "sidecar")) for sidecar in schema.sidecars[:1]
     ]
     for container, defaults in described:
         chosen = list(_conditions(container))
         for name, _ in chosen:
-            found[name] = replace(_free(name), default=own[name].default if name in own else None)
+            found[name] = replace(
+                _untyped(name), default=own[name].default if name in own else None
+            )
         for key, value in defaults.items():
             if value in EMPTY:
                 continue
-            held = found.get(key) or _free(key)
+            held = found.get(key) or _untyped(key)
             added = tuple(
                 ConditionalDefault(parameter=name, value=text, default=value)
                 for name, text in chosen[:1]
@@ -203,7 +205,7 @@ def context_schema(schema: StepSchema) -> StepSchema:
     )
 
 
-def _free(name: str, *, aliases: tuple[str, ...] = ()) -> Parameter:
+def _untyped(name: str, *, aliases: tuple[str, ...] = ()) -> Parameter:
     return Parameter(
         name=name,
         type="object",
@@ -213,7 +215,7 @@ def _free(name: str, *, aliases: tuple[str, ...] = ()) -> Parameter:
     )
 
 
-def _accepted(schema: StepSchema) -> tuple[str, ...]:
+def _context_keys(schema: StepSchema) -> tuple[str, ...]:
     return (
         *_VAULT_LOGIN,
         *(_CONTAINER if schema.containers else ()),
@@ -227,18 +229,18 @@ def _conditions(container: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
             yield str(param.get("name")), as_text(param.get("value"))
 
 
-def _own(container: Mapping[str, Any]) -> dict[str, object]:
+def _container_settings(container: Mapping[str, Any]) -> dict[str, object]:
     """The settings of the step's own container, by the keys that override them."""
     command = next(iter(container.get("command") or []), None)
     return {
         "containerCommand": command,
         "containerName": container.get("name"),
         "containerShell": container.get("shell"),
-        **_common(container, "docker"),
+        **_shared_settings(container, "docker"),
     }
 
 
-def _common(container: Mapping[str, Any], prefix: str) -> dict[str, object]:
+def _shared_settings(container: Mapping[str, Any], prefix: str) -> dict[str, object]:
     """The settings that a container and a sidecar have in common."""
     policy = container.get("imagePullPolicy")
     # the one volume that Piper knows

@@ -18,7 +18,7 @@ from towline.errors import ConfigError
 from towline.record import frozen, replace
 
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
-_LOST = re.compile(r"[^A-Z0-9_]")
+_NOT_IN_NAMES = re.compile(r"[^A-Z0-9_]")
 _SHAPE = (
     "expected a path with a list of keys, or a list of paths with as many lists of keys, and as"
     " many prefixes if there are any"
@@ -75,9 +75,9 @@ class FoundCredential:
 def with_credential_keys(step: StepSchema) -> StepSchema:
     """The step's schema with the keys of the configuration for these credentials."""
     added = (
-        Parameter(name=name, type=kind, description="", scope=SCOPES)
-        for one in _KINDS
-        for name, kind in zip(one.keys, _TYPES, strict=True)
+        Parameter(name=name, type=type_name, description="", scope=SCOPES)
+        for kind in _KINDS
+        for name, type_name in zip(kind.keys, _TYPES, strict=True)
     )
     return replace(step, parameters=(*step.parameters, *added))
 
@@ -95,7 +95,7 @@ def _check(kind: _Kind, values: Mapping[str, Setting]) -> bool:
     path, keys, prefix = kind.keys
     if not _given(path, values):
         return False
-    if not _fit(*_values(kind, values)):
+    if not _have_equal_shape(*_values(kind, values)):
         where = values[keys if keys in values else path].origin
         raise ConfigError(
             f"{path}, {keys} and {prefix} do not fit together", where=where, hint=_SHAPE
@@ -110,7 +110,7 @@ def _check(kind: _Kind, values: Mapping[str, Setting]) -> bool:
     return True
 
 
-def _fit(path: object, keys: object, prefix: object) -> bool:
+def _have_equal_shape(path: object, keys: object, prefix: object) -> bool:
     if not isinstance(path, list):
         return (
             bool(_text(path))
@@ -127,8 +127,8 @@ def _fit(path: object, keys: object, prefix: object) -> bool:
     ):
         return False
     return all(
-        not isinstance(one[0], list) and _fit(*one)
-        for one in zip(path, keys, [one or None for one in prefixes], strict=True)
+        not isinstance(each, list) and _have_equal_shape(each, its_keys, prefix or None)
+        for each, its_keys, prefix in zip(path, keys, prefixes, strict=True)
     )
 
 
@@ -174,16 +174,16 @@ def _entries(
     """Path, fields and prefix of each secret, as far as they fit together."""
     path, keys, prefix = _values(kind, values)
     several = isinstance(path, list)
-    for number, one in enumerate(path if isinstance(path, list) else [path] if path else []):
-        fields, chosen = (_nth(value, number) if several else value for value in (keys, prefix))
+    for number, secret in enumerate(path if isinstance(path, list) else [path] if path else []):
+        fields, chosen = (_element(value, number) if several else value for value in (keys, prefix))
         yield (
-            _text(one),
+            _text(secret),
             tuple(map(_text, fields)) if isinstance(fields, list) else (),
             _text(chosen),
         )
 
 
-def _nth(value: object, number: int) -> object:
+def _element(value: object, number: int) -> object:
     return value[number] if isinstance(value, list) and number < len(value) else None
 
 
@@ -204,14 +204,18 @@ def read_credentials(
     wanted: Iterable[VaultQuestion], read: Callable[[str], Mapping[str, str]]
 ) -> Iterator[FoundCredential]:
     """The fields of each wanted credential; `read` maps a path to its fields."""
-    for one in wanted:
-        if isinstance(one, WantedCredential):
-            there = ((path, read(path)) for path in one.paths)
+    for question in wanted:
+        if isinstance(question, WantedCredential):
+            candidates = ((path, read(path)) for path in question.paths)
             path, fields = next(
-                ((path, fields) for path, fields in there if fields.keys() & set(one.fields)),
+                (
+                    (path, fields)
+                    for path, fields in candidates
+                    if fields.keys() & set(question.fields)
+                ),
                 ("", {}),
             )
-            yield FoundCredential(wanted=one, path=path, fields=fields)
+            yield FoundCredential(wanted=question, path=path, fields=fields)
 
 
 def credential_variables(
@@ -223,9 +227,9 @@ def credential_variables(
     if a project's prefix makes a variable that exists already.
     """
     made: dict[str, str] = {}
-    for one in found:
-        wanted = one.wanted
-        if not one.path:
+    for credential in found:
+        wanted = credential.wanted
+        if not credential.path:
             raise ConfigError(
                 f"Vault has none of {', '.join(wanted.fields)} at"
                 f" {' or '.join(wanted.paths) or wanted.parameter}",
@@ -237,10 +241,10 @@ def credential_variables(
                 ),
             )
         for field in wanted.fields:
-            if field not in one.fields:
-                warn(f"Vault has no field {field} at {one.path} ({wanted.where})")
+            if field not in credential.fields:
+                warn(f"Vault has no field {field} at {credential.path} ({wanted.where})")
                 continue
-            for name, value in _named(wanted, field, one.fields[field]):
+            for name, value in _named(wanted, field, credential.fields[field]):
                 if made.setdefault(name, value) != value:
                     raise ConfigError(
                         f"two fields of Vault's secrets would be the variable {name}",
@@ -258,7 +262,7 @@ def credential_variables(
 
 
 def _named(wanted: WantedCredential, field: str, value: str) -> Iterator[tuple[str, str]]:
-    name = _LOST.sub("", field.upper().replace("-", "_"))
+    name = _NOT_IN_NAMES.sub("", field.upper().replace("-", "_"))
     for prefix in wanted.prefixes:
         if not name:
             raise ConfigError(

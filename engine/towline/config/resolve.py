@@ -37,17 +37,17 @@ def resolve(schema: StepSchema, inputs: Inputs, *, part: bool = False) -> Settin
     and CredentialError if only logins lack something. `part`: the schema has only some of the keys
     of the step's own sections.
     """
-    _known(schema, inputs)
+    _check_names(schema, inputs)
     _check_rules(schema, inputs.environ)
     layers = step_layers(schema, inputs)
-    unknown = () if part else tuple(_unknown(schema, inputs.documents))
+    unknown = () if part else tuple(_unknown_keys(schema, inputs.documents))
     found = checked_settings(schema, layers, unknown, fold_layers(schema, layers))
     found.warnings = (
         *found.warnings,
         *secrets_in_files(schema, inputs),
-        *_variables(schema, inputs.environ),
+        *_misspelt_variables(schema, inputs.environ),
     )
-    found.notes = (*_left(schema, inputs.documents), *_unheard(schema, inputs))
+    found.notes = (*_notes_on_general(schema, inputs.documents), *_notes_on_call(schema, inputs))
     return found
 
 
@@ -56,7 +56,7 @@ def find_faults(schema: StepSchema, inputs: Inputs) -> tuple[SettingFault, ...]:
 
     Raises UsageError as it does.
     """
-    _known(schema, inputs)
+    _check_names(schema, inputs)
     layers = step_layers(schema, inputs)
     return check_settings(schema, layers, fold_layers(schema, layers))[1]
 
@@ -82,7 +82,7 @@ def secrets_in_files(schema: StepSchema, inputs: Inputs) -> tuple[str, ...]:
     )
 
 
-def _variables(schema: StepSchema, environ: Mapping[str, str]) -> Iterator[str]:
+def _misspelt_variables(schema: StepSchema, environ: Mapping[str, str]) -> Iterator[str]:
     """A warning for each variable that misspells that of a parameter and is no other step's."""
     near = list(
         misspelt(
@@ -117,7 +117,7 @@ def _check_rules(schema: StepSchema, environ: Mapping[str, str]) -> None:
     )
 
 
-def _known(schema: StepSchema, inputs: Inputs) -> None:
+def _check_names(schema: StepSchema, inputs: Inputs) -> None:
     """Pass if the step has every flag and parameter of the call; raises UsageError.
 
     Known are parameter names, aliases (first key of nested ones) and condition values. A call may
@@ -134,7 +134,7 @@ def _known(schema: StepSchema, inputs: Inputs) -> None:
         )
 
 
-def _left(schema: StepSchema, documents: ConfigDocuments) -> Iterator[str]:
+def _notes_on_general(schema: StepSchema, documents: ConfigDocuments) -> Iterator[str]:
     """A note on each key of `general` that is ignored, since a pull request can change it."""
     for document in (*documents.defaults, documents.project):
         for key in document.section("general") if not document.trusted else ():
@@ -146,7 +146,7 @@ def _left(schema: StepSchema, documents: ConfigDocuments) -> Iterator[str]:
                 )
 
 
-def _unheard(schema: StepSchema, inputs: Inputs) -> Iterator[str]:
+def _notes_on_call(schema: StepSchema, inputs: Inputs) -> Iterator[str]:
     """A note on each rule of the platform team that the call of a change request sets."""
     for layer in () if inputs.trusted_call else call_layers(schema, inputs):
         for name in trusted_only(schema, layer):
@@ -157,7 +157,7 @@ def _unheard(schema: StepSchema, inputs: Inputs) -> Iterator[str]:
             )
 
 
-def _unknown(schema: StepSchema, documents: ConfigDocuments) -> Iterator[str]:
+def _unknown_keys(schema: StepSchema, documents: ConfigDocuments) -> Iterator[str]:
     """A warning for each unknown key in the step's own sections.
 
     Piper says nothing about them, and a misspelt key would look like a default.

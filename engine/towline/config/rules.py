@@ -30,13 +30,13 @@ class SettingFault:
     """
 
     where: str
-    what: str
+    problem: str
     hint: str
     credential: bool = False
     rule: str = ""
 
     def __str__(self) -> str:
-        return f"{f'{self.where}: ' if self.where else ''}{self.what} ({self.hint})"
+        return f"{f'{self.where}: ' if self.where else ''}{self.problem} ({self.hint})"
 
 
 def check_settings(
@@ -90,7 +90,7 @@ def untrusted_fault(parameter: Parameter, where: str) -> SettingFault:
     return SettingFault(
         rule="platform-only",
         where=where,
-        what=f"{parameter.name} may not be set by what a pull request can change",
+        problem=f"{parameter.name} may not be set by what a pull request can change",
         hint=(
             "remove it there; it counts in the platform team's defaults (TOWLINE_DEFAULTS on the"
             f" agent, or defaults of the call){of_steps}"
@@ -119,28 +119,31 @@ def fit_setting(parameter: Parameter, setting: Setting, name: str) -> Setting | 
             if parameter.secret or not isinstance(setting.value, str)
             else repeated_key(setting.value)
         )
-        what = (
+        problem = (
             f"{name} is {shown_value(parameter, setting.value)},"
             f" expected {EXPECTED[parameter.type]}" + f", each key once ({twice})" * bool(twice)
         )
         return SettingFault(
-            rule="wrong-type", where=setting.origin, what=what, hint=HOW_TO_WRITE[parameter.type]
+            rule="wrong-type",
+            where=setting.origin,
+            problem=problem,
+            hint=HOW_TO_WRITE[parameter.type],
         )
     if parameter.later and value not in (*EMPTY, parameter.default):
         return SettingFault(
             where=setting.origin,
-            what=f"{name} is set, but Towline cannot do this yet",
+            problem=f"{name} is set, but Towline cannot do this yet",
             hint=parameter.later,
         )
     if isinstance(value, int) and parameter.minimum is not None and value < parameter.minimum:
-        what = f"{name} is {value}, expected at least {parameter.minimum}"
+        problem = f"{name} is {value}, expected at least {parameter.minimum}"
         return SettingFault(
-            rule="wrong-value", where=setting.origin, what=what, hint=_without(parameter)
+            rule="wrong-value", where=setting.origin, problem=problem, hint=_without(parameter)
         )
     if isinstance(value, int) and parameter.maximum is not None and value > parameter.maximum:
-        what = f"{name} is {value}, expected at most {parameter.maximum}"
+        problem = f"{name} is {value}, expected at most {parameter.maximum}"
         return SettingFault(
-            rule="wrong-value", where=setting.origin, what=what, hint=_without(parameter)
+            rule="wrong-value", where=setting.origin, problem=problem, hint=_without(parameter)
         )
     for text in _choices(parameter, value):
         if text not in parameter.possible_values:
@@ -152,13 +155,13 @@ def fit_setting(parameter: Parameter, setting: Setting, name: str) -> Setting | 
             return SettingFault(
                 rule="wrong-value",
                 where=setting.origin,
-                what=f"{name} is {shown_value(parameter, text)}",
+                problem=f"{name} is {shown_value(parameter, text)}",
                 hint=hint,
             )
     if fault := _no_host(parameter, value):
-        what, hint = fault
+        problem, hint = fault
         return SettingFault(
-            rule="wrong-value", where=setting.origin, what=f"{name} has {what}", hint=hint
+            rule="wrong-value", where=setting.origin, problem=f"{name} has {problem}", hint=hint
         )
     # empty may stand everywhere, and is none of them
     if parameter.possible_values and value == "" and parameter.default:
@@ -237,7 +240,7 @@ def _missing(
     where = settings[parameter.name].origin if parameter.name in settings else ""
     return SettingFault(
         where=where,
-        what=f"{parameter.name} is not set{why}",
+        problem=f"{parameter.name} is not set{why}",
         hint=how_to_set(schema, parameter),
         credential=parameter.secret,
     )
@@ -274,35 +277,35 @@ def _reason(requirement: Requirement, settings: Mapping[str, Setting]) -> str:
 
 def how_to_set(schema: StepSchema, parameter: Parameter) -> str:
     """Every way to set a parameter, for hints; for a secret, never a file of the project."""
-    places = {
+    sections = {
         "STEPS": f"steps.{schema.name}",
         "STAGES": "the stage's section",
         "GENERAL": "general",
     }
-    where = " or ".join(place for scope, place in places.items() if scope in parameter.scope)
-    ways = [f"give --{parameter.name}"] if schema.flags and not parameter.secret else []
-    ways += [
+    where = " or ".join(section for scope, section in sections.items() if scope in parameter.scope)
+    options = [f"give --{parameter.name}"] if schema.flags and not parameter.secret else []
+    options += [
         (
             f"set {parameter.name} in {where} of {_FILE}, or as PIPER_{parameter.name}"
             if where and not parameter.secret
             else f"set PIPER_{parameter.name}"
         )
     ]
-    ways += [
+    options += [
         f"name a Jenkins credential in {entry.name}"
         for entry in schema.credentials
         if parameter.name in entry.parameters.values()
     ]
-    ways += (
+    options += (
         [f"keep it in Vault (secret {parameter.vault.default or parameter.vault.secret})"]
         if parameter.vault
         else []
     )
-    ways += [
+    options += [
         f"let an earlier step leave {source.pipeline_environment} in the pipeline environment"
         for source in parameter.sources[:1]
     ]
-    return ", or ".join(ways)
+    return ", or ".join(options)
 
 
 # ---- groups
@@ -324,11 +327,11 @@ def _broken(
         where = next((settings[name].origin for name in given if _set(name, settings)), "")
         yield SettingFault(
             where=where,
-            what=(
+            problem=(
                 f"{' and '.join(given)} {_is(given)} set and {' and '.join(lacking)}"
                 f" {_is(lacking)} not"
             ),
-            hint=rule.message or _ways(schema, lacking),
+            hint=rule.message or _how_to_set_all(schema, lacking),
             credential=_secret(schema, rule),
         )
     if (
@@ -339,8 +342,8 @@ def _broken(
         groups = " or ".join(" and ".join(group) for group in rule.one_of)
         yield SettingFault(
             where="",
-            what=f"{groups} must be set",
-            hint=rule.message or _ways(schema, rule.one_of[0]),
+            problem=f"{groups} must be set",
+            hint=rule.message or _how_to_set_all(schema, rule.one_of[0]),
             credential=_secret(schema, rule),
         )
 
@@ -349,7 +352,7 @@ def _is(names: Sequence[str]) -> str:
     return "is" if len(names) == 1 else "are"
 
 
-def _ways(schema: StepSchema, names: Sequence[str]) -> str:
+def _how_to_set_all(schema: StepSchema, names: Sequence[str]) -> str:
     return "; ".join(
         how_to_set(schema, parameter) for parameter in schema.parameters if parameter.name in names
     )

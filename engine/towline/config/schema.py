@@ -115,14 +115,14 @@ class Parameter:
     read_by_others: bool = False
 
     @property
-    def places(self) -> tuple[str, ...]:
+    def sections(self) -> tuple[str, ...]:
         """Return the sections that may set the parameter, as help texts name them.
 
         A secret has none: it is set by the call only, never in a section of a file.
         """
         return tuple(
-            place
-            for scope, place in SECTIONS.items()
+            section
+            for scope, section in SECTIONS.items()
             if scope in self.scope and (not self.secret or scope == PARAMETERS)
         )
 
@@ -202,13 +202,13 @@ class StepSchema:
             *(entry.name for entry in self.credentials),
             *(key for entry in self.credentials for key in entry.parameters.values()),
         }
-        own = [
-            one
-            for one in self.parameters
-            if one.name not in closed and not one.secret and not one.trusted
+        settable = [
+            parameter
+            for parameter in self.parameters
+            if parameter.name not in closed and not parameter.secret and not parameter.trusted
         ]
-        return {alias.name: one for one in own for alias in one.aliases} | {
-            one.name: one for one in own
+        return {alias.name: parameter for parameter in settable for alias in parameter.aliases} | {
+            parameter.name: parameter for parameter in settable
         }
 
 
@@ -419,9 +419,9 @@ def _record(
     return data
 
 
-def _one_of(value: Any, known: tuple[str, ...], what: str, where: str) -> str:
+def _one_of(value: Any, known: tuple[str, ...], label: str, where: str) -> str:
     if value not in known:
-        raise ConfigError(f"{what} is {value!r}", where=where, hint=nearest(str(value), known))
+        raise ConfigError(f"{label} is {value!r}", where=where, hint=nearest(str(value), known))
     return str(value)
 
 

@@ -88,7 +88,7 @@ class Settings:
     def _over(
         self, name: str, number: int, values: Mapping[str, object], *, unchecked: bool
     ) -> Settings:
-        place = f"{self.origin(name)}, {name}[{number}]"
+        origin = f"{self.origin(name)}, {name}[{number}]"
         own = self._schema.over(name)
         changed = {key: setting for key, setting in self._settings.items() if key != name}
         for key, value in values.items():
@@ -96,14 +96,14 @@ class Settings:
             if parameter is None:
                 raise ConfigError(
                     f"{key!r} cannot be set for one of {name}",
-                    where=place,
-                    hint=nearest(key, dict.fromkeys(one.name for one in own.values())),
+                    where=origin,
+                    hint=nearest(key, dict.fromkeys(known.name for known in own.values())),
                 )
             if value is not None:
                 before = self._chain(parameter.name)
                 changed[parameter.name] = Setting(
                     value=prune(value),
-                    origin=place,
+                    origin=origin,
                     layer=name,
                     trusted=self.trusted(name),
                     overridden=before,
@@ -158,15 +158,17 @@ class Settings:
     def given_in(self, layer: str, name: str) -> tuple[str, ...]:
         """Every text that the layer called `layer` has for the parameter."""
         return tuple(
-            one.value
-            for one in self._chain(name)
-            if one.layer == layer and isinstance(one.value, str)
+            setting.value
+            for setting in self._chain(name)
+            if setting.layer == layer and isinstance(setting.value, str)
         )
 
     def trusted_texts(self, name: str) -> tuple[str, ...]:
         """Every text that a trusted layer has for the parameter, also an overridden one."""
         return tuple(
-            one.value for one in self._chain(name) if one.trusted and isinstance(one.value, str)
+            setting.value
+            for setting in self._chain(name)
+            if setting.trusted and isinstance(setting.value, str)
         )
 
     def layer(self, name: str) -> str:
@@ -180,7 +182,9 @@ class Settings:
         Both have one place then.
         """
         chain = self._chain(name)
-        return any(one.layer == layer and one.origin == chain[-1].origin for one in chain)
+        return any(
+            setting.layer == layer and setting.origin == chain[-1].origin for setting in chain
+        )
 
     def left(self, name: str) -> bool:
         """Whether the value comes from the pipeline environment."""
@@ -311,7 +315,7 @@ def _report(
     kind = CredentialError if all(fault.credential for fault in faults) else ConfigError
     if len(faults) == 1:
         return kind(
-            faults[0].what, where=faults[0].where, hint="; ".join((faults[0].hint, *unknown))
+            faults[0].problem, where=faults[0].where, hint="; ".join((faults[0].hint, *unknown))
         )
     lines = "\n".join(f"  {fault}" for fault in faults)
     hint = "; ".join(("correct each of them", *unknown))

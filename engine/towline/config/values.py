@@ -78,7 +78,7 @@ def join_texts(kind: str, texts: Sequence[str]) -> object:
     if all(isinstance(value, list) for value in values):
         return [item for value in values if isinstance(value, list) for item in value]
     if all(isinstance(value, dict) for value in values):
-        return _all_keys(value for value in values if isinstance(value, dict))
+        return _merged(value for value in values if isinstance(value, dict))
     return (
         next((value for value in values if isinstance(value, str)), values[-1])
         if kind in _SHAPES
@@ -86,9 +86,9 @@ def join_texts(kind: str, texts: Sequence[str]) -> object:
     )
 
 
-def _all_keys(maps: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
+def _merged(maps: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
     found: dict[str, Any] = {}
-    for key, value in (pair for one in maps for pair in one.items()):
+    for key, value in (pair for mapping in maps for pair in mapping.items()):
         first = found.setdefault(key, value)
         if _written(first) != _written(value):
             raise RepeatedValue(key, (first, value))
@@ -135,9 +135,9 @@ def _split(kind: str, text: str) -> object:
 
 def _parts(text: str) -> list[str] | None:
     """The parts between commas outside of brackets and quotes; None if that cannot be told."""
-    kept = _BRACKETS.sub(lambda found: found.group().replace(",", _COMMA), text)
+    protected = _BRACKETS.sub(lambda found: found.group().replace(",", _COMMA), text)
     try:
-        rows = list(csv.reader(kept.splitlines(), skipinitialspace=True))
+        rows = list(csv.reader(protected.splitlines(), skipinitialspace=True))
     except csv.Error:
         return None
     return [part.strip().replace(_COMMA, ",") for row in rows for part in row]

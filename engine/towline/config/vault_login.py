@@ -50,20 +50,20 @@ NAMESPACE, PATHS, MOUNT, ROLES, AUDIENCE = (
     "vaultAuthRoles",
     "vaultAuthAudience",
 )
-_KEPT = (
+_WHY_RESERVED = (
     "what a service account shows opens its cluster as well, and goes only where a trusted layer"
     " says"
 )
 
 
-def choose_login(settings: Settings, there: Collection[str]) -> VaultLogin | None:
+def choose_login(settings: Settings, available: Collection[str]) -> VaultLogin | None:
     """The login that the settings choose among the existing variables and files; None without one.
 
-    It has no proof yet. `there` are the names of variables and files. Raises ConfigError for an
+    It has no proof yet. `available` are the names of variables and files. Raises ConfigError for an
     invalid mount, and for Kubernetes without a role.
     """
     method, role = settings.text(AUTH_METHOD), settings.text(AUTH_ROLE)
-    found = first_login(there, method=method, role=role)
+    found = first_login(available, method=method, role=role)
     if found is None:
         return None
     if found.method == KUBERNETES and not role:
@@ -80,11 +80,11 @@ def choose_login(settings: Settings, there: Collection[str]) -> VaultLogin | Non
         mount=clean_path(settings.text(MOUNT), settings.origin(MOUNT))
         or METHODS[found.method].mount,
         namespace=settings.text(NAMESPACE).strip("/"),
-        pods=found.method == KUBERNETES or (JWT_FILE in found.source and PODS_FILE in there),
+        pods=found.method == KUBERNETES or (JWT_FILE in found.source and PODS_FILE in available),
     )
 
 
-def missing_login(settings: Settings, there: Collection[str]) -> str:
+def missing_login(settings: Settings, available: Collection[str]) -> str:
     """The reason why there is no login, for a note; empty if nobody has begun to set one.
 
     Raises CredentialError if the settings want one.
@@ -99,7 +99,7 @@ def missing_login(settings: Settings, there: Collection[str]) -> str:
                 " takes its values from elsewhere"
             ),
         )
-    held, others = app_role_halves(there)
+    held, others = app_role_halves(available)
     return (
         f"Vault is not asked: {', '.join(held)} is set and {', '.join(others)} is not"
         if held
@@ -112,14 +112,14 @@ def _ids(method: str) -> str:
     return f", in Jenkins {' and '.join(ids)}" if ids else ""
 
 
-def is_bindable(settings: Settings, there: Collection[str]) -> bool:
+def is_bindable(settings: Settings, available: Collection[str]) -> bool:
     """Whether Jenkins credentials may hold the login.
 
-    They may if the existing variables and files (`there`) have no login, and the settings want no
-    other kind.
+    They may if the settings want no other kind of login, and the `available` variables and files
+    make none.
     """
     method = settings.text(AUTH_METHOD)
-    return method in ("", TOKEN, APP_ROLE) and first_login(there, method=method) is None
+    return method in ("", TOKEN, APP_ROLE) and first_login(available, method=method) is None
 
 
 def credential_of(login: VaultLogin, bound: Mapping[str, str]) -> Credential:
@@ -130,9 +130,9 @@ def credential_of(login: VaultLogin, bound: Mapping[str, str]) -> Credential:
     ids = [bound[name] for name in login.source if name in bound]
     own = [name for name in login.source if name in VARIABLES] or [JWT_VARIABLE]
     return Credential(
-        what=f"the login for Vault ({login.source[0]})",
+        label=f"the login for Vault ({login.source[0]})",
         names=tuple(dict.fromkeys([*ids, *own, *VARIABLES])),
-        kept=_KEPT if login.pods else "",
+        reserved=_WHY_RESERVED if login.pods else "",
     )
 
 
@@ -159,9 +159,9 @@ def role_permission(
     if (
         not patterns
         and not named
-        and (said := project_permission(rules, origin, f"Vault is to give the role {role}"))
+        and (permission := project_permission(rules, origin, f"Vault is to give the role {role}"))
     ):
-        return said
+        return permission
     others = (
         f"{ROLES} has {', '.join(patterns)}"
         if patterns
@@ -183,12 +183,12 @@ def _own_choice(settings: Settings, name: str, login: VaultLogin) -> bool:
 
     It did not if a trusted layer has that value or, if none has any, if that is the default.
     """
-    usual = METHODS[login.method].mount if name == MOUNT else ""
-    said = [_whole(name, text) or usual for text in settings.trusted_texts(name)]
-    return (_whole(name, settings.text(name)) or usual) not in (said or [usual])
+    default = METHODS[login.method].mount if name == MOUNT else ""
+    trusted_values = [_comparable(name, text) or default for text in settings.trusted_texts(name)]
+    return (_comparable(name, settings.text(name)) or default) not in (trusted_values or [default])
 
 
-def _whole(name: str, text: str) -> str:
+def _comparable(name: str, text: str) -> str:
     return text.strip("/") if name in (MOUNT, NAMESPACE) else text
 
 
@@ -215,9 +215,9 @@ def namespace_permission(
     ):
         return Permission(by=f"{PATHS} of a trusted layer")
     if not named and (
-        said := project_permission(rules, origin, f"Vault is asked in namespace {space}")
+        permission := project_permission(rules, origin, f"Vault is asked in namespace {space}")
     ):
-        return said
+        return permission
     why = f"trusted layers have {', '.join(named)}" if named else why_project_ignored(rules)
     if not space:
         raise Refusal(

@@ -58,7 +58,7 @@ _TEXTS = (URL, NAMESPACE, "vaultPath", "vaultBasePath", "vaultPipelineName")
 _PROPERTY = re.compile(r"\$\(([A-Za-z0-9.]*)\)")
 _DEPTH, _LENGTH = 10, 2048
 Ask = Callable[[StepSchema, Settings, Mapping[str, Setting]], "Iterator[VaultQuestion]"]
-_RECORD = ("url", "hosts")  # fields of a secret that name the hosts that it is for
+_HOST_FIELDS = ("url", "hosts")  # fields of a secret that name the hosts that it is for
 
 
 @frozen
@@ -105,7 +105,7 @@ class VaultLookup:
     @property
     def paths(self) -> tuple[str, ...]:
         """All paths that may be read."""
-        return tuple(dict.fromkeys(path for one in self.questions for path in one.paths))
+        return tuple(dict.fromkeys(path for question in self.questions for path in question.paths))
 
 
 @frozen
@@ -132,26 +132,29 @@ def plan_lookup(
     """
     metadata = _metadata(step, vault)
     known = {parameter.name for parameter in metadata.parameters}
-    own = replace(
+    known_inputs = replace(
         inputs,
         parameters=_only(inputs.parameters, known),
         flags=_only(inputs.flags, known),
         vault=None,
     )
-    settings = resolve(metadata, own, part=True)
+    settings = resolve(metadata, known_inputs, part=True)
     if not settings.given(URL) or settings.flag("skipVault"):
         return None
     ask = ask or parameter_questions
-    asked = tuple(ask(step, settings, effective_settings(step, replace(inputs, vault=None))))
-    if not asked:
+    questions = tuple(ask(step, settings, effective_settings(step, replace(inputs, vault=None))))
+    if not questions:
         return None
-    sure, bounds = _trusted(step, metadata, own, ask)
+    trusted_paths, bounds = _trusted(step, metadata, known_inputs, ask)
     chosen = {
-        path: origin for one in asked for path, origin in one.origins.items() if path not in sure
+        path: origin
+        for question in questions
+        for path, origin in question.origins.items()
+        if path not in trusted_paths
     }
     return VaultLookup(
         server=vault_server(settings),
-        questions=asked,
+        questions=questions,
         settings=settings,
         named=server_source(settings),
         chosen=chosen,
@@ -171,10 +174,10 @@ def _trusted(
         metadata, [layer for layer in step_layers(metadata, inputs) if layer.trusted]
     )
     values = fold_layers(step, [layer for layer in step_layers(step, inputs) if layer.trusted])
-    sure = frozenset(path for one in ask(step, settings, values) for path in one.paths)
+    paths = frozenset(path for question in ask(step, settings, values) for path in question.paths)
     properties = path_properties(step, settings, values)
     roots = (_bound(settings.text(name), properties) for name in ("vaultPath", "vaultBasePath"))
-    return sure, tuple(filter(None, roots))
+    return paths, tuple(filter(None, roots))
 
 
 def _bound(text: str, properties: Mapping[str, str]) -> str:
@@ -208,12 +211,12 @@ def admit_lookup(
     are bound to, with the ids of these. Raises CredentialError.
     """
     addressees.admit(credential_of(login, bound or {}), server_address(lookup.server), lookup.named)
-    for said in (
+    for permission in (
         role_permission(addressees.rules, lookup.settings, login),
         namespace_permission(addressees.rules, lookup.settings, login, lookup.paths),
     ):
-        if said:
-            addressees.tell(said)
+        if permission:
+            addressees.tell(permission)
     for path, origin in lookup.chosen.items():
         addressees.tell(
             path_permission(
@@ -224,7 +227,7 @@ def admit_lookup(
 
 def server_address(server: VaultServer) -> HostAddress:
     """The address that the login goes to."""
-    scheme, host = _place(server.url)
+    scheme, host = _scheme_and_host(server.url)
     return HostAddress(scheme=scheme, host=host)
 
 
@@ -246,9 +249,9 @@ def path_permission(
     if (
         not patterns
         and not bounds
-        and (said := project_permission(rules, origin, f"Vault is asked for {path}"))
+        and (permission := project_permission(rules, origin, f"Vault is asked for {path}"))
     ):
-        return said
+        return permission
     others = (
         f"{PATHS} has {', '.join(patterns)}"
         if patterns
@@ -303,7 +306,7 @@ def vault_server(settings: Settings) -> VaultServer:
     Raises ConfigError, and CredentialError if the login would go over plain http.
     """
     url, origin = settings.text(URL).strip().rstrip("/"), settings.origin(URL)
-    scheme, host = _place(url)
+    scheme, host = _scheme_and_host(url)
     if not host:
         raise ConfigError(
             f"{URL} is not a server's URL",
@@ -326,7 +329,11 @@ def server_source(settings: Settings) -> HostSource:
     login of every secret.
     """
     texts = [text.strip().rstrip("/") for text in settings.trusted_texts(URL)]
-    same = [_place(text) for text in texts if _whole(text) == _whole(settings.text(URL))]
+    same = [
+        _scheme_and_host(text)
+        for text in texts
+        if _address_with_path(text) == _address_with_path(settings.text(URL))
+    ]
     return HostSource(
         origin=settings.origin(URL),
         trusted=frozenset(same),
@@ -335,16 +342,16 @@ def server_source(settings: Settings) -> HostSource:
     )
 
 
-def _whole(url: str) -> tuple[str, str, str]:
+def _address_with_path(url: str) -> tuple[str, str, str]:
     """A server's address with its path, since one host may have several servers."""
     return (
-        (*_place(url), urlsplit(url.strip()).path.rstrip("/"))
-        if all(_place(url))
+        (*_scheme_and_host(url), urlsplit(url.strip()).path.rstrip("/"))
+        if all(_scheme_and_host(url))
         else ("", "", url)
     )
 
 
-def _place(url: str) -> tuple[str, str]:
+def _scheme_and_host(url: str) -> tuple[str, str]:
     """Scheme and `host[:port]` of a server's URL in lower case, without the scheme's own port.
 
     Both are empty if it is not a server's URL.
@@ -386,9 +393,11 @@ def parameter_questions(
             and values[parameter.name].value not in EMPTY
         ):
             continue
-        named = "" if settings.trusted(reference.secret) else settings.origin(reference.secret)
+        name_origin = (
+            "" if settings.trusted(reference.secret) else settings.origin(reference.secret)
+        )
         if paths := secret_paths(
-            settings, properties, settings.text(reference.secret) or reference.default, named
+            settings, properties, settings.text(reference.secret) or reference.default, name_origin
         ):
             fields = (
                 (reference.field,)
@@ -406,12 +415,12 @@ def parameter_questions(
 
 
 def secret_paths(
-    settings: Settings, properties: Mapping[str, str], name: str, named: str
+    settings: Settings, properties: Mapping[str, str], name: str, name_origin: str
 ) -> dict[str, str]:
-    """The paths where the secret `name` may be, each with the place that names it.
+    """The paths where the secret `name` may be, each with its origin.
 
-    `named` is the place of the name if a pull request can change it. Raises ConfigError for a path
-    that leads elsewhere.
+    `name_origin` is the origin of the name if a pull request can change it, else empty. Raises
+    ConfigError for a path with `..`.
     """
     found = (
         (root, interpolate(f"{template}/{name}", properties))
@@ -422,16 +431,16 @@ def secret_paths(
     for root, path in found:
         if path is not None:
             paths.setdefault(
-                clean_path(path, settings.origin(root)), _origin(settings, root, named)
+                clean_path(path, settings.origin(root)), _origin(settings, root, name_origin)
             )
     return paths
 
 
-def _origin(settings: Settings, root: str, named: str) -> str:
+def _origin(settings: Settings, root: str, name_origin: str) -> str:
     """The place that names a path: of its settings the first that a pull request can change."""
     made_of = [root, *(["vaultBasePath"] if root == "vaultPipelineName" else [])]
     return next(
-        (settings.origin(name) for name in made_of if not settings.trusted(name)), named
+        (settings.origin(name) for name in made_of if not settings.trusted(name)), name_origin
     ) or settings.origin(root)
 
 
@@ -469,14 +478,14 @@ def interpolate(text: str, properties: Mapping[str, str]) -> str | None:
 
 
 def read_answers(
-    asked: Sequence[VaultQuestion], read: Callable[[str], Mapping[str, str]]
+    questions: Sequence[VaultQuestion], read: Callable[[str], Mapping[str, str]]
 ) -> Iterator[VaultAnswer]:
     """The answers to the questions; each path is read once, and only when its turn comes.
 
     `read` maps a path to its fields, none if there is no such secret.
     """
     known: dict[str, Mapping[str, str]] = {}
-    for question in asked:
+    for question in questions:
         for path in question.paths:
             if path not in known:
                 known[path] = read(path)
@@ -485,7 +494,7 @@ def read_answers(
                 hosts = host_entries(
                     [
                         text
-                        for name in _RECORD
+                        for name in _HOST_FIELDS
                         for text in known[path].get(name, "").replace(",", " ").split()
                     ]
                 )

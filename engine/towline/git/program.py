@@ -420,10 +420,10 @@ class GitProgram:
                 command, environment={**self._environment, **variables}, stdin=stdin, limits=limits
             )
         except Overrun as fault:
-            if fault.what == "output cap":
+            if fault.limit == "output cap":
                 raise RepositoryTooLarge(
                     f"git {words[0]} has more output for this repository than the limit",
                     where=self._remote.url,
                     hint="keep what is deployed in a repository of its own",
                 ) from fault
-            raise self.unreachable(f"git {words[0]} exceeded its {fault.what}") from fault
+            raise self.unreachable(f"git {words[0]} exceeded its {fault.limit}") from fault

@@ -134,6 +134,6 @@ def _run(*words: str, variables: Mapping[str, str], stdin: bytes = b"") -> Compl
     except Overrun as fault:
         program = Path(words[0]).name
         raise MachineError(
-            f"{program} exceeded its {fault.what}",
+            f"{program} exceeded its {fault.limit}",
             hint=f"see whether {program} works by hand on this machine",
         ) from fault

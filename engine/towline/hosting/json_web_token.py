@@ -92,5 +92,5 @@ def _signature(text: bytes, pem: bytes, environ: Mapping[str, str]) -> bytes:
                 limits=ProcessLimits(seconds=_SECONDS),
             )
         except Overrun as fault:
-            raise MachineError(f"openssl exceeded its {fault.what}") from fault
+            raise MachineError(f"openssl exceeded its {fault.limit}") from fault
     return b"" if done.code else done.out

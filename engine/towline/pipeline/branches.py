@@ -20,10 +20,10 @@ TAGS = "productiveTags"
 _BRANCH = "productiveBranch"
 # Piper's steps that read what holds for all stages
 _INIT_STEPS = ("piperInitRunStageConfiguration", "piperPipelineStageInit")
-_USUAL = ("master", "main")
+_USUAL_BRANCHES = ("master", "main")
 
 
-def _nowhere() -> ConfigDocument | None:
+def _no_document() -> ConfigDocument | None:
     """The configuration on a tip that is not here."""
 
 
@@ -37,12 +37,12 @@ class DefaultBranch:
 
     name: str = ""
     by: str = ""
-    tip: Callable[[], ConfigDocument | None] = _nowhere
+    tip: Callable[[], ConfigDocument | None] = _no_document
 
     @property
     def names(self) -> tuple[str, ...]:
         """The names that the branch has, or may have."""
-        return (self.name,) if self.name else _USUAL
+        return (self.name,) if self.name else _USUAL_BRANCHES
 
 
 @frozen
@@ -70,13 +70,13 @@ class BranchRules:
 class Verdict:
     """Whether a branch is productive, and by whose word.
 
-    `unheard` is the reason why the branch's own configuration is ignored; `warning` says that it
+    `ignored` is the reason why the branch's own configuration is ignored; `warning` says that it
     will be ignored one day.
     """
 
     productive: bool
     why: str
-    unheard: str = ""
+    ignored: str = ""
     warning: str = ""
 
 
@@ -94,35 +94,39 @@ def judge_branch(rules: BranchRules, branch: str) -> Verdict:
     team = rules.setting(_BRANCH, trusted=True)
     claimed = rules.setting(_BRANCH)
     if rules.own or (claimed is not None and claimed == team):
-        return _by(claimed, branch) if claimed else _default(rules.default(), branch)
+        return (
+            _verdict_of(claimed, branch)
+            if claimed
+            else _verdict_of_default(rules.default(), branch)
+        )
     default = rules.default()
     if branch in default.names:
-        return _by(claimed, branch) if claimed else _default(default, branch)
-    there = default.tip()
-    said = (
+        return _verdict_of(claimed, branch) if claimed else _verdict_of_default(default, branch)
+    tip = default.tip()
+    setting = (
         fold_settings(
-            unfiltered_layers(ConfigDocuments(defaults=(), project=there), _INIT_STEPS, "Init")
+            unfiltered_layers(ConfigDocuments(defaults=(), project=tip), _INIT_STEPS, "Init")
         ).get(_BRANCH)
-        if there
+        if tip
         else None
     ) or team
-    found = _by(said, branch) if said else _default(default, branch)
-    if found.productive or not (_fits(claimed, branch) if claimed else branch in _USUAL):
-        return found
-    unheard = (
-        _unheard(claimed, branch)
+    verdict = _verdict_of(setting, branch) if setting else _verdict_of_default(default, branch)
+    if verdict.productive or not (_fits(claimed, branch) if claimed else branch in _USUAL_BRANCHES):
+        return verdict
+    ignored = (
+        _why_ignored(claimed, branch)
         if claimed
-        else f"{branch} is not productive: {found.why}; {_line(branch)}"
+        else f"{branch} is not productive: {verdict.why}; {_how_to_name(branch)}"
     )
     if only_warns(rules):
         return Verdict(
             productive=True,
-            why=unheard,
+            why=ignored,
             warning=(
-                f"{unheard}; it counts because of `{ENFORCEMENT}: {WARN}`, and will not without it"
+                f"{ignored}; it counts because of `{ENFORCEMENT}: {WARN}`, and will not without it"
             ),
         )
-    return replace(found, unheard=unheard)
+    return replace(verdict, ignored=ignored)
 
 
 def judge_revision(
@@ -147,27 +151,27 @@ def only_warns(rules: BranchRules) -> bool:
     return setting is not None and setting.value == WARN
 
 
-def _by(setting: Setting, branch: str) -> Verdict:
+def _verdict_of(setting: Setting, branch: str) -> Verdict:
     return Verdict(
         productive=_fits(setting, branch), why=f"{_BRANCH} is {setting.value} ({setting.origin})"
     )
 
 
-def _default(default: DefaultBranch, branch: str) -> Verdict:
-    said = "nobody says which branch is the default one, so main or master is"
-    said = f"the default branch is {default.name}, as {default.by} says" if default.name else said
-    return Verdict(productive=branch in default.names, why=said)
+def _verdict_of_default(default: DefaultBranch, branch: str) -> Verdict:
+    why = "nobody says which branch is the default one, so main or master is"
+    why = f"the default branch is {default.name}, as {default.by} says" if default.name else why
+    return Verdict(productive=branch in default.names, why=why)
 
 
-def _unheard(claimed: Setting, branch: str) -> str:
+def _why_ignored(claimed: Setting, branch: str) -> str:
     return (
         f"only the branch's own configuration calls {branch} productive ({claimed.origin}), which"
         " is ignored: let the default branch say it, and the build fetch that one too, or"
-        f" {_line(str(claimed.value))}"
+        f" {_how_to_name(str(claimed.value))}"
     )
 
 
-def _line(branch: str) -> str:
+def _how_to_name(branch: str) -> str:
     return (
         f"let the platform team name it: `general: {{{_BRANCH}: '{branch}'}}` in its default"
         f" documents (TOWLINE_DEFAULTS), or PIPER_{_BRANCH}='{branch}' on the agent"

@@ -78,14 +78,14 @@ def build_facts(environ: Mapping[str, str], name: str = "") -> BuildFacts:
     )
     if system is None:
         return BuildFacts()
-    told = {
+    facts = {
         field.name: _first(environ, getattr(system, field.name))
         for field in fields(system)
         if field.name not in ("name", "known_by", "own")
     }
-    texts = {name: text for name, (text, _) in told.items()}
-    branch, tag, by = texts["branch"], texts["tag"], told["tag"][1] or told["branch"][1]
-    whole = told["branch"][1] in WHOLE_REF
+    texts = {name: text for name, (text, _) in facts.items()}
+    branch, tag, by = texts["branch"], texts["tag"], facts["tag"][1] or facts["branch"][1]
+    whole = facts["branch"][1] in WHOLE_REF
     if whole and branch.startswith(_TAG_REF):
         tag = branch.removeprefix(_TAG_REF)
     elif system.name == "Jenkins" and branch == environ.get("TAG_NAME"):
@@ -104,7 +104,7 @@ def build_facts(environ: Mapping[str, str], name: str = "") -> BuildFacts:
         **texts,
         system=system.name,
         branch_by=by,
-        default_by="BRANCH_IS_PRIMARY" if primary else told["default"][1],
+        default_by="BRANCH_IS_PRIMARY" if primary else facts["default"][1],
         exact=not any(_holds(environ, sign) for sign in system.own),
     )
 

@@ -57,12 +57,12 @@ def is_changed(values: Mapping[str, object], key: str) -> bool:
 
 def value_origin(values: Mapping[str, object], key: str) -> str:
     """The place of a value for people; it says if no step is known to have written the value."""
-    place = f"{key} in the pipeline environment"
+    origin = f"{key} in the pipeline environment"
     if is_proven(values, key):
-        return place
+        return origin
     if is_changed(values, key):
-        return f"{place}, whose value is not the one that a step of this build has written"
-    return f"{place}, which no step of this build is known to have written"
+        return f"{origin}, whose value is not the one that a step of this build has written"
+    return f"{origin}, which no step of this build is known to have written"
 
 
 def _text(value: object) -> str:
@@ -131,9 +131,9 @@ def write_environment(
     else can change. Raises ConfigError, MachineError.
     """
     root, put = _root(folder, place), put or partial(_put, folder)
-    places = {key: _place(root, key) for key in values}
+    files = {key: _value_file(root, key) for key in values}
     for key, value in values.items():
-        text, data = places[key], places[key].with_name(places[key].name + _JSON)
+        text, data = files[key], files[key].with_name(files[key].name + _JSON)
         if isinstance(value, str):
             put(text, value.encode(errors="replace"))
         elif value is not None:
@@ -151,18 +151,18 @@ def check_writable(folder: Path) -> None:
     Raises ConfigError, MachineError.
     """
     root = _root(folder, ENVIRONMENT_FOLDER)
-    ways = (path for path in (root, *root.parents) if path.is_relative_to(folder))
-    there = next(filter(os.path.lexists, ways), folder)
-    if not there.is_dir():
+    folders = (path for path in (root, *root.parents) if path.is_relative_to(folder))
+    nearest = next(filter(os.path.lexists, folders), folder)
+    if not nearest.is_dir():
         raise MachineError(
-            f"{there} is not a folder, so the pipeline environment cannot be written",
+            f"{nearest} is not a folder, so the pipeline environment cannot be written",
             where=ENVIRONMENT_FOLDER,
             hint="remove it: steps store values for later steps there",
         )
-    if not os.access(there, os.W_OK | os.X_OK):
+    if not os.access(nearest, os.W_OK | os.X_OK):
         raise MachineError(
             "the pipeline environment cannot be written",
-            where=str(there),
+            where=str(nearest),
             hint="let this user write there: steps store values for later steps there",
         )
 
@@ -170,11 +170,11 @@ def check_writable(folder: Path) -> None:
 def _root(folder: Path, place: str) -> Path:
     """Return the environment's folder; raises ConfigError if it lies outside of the workspace."""
     if leads_out(folder, place):
-        raise _led_out(place)
+        raise _outside(place)
     return folder / place
 
 
-def _led_out(place: str) -> ConfigError:
+def _outside(place: str) -> ConfigError:
     return ConfigError(
         "the pipeline environment leads out of the workspace",
         where=place,
@@ -188,10 +188,10 @@ def _files(root: Path) -> Iterator[Path]:
     Hidden files are left out: another writer has not finished them yet.
     """
     count = 0
-    for place, folders, names in os.walk(root):
+    for above, folders, names in os.walk(root):
         folders[:] = sorted(name for name in folders if not name.startswith("."))
         for name in sorted(names):
-            path = Path(place, name)
+            path = Path(above, name)
             count += 1
             if count > _FILES:
                 raise ConfigError(
@@ -219,7 +219,7 @@ def _decode(text: str, where: str) -> object:
         ) from fault
 
 
-def _place(root: Path, key: str) -> Path:
+def _value_file(root: Path, key: str) -> Path:
     """Return the file of a key.
 
     Raises ConfigError for a key that leads out of the folder or could not be read back.
@@ -244,7 +244,7 @@ def _remove(folder: Path, path: Path) -> None:
     try:
         remove_inside(folder, str(path))
     except Outside as fault:
-        raise _led_out(path.name) from fault
+        raise _outside(path.name) from fault
     except OSError as fault:
         raise MachineError(
             f"cannot remove {path.name}: {fault.strerror}",

@@ -41,9 +41,9 @@ def open_folder(folder: Path, keepers: frozenset[int] = frozenset()) -> Path | N
     """
     known = frozenset({0, os.geteuid()}) | keepers
     try:
-        for place, status in _way(folder):
+        for entry, status in _entries_on_way(folder):
             if status.st_uid not in known or _is_open(status):
-                return place
+                return entry
     except FileNotFoundError:
         return None
     except OSError:
@@ -51,26 +51,26 @@ def open_folder(folder: Path, keepers: frozenset[int] = frozenset()) -> Path | N
     return None
 
 
-def _way(folder: Path) -> Iterator[tuple[Path, os.stat_result]]:
+def _entries_on_way(folder: Path) -> Iterator[tuple[Path, os.stat_result]]:
     """Every folder and link on the way to a path, from the root on; raises OSError."""
-    here, left, links = Path("/"), [*reversed(folder.parts[1:])], 0
-    yield here, here.lstat()
+    current, left, links = Path("/"), [*reversed(folder.parts[1:])], 0
+    yield current, current.lstat()
     while left:
         part = left.pop()
         if part == "..":
-            here = here.parent
+            current = current.parent
             continue
-        there = here / part
-        status = there.lstat()
-        yield there, status
+        entry = current / part
+        status = entry.lstat()
+        yield entry, status
         if not stat.S_ISLNK(status.st_mode):
-            here = there
+            current = entry
             continue
         links += 1
         if links > _LINKS:
             raise OSError(errno.ELOOP, os.strerror(errno.ELOOP), str(folder))
-        target = Path(there.readlink())
-        here = Path("/") if target.is_absolute() else here
+        target = Path(entry.readlink())
+        current = Path("/") if target.is_absolute() else current
         left += reversed(target.parts[1:] if target.is_absolute() else target.parts)
 
 
@@ -96,7 +96,7 @@ def _is_alone(group: int) -> bool:
     return group != 0 and found.gr_name == name and set(found.gr_mem) <= {name}
 
 
-_OWN = Path("towline", "builds")
+_BUILDS = Path("towline", "builds")
 _NAME = re.compile(r"[0-9a-f]{32}")
 _OLD = 30 * 24 * 3600.0  # seconds: no build waits longer for somebody's approval
 _RUNNER = "RUNNER_TEMP"
@@ -109,8 +109,8 @@ class ProvenCopy:
     """
 
     def __init__(self, workspace: Path, build: Sequence[str], environ: Mapping[str, str]) -> None:
-        words = "\0".join((str(workspace.resolve()), *build))
-        self._name = hashlib.sha256(words.encode(errors="replace")).hexdigest()[:32]
+        identity = "\0".join((str(workspace.resolve()), *build))
+        self._name = hashlib.sha256(identity.encode(errors="replace")).hexdigest()[:32]
         self._workspace = workspace
         self._base, self._keepers = _base(environ, workspace)
 
@@ -156,7 +156,7 @@ class ProvenCopy:
     @property
     def _folder(self) -> Path:
         assert self._base is not None
-        return self._base / _OWN / self._name
+        return self._base / _BUILDS / self._name
 
 
 _HINT = (
@@ -173,19 +173,23 @@ def _base(environ: Mapping[str, str], workspace: Path) -> tuple[Path | None, fro
     """
     home = environ.get("HOME", "")
     runner = environ.get(_RUNNER, "")
-    places = (runner, environ.get("XDG_STATE_HOME", ""), f"{home}/.local/state" if home else "")
+    folders = (runner, environ.get("XDG_STATE_HOME", ""), f"{home}/.local/state" if home else "")
     found = [
-        (Path(place), _owner(place) if place == runner else frozenset[int]())
-        for place in places
-        if place.startswith("/") and not in_workspace(Path(place) / _OWN, workspace)
+        (Path(folder), _owner(folder) if folder == runner else frozenset[int]())
+        for folder in folders
+        if folder.startswith("/") and not in_workspace(Path(folder) / _BUILDS, workspace)
     ]
-    private = [one for one in found if open_folder(one[0] / _OWN, one[1]) is None]
+    private = [
+        candidate
+        for candidate in found
+        if open_folder(candidate[0] / _BUILDS, candidate[1]) is None
+    ]
     return next(iter((*private, *found)), (None, frozenset()))
 
 
-def _owner(place: str) -> frozenset[int]:
+def _owner(folder: str) -> frozenset[int]:
     with contextlib.suppress(OSError):
-        return frozenset({Path(place).stat().st_uid})
+        return frozenset({Path(folder).stat().st_uid})
     return frozenset()
 
 

@@ -283,7 +283,7 @@ def _excluded(view: PipelineView, stage: StageDefinition) -> Decision | None:
         if setting
         else "the productive branch alone (`productiveBranch`) runs it"
     )
-    more = f"; {verdict.unheard}" if verdict.unheard else ""
+    more = f"; {verdict.ignored}" if verdict.ignored else ""
     why = f"stage {name} does not run for {view.source()}: {rule}{more}"
     return Decision(active="no", why=why)
 

@@ -84,15 +84,15 @@ def refusal(view: PipelineView, stage: StageDefinition, step: StepDefinition) ->
     claim = _own_claim(view, stage)
     if not claim or (verdict := view.verdict()).productive:
         return None
-    what = f"{step.name} publishes, and only {claim} of {view.source()} itself has it run"
+    problem = f"{step.name} publishes, and only {claim} of {view.source()} itself has it run"
     if only_warns(view.rules):
         build.warn(
-            f"{what}; it does because of `enforcement: warn`, and will not without it:"
+            f"{problem}; it does because of `enforcement: warn`, and will not without it:"
             f" {_how_to_allow(stage)}"
         )
         return None
-    more = f"; {verdict.unheard}" if verdict.unheard else ""
-    return Decision(active="no", why=f"{what}: {_how_to_allow(stage)}{more}")
+    more = f"; {verdict.ignored}" if verdict.ignored else ""
+    return Decision(active="no", why=f"{problem}: {_how_to_allow(stage)}{more}")
 
 
 def _own_claim(view: PipelineView, stage: StageDefinition) -> str:

@@ -86,7 +86,7 @@ class WorkspaceFiles:
         """
         packages = [
             path
-            for folder in self._walk("", _NO_PACKAGES)
+            for folder in self._folders_from("", _NO_PACKAGES)
             for path in folder.entries
             if path.rpartition("/")[2] == _PACKAGE
         ]
@@ -110,7 +110,7 @@ class WorkspaceFiles:
         tail = _SPECIAL.split(clean)[-1]
         # what an installation brings must not make a step active later on
         pruned = _NEVER if _MODULES in clean else _NEVER | {_MODULES}
-        for folder in self._walk(start, pruned, deepest):
+        for folder in self._folders_from(start, pruned, deepest):
             near = [path for path in folder.entries if path.endswith(tail)]
             found = (
                 next((path for path in match_files(clean, near) if self._inside(path)), "")
@@ -121,7 +121,7 @@ class WorkspaceFiles:
                 return found
         return ""
 
-    def _walk(
+    def _folders_from(
         self, start: str, pruned: Collection[str], deepest: int | None = None
     ) -> Iterator[_Folder]:
         """The folder `start` and the folders below it, the nearest first; links are not followed.

@@ -162,7 +162,7 @@ def _allowed_hosts(task: Task, entry: Login) -> tuple[str, ...]:
     """
     return allowed_hosts(
         task.addressees.rules,
-        Credential(what=f"the login of {entry.origin}", names=("dockerConfigJSON",)),
+        Credential(label=f"the login of {entry.origin}", names=("dockerConfigJSON",)),
     )
 
 

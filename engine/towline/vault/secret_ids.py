@@ -95,7 +95,7 @@ class SecretIds:
             self._approle.destroy_secret_id_accessor(role, accessor, mount_point=self._mount)
 
     @contextlib.contextmanager
-    def _asked(self, what: str, path: str, capability: str) -> Iterator[None]:
+    def _asked(self, action: str, path: str, capability: str) -> Iterator[None]:
         try:
             with self._access.shape_checked():
                 yield
@@ -105,7 +105,7 @@ class SecretIds:
                 f' ["{capability}"] }}'
             )
             raise self._access.fault(
-                f"does not let the AppRole {what}{vault_message(fault)}", hint=hint
+                f"does not let the AppRole {action}{vault_message(fault)}", hint=hint
             ) from None
 
 

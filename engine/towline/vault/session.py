@@ -143,8 +143,8 @@ class VaultTransport:
         """Close the connections."""
         self._transport.__exit__(None, None, None)
 
-    def _unreachable(self, what: str) -> VaultUnreachable:
-        return VaultUnreachable(f"Vault at {self.host} {what}", where=self.host)
+    def _unreachable(self, problem: str) -> VaultUnreachable:
+        return VaultUnreachable(f"Vault at {self.host} {problem}", where=self.host)
 
 
 def _request(method: str, url: str, headers: Mapping[str, str], data: Any) -> HttpRequest:
@@ -298,9 +298,11 @@ class VaultAccess:
                 "does not answer as Vault does", hint="check vaultServerUrl"
             ) from fault
 
-    def fault(self, what: str, *, hint: str) -> CredentialError:
+    def fault(self, problem: str, *, hint: str) -> CredentialError:
         """The error for what Vault does, with host and login."""
-        return CredentialError(f"Vault at {self.host} {what}", where=self.login.origin, hint=hint)
+        return CredentialError(
+            f"Vault at {self.host} {problem}", where=self.login.origin, hint=hint
+        )
 
     def _log_in(self) -> None:
         login, name = self.login, self._method.name

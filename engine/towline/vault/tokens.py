@@ -85,9 +85,9 @@ def from_github(environ: Mapping[str, str], audience: str, hide: Callable[[str],
     return checked_jwt(value, ID_TOKEN_URL)
 
 
-def _refused(what: str) -> CredentialError:
+def _refused(problem: str) -> CredentialError:
     return CredentialError(
-        f"GitHub Actions {words(what, 200)}",
+        f"GitHub Actions {words(problem, 200)}",
         where=ID_TOKEN_URL,
         hint="the job needs `permissions: {id-token: write}`",
     )

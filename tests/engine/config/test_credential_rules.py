@@ -279,7 +279,7 @@ def test_a_credential_is_called_by_its_jenkins_id_before_its_parameters_and_show
         "targetRegistryPassword",
     )
     assert login.names == ("bot", "targetRegistryPassword", "targetRegistryUser")
-    assert login.what == "the password of user 'ann' (PIPER_targetRegistryPassword)"
+    assert login.label == "the password of user 'ann' (PIPER_targetRegistryPassword)"
     key = secret_of(
         settings(
             "serverUrl: 'https://g/a', filePath: a, containerName: c",
@@ -289,7 +289,10 @@ def test_a_credential_is_called_by_its_jenkins_id_before_its_parameters_and_show
         "gitSshPrivateKey",
         "the SSH key",
     )
-    assert (key.names, key.what) == (("gitSshPrivateKey",), "the SSH key (PIPER_gitSshPrivateKey)")
+    assert (key.names, key.label) == (
+        ("gitSshPrivateKey",),
+        "the SSH key (PIPER_gitSshPrivateKey)",
+    )
 
 
 def test_a_credential_has_the_id_that_was_bound_and_not_one_that_is_named_beside_it() -> None:

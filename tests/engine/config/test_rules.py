@@ -37,7 +37,7 @@ def faults(schema: StepSchema, **values: object) -> list[SettingFault]:
 
 
 def whats(schema: StepSchema, **values: object) -> list[str]:
-    return [fault.what for fault in faults(schema, **values)]
+    return [fault.problem for fault in faults(schema, **values)]
 
 
 # ---- one value
@@ -136,7 +136,7 @@ def test_a_value_that_does_not_fit_is_called_as_it_is_written() -> None:
     ]
     for used, called in ((layers[:1], "p (written as old/p)"), (layers, "p")):
         fault = check_settings(schema, used, fold_settings(used))[1][0]
-        assert (fault.what, fault.hint) == (
+        assert (fault.problem, fault.hint) == (
             f"{called} is a list, expected text",
             "write one text, in quotes",
         )
@@ -291,7 +291,7 @@ def test_a_broken_group_says_how_to_mend_it() -> None:
 
 def test_a_group_without_a_secret_is_no_matter_of_credentials() -> None:
     schema = ruled(["user", "file", "token"], optional=True)
-    assert [(fault.what, fault.credential) for fault in faults(schema, user="a")] == [
+    assert [(fault.problem, fault.credential) for fault in faults(schema, user="a")] == [
         ("user is set and file and token are not", False)
     ]
     assert whats(schema, user="a", file="b") == ["user and file are set and token is not"]
@@ -331,11 +331,12 @@ def test_every_way_to_set_a_parameter_is_named_and_for_a_secret_never_a_file(
 
 def test_a_fault_is_one_line() -> None:
     assert (
-        str(SettingFault(where="f:1", what="p is not set", hint="set it"))
+        str(SettingFault(where="f:1", problem="p is not set", hint="set it"))
         == "f:1: p is not set (set it)"
     )
     assert (
-        str(SettingFault(where="", what="p is not set", hint="set it")) == "p is not set (set it)"
+        str(SettingFault(where="", problem="p is not set", hint="set it"))
+        == "p is not set (set it)"
     )
 
 

@@ -137,9 +137,9 @@ def test_what_does_not_count_is_told_with_the_line_to_add() -> None:
         rules("\ngeneral: {productiveBranch: 'x*'}", own=False, default=DEVELOP), "x1"
     )
     assert found.why == "the default branch is develop, as origin/HEAD says"
-    assert "only the branch's own configuration calls x1 productive (config.yml:2)" in found.unheard
-    assert "`general: {productiveBranch: 'x*'}`" in found.unheard
-    assert "PIPER_productiveBranch='x*'" in found.unheard
+    assert "only the branch's own configuration calls x1 productive (config.yml:2)" in found.ignored
+    assert "`general: {productiveBranch: 'x*'}`" in found.ignored
+    assert "PIPER_productiveBranch='x*'" in found.ignored
     lenient = judge_branch(
         rules(
             "general: {productiveBranch: x}",
@@ -155,7 +155,7 @@ def test_what_does_not_count_is_told_with_the_line_to_add() -> None:
 def test_main_is_productive_no_more_where_another_branch_is_the_default_one() -> None:
     assert (
         "main is not productive: the default branch is develop"
-        in judge_branch(rules("", own=False, default=DEVELOP), "main").unheard
+        in judge_branch(rules("", own=False, default=DEVELOP), "main").ignored
     )
     lenient = judge_branch(
         rules("", "general: {enforcement: warn}", own=False, default=DEVELOP), "main"

@@ -41,7 +41,7 @@ def clear_texts(
 
     `secret` are keys of secret parameters, `plain` keys of parameters that are not secret.
     """
-    return _walk(content, (), _Names(secret=secret, plain=plain))
+    return _texts_below(content, (), _Names(secret=secret, plain=plain))
 
 
 def in_clear(name: str, value: object) -> bool:
@@ -68,25 +68,25 @@ class _Names:
         return "possible-secret" if is_secret(key) and not free else ""
 
 
-def _walk(
+def _texts_below(
     value: Any, path: tuple[str | int, ...], names: _Names, rule: str = ""
 ) -> Iterator[ClearText]:
     if isinstance(value, dict):
         counts = bool(path) and not names_nothing(str(path[-1]))
         for key, inner in value.items():
-            yield from _walk(
+            yield from _texts_below(
                 inner, (*path, key), names, names.rule(key, inner, rule) if counts else rule
             )
     elif isinstance(value, list):
         for number, inner in enumerate(value):
-            yield from _walk(inner, (*path, number), names, rule)
+            yield from _texts_below(inner, (*path, number), names, rule)
     elif isinstance(value, str) or (
         rule == "secret-in-clear" and isinstance(value, int | float) and not isinstance(value, bool)
     ):
-        yield from _judged(as_text(value), path, rule)
+        yield from _secrets_in(as_text(value), path, rule)
 
 
-def _judged(text: str, path: tuple[str | int, ...], rule: str) -> Iterator[ClearText]:
+def _secrets_in(text: str, path: tuple[str | int, ...], rule: str) -> Iterator[ClearText]:
     """The secret that a text is, or contains."""
     login = _USER_INFO.search(text)
     if _SHAPES.search(text):

@@ -291,7 +291,7 @@ def _sarif_rule(rule: LintRule) -> dict[str, object]:
 
 
 def _result(found: Finding) -> dict[str, object]:
-    place = {
+    location = {
         "artifactLocation": {"uri": _uri(found.file)},
         "region": {"startLine": found.line, "startColumn": found.column},
     }
@@ -300,7 +300,7 @@ def _result(found: Finding) -> dict[str, object]:
         "ruleIndex": list(RULES).index(found.rule),
         "level": found.level,
         "message": {"text": f"{found.message} ({found.fix})"},
-        "locations": [{"physicalLocation": place}],
+        "locations": [{"physicalLocation": location}],
     }
 
 

@@ -73,8 +73,11 @@ def _named_sections(
         is_known = name in known or stage_name(name) in known
         meant = "" if is_known else misspelt(name, known)
         if meant and _holds_rule(values, names):
-            what, fix = f"there is no {kind.removesuffix('s')} {name}", f"did you mean {meant!r}?"
-            yield _lost(document, (kind, name), what, fix)
+            problem, fix = (
+                f"there is no {kind.removesuffix('s')} {name}",
+                f"did you mean {meant!r}?",
+            )
+            yield _lost(document, (kind, name), problem, fix)
         # the section of a step of another library is that library's
         if kind == "stages" or name in known or meant:
             yield from _misplaced_keys(document, (kind, name), values or {}, names)
@@ -94,12 +97,12 @@ def _misplaced_keys(
         elif key in names.keys or key.startswith(OTHERS_PREFIXES):
             continue
         elif rule := _exact_rule(value, names):
-            what = f"nothing reads {rule} in {'.'.join(below)}"
-            yield _lost(document, below, what, f"move it to {'.'.join(path)}")
+            problem = f"nothing reads {rule} in {'.'.join(below)}"
+            yield _lost(document, below, problem, f"move it to {'.'.join(path)}")
 
 
-def _lost(document: ConfigDocument, path: tuple[str, ...], what: str, fix: str) -> Finding:
-    message = f"{what}, and the rule of the platform team in it is ignored"
+def _lost(document: ConfigDocument, path: tuple[str, ...], problem: str, fix: str) -> Finding:
+    message = f"{problem}, and the rule of the platform team in it is ignored"
     return finding("lost-rule", document, path, message=message, fix=fix)
 
 

@@ -82,7 +82,7 @@ def _names(known: KnownConfiguration, *, secret: bool) -> frozenset[str]:
 
 def _clear_text(document: ConfigDocument, path: Path, rule: str) -> Finding:
     keys = ".".join(part for part in path if isinstance(part, str))
-    what = (
+    fault = (
         "holds a secret"
         if rule == "secret-in-clear"
         else "has the name of a secret and holds a text"
@@ -91,7 +91,7 @@ def _clear_text(document: ConfigDocument, path: Path, rule: str) -> Finding:
         rule,
         document,
         path,
-        message=f"{keys} {what}, {MASK}, expected none in a file of the project",
+        message=f"{keys} {fault}, {MASK}, expected none in a file of the project",
     )
 
 

@@ -46,15 +46,14 @@ def _map(
     if isinstance(value, dict):
         return value
     if value is not None:
-        what = ".".join(map(str, path)) or "the configuration"
+        section = ".".join(map(str, path)) or "the configuration"
+        kind = "a list" if isinstance(value, list) else "a text"
         found.append(
             finding(
                 "not-a-map",
                 document,
                 path,
-                message=(
-                    f"{what} is {'a list' if isinstance(value, list) else 'a text'}, expected a map"
-                ),
+                message=f"{section} is {kind}, expected a map",
             )
         )
     return {}

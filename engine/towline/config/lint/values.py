@@ -52,7 +52,7 @@ def check_value(
 
 def _of_fault(section: Section, path: Path, reader: Reader, fault: SettingFault) -> Finding:
     """The finding on a fault of a value; of a step of another library it is a warning at most."""
-    found = finding(fault.rule, section.document, path, message=fault.what, fix=fault.hint)
+    found = finding(fault.rule, section.document, path, message=fault.problem, fix=fault.hint)
     if reader.schema.library and found.level == "error":
         return replace(found, level="warning")
     return found

@@ -76,7 +76,7 @@ def run_renderer(
             limits=most,
         )
     except process.Overrun as overrun:
-        raise _overrun(overrun.what, limits, where) from overrun
+        raise _overrun(overrun.limit, limits, where) from overrun
     if ended.code == FAULT and ended.out.startswith(b"{"):
         raise _fault(json.loads(ended.out), where)
     if ended.code < 0 or (ended.code == _GO_DIED and _MEMORY.search(ended.err)):

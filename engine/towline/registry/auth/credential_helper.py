@@ -60,7 +60,7 @@ def ask(
             limits=ProcessLimits(seconds=seconds),
         )
     except process.Overrun as fault:
-        raise _failed(helper, f"exceeded its {fault.what}") from fault
+        raise _failed(helper, f"exceeded its {fault.limit}") from fault
     if done.code == 0:
         return _login(helper, done.out)
     text = done.out.decode("utf-8", "replace")

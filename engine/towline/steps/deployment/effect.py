@@ -48,19 +48,20 @@ _LOOK = "say in containers or valuesPaths where the chart takes the image from"
 class Effect:
     """The images that the files which match `pattern` must name, with their known digests.
 
-    `level` is the value of imageCheck. A chart reads values: only the images at `places` (paths of
+    `level` is the value of imageCheck. A chart reads values: only the images at `value_paths` (of
     maps) count, and a missing image is an error only if the chart lies beside the values and the
-    image was written as a `whole`, not its tag alone. `placed` has the image for each place, which
-    is checked separately. `keys` are the top-level keys of these places; with `new_keys`, they may
-    be new. `repository` is host and path of the changed repository. `over` are the files whose
-    values override those of a rendered chart; the content is None for files of the repository.
+    image was written as a `whole`, not its tag alone. `placed` has the image for each of these
+    paths, which is checked separately. `keys` are the top-level keys of these paths; with
+    `new_keys`, they may be new. `repository` is host and path of the changed repository. `over` are
+    the files whose values override those of a rendered chart; the content is None for files of the
+    repository.
     """
 
     pattern: str
     images: tuple[Reference, ...]
     tool: str
     level: str
-    places: tuple[str, ...] = ()
+    value_paths: tuple[str, ...] = ()
     over: tuple[tuple[str, bytes | None], ...] = ()
     whole: bool = True
     placed: tuple[tuple[str, Reference], ...] = ()
@@ -123,7 +124,7 @@ class Effect:
         if self.placed:
             names = self._last_parts()
             over = [one for path in paths for one in images_over_defaults(path, contents, names)]
-            self._check_places([*found, *over], warn)
+            self._check_paths([*found, *over], warn)
         for image in self.images:
             stale = stale_containers(found, image) if self.tool == HELM else []
             for one in stale:
@@ -170,7 +171,7 @@ class Effect:
         """The last part of each image's name."""
         return {last_part(image.image.name) for image in self.images}
 
-    def _check_places(self, found: Sequence[FoundImage], warn: Callable[[str], None]) -> None:
+    def _check_paths(self, found: Sequence[FoundImage], warn: Callable[[str], None]) -> None:
         """Check each written place; raises ConfigError if another image stands there."""
         for place, image in self.placed:
             at_place = [one for one in found if one.location == place]
@@ -200,10 +201,10 @@ class Effect:
         """
         if self.tool != VALUES:
             return nearest_images(found, image)
-        at_places = [one for one in found if one.location in self.places]
+        at_paths = [one for one in found if one.location in self.value_paths]
         if unknown and not self.whole:
-            at_places = [one for one in at_places if not is_end_of_image(image, one)]
-        return [str(one) for one in at_places]
+            at_paths = [one for one in at_paths if not is_end_of_image(image, one)]
+        return [str(one) for one in at_paths]
 
     def _hint(
         self, contents: Mapping[str, bytes], found: Sequence[FoundImage], image: Reference
@@ -215,9 +216,9 @@ class Effect:
             )
             values = [*over, *values_of_charts(contents)]
             rendered = [contents[path] for path in match_files(self.pattern, sorted(contents))]
-            chart = ChartHint(files=contents, values=values, tried=self.places)
+            chart = ChartHint(files=contents, values=values, tried=self.value_paths)
             return chart.text(rendered, found, image)
-        if self.tool == VALUES and not self.places:
+        if self.tool == VALUES and not self.value_paths:
             return "name it in the template"
         return _LOOK if self.tool == VALUES else "correct the place"
 
@@ -231,7 +232,7 @@ def effect_of(settings: Settings, plan: TargetPlan) -> Effect:
         images=tuple(images),
         tool=settings.text("tool"),
         level=settings.text("imageCheck"),
-        places=_places(settings, plan),
+        value_paths=_value_paths(settings, plan),
         over=_over(plan),
         placed=_placed(settings, plan),
         whole=not parts or bool(parts & {"image", "repository"}),
@@ -255,7 +256,7 @@ def _keys(settings: Settings, plan: TargetPlan) -> tuple[str, ...]:
     return tuple(dict.fromkeys(key for key in first if isinstance(key, str)))
 
 
-def _places(settings: Settings, plan: TargetPlan) -> tuple[str, ...]:
+def _value_paths(settings: Settings, plan: TargetPlan) -> tuple[str, ...]:
     """The maps of values that the images were written into; none for a template."""
     if settings.given("valuesTemplate"):
         return ()
@@ -267,10 +268,10 @@ def _places(settings: Settings, plan: TargetPlan) -> tuple[str, ...]:
 
 
 def _placed(settings: Settings, plan: TargetPlan) -> tuple[tuple[str, Reference], ...]:
-    """Each place of values, with the image that was written there and its known digest."""
-    places = _places(settings, plan) if settings.text("tool") == VALUES else ()
+    """Each path of values, with the image that was written there and its known digest."""
+    paths = _value_paths(settings, plan) if settings.text("tool") == VALUES else ()
     images = (_known(one) for one in plan.images.values())
-    return tuple(dict.fromkeys(zip(places, images, strict=False)))  # no places: no pairs
+    return tuple(dict.fromkeys(zip(paths, images, strict=False)))  # no paths: no pairs
 
 
 def _known(one: DeployedImage) -> Reference:

@@ -170,10 +170,10 @@ def tell_pushed(
     pushed, count = [one for one in done if one.update.commit], len(done) + len(rest)
     if pushed:
         fault.outputs = outputs_of(done, seconds=seconds)
-        places = "; ".join(f"{one.repository}: {commits([one])}" for one in pushed)
+        branches = "; ".join(f"{one.repository}: {commits([one])}" for one in pushed)
         left = list_some([_branch_name(targets) for targets in rest])
         fault.message = (
-            f"{fault.message}; pushed before the fault, and they stay: {places}; not known to be"
+            f"{fault.message}; pushed before the fault, and they stay: {branches}; not known to be"
             f" pushed: {left}"
         )
         fault.hint = f"{fault.hint}; the step run again does the rest"

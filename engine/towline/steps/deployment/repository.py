@@ -97,7 +97,11 @@ def key_admission(
     if settings.given("gitSshPrivateKey"):
         return secret_of(settings, "gitSshPrivateKey", "the SSH key"), place, named
     own = replace(named, origin="known_hosts of the agent", record=frozenset([place.plain]))
-    return Credential(what="the agent's own SSH key", names=("gitSshPrivateKey",)), place, own
+    return (
+        Credential(label="the agent's own SSH key", names=("gitSshPrivateKey",)),
+        place,
+        own,
+    )
 
 
 def address_of(remote: Remote) -> HostAddress:

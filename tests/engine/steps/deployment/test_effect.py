@@ -94,7 +94,7 @@ def test_an_unknown_chart_may_put_a_registry_before_a_name_that_has_none(name: s
     text = f"image: {{repository: {name}, tag: '2'}}\n"
 
     def told(one: str, *, whole: bool = False, listing: Sequence[str] = ()) -> list[str]:
-        given = {"tool": "helm-values", "level": "warn", "places": ("image",)}
+        given = {"tool": "helm-values", "level": "warn", "value_paths": ("image",)}
         return said(one, whole=whole, listing=listing, **given)
 
     assert told(text) == []
@@ -119,7 +119,7 @@ def test_of_values_it_counts_what_stands_where_the_image_was_written(
     text: str,
     wrong: bool,
 ) -> None:
-    values: dict[str, Any] = {"tool": "helm-values", "places": ("image",)}
+    values: dict[str, Any] = {"tool": "helm-values", "value_paths": ("image",)}
     assert len(said(text, **values)) == wrong
     if wrong:
         with pytest.raises(ConfigError, match="nothing that is read"):
@@ -128,7 +128,7 @@ def test_of_values_it_counts_what_stands_where_the_image_was_written(
 
 def test_values_of_which_the_tag_alone_is_written_are_a_warning_at_most() -> None:
     text = "image: {repository: mirror.io/web, tag: '2'}\n"
-    values: dict[str, Any] = {"tool": "helm-values", "places": ("image",), "whole": False}
+    values: dict[str, Any] = {"tool": "helm-values", "value_paths": ("image",), "whole": False}
     assert len(said(text, listing=["Chart.yaml"], **values)) == 1
 
 
@@ -153,7 +153,7 @@ def test_each_place_of_several_is_judged_for_itself(
 ) -> None:
     text = f"{TWO}cart: {{image: {image}}}\n"
     placed = (("web.image", WEB), ("cart.image", WEB))
-    values: dict[str, Any] = {"tool": "helm-values", "places": ("web.image", "cart.image")}
+    values: dict[str, Any] = {"tool": "helm-values", "value_paths": ("web.image", "cart.image")}
     if wrong:
         with pytest.raises(
             ConfigError, match=r"cart\.image is another image's place: reg\.io/team"
@@ -184,7 +184,7 @@ def test_a_tag_in_a_values_file_is_judged_with_the_repository_of_its_chart(
         images=(WEB,),
         tool="helm-values",
         level="error",
-        places=("image",),
+        value_paths=("image",),
         placed=(("image", WEB),),
         whole=False,
     )
@@ -209,7 +209,7 @@ def test_where_one_of_several_places_of_a_path_has_the_image_the_others_may_have
     text = (
         f"image: {{repository: reg.io/team/cart, tag: '2'}}\n---\n{TWO.removeprefix('web: {')[:-2]}"
     )
-    values: dict[str, Any] = {"tool": "helm-values", "places": ("image",)}
+    values: dict[str, Any] = {"tool": "helm-values", "value_paths": ("image",)}
     assert said(text, placed=(("image", WEB),), **values) == []
 
 
