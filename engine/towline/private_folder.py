@@ -36,7 +36,7 @@ class PrivateFolder:
 
     def __init__(self, environ: Mapping[str, str], *, secret: bool = False) -> None:
         disk = _disk(environ)
-        for base in (*(_in_memory(environ) if secret else ()), disk):
+        for base in (*(memory_folders(environ) if secret else ()), disk):
             try:
                 _sweep(base)
                 self.path, self._lock = _make(base)
@@ -68,7 +68,7 @@ class PrivateFolder:
 
 def sweep(environ: Mapping[str, str]) -> None:
     """Remove the folders that killed runs of this user have left."""
-    for base in {_disk(environ), *_SHARED, *_in_memory(environ)}:
+    for base in {_disk(environ), *_SHARED, *memory_folders(environ)}:
         with contextlib.suppress(OSError):
             _sweep(base)
 
@@ -77,7 +77,7 @@ def _disk(environ: Mapping[str, str]) -> Path:
     return Path(environ.get("TMPDIR") or tempfile.gettempdir())
 
 
-def _in_memory(environ: Mapping[str, str]) -> list[Path]:
+def memory_folders(environ: Mapping[str, str]) -> list[Path]:
     """Return this machine's folders in memory that are writable and outside every workspace."""
     try:
         mounts = [

@@ -53,7 +53,7 @@ deadline._set = lambda until: None
 process.impose = lambda pid, limits: None
 process._guard.begin = lambda: None
 private_folder._sweep = lambda base: None
-private_folder._in_memory = lambda environ: []
+private_folder.memory_folders = lambda environ: []
 free = "import resource; resource.setrlimit = lambda *_: None; "
 assert "leave_network(); " in rendering._START
 rendering._START = free + rendering._START.replace("leave_network(); ", "")

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from towline.pipeline.proven import open_folder
+from towline.pipeline.build_folder import open_folder
 
 
 def made(folder: Path, mode: int = 0o755) -> Path:
