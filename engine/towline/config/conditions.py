@@ -49,7 +49,7 @@ class Workspace(Protocol):
 
 @frozen
 class Condition:
-    """A condition of a stage definition: its kind, its checked value, and its place."""
+    """A condition of a stage definition: its kind, its checked value, and `where` it stands."""
 
     kind: str
     value: Any
@@ -69,13 +69,13 @@ class Decision:
 
 @frozen
 class ConditionContext:
-    """The facts that a decision may be made from.
+    """The facts that a decision may use.
 
-    `config` has every key that is read for the step in the stage, without scopes. `own` has the
-    keys of the stage's own section in the project's configuration, each with its place.
-    `configured`: the project has a section for the step. `others` are the answers for the stage's
-    other steps. `planning`: the pipeline environment may still grow before the step runs. `bare`:
-    only a boolean is a flag, and any other value is ignored without an error.
+    `config` has every key of the sections that are read for the step in the stage, whatever its
+    scope. `own` has the keys of the stage's section in the project's configuration, each with its
+    place. `configured`: the project has a section for the step. `others` are the answers for the
+    stage's other steps. `planning`: the pipeline environment may get more values before the step
+    runs. `bare`: only a boolean is a flag, and any other value is ignored without an error.
     """
 
     stage: str
@@ -106,7 +106,7 @@ def parse_condition(data: object, where: str) -> Condition:
         known = (
             nearest(str(next(iter(data), "")), _KINDS)
             if not kinds
-            else "write each kind as a condition of its own: any of them will do"
+            else "write each kind as a condition of its own: one that holds is enough"
         )
         raise ConfigError(
             "a condition of one known kind is expected, not"
@@ -162,7 +162,7 @@ def _switched(flag: Setting, context: ConditionContext) -> bool | None:
     if context.bare:
         return flag.value if isinstance(flag.value, bool) else None
     value = parse_flag(flag.value)
-    # Piper's stage runs the step at anything that is not empty: here nothing is lost silently
+    # Piper runs the step for any value that is not empty; here it is an error, not a silent guess
     if value is None and flag.value not in ("", [], {}):
         raise ConfigError(
             f"{_shown_flag(context.step, flag)} is neither true nor false",
@@ -185,7 +185,7 @@ def _shown_flag(step: str, flag: Setting) -> str:
 
 
 def _no_flag(step: str, flag: Setting) -> str:
-    """The reason why the value in the place of a flag is ignored."""
+    """The note that a value is ignored because it stands in the place of a flag and is not one."""
     kind = "a text" if isinstance(flag.value, str) else "neither true nor false"
     return (
         f"{_shown_flag(step, flag)} ({flag.origin}) is ignored, since it is {kind}: write true or"
@@ -260,7 +260,11 @@ def _config(expected: Mapping[str, Any], context: ConditionContext) -> Decision:
         return Decision(active="yes", why=f"{key} is {found.value!r} ({found.origin})")
     return Decision(
         active="no",
-        why=f"{key} is none of {', '.join(map(repr, wanted)) or 'no value'} ({found.origin})",
+        why=(
+            f"{key} is not one of {', '.join(map(repr, wanted))} ({found.origin})"
+            if wanted
+            else f"{key} is set, and the condition has no value for it ({found.origin})"
+        ),
     )
 
 
@@ -285,7 +289,7 @@ def _file_pattern(pattern: str, context: ConditionContext) -> Decision:
     path = context.workspace.find(pattern)
     return Decision(
         active="yes" if path else "no",
-        why=f"{path} fits {pattern}" if path else f"no file fits {pattern}",
+        why=f"{path} matches {pattern}" if path else f"no file matches {pattern}",
     )
 
 
@@ -302,7 +306,7 @@ def _file_pattern_from_config(key: str, context: ConditionContext) -> Decision:
     for pattern in patterns:
         try:
             decision = _file_pattern(pattern, context)
-        # the project's own value, which is for its step to complain about: a plan of all stages
+        # the value is the project's own: its step reports the fault, and the plan of other stages
         # goes on
         except ConfigError as fault:
             decision = Decision(active="no", why=fault.message)
@@ -348,12 +352,12 @@ def _filled(key: str, context: ConditionContext) -> Decision:
 def _absent(keys: str, lack: str, context: ConditionContext) -> Decision:
     if context.planning:
         return Decision(
-            active="undecided", why=f"depends on {keys}, which the pipeline has yet to write"
+            active="undecided", why=f"depends on {keys}, which the pipeline may yet write"
         )
     return Decision(active="no", why=f"{keys} has {lack} in the pipeline environment")
 
 
-# as for every kind
+# FBT001: every kind has this signature
 def _only_active(_: bool, context: ConditionContext) -> Decision:  # noqa: FBT001
     for answer in ("yes", "undecided"):
         busy = [step for step, active in context.others.items() if active == answer]
@@ -380,7 +384,7 @@ def _step_active(step: str, context: ConditionContext) -> Decision:
     )
 
 
-# as for every kind
+# FBT001: every kind has this signature
 def _inactive(value: bool, context: ConditionContext) -> Decision:  # noqa: FBT001
     if value is False:
         return Decision(

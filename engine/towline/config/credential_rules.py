@@ -73,11 +73,11 @@ def secret_of(settings: Settings, name: str, label: str) -> Credential:
 def _names(settings: Settings, *parameters: str) -> tuple[str, ...]:
     """The names that `credentials` may use for a credential.
 
-    These are the ids of the Jenkins credentials that it comes from, or will come from, and its
-    parameters.
+    These are the ids of the Jenkins credentials that the credential comes from, or will come from,
+    and the names of its parameters.
     """
-    # what the configuration names may be another one: the agent's own value keeps it from being
-    # bound
+    # if a value is given, the credential that the configuration names is not bound: it may be
+    # another one
     if settings.given(parameters[0]):
         ids = [settings.bound(name) for name in parameters]
     else:
@@ -92,7 +92,8 @@ def _names(settings: Settings, *parameters: str) -> tuple[str, ...]:
 def host_source(settings: Settings, name: str, parse: Parse, *, password: str = "") -> HostSource:
     """The source of the host in the URL of the parameter `name`.
 
-    If the `password` comes from the pipeline environment, the URL there is its record.
+    If the parameter `password` comes from the pipeline environment, the URL beside it there is its
+    record.
     """
     is_left = bool(password) and settings.layer(password) == PIPELINE_ENVIRONMENT
     return HostSource(
@@ -119,7 +120,7 @@ def registry_place(url: str) -> HostAddress:
 
 
 def host_entries(entries: list[str]) -> tuple[str, ...]:
-    """The entries of a record that name a host, as a host or in a URL; others are left out."""
+    """The hosts that the entries of a record name, directly or in a URL; others are left out."""
     return tuple(entry for entry in map(_host, entries) if entry and _valid(entry))
 
 
@@ -145,7 +146,7 @@ def _addresses(texts: tuple[str, ...], parse: Parse) -> frozenset[tuple[str, str
         try:
             found.add(parse(text).plain)
         except TowlineError:
-            continue  # a URL that is none names no host
+            continue  # an invalid URL names no host
     return frozenset(found)
 
 
@@ -180,7 +181,7 @@ def store_permission(rules: CredentialRules, settings: Settings) -> Permission |
             f" {named_only_by('this place', origin)}: {why_project_ignored(rules)}",
             where=origin,
             hint=(
-                f"let the platform team name it: `steps: {{vaultRotateSecretId: {{{chosen}:"
+                f"let the platform team set it: `steps: {{vaultRotateSecretId: {{{chosen}:"
                 f" '{settings.text(chosen)}'}}}}` in its default documents (TOWLINE_DEFAULTS)"
             ),
         ),

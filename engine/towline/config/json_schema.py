@@ -3,10 +3,10 @@
 The project's configuration as a JSON Schema (draft 2020-12), made of the steps' metadata: editors
 complete, explain and check with it.
 
-What the engine accepts is never an error here: keys of other people, other spellings, numbers for
-texts, nulls. What holds for all layers together (whether a mandatory parameter is set at all) no
-schema of one file can say. A key in a stage's section is judged by the steps that run there: those
-whose flag is true in it, and those that the stage has and that the file configures.
+The schema allows everything that the engine accepts: unknown keys, other spellings, numbers for
+texts, nulls. It does not require mandatory parameters, since another layer may set them. A key in a
+stage's section is checked for the steps that run in the stage: those whose flag is true in the
+section, and those of the stage that the file configures.
 """
 
 from __future__ import annotations
@@ -48,8 +48,8 @@ def json_schema(schemas: Sequence[StepSchema], stages: Mapping[str, Collection[s
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "title": ".pipeline/config.yml",
         "description": (
-            "What a pipeline and its steps are told. A stage's section counts more than a step's,"
-            " and that more than the general one."
+            "Settings of a pipeline and its steps. A stage's section wins over a step's section,"
+            " and a step's section over the general one."
         ),
         "type": ["object", "null"],
         "properties": {
@@ -64,8 +64,8 @@ def json_schema(schemas: Sequence[StepSchema], stages: Mapping[str, Collection[s
             ),
             "customDefaults": {
                 "description": (
-                    "Default documents, paths in the project or URLs; a later one counts more, this"
-                    " file counts most."
+                    "Default documents: paths in the project, or URLs. A later document wins over"
+                    " an earlier one, and this file over all of them."
                 ),
                 "type": ["array", "null"],
                 "items": {"type": "string"},
@@ -76,12 +76,12 @@ def json_schema(schemas: Sequence[StepSchema], stages: Mapping[str, Collection[s
         "allOf": [_checks_stages(schema, stages) for schema in schemas],
         "$defs": {
             "general": _section(
-                "What holds for every step and stage.",
+                "Settings for every step and stage.",
                 {**_described_keys(schemas, GENERAL), **_checked_keys(schemas), **flags},
             ),
             "stage": {
                 **_section(
-                    "What holds in this stage only, and which steps run in it.",
+                    "Settings for this stage only, and flags of the steps that run in it.",
                     {**_described_keys(schemas, STAGES), **flags},
                 ),
                 "allOf": [
@@ -101,7 +101,7 @@ def json_schema(schemas: Sequence[StepSchema], stages: Mapping[str, Collection[s
 
 
 def _checks_stages(schema: StepSchema, stages: Mapping[str, Collection[str]]) -> _Json:
-    """The rule that a configured step is checked in the sections of its stages, too."""
+    """The rule that the sections of a step's stages are checked for it, if it is configured."""
     sections: _Json = {
         "required": ["steps"],
         "properties": {
@@ -139,7 +139,7 @@ def _without_description(described: Mapping[str, _Json]) -> dict[str, _Json]:
 
 
 def _described_keys(schemas: Sequence[StepSchema], scope: str) -> dict[str, _Json]:
-    """The keys that any step reads in a section of a scope, with the words about them alone."""
+    """The keys that any step reads in sections of a scope: their descriptions, without types."""
     return {
         key: {word: each[word] for word in ("description", "deprecated") if word in each}
         for key, each in _keys_of_all(schemas, scope).items()
@@ -147,9 +147,9 @@ def _described_keys(schemas: Sequence[StepSchema], scope: str) -> dict[str, _Jso
 
 
 def _checked_keys(schemas: Sequence[StepSchema]) -> dict[str, _Json]:
-    """The keys of the general section that a step of the engine reads.
+    """The keys of the general section that a step of the engine reads, with their types.
 
-    Keys that only steps of other libraries read are left to these.
+    Keys that only steps of other libraries read are not checked here.
     """
     own = {
         key for schema in schemas if not schema.library for key in _keys(schema.parameters, GENERAL)
@@ -230,7 +230,7 @@ def _keys(parameters: Iterable[Parameter], scope: str) -> dict[str, _Json]:
 
 
 def _nested(path: str, described: _Json) -> tuple[str, _Json]:
-    """The first key of an alias `a/b/c`, and what describes it: maps down to the parameter."""
+    """The first key of an alias `a/b/c`, and its schema: nested maps down to the parameter."""
     first, *inner = path.split("/")
     for key in reversed(inner):
         described = {
@@ -246,8 +246,8 @@ def _described(parameter: Parameter, scope: str) -> _Json:
     if parameter.read_by_others and scope == GENERAL:
         return {
             "description": (
-                f"{parameter.description} Here for other steps: this one takes it from the platform"
-                " team alone."
+                f"{parameter.description} Here it is for other steps: this step reads it only"
+                " from the platform team."
             )
         }
     if parameter.trusted:  # the engine refuses it here, whatever its value

@@ -2,8 +2,8 @@
 
 Settings and layers: layers are folded into one setting per key, which knows its origin.
 
-Maps merge deeply; lists, scalars and values of another kind replace. Nulls are dropped, also nested
-ones and those in lists (facts 1.4).
+Maps merge deeply; any other value replaces the value below it. Nulls are dropped, also in nested
+maps and lists (facts 1.4).
 """
 
 from __future__ import annotations
@@ -16,9 +16,9 @@ from towline.record import frozen, replace
 # names of layers
 DEFAULT = "default"  # a step's own defaults
 PIPELINE_ENVIRONMENT = "pipeline environment"  # values that steps of this pipeline have written
-# values that perhaps no step has written (towline/pipeline/environment.py)
+# values that no step is known to have written (towline/pipeline/environment.py)
 UNPROVEN = "unproven pipeline environment"
-# values in the place of those that a step has written
+# values that differ from those that a step has written
 CHANGED = "changed pipeline environment"
 PIPELINE_LAYERS = (PIPELINE_ENVIRONMENT, UNPROVEN, CHANGED)
 
@@ -28,12 +28,12 @@ class Setting:
     """A key's value with its origin: in one layer, or folded from several.
 
     `origin` is the place: file:line, variable, flag. `layer` is the layer's name for people. A pull
-    request can change a setting that is not `trusted`. `alias` is the name that stands there if it
-    is not the parameter's own. `record` are hosts that the value's own record in Vault names for
-    it, `bound` is the id of the Jenkins credential that the value comes from.
+    request can change a setting that is not `trusted`. `alias` is the name that is written there,
+    if it is not the parameter's own. `record` are the hosts that the secret in Vault names for
+    itself. `bound` is the id of the Jenkins credential that the value comes from.
 
-    A folded setting has the origin of its strongest layer, and is trusted if every layer is that is
-    a part of it. `overridden` are the settings of the other layers, weakest first.
+    A folded setting has the origin of its strongest layer, and is trusted if every layer that is
+    merged into it is. `overridden` are the settings of the other layers, weakest first.
     """
 
     value: object

@@ -1,7 +1,7 @@
-"""Metadata of steps, from `resources/towline`: of one step by any of its names, or of all.
+"""Metadata of steps from `resources/towline`, for one step by any of its names, or for all steps.
 
-One step's is read without the others. Also the names of stages, and the settings that Towline reads
-for the pipeline as a whole, with their scopes and types.
+To load one step, the files of other steps are not read. This module also has the names of stages,
+and the settings for the pipeline as a whole, with their scopes and types.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from towline.errors import UsageError
 from towline.files import resource_text
 from towline.suggest import nearest
 
-# of the logins those that Jenkins credentials may hold
+# the variables of Vault logins that Jenkins credentials may be bound to
 VAULT_LOGIN = ("PIPER_vaultToken", "PIPER_vaultAppRoleID", "PIPER_vaultAppRoleSecretID")
 VAULT_CREDENTIALS = dict(
     zip(
@@ -29,7 +29,7 @@ VAULT_CREDENTIALS = dict(
             "vaultAppRoleTokenCredentialsId",
             "vaultAppRoleSecretTokenCredentialsId",
         ),
-        # the ids of the Jenkins credentials that each may be bound from
+        # the parameters that name these credentials
         strict=True,
     )
 )
@@ -157,7 +157,7 @@ def _parsed(text: str, name: str) -> StepSchema:
 def _text(name: str) -> str:
     """The metadata of a step by its own name; empty if there is none.
 
-    A file that another case of the name opens is not its own.
+    On a file system that ignores case, a file with another case in its name does not count.
     """
     if not name.isidentifier():  # a path, for example
         return ""

@@ -1,8 +1,8 @@
 """Pure.
 
-Keys of a configuration that are not parameters: for a step's context, and for every step of Piper.
+Keys of a configuration that are not a step's parameters: its context, and keys of every Piper step.
 
-The context is the step's container; the keys for every step are those of facts 1.8.
+The context is the step's containers, stashes and credentials; the others are those of facts 1.8.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ _SIDECAR = (
     "sidecarVolumeBind",
     "sidecarWorkspace",
 )
-_FORMER = ("collectTelemetryData",)  # Piper took it once, and configurations still have it
+_FORMER = ("collectTelemetryData",)  # Piper read it once, and configurations still have it
 _VAULT_LOGIN = (
     "vaultAppRoleTokenCredentialsId",
     "vaultAppRoleSecretTokenCredentialsId",
@@ -76,7 +76,7 @@ _VAULT = (
     "vaultCredentialKeys",
     "vaultCredentialEnvPrefix",
 )
-# what wraps the steps of Piper's library
+# keys that the Groovy wrapper of Piper's steps reads
 _WRAPPED = ("failOnError", "npmScriptsPackageJSONExcludes")
 REPORTING = {
     "gcpJsonKeyFilePath": "jsonKeyFilePath",
@@ -243,7 +243,7 @@ def _container_settings(container: Mapping[str, Any]) -> dict[str, object]:
 def _shared_settings(container: Mapping[str, Any], prefix: str) -> dict[str, object]:
     """The settings that a container and a sidecar have in common."""
     policy = container.get("imagePullPolicy")
-    # the one volume that Piper knows
+    # Piper knows this one volume only
     mounts = [
         entry for entry in container.get("volumeMounts") or [] if entry.get("name") == "volume"
     ]

@@ -20,8 +20,8 @@ from towline.record import frozen, replace
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _NOT_IN_NAMES = re.compile(r"[^A-Z0-9_]")
 _SHAPE = (
-    "expected a path with a list of keys, or a list of paths with as many lists of keys, and as"
-    " many prefixes if there are any"
+    "write one path with one list of keys, or a list of paths with a list of keys for each path;"
+    " and, if you set prefixes, one for each path"
 )
 
 
@@ -29,7 +29,7 @@ _SHAPE = (
 class _Kind:
     """General or test credentials.
 
-    The keys of the configuration begin with `stem`; `usual` is the prefix of the variables.
+    The keys of the configuration begin with `stem`; `usual` is the default prefix of the variables.
     """
 
     stem: str
@@ -53,8 +53,8 @@ _TYPES = ("string", "list", "string")
 class WantedCredential(VaultQuestion):
     """Fields of one secret; the first of `paths` that has one of them decides.
 
-    Each field makes a variable for each prefix, `encoded` in base64 as well. `own`: a pull request
-    can change the first prefix, at `where`.
+    Each field becomes a variable for each prefix, and if `encoded`, one in base64 as well. `own`: a
+    pull request can change the first prefix. `where` is the place of the keys.
     """
 
     prefixes: tuple[str, ...] = ()
@@ -85,9 +85,9 @@ def with_credential_keys(step: StepSchema) -> StepSchema:
 def check_credentials(values: Mapping[str, Setting]) -> bool:
     """Whether the settings name such credentials.
 
-    Raises ConfigError for paths, keys and prefixes that do not fit together.
+    Raises ConfigError for paths, keys and prefixes of different shapes, and for an invalid prefix.
     """
-    # each of them, also behind one that is there
+    # a list, not `any`: the second kind is checked even if the first is set
     return True in [_check(kind, values) for kind in _KINDS]
 
 
@@ -98,14 +98,14 @@ def _check(kind: _Kind, values: Mapping[str, Setting]) -> bool:
     if not _have_equal_shape(*_values(kind, values)):
         where = values[keys if keys in values else path].origin
         raise ConfigError(
-            f"{path}, {keys} and {prefix} do not fit together", where=where, hint=_SHAPE
+            f"{path}, {keys} and {prefix} do not have the same shape", where=where, hint=_SHAPE
         )
     for _, _, chosen in _entries(kind, values):
         if chosen and not _NAME.fullmatch(chosen):
             raise ConfigError(
-                f"{prefix} cannot begin a variable's name: {chosen!r}",
+                f"{prefix} is {chosen!r}, and the name of a variable cannot begin with it",
                 where=values[prefix].origin,
-                hint="write letters, digits and _",
+                hint="write letters, digits and _, and begin with a letter or _",
             )
     return True
 
@@ -171,7 +171,7 @@ def _values(kind: _Kind, values: Mapping[str, Setting]) -> tuple[object, object,
 def _entries(
     kind: _Kind, values: Mapping[str, Setting]
 ) -> Iterator[tuple[str, tuple[str, ...], str]]:
-    """Path, fields and prefix of each secret, as far as they fit together."""
+    """Path, fields and prefix of each secret; empty ones if lists have different lengths."""
     path, keys, prefix = _values(kind, values)
     several = isinstance(path, list)
     for number, secret in enumerate(path if isinstance(path, list) else [path] if path else []):
@@ -247,14 +247,14 @@ def credential_variables(
             for name, value in _named(wanted, field, credential.fields[field]):
                 if made.setdefault(name, value) != value:
                     raise ConfigError(
-                        f"two fields of Vault's secrets would be the variable {name}",
+                        f"two fields of Vault's secrets would both be the variable {name}",
                         where=wanted.where,
                         hint="give one of them another prefix",
                     )
                 if wanted.own and name in environ:
                     raise ConfigError(
-                        "the project's prefix would have Vault's secret stand in the place of the"
-                        f" variable {name}",
+                        f"the variable {name} exists, and the project's prefix would let a secret"
+                        " of Vault replace it",
                         where=wanted.where,
                         hint="choose another prefix",
                     )
@@ -266,7 +266,7 @@ def _named(wanted: WantedCredential, field: str, value: str) -> Iterator[tuple[s
     for prefix in wanted.prefixes:
         if not name:
             raise ConfigError(
-                f"{field!r} makes no name of a variable",
+                f"the field {field!r} has no letter or digit for the name of a variable",
                 where=wanted.where,
                 hint="use a field with letters or digits in its name",
             )

@@ -1,7 +1,7 @@
 """Pure.
 
-What a step may be told: its parameters as `resources/towline/steps/<step>.yaml` describes them, the
-one source for flags, help and checks.
+Schemas of steps: their parameters, as described in `resources/towline/steps/<step>.yaml`, the one
+source for flags, help and checks.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from towline.record import field, frozen
 from towline.suggest import nearest
 
 GENERAL, STAGES, STEPS, PARAMETERS = SCOPES = ("GENERAL", "STAGES", "STEPS", "PARAMETERS")
-# as people and the docs say
+# the names of scopes in help and docs
 SECTIONS = {GENERAL: "general", STEPS: "step", STAGES: "stage", PARAMETERS: "call"}
 # list and map are of texts; object and objects (a list) are of anything
 TYPES = ("string", "boolean", "integer", "list", "map", "object", "objects")
@@ -36,7 +36,7 @@ class ParameterAlias:
 class ValueSource:
     """A key of the pipeline environment that has a parameter's value.
 
-    With `over: GENERAL` it stands above the project's general section, not below all documents.
+    With `over: GENERAL` it wins over the project's general section, else all documents win over it.
     """
 
     pipeline_environment: str
@@ -68,11 +68,11 @@ class ConditionalDefault:
 class VaultReference:
     """The secret in Vault that has a parameter's value.
 
-    The key `secret` of the configuration names the secret, by default it is `default`; for a `file`
-    the parameter's value is the path of a file with it.
+    The key `secret` of the configuration names the secret; without it the name is `default`. For a
+    `file`, the parameter's value is the path of a file with the secret.
 
-    With `field` the value has that name in the secret, and none of the parameter's; such a secret
-    is one whole: another one never fills its gaps.
+    With `field`, the value is that field of the secret, else the field with the parameter's name.
+    A missing `field` is not looked for in another secret.
     """
 
     secret: str
@@ -85,12 +85,12 @@ class VaultReference:
 class Parameter:
     """A parameter of a step.
 
-    `later` is the hint for a parameter that Towline cannot use yet; a pull request may not set a
-    `trusted` one. `read_by_others`: Piper's other steps read the name in `general`, and Towline's
-    step reads it there only if the platform team has set it. `format` is the form of each text:
-    `host` for an entry of a list of hosts, `hosts` for a map of such lists. Possible values of a
-    list are for each of its elements; `minimum` and `maximum` are for an integer. The parameter is
-    also mandatory if all of `mandatory_if` hold, and never if one of `unless` is set.
+    `later` is the hint for a parameter that Towline cannot use yet. A pull request may not set a
+    `trusted` parameter. `read_by_others`: Piper's other steps read the name in `general`, and
+    Towline's step reads it there only if the platform team has set it. `format` is the form of each
+    text: `host` for a list of hosts, `hosts` for a map of such lists. The possible values of a list
+    are those of its elements; `minimum` and `maximum` are for an integer. The parameter is also
+    mandatory if all of `mandatory_if` hold, and never if one of `unless` is set.
     """
 
     name: str
@@ -131,10 +131,9 @@ class Parameter:
 class JenkinsCredential:
     """A Jenkins credential: the parameter `name` has its id.
 
-    `parameters` are the parameters that its parts are put into.
-
-    Parts are `username` and `password`, `text`, or `file` (its path; of an SSH key, too), by kind;
-    plain files only for steps that another library runs.
+    `parameters` maps each part of the credential to the parameter that gets it. The parts depend on
+    the kind: `username` and `password`, `text`, or `file` (the path of the file or SSH key). Plain
+    files are for steps of other libraries only.
     """
 
     name: str
@@ -159,8 +158,8 @@ class OneOfRule:
 class StepSchema:
     """A step under its own name, with every parameter in the order of its metadata.
 
-    `library` marks a step that another library runs; `flags`: in this call, parameters that are no
-    secrets may be given as flags. `containers`, `sidecars` (Piper's shape) and `stashes` are for
+    `library` marks a step that another library runs. `flags`: in this call, parameters that are not
+    secret may be given as flags. `containers`, `sidecars` (Piper's shape) and `stashes` are for
     the context configuration only.
     """
 
@@ -193,9 +192,9 @@ class StepSchema:
         ) or next(by_alias, None)
 
     def over(self, name: str) -> Mapping[str, Parameter]:
-        """By name and alias, the parameters that a map in `name`, a list of maps, may set.
+        """The parameters, by name and alias, that each map in the list of maps `name` may set.
 
-        Logins, and parameters that only trusted layers set, are not among them.
+        Logins are not among them, nor are parameters that only trusted layers set.
         """
         closed = {
             name,

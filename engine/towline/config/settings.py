@@ -40,8 +40,8 @@ class Settings:
         self._settings = settings
         self._secrets, self._claimed = _secrets(schema, layers, settings)
         self._called: Mapping[str, str] = {}
-        self.notes: tuple[str, ...] = ()  # what is as it should be, but may surprise
-        # each once, a line for people
+        self.notes: tuple[str, ...] = ()  # lines on correct settings that may surprise
+        # each line once
         self.warnings = tuple(dict.fromkeys((*unknown, *_deprecated(schema, layers))))
 
     def text(self, name: str) -> str:
@@ -75,10 +75,10 @@ class Settings:
     def each(self, name: str, *, unchecked: bool = False) -> tuple[Settings, ...]:
         """One Settings for each map of the parameter `name`; these settings alone if it has none.
 
-        The keys of a map stand over the other parameters.
+        The keys of a map win over the other parameters.
 
-        Raises ConfigError with every fault at once: a key that is no parameter, or one of those
-        that hold a secret or a rule of the platform team; `unchecked`, for the former alone.
+        Raises ConfigError for a key that `StepSchema.over` does not have; unless `unchecked`, also
+        with every fault of the values at once.
         """
         return tuple(
             self._over(name, number, values, unchecked=unchecked)
@@ -95,7 +95,7 @@ class Settings:
             parameter = own.get(key)
             if parameter is None:
                 raise ConfigError(
-                    f"{key!r} cannot be set for one of {name}",
+                    f"{key!r} cannot be set in an entry of {name}",
                     where=origin,
                     hint=nearest(key, dict.fromkeys(known.name for known in own.values())),
                 )
@@ -146,7 +146,7 @@ class Settings:
         return any(parameter.name == name for parameter in self._schema.parameters)
 
     def chosen(self, name: str) -> bool:
-        """Whether the parameter is set by something else than its default."""
+        """Whether the parameter is set, by something other than its default."""
         self._parameter(name)
         return name in self._settings and self._settings[name].layer != DEFAULT
 
@@ -177,9 +177,9 @@ class Settings:
         return chain[-1].layer if chain else ""
 
     def stands_in(self, layer: str, name: str) -> bool:
-        """Whether the value is in the layer called `layer`, or is made of a value that is.
+        """Whether the value comes from the layer called `layer`, directly or translated.
 
-        Both have one place then.
+        A translated value has the same origin as the value that it is made of.
         """
         chain = self._chain(name)
         return any(
@@ -191,7 +191,7 @@ class Settings:
         return self.layer(name) in PIPELINE_LAYERS
 
     def record(self, name: str) -> tuple[str, ...]:
-        """Hosts that a secret's own record names for it, in Vault for example."""
+        """Hosts that a secret's own record names, such as fields of the secret in Vault."""
         chain = self._chain(name)
         return chain[-1].record if chain else ()
 
@@ -206,7 +206,7 @@ class Settings:
         return self._schema.flags
 
     def called(self, name: str) -> str:
-        """The name of the parameter where people set it."""
+        """The name under which people set the parameter, if `translated` renamed it."""
         return self._called.get(name, name)
 
     def credential_ids(self, name: str) -> tuple[str, ...]:
@@ -231,9 +231,9 @@ class Settings:
     ) -> Settings:
         """These settings for a step that does the same with other parameter names.
 
-        `names` maps that step's parameters to ours, `more` has the values of its other parameters.
-        `made` has the parameter of ours that a value of `more` is made of: it gets that parameter's
-        place and overrides the same values.
+        `names` maps that step's parameters to ours, and `more` has the values of its other
+        parameters. `made` maps a parameter in `more` to the parameter of ours that its value is
+        made of: it gets the origin of ours, and overrides the same values.
         """
         defaults = {
             parameter.name: parameter.default
@@ -264,7 +264,7 @@ class Settings:
     def claimed(self) -> frozenset[str]:
         """The values of secret parameters that a pull request can choose.
 
-        They are masked as far as that does not blank a line for auditors.
+        They are masked in logs, but not in lines for auditors.
         """
         return self._claimed
 
@@ -282,7 +282,7 @@ class Settings:
             if name in self._settings
             else ZERO[self._parameter(name).type]
         )
-        assert isinstance(value, kind), f"{name} is no {kind.__name__}"
+        assert isinstance(value, kind), f"{name} is not a {kind.__name__}"
         return value
 
 
@@ -294,8 +294,8 @@ def checked_settings(
 ) -> Settings:
     """The checked settings of layers, weakest first; raises ConfigError with every fault at once.
 
-    `settled` are the folded settings if not only folding decides. Raises CredentialError if only
-    logins lack something. `unknown` are warnings on ignored keys.
+    `settled` are the folded settings, if they are not just the folded `layers`. `unknown` are
+    warnings on ignored keys. Raises CredentialError if every fault is a missing part of a login.
     """
     settings, faults = check_settings(
         schema, layers, fold_settings(layers) if settled is None else settled
@@ -340,8 +340,8 @@ def _secrets(
 ) -> tuple[frozenset[str], frozenset[str]]:
     """Every text of secret parameters, in any layer and as conditional default.
 
-    First those of trusted layers and the pipeline environment, then those that a pull request
-    chose.
+    The first set is from trusted layers and the pipeline environment, the second from layers that a
+    pull request can change.
     """
     found: dict[bool, set[str]] = {True: set(), False: set()}
     for name in (parameter.name for parameter in schema.parameters if parameter.secret):

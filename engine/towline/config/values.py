@@ -2,8 +2,8 @@
 
 Values of parameters: the text of a flag or variable to a value, and a value to its type.
 
-A list or map is JSON, or `a,b` and `k=v,k2=v2`; brackets and quotes keep together the text in them.
-Conversion to a type loses and invents nothing (facts 1.6).
+A list or map is written as JSON, or as `a,b` and `k=v,k2=v2`; a comma in brackets or quotes does
+not split. A conversion that would lose or invent something is an error (facts 1.6).
 """
 
 from __future__ import annotations
@@ -32,16 +32,16 @@ _SHAPES: dict[str, tuple[str, type]] = {
     "objects": ("[", list),
 }
 _BRACKETS = re.compile(r"\[[^\[\]]*\]")
-# an IPv6 address, as hosts have it
+# an IPv6 address in brackets, as in host:port
 _ADDRESS = re.compile(r"\[[0-9A-Fa-f.]*:[0-9A-Fa-f.]*:[0-9A-Fa-f:.%]*\]")
 _PAIR = re.compile(r"((?:(?>\[[^\[\]]*\]|[^=]))*)=(.*)", re.DOTALL)
-_COMMA = "\0"  # stands for one in brackets: neither a flag nor a variable can hold this character
+_COMMA = "\0"  # in place of a comma in brackets: no flag or variable can hold this character
 
 
 def parse_text(kind: str, text: object) -> object:
     """A variable's or flag's text to the parameter's type.
 
-    A text without the form of a list or map stays a text, which then does not fit the type.
+    A text that is not written as a list or map stays a text, and `coerce` refuses it later.
     """
     if not isinstance(text, str) or kind not in _SHAPES:
         return text
@@ -53,7 +53,7 @@ def parse_text(kind: str, text: object) -> object:
             return text
         if isinstance(data, shape):
             return data
-        # meant as JSON; to split it would make other texts of it
+        # it is meant as JSON, and splitting would change its texts
         if sign == "{" or data is not None or _is_flow(text.strip()):
             return text
     return _split(kind, text)
@@ -68,11 +68,11 @@ class RepeatedValue(ValueError):
 
 
 def join_texts(kind: str, texts: Sequence[str]) -> object:
-    """The texts of a flag that was given several times to one value.
+    """One value from the texts of a flag that was given several times.
 
-    Lists are joined, maps have all keys, and of other types the last text is taken.
+    Lists are joined, maps are merged, and of other types the last text is taken.
 
-    Raises RepeatedValue for a key of a map with two values: nobody can tell which one is meant.
+    Raises RepeatedValue for a key of a map with two values.
     """
     values = [parse_text(kind, text) for text in texts]
     if all(isinstance(value, list) for value in values):
@@ -96,7 +96,7 @@ def _merged(maps: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
 
 
 def _written(value: Any) -> str:
-    """A text that is equal for equal values only: not for `1.10` and `1.1`, nor for 1 and true."""
+    """A text that differs if the values differ, also for `1.10` and `1.1`, or 1 and true."""
     return (
         text_of(value)
         if isinstance(value, WrittenInteger | WrittenFloat)
@@ -115,9 +115,9 @@ def _json(text: str) -> Any:
 
 
 def _is_flow(text: str) -> bool:
-    """Whether a text that is not JSON is one list in brackets in YAML's form.
+    """Whether a text that is not JSON is a list in YAML's flow style, `[a, b]`.
 
-    Nothing reads that form in a flag or variable.
+    That style is not read in a flag or variable.
     """
     return _BRACKETS.fullmatch(text) is not None and _ADDRESS.fullmatch(text) is None
 
@@ -134,7 +134,7 @@ def _split(kind: str, text: str) -> object:
 
 
 def _parts(text: str) -> list[str] | None:
-    """The parts between commas outside of brackets and quotes; None if that cannot be told."""
+    """The parts between commas outside of brackets and quotes; None for unbalanced quotes."""
     protected = _BRACKETS.sub(lambda found: found.group().replace(",", _COMMA), text)
     try:
         rows = list(csv.reader(protected.splitlines(), skipinitialspace=True))
@@ -144,7 +144,7 @@ def _parts(text: str) -> list[str] | None:
 
 
 def repeated_key(text: str) -> str:
-    """The key that a map's text has twice, so that it stayed a text; empty if there is none."""
+    """The first key that the text of a map has twice; empty if there is none."""
     try:
         _json(text)
     except RepeatedKey as fault:
@@ -206,9 +206,9 @@ def coerce(value: Any, kind: str) -> object:
 
 
 def respelled_values(value: Any, kind: str) -> Iterator[tuple[str, str, str]]:
-    """Every number or date where the type is a text and other readers spell it otherwise.
+    """Every number or date that is read as text, and that other YAML readers would spell otherwise.
 
-    Each has its text as written, its kind, and the text of other readers.
+    Yields its text as written, its kind, and its text for other readers.
     """
     inner = (
         value.values()
@@ -231,7 +231,7 @@ def _text(value: object) -> str:
         return value.text
     text = repr(_whole(value) if isinstance(value, float) and value.is_integer() else value)
     if not re.fullmatch(r"-?[0-9]+(\.[0-9]+)?", text):
-        raise ValueError("no scalar that has one spelling")
+        raise ValueError("not a scalar with one spelling")
     return text
 
 
@@ -245,7 +245,7 @@ def _boolean(value: object) -> bool:
     if isinstance(value, str) and value.lower() in ("true", "false"):
         return value.lower() == "true"
     if not isinstance(value, bool):
-        raise ValueError("no truth value")  # noqa: TRY004 - one type of error for all
+        raise ValueError("not a boolean")  # noqa: TRY004 - one type of error for all
     return value
 
 
@@ -255,7 +255,7 @@ def _integer(value: object) -> int:
     if isinstance(value, float) and value.is_integer():
         return _whole(value)
     if isinstance(value, bool) or not isinstance(value, int):
-        raise ValueError("no whole number")  # noqa: TRY004 - as above
+        raise ValueError("not a whole number")  # noqa: TRY004 - as above
     return int(value)
 
 

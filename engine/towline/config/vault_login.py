@@ -2,10 +2,9 @@
 
 The login for Vault that a step's settings choose, and whether the project may choose it.
 
-A login by JWT or Kubernetes is who the build is for Vault anyway; which role it takes there, at
-which mount of which namespace, decides what it may read and which server checks it. So the project
-chooses that as it chooses paths: by a pattern of trusted layers, or on the productive branch if
-they name none.
+A login by JWT or Kubernetes proves the identity of the build. Role, mount and namespace decide what
+that identity may read. So a project may choose these as it may choose paths: if a pattern of
+trusted layers allows it, or on the productive branch if trusted layers name none.
 """
 
 from __future__ import annotations
@@ -51,16 +50,16 @@ NAMESPACE, PATHS, MOUNT, ROLES, AUDIENCE = (
     "vaultAuthAudience",
 )
 _WHY_RESERVED = (
-    "what a service account shows opens its cluster as well, and goes only where a trusted layer"
-    " says"
+    "the token of a service account opens its cluster as well, so only a trusted layer may name a"
+    " host for it"
 )
 
 
 def choose_login(settings: Settings, available: Collection[str]) -> VaultLogin | None:
-    """The login that the settings choose among the existing variables and files; None without one.
+    """The login that the settings choose among `available` variables and files; None without one.
 
-    It has no proof yet. `available` are the names of variables and files. Raises ConfigError for an
-    invalid mount, and for Kubernetes without a role.
+    Its `proof` is not set yet. Raises ConfigError for an invalid mount, and if the Kubernetes login
+    has no role.
     """
     method, role = settings.text(AUTH_METHOD), settings.text(AUTH_ROLE)
     found = first_login(available, method=method, role=role)
@@ -68,7 +67,7 @@ def choose_login(settings: Settings, available: Collection[str]) -> VaultLogin |
         return None
     if found.method == KUBERNETES and not role:
         raise ConfigError(
-            f"a login of Kubernetes for Vault needs {AUTH_ROLE}",
+            f"the Kubernetes login for Vault needs {AUTH_ROLE}",
             where=settings.origin(AUTH_METHOD),
             hint=f"set {AUTH_ROLE} to the role in Vault",
         )
@@ -85,18 +84,18 @@ def choose_login(settings: Settings, available: Collection[str]) -> VaultLogin |
 
 
 def missing_login(settings: Settings, available: Collection[str]) -> str:
-    """The reason why there is no login, for a note; empty if nobody has begun to set one.
+    """The reason why there is no login, for a note; empty if no part of a login is set.
 
-    Raises CredentialError if the settings want one.
+    Raises CredentialError if the settings demand a login.
     """
     method = settings.text(AUTH_METHOD)
     if method:
         raise CredentialError(
-            f"the login for Vault ({AUTH_METHOD}: {method}) is not there",
+            f"the login for Vault is missing ({AUTH_METHOD}: {method})",
             where=settings.origin(AUTH_METHOD),
             hint=(
-                f"it takes {describe_sources(method)}{_ids(method)}; or skipVault: true if the step"
-                " takes its values from elsewhere"
+                f"set {describe_sources(method)}{_ids(method)}; or set skipVault: true if the step"
+                " gets its values elsewhere"
             ),
         )
     held, others = app_role_halves(available)
@@ -181,7 +180,8 @@ def role_permission(
 def _own_choice(settings: Settings, name: str, login: VaultLogin) -> bool:
     """Whether the project chose the value of a setting, an empty one too.
 
-    It did not if a trusted layer has that value or, if none has any, if that is the default.
+    It did not if a trusted layer has that value, or if it is the default and no trusted layer has
+    another.
     """
     default = METHODS[login.method].mount if name == MOUNT else ""
     trusted_values = [_comparable(name, text) or default for text in settings.trusted_texts(name)]
@@ -199,8 +199,8 @@ def namespace_permission(
 
     `paths` are read in that namespace. None if the project does not choose it.
 
-    The server takes a namespace for the beginning of each path, and a token may be good in those
-    below its own. Raises CredentialError, ConfigError.
+    The namespace is the beginning of each path, and a token may be valid in namespaces below its
+    own. Raises CredentialError, ConfigError.
     """
     named, space = settings.trusted_texts(NAMESPACE), login.namespace
     if login.method in (JWT, KUBERNETES) or not _own_choice(settings, NAMESPACE, login):
@@ -224,7 +224,7 @@ def namespace_permission(
             "Vault is not asked in its root namespace, since"
             f" {named_only_by('this namespace', origin)}: {why}",
             where=origin,
-            hint=f"leave {NAMESPACE} out there, or set skipVault",
+            hint=f"remove {NAMESPACE} there, or set skipVault",
         )
     return warn_or_raise(
         rules,
@@ -242,7 +242,7 @@ def namespace_permission(
 
 
 def role_of(login: VaultLogin) -> str:
-    """The role as patterns name it."""
+    """The role as patterns name it: `[namespace/]mount/role`."""
     return "/".join(filter(None, (login.namespace, login.mount, login.role or "default")))
 
 

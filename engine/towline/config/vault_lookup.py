@@ -53,7 +53,7 @@ _ROOTS = {
     "vaultPipelineName": "$(vaultBasePath)/$(vaultPipelineName)",
     "vaultBasePath": "$(vaultBasePath)/GROUP-SECRETS",
 }
-# that a path may be made of
+# settings that a path may refer to by `$(name)`
 _TEXTS = (URL, NAMESPACE, "vaultPath", "vaultBasePath", "vaultPipelineName")
 _PROPERTY = re.compile(r"\$\(([A-Za-z0-9.]*)\)")
 _DEPTH, _LENGTH = 10, 2048
@@ -63,7 +63,7 @@ _HOST_FIELDS = ("url", "hosts")  # fields of a secret that name the hosts that i
 
 @frozen
 class VaultServer:
-    """The server; `origin` is the place that names it, `VaultLookup.named` has the other places."""
+    """The server; `origin` is the place that names it."""
 
     url: str
     namespace: str
@@ -74,8 +74,8 @@ class VaultServer:
 class VaultQuestion:
     """A parameter's value: the first field that is not empty, in the first path that has one.
 
-    `fields` are the parameter's name, then its aliases. Of `whole` secrets the first existing one
-    decides, even if it lacks the field. `origins` are the places that name each path.
+    `fields` are the parameter's name, then its aliases. If `whole`, the first existing secret
+    decides, even if it lacks the field. `origins` has the place that names each path.
     """
 
     parameter: str
@@ -88,11 +88,11 @@ class VaultQuestion:
 
 @frozen
 class VaultLookup:
-    """All questions to Vault for one step, with the server and the places that chose both.
+    """All questions to Vault for one step, and the server.
 
-    `named` is the source of the server. `chosen` are the paths that the project has chosen, each
-    with its place; `bounds` are paths of trusted layers, below which it may choose. `settings` have
-    the rules.
+    `named` is the source of the server's address. `chosen` are the paths that the project has
+    chosen, each with its place; `bounds` are paths of trusted layers, and the project may choose
+    paths below these. `settings` have the rules.
     """
 
     server: VaultServer
@@ -110,7 +110,7 @@ class VaultLookup:
 
 @frozen
 class VaultAnswer:
-    """A parameter's value in Vault, and its place there."""
+    """A parameter's value in Vault, and its path and field there."""
 
     parameter: str
     value: str
@@ -169,7 +169,7 @@ def _only(values: Mapping[str, object], names: Collection[str]) -> Mapping[str, 
 def _trusted(
     step: StepSchema, metadata: StepSchema, inputs: Inputs, ask: Ask
 ) -> tuple[frozenset[str], tuple[str, ...]]:
-    """The paths that trusted layers alone result in, and the roots that they name."""
+    """The paths that follow from trusted layers alone, and the roots that these layers name."""
     settings = checked_settings(
         metadata, [layer for layer in step_layers(metadata, inputs) if layer.trusted]
     )
@@ -181,9 +181,9 @@ def _trusted(
 
 
 def _bound(text: str, properties: Mapping[str, str]) -> str:
-    """A root with each `$(x)` replaced that trusted layers know.
+    """A root in which each `$(x)` that trusted layers know is replaced.
 
-    Empty if it begins with an unknown one, or if replacing does not end.
+    Empty if it begins with an unknown `$(x)`, or if replacing does not end.
     """
     for _ in range(_DEPTH):
         text = _PROPERTY.sub(lambda found: properties.get(found[1], found[0]), text)
@@ -205,10 +205,10 @@ def admit_lookup(
     login: VaultLogin,
     bound: Mapping[str, str] | None = None,
 ) -> None:
-    """Pass if the login may go to the server, and the project's choices are allowed.
+    """Pass if the login may go to the server, and the project may choose role, namespace and paths.
 
-    Its choices are role, namespace and paths. `bound` are the variables that Jenkins credentials
-    are bound to, with the ids of these. Raises CredentialError.
+    `bound` has the id of the Jenkins credential for each variable that one is bound to. Raises
+    CredentialError.
     """
     addressees.admit(credential_of(login, bound or {}), server_address(lookup.server), lookup.named)
     for permission in (
@@ -245,7 +245,7 @@ def path_permission(
     ):
         return Permission(by=f"{PATHS} of a trusted layer")
     if not patterns and any(_is_below(path, bound) for bound in bounds):
-        return Permission(by="it is below a path of a trusted layer")
+        return Permission(by="a path of a trusted layer, which it is below")
     if (
         not patterns
         and not bounds
@@ -297,7 +297,7 @@ def _metadata(step: StepSchema, vault: StepSchema) -> StepSchema:
     )
 
 
-# ---- where
+# ---- the server
 
 
 def vault_server(settings: Settings) -> VaultServer:
@@ -311,7 +311,7 @@ def vault_server(settings: Settings) -> VaultServer:
         raise ConfigError(
             f"{URL} is not a server's URL",
             where=origin,
-            hint="expected https://host[:port], without a user",
+            hint="write https://host[:port], without user, query or fragment",
         )
     if scheme == "http" and not is_loopback(host) and not settings.flag("allowPlainHttp"):
         raise CredentialError(
@@ -325,8 +325,8 @@ def vault_server(settings: Settings) -> VaultServer:
 def server_source(settings: Settings) -> HostSource:
     """The source of the server's URL.
 
-    If a trusted layer names a server, the project may not name another: that one would get the
-    login of every secret.
+    If a trusted layer names a server, the project may not name another one, which would get the
+    login for every secret.
     """
     texts = [text.strip().rstrip("/") for text in settings.trusted_texts(URL)]
     same = [
@@ -343,7 +343,7 @@ def server_source(settings: Settings) -> HostSource:
 
 
 def _address_with_path(url: str) -> tuple[str, str, str]:
-    """A server's address with its path, since one host may have several servers."""
+    """Scheme, host and path of a server: one host may have several servers."""
     return (
         (*_scheme_and_host(url), urlsplit(url.strip()).path.rstrip("/"))
         if all(_scheme_and_host(url))
@@ -374,15 +374,15 @@ def _scheme_and_host(url: str) -> tuple[str, str]:
     return parts.scheme, parts.netloc.lower().removesuffix(usual)
 
 
-# ---- what
+# ---- the questions
 
 
 def parameter_questions(
     step: StepSchema, settings: Settings, values: Mapping[str, Setting]
 ) -> Iterator[VaultQuestion]:
-    """A question for each parameter that Vault may have; `values` are the step's other layers.
+    """A question for each parameter that Vault may hold; `values` are the step's other layers.
 
-    Raises ConfigError for a path that leads elsewhere.
+    Raises ConfigError for a path with `..`.
     """
     properties = path_properties(step, settings, values)
     for parameter in step.parameters:
@@ -437,7 +437,7 @@ def secret_paths(
 
 
 def _origin(settings: Settings, root: str, name_origin: str) -> str:
-    """The place that names a path: of its settings the first that a pull request can change."""
+    """The place that names a path: the first setting in it that a pull request can change."""
     made_of = [root, *(["vaultBasePath"] if root == "vaultPipelineName" else [])]
     return next(
         (settings.origin(name) for name in made_of if not settings.trusted(name)), name_origin

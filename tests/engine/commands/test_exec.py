@@ -377,7 +377,7 @@ def test_it_is_not_run_where_a_credential_is_missing(place: Place) -> None:
             3,
             "Vault has none of user at secret/team/none or secret/GROUP-SECRETS/none",
         ),
-        ("vaultCredentialPath: app, vaultCredentialKeys: user", 3, "do not fit together"),
+        ("vaultCredentialPath: app, vaultCredentialKeys: user", 3, "do not have the same shape"),
         ("unrelated: x", 3, "no credentials of Vault are named for a program"),
     ]:
         place.configure(general)

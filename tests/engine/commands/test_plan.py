@@ -249,5 +249,5 @@ def test_files_of_the_workspace_count(workspace: Path) -> None:
     why = {step["name"]: step["why"] for step in build["steps"] if step["active"] == "yes"}
     assert (
         why["sonarExecuteScan"]
-        == "service/sonar-project.properties fits **/sonar-project.properties"
+        == "service/sonar-project.properties matches **/sonar-project.properties"
     )

@@ -101,22 +101,26 @@ def answer(condition: dict[str, Any], scene: ConditionContext = SCENE) -> tuple[
     [
         # config
         ({"config": {"tool": ["kubectl", "helm"]}}, "yes", "tool is 'helm' (config.yml:7)"),
-        ({"config": {"tool": None}}, "no", "tool is none of no value (config.yml:7)"),
-        ({"config": {"tool": ["kubectl"]}}, "no", "tool is none of 'kubectl' (config.yml:7)"),
-        ({"config": {"count": ["1"]}}, "no", "count is none of '1' (config.yml:7)"),
-        ({"config": {"count": [True]}}, "no", "count is none of True (config.yml:7)"),
+        (
+            {"config": {"tool": None}},
+            "no",
+            "tool is set, and the condition has no value for it (config.yml:7)",
+        ),
+        ({"config": {"tool": ["kubectl"]}}, "no", "tool is not one of 'kubectl' (config.yml:7)"),
+        ({"config": {"count": ["1"]}}, "no", "count is not one of '1' (config.yml:7)"),
+        ({"config": {"count": [True]}}, "no", "count is not one of True (config.yml:7)"),
         ({"config": {"count": [1.0]}}, "yes", "count is 1 (config.yml:7)"),
         ({"config": {"share": [0.5]}}, "yes", "share is 0.5 (config.yml:7)"),
         ({"config": {"off": [False]}}, "yes", "off is False (config.yml:7)"),
-        ({"config": {"off": [0]}}, "no", "off is none of 0 (config.yml:7)"),
+        ({"config": {"off": [0]}}, "no", "off is not one of 0 (config.yml:7)"),
         ({"config": {"words": [["a", "b"]]}}, "yes", "words is ['a', 'b'] (config.yml:7)"),
-        ({"config": {"words": ["a", "b"]}}, "no", "words is none of 'a', 'b' (config.yml:7)"),
+        ({"config": {"words": ["a", "b"]}}, "no", "words is not one of 'a', 'b' (config.yml:7)"),
         (
             {"config": {"map": [{"y": [2.0], "x": 1}]}},
             "yes",
             "map is {'x': 1, 'y': [2]} (config.yml:7)",
         ),
-        ({"config": {"map": ["x"]}}, "no", "map is none of 'x' (config.yml:7)"),
+        ({"config": {"map": ["x"]}}, "no", "map is not one of 'x' (config.yml:7)"),
         ({"config": {"missing": ["x"]}}, "no", "missing is not set"),
         ({"config": {"missing": [None]}}, "yes", "missing is not set"),
         # configKey
@@ -130,22 +134,22 @@ def answer(condition: dict[str, Any], scene: ConditionContext = SCENE) -> tuple[
         ({"configKey": "tool/x"}, "no", "tool/x is not set"),
         ({"configKey": "missing"}, "no", "missing is not set"),
         # files
-        ({"filePattern": "there.json"}, "yes", "there.json fits there.json"),
-        ({"filePattern": "gone.json"}, "no", "no file fits gone.json"),
+        ({"filePattern": "there.json"}, "yes", "there.json matches there.json"),
+        ({"filePattern": "gone.json"}, "no", "no file matches gone.json"),
         (
             {"filePatternFromConfig": "file"},
             "yes",
-            "there.json fits there.json, from file (config.yml:7)",
+            "there.json matches there.json, from file (config.yml:7)",
         ),
         (
             {"filePatternFromConfig": "files"},
             "yes",
-            "there.json fits there.json, from files (config.yml:7)",
+            "there.json matches there.json, from files (config.yml:7)",
         ),
         (
             {"filePatternFromConfig": "missingFile"},
             "no",
-            "no file fits gone.json, from missingFile (config.yml:7)",
+            "no file matches gone.json, from missingFile (config.yml:7)",
         ),
         ({"filePatternFromConfig": "missing"}, "no", "missing is not set"),
         ({"filePatternFromConfig": "blank"}, "no", "no path is given, from blank (config.yml:7)"),
@@ -160,7 +164,7 @@ def answer(condition: dict[str, Any], scene: ConditionContext = SCENE) -> tuple[
         (
             {"filePatternFromConfig": "up"},
             "yes",
-            "there.json fits there.json, from up (config.yml:7)",
+            "there.json matches there.json, from up (config.yml:7)",
         ),
         # npmScript
         ({"npmScript": "test"}, "yes", "package.json has the script test"),
@@ -329,7 +333,7 @@ def test_what_the_pipeline_has_yet_to_write_is_undecided_while_planning(
     planning = replace(SCENE, planning=True)
     assert answer(condition, planning) == (
         "undecided",
-        "depends on custom/x, which the pipeline has yet to write",
+        "depends on custom/x, which the pipeline may yet write",
     )
 
 
@@ -510,7 +514,7 @@ YES, NO, OPEN = (
         (
             YES,
             [{"pipelineEnvironmentFilled": "x"}],
-            Decision(active="undecided", why="depends on x, which the pipeline has yet to write"),
+            Decision(active="undecided", why="depends on x, which the pipeline may yet write"),
         ),
         (NO, [{"configKey": "missing"}], NO),
         (NO, [{"pipelineEnvironmentFilled": "x"}], NO),

@@ -779,7 +779,7 @@ def test_each_target_s_keys_stand_over_the_settings_by_name_or_alias() -> None:
 @pytest.mark.parametrize(
     ("target", "says", "hint"),
     [
-        ("{fil: x}", "'fil' cannot be set for one of targets", "did you mean 'file'?"),
+        ("{fil: x}", "'fil' cannot be set in an entry of targets", "did you mean 'file'?"),
         ("{file: x, plain: true}", "'plain' cannot be set", "known: "),
         ("{file: x, word: y}", "'word' cannot be set", "known: "),
         ("{file: x, id: y}", "'id' cannot be set", "known: "),

@@ -122,7 +122,7 @@ def test_each_map_of_a_list_stands_over_the_others() -> None:
     ] == ["red"]
     wrongs: list[dict[str, object]] = [{"color": "blue"}, {"password": "x"}, {"rooms": []}]
     for wrong in wrongs:
-        with pytest.raises(ConfigError, match="cannot be set for one of rooms"):
+        with pytest.raises(ConfigError, match="cannot be set in an entry of rooms"):
             checked_settings(SCHEMA, [layer(colour="red", rooms=[wrong])]).each("rooms")
 
 

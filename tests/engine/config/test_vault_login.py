@@ -146,7 +146,7 @@ def test_half_a_login_is_a_note_and_a_method_without_its_login_a_fault() -> None
     with pytest.raises(CredentialError) as caught:
         missing_login(planned("vaultAuthMethod: approle", SERVER).settings, ())
     assert (
-        f"it takes {ROLE_ID} and {SECRET_ID}, in Jenkins vaultAppRoleTokenCredentialsId and"
+        f"set {ROLE_ID} and {SECRET_ID}, in Jenkins vaultAppRoleTokenCredentialsId and"
         " vaultAppRoleSecretTokenCredentialsId" in caught.value.hint
     )
 

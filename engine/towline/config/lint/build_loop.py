@@ -2,7 +2,8 @@
 
 Build loops: a deployment that starts the build that deploys it.
 
-That happens if the GitOps repository is the project's own, and nothing tells its commits apart.
+It happens if the GitOps repository is the project's own, and builds do not skip the commits of
+deployments.
 """
 
 from __future__ import annotations
@@ -19,20 +20,20 @@ from towline.git.remote import host_and_path
 from towline.pipeline.branches import BranchRules, judge_branch
 from towline.record import frozen
 
-# what a Jenkinsfile holds that leaves out a deployment's commit, known by its trailers
+# texts in a Jenkinsfile that skips the commits of deployments, which have trailers
 GUARDS = ("Towline-", "towlinePipeline", "towlineStage")
 _SKIPPED = re.compile(r"\[(skip ci|ci skip)\]", re.IGNORECASE)
 _FIX = (
-    "build by towlinePipeline or towlineStage, which leave such commits out, or deploy to a branch"
-    " that is not built (docs/lint.md, Build loops)"
+    "build by towlinePipeline or towlineStage, which skip such commits, or deploy to a branch that"
+    " is not built (docs/lint.md, Build loops)"
 )
 
 
 @frozen
 class SourceRepository:
-    """The project's own repository: its URL, empty if nobody knows it, and its Jenkinsfile's text.
+    """The project's own repository: its URL, empty if unknown, and the text of its Jenkinsfile.
 
-    `rules` say which of its branches deploy.
+    `rules` decide which of its branches deploy.
     """
 
     url: str
@@ -115,9 +116,9 @@ def _guarded(
 
 
 def _deploys(rules: BranchRules, branch: str) -> bool:
-    """Whether builds of the branch deploy, or nobody knows it.
+    """Whether builds of the branch deploy; true if an invalid setting leaves that unknown.
 
-    An invalid setting is another finding.
+    The invalid setting is a finding of its own.
     """
     try:
         return judge_branch(rules, branch).productive

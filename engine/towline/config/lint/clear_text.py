@@ -20,7 +20,7 @@ _SHAPES = re.compile(
     r"|\bglpat-[A-Za-z0-9_-]{20}|\bhv[sb]\.[A-Za-z0-9_-]{24}"
     r"|\bAKIA[0-9A-Z]{16}\b|\bxox[abpr]-[A-Za-z0-9-]{10}",
 )
-_PATHS = ("PrivateKey", "kubeConfig")  # what is called so may be the path of its file
+_PATHS = ("PrivateKey", "kubeConfig")  # the value of such a key may be the path of a file
 _PATH = 60  # characters; the shortest private key has more, also without its PEM lines
 _USER_INFO = re.compile(r"[A-Za-z][A-Za-z0-9+.-]{0,20}://[^/@:\s]*:([^/@\s]+)@")
 
@@ -47,7 +47,7 @@ def clear_texts(
 def in_clear(name: str, value: object) -> bool:
     """Whether the value of the key `name` is the secret itself.
 
-    It is not if it is a placeholder, or the path of a secret's file.
+    It is not if it is a placeholder, or the path of a file with the secret.
     """
     text = as_text(value)
     return not _PLACEHOLDER.fullmatch(text) and (
@@ -61,7 +61,7 @@ class _Names:
     plain: frozenset[str]
 
     def rule(self, key: str, value: object, before: str) -> str:
-        """The rule for a value of `key` by the key's name; a value inside of a secret is one."""
+        """The rule for the value of `key`, by the key's name; a value in a secret map is secret."""
         if before == "secret-in-clear" or (key in self.secret and is_secret(key)):
             return "secret-in-clear"
         free = key in self.plain or says_nothing(key, value)

@@ -71,7 +71,7 @@ RULES = {
             "wrong-value",
             "error",
             "A parameter has a value that is not one of its possible values, or is too small.",
-            "take one of those",
+            "write one of the possible values",
         ),
         _rule(
             "number-as-text",
@@ -103,7 +103,7 @@ RULES = {
             "possible-secret",
             "warning",
             "A key with the name of a secret has a text.",
-            "keep a secret elsewhere, and call another key otherwise",
+            "keep the secret elsewhere; if it is not a secret, give the key another name",
         ),
         _rule(
             "wrong-flag",
@@ -157,7 +157,7 @@ RULES = {
         _rule(
             "wrong-target",
             "error",
-            "A map of targets has a key that cannot be set for one of them.",
+            "An entry of `targets` has a key that cannot be set there.",
             "correct its name, or set it for all of them",
         ),
         _rule(
@@ -171,13 +171,13 @@ RULES = {
             "build-loop",
             "warning",
             "The GitOps repository is the source repository, and a deployment starts a build.",
-            "leave such commits out, or take another branch",
+            "do not build the commits of deployments, or deploy to another branch",
         ),
         _rule(
             "unread-section",
             "note",
             "A section that neither Towline nor Piper reads.",
-            "remove it, or begin its name with `x-` where something else reads it",
+            "remove it, or begin its name with `x-` if another program reads it",
         ),
     )
 }
@@ -187,7 +187,7 @@ RULES = {
 class Finding:
     """A finding and its place; `line` and `column` count from 1, columns in characters.
 
-    `fix` is the fix for this finding.
+    `fix` says how to correct this finding.
     """
 
     rule: str
@@ -242,7 +242,7 @@ def unreadable_file(
 
 
 def sort_findings(findings: Iterable[Finding], *, files: Iterable[str] = ()) -> tuple[Finding, ...]:
-    """Each finding once, by file (`files` first, the others as they came), then by place."""
+    """Each finding once, sorted by file (`files` first, then in order of appearance) and place."""
     once = tuple(dict.fromkeys(findings))
     numbers = {
         name: number

@@ -1,6 +1,6 @@
 """Pure.
 
-What lint knows: which parameters read a key in which scope, the steps, and the stages.
+The keys, steps and stages that lint knows, and the parameters that read a key in each scope.
 """
 
 from __future__ import annotations
@@ -21,10 +21,9 @@ Path = tuple[str | int, ...]
 class KnownConfiguration:
     """The schemas and stages that a configuration is checked against.
 
-    `shared` are schemas of keys that every step reads; `stages` are the own names of each stage's
-    steps by stage; `others` are steps that no stage of the pipeline has. `elsewhere` are documents
-    that are not checked themselves, the platform team's: the stages and steps that they configure
-    are known.
+    `shared` are the schemas of keys that every step reads. `stages` maps each stage to the own
+    names of its steps, `others` are steps that no stage of the pipeline has. `elsewhere` are the
+    platform team's documents: they are not checked, but the stages and steps in them are known.
     """
 
     steps: tuple[StepSchema, ...]
@@ -45,12 +44,12 @@ class Reader:
 
 @frozen
 class KnownKeys:
-    """`KnownConfiguration` by key.
+    """`KnownConfiguration`, indexed by key.
 
-    `readers` are by scope and key; `steps` are schemas by the step's own name; `spellings` are own
-    names by each spelling of a step. `free` are keys that a step's section may have beside its
-    parameters. `own` are the keys that Towline's own steps read, by scope: a slip is looked for
-    among these. `used` are the names of configured steps.
+    `readers` has the parameters by scope and key, `steps` the schemas by the step's own name, and
+    `spellings` the own name by each spelling of a step. `free` are the keys that a step's section
+    may have beside its parameters. `own` are the keys that Towline's own steps read, by scope: a
+    misspelt key is compared with these. `used` are the names of configured steps.
     """
 
     known: KnownConfiguration
@@ -78,7 +77,7 @@ class Section:
 
 
 def known_keys(known: KnownConfiguration, documents: Sequence[ConfigDocument]) -> KnownKeys:
-    """`known` by key; `documents` say which steps are used."""
+    """`known`, indexed by key; `documents` are read for the steps that are used."""
     every = (*known.steps, *known.shared)
     own = [schema for schema in every if not schema.library]
     spellings = {name: schema.name for schema in known.steps for name in schema.names}

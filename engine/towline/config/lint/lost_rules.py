@@ -1,9 +1,9 @@
 """Pure.
 
-Lost rules: keys that only the platform team may set, misspelt or out of place in its documents.
+Lost rules: keys that only the platform team may set, misspelt or misplaced in its documents.
 
-Such a slip is not a matter of taste: `credentialHost` instead of `credentialHosts` lets every
-credential go everywhere, and nothing else would say so.
+Such a slip switches a rule off silently: with `credentialHost` instead of `credentialHosts`, every
+credential may go to every host.
 """
 
 from __future__ import annotations
@@ -24,8 +24,8 @@ _SECTIONS = ("general", "steps", "stages")
 class KnownNames:
     """All known names: rules, keys that anything reads, spellings of steps, and stages.
 
-    `rules` are keys that only the platform team may set; `bounds` are keys that a project may set
-    as well, and whose value in the platform team's document bounds the project's choice.
+    `rules` are keys that only the platform team may set. `bounds` are keys that a project may set
+    too; their value in the platform team's documents limits the project's choice.
     """
 
     rules: frozenset[str]
@@ -78,7 +78,7 @@ def _named_sections(
                 f"did you mean {meant!r}?",
             )
             yield _lost(document, (kind, name), problem, fix)
-        # the section of a step of another library is that library's
+        # sections of steps of other libraries are not checked
         if kind == "stages" or name in known or meant:
             yield from _misplaced_keys(document, (kind, name), values or {}, names)
 
@@ -92,7 +92,7 @@ def _misplaced_keys(
         if not is_rule and (rule := _rule(key, names)):
             yield _lost(document, below, f"nothing reads {key}", f"did you mean {rule!r}?")
         elif is_rule and isinstance(value, list) and None in value:
-            fix = "write it out, or remove it"
+            fix = "give the entry a value, or remove it"
             yield _lost(document, below, f"{key} has an entry without a value", fix)
         elif key in names.keys or key.startswith(OTHERS_PREFIXES):
             continue
@@ -114,7 +114,7 @@ def _rule(key: str, names: KnownNames) -> str:
 
 
 def _exact_rule(value: Any, names: KnownNames) -> str:
-    """The first rule, correctly spelt, in a section of others or a map in it; empty if none."""
+    """The first correctly spelt rule in an unknown section, or in a map in it; empty if none."""
     if not isinstance(value, dict):
         return ""
     for key, inner in value.items():
@@ -125,7 +125,7 @@ def _exact_rule(value: Any, names: KnownNames) -> str:
 
 
 def _has_rule_value(key: str, value: object) -> bool:
-    """Whether a key that other programs may use, too, has a value that only the rule has."""
+    """Whether the value has the form of the rule's: other programs may use the same key."""
     if key == "credentials":
         if not isinstance(value, dict) or not value:
             return False

@@ -2,10 +2,10 @@
 
 Lint: everything that is wrong in configuration files by themselves (docs/lint.md).
 
-The walk goes through every section and checks its keys against those that steps and stages know.
-It does not tell what a step lacks when it runs: `towline explain` does. Other people's steps and
-keys are left alone. A finding on a step that another library runs is a warning at most, since that
-library decides.
+Every section is read, and its keys are compared with those that steps and stages know. Missing
+parameters of a step are not found here, but by `towline explain`. Unknown steps and keys are no
+finding unless their names are close to known ones. A finding on a step of another library is a
+warning at most, since that library decides.
 """
 
 from __future__ import annotations
@@ -53,8 +53,8 @@ def lint(
 ) -> LintReport:
     """All findings of the project's own document, if there is one, and of default documents.
 
-    The documents are as `shape_document` makes them. Keys that only the platform team may set are
-    checked in trusted documents alone; in others they are a fault by themselves.
+    `shape_document` makes the documents. The values of keys that only the platform team may set are
+    checked in trusted documents; in other documents the key itself is a fault.
     """
     documents = (*([project] if project else []), *defaults)
     keys = known_keys(known, (*documents, *known.elsewhere))
@@ -143,7 +143,7 @@ def _check_top(keys: KnownKeys, document: ConfigDocument, *, own: bool) -> Itera
 
 
 def _section_fix(keys: KnownKeys, key: str) -> str:
-    """How to correct a key at the top of a document; empty for a section of somebody else."""
+    """How to correct an unknown key at the top of a document; empty if its name is not a slip."""
     if meant := section_slip(key):
         return f"did you mean {meant!r}?"
     section = _section_of(keys, key)
@@ -264,7 +264,7 @@ def _unknown_stage(
     if any(name in other.section("stages") for other in keys.known.elsewhere):
         return
     near = stage_slip(name, frozenset(keys.known.stages))
-    # a stage of the project's own, beside the one with a similar name
+    # it is a stage of the project's own if it enables steps and the similar stage is configured too
     if not near or (is_own_stage and near in document.section("stages")):
         return
     message, fix = f"the pipeline has no stage {name}", f"did you mean {near!r}?"
@@ -296,7 +296,7 @@ def _check_section(
 
 
 def _is_free(keys: KnownKeys, section: Section, key: str) -> bool:
-    """Whether a key means something that is not a parameter's value."""
+    """Whether a key is known without being a parameter, such as a key of the step's container."""
     if section.path[0] == "steps":
         return key in keys.free[keys.spellings[str(section.path[1])]]
     return key.endswith("VaultSecretName") or any(key in free for free in keys.free.values())
@@ -327,8 +327,8 @@ def _unread_by_step(
 
 def _unread(keys: KnownKeys, section: Section, key: str) -> Iterator[Finding]:
     """The finding on a key in another section: of another scope, or misspelt."""
-    # an alias that its parameter does not have in this scope means something else in it, as
-    # githubServerUrl does in general
+    # not for an alias that is limited to other scopes: in this scope the key has another meaning,
+    # as githubServerUrl has in general
     elsewhere = [
         reader
         for scope in SCOPES

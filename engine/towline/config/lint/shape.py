@@ -1,6 +1,6 @@
 """Pure.
 
-A configuration file as a document for lint, even if its shape has faults.
+Documents for lint: a configuration file whose shape may have faults.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ def shape_document(
     if located.unread:
         whole = replace(whole, marks={**located.marks, _BEHIND: located.unread})
         made = finding("second-document", whole, _BEHIND, message=UNREAD_DOCUMENT)
-        # Piper does not read it, and says nothing
+        # Piper ignores it silently
         found.append(made if trusted else replace(made, level="warning"))
     content = dict(_map(located.value, whole, (), found))
     for section in _SECTIONS:

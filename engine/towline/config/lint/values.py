@@ -18,8 +18,8 @@ from towline.record import replace
 from towline.secret import is_secret
 from towline.suggest import close
 
-# unknown keys of a section or list for which the nearest known key is looked for: that takes a
-# while, and with more of them something else is wrong
+# unknown keys per section or list that get a hint with the nearest known key: a hint takes a while,
+# and with more unknown keys something else is wrong
 MOST_HINTS = 100
 
 
@@ -59,9 +59,9 @@ def _of_fault(section: Section, path: Path, reader: Reader, fault: SettingFault)
 
 
 def _check_maps(section: Section, path: Path, value: object, reader: Reader) -> Iterator[Finding]:
-    """The findings in maps that stand over a step's other parameters (`targets`).
+    """The findings in a list of maps that override a step's other parameters (`targets`).
 
-    A run ends with each of them.
+    A run refuses each of them.
     """
     if reader.parameter.type != "objects" or reader.schema.library or not isinstance(value, list):
         return
@@ -80,7 +80,7 @@ def _check_maps(section: Section, path: Path, value: object, reader: Reader) -> 
                     "wrong-target",
                     section.document,
                     (*path, number, key),
-                    message=f"{key} cannot be set for one of {reader.parameter.name}",
+                    message=f"{key} cannot be set in an entry of {reader.parameter.name}",
                     fix=f"did you mean {near!r}?" if near else "",
                 )
 
@@ -100,7 +100,7 @@ def _faults(section: Section, reader: Reader, value: object) -> Iterator[Setting
 
 
 def _respelled(reader: Reader, value: object) -> str:
-    """The message on a number or date for a text that other readers of the file spell otherwise.
+    """The message on a number or date that is read as text, and that Piper would spell otherwise.
 
     Empty if there is none.
     """
@@ -140,11 +140,7 @@ def check_flag(known: KnownKeys, section: Section, key: str, value: object) -> I
             fix="let a stage of the project's own have the flag, or call the step in an extension",
         )
     if flag is not None and isinstance(value, str):
-        in_piper = (
-            "Piper does not take it for a flag"
-            if key == ALL_BRANCHES
-            else "Piper's stages take it for true"
-        )
+        in_piper = "Piper ignores it" if key == ALL_BRANCHES else "Piper's stages read it as true"
         message = f"the flag {key} is the text {value!r}, read as {str(flag).lower()}: {in_piper}"
         found = finding("wrong-flag", section.document, path, message=message)
         yield replace(found, level="warning")

@@ -357,12 +357,12 @@ TABLE = [
     (
         DEPLOYS % "targets: [{filePath: a}, {brnchName: b}]",
         "wrong-target",
-        "brnchName cannot be set for one of targets (did you mean 'branchName'?)",
+        "brnchName cannot be set in an entry of targets (did you mean 'branchName'?)",
     ),
     (
         DEPLOYS % "targets: [{gitHttpsCredentialsId: b}]",
         "wrong-target",
-        "gitHttpsCredentialsId cannot be set for one of targets",
+        "gitHttpsCredentialsId cannot be set in an entry of targets",
     ),
     (
         DEPLOYS % "targets: [{helmChartPath: [b]}]",
@@ -455,12 +455,12 @@ TABLE = [
     (
         "stages: {Build: {runInAllBranches: 'false'}}",
         "wrong-flag",
-        "is the text 'false', read as false: Piper does not take it",
+        "is the text 'false', read as false: Piper ignores it",
     ),
     (
         "stages: {Acceptance: {kubernetesDeploy: 'False'}}",
         "wrong-flag",
-        "is the text 'False', read as false: Piper's stages take it for true",
+        "is the text 'False', read as false: Piper's stages read it as true",
     ),
     (
         "stages: {Security: {checkmarxOneExecuteScan: true}}",
