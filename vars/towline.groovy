@@ -13,7 +13,7 @@ Map call(Map arguments) {
     if (arguments.script == null) {
         error('[' + name + '] the pipeline environment belongs to the Jenkinsfile: call it with script: this')
     }
-    String folder = pwd(tmp: true) + '/towline-' + UUID.randomUUID()
+    String folder = env.WORKSPACE_TMP + '/towline-' + UUID.randomUUID()   // pwd(tmp: true) would be in the workspace inside of dir()
     List variables = ['TOWLINE_CALL_FOLDER=' + folder, 'TOWLINE_CALL_COMMAND=' + (arguments.step ? 'run' : arguments.command),
                       'TOWLINE_CALL_STEP=' + (arguments.step ?: ''), 'TOWLINE_CALL_STAGE=' + (arguments.stage ?: ''),
                       'TOWLINE_CALL_IF_ACTIVE=' + (arguments.ifActive ? 'yes' : '')]
@@ -98,7 +98,7 @@ List documents(Object defaults) {
 /** Runs the engine once in the workspace and returns its result; fails the build if there is none. */
 Map runEngine(String name, String folder, List variables) {
     int code = 0
-    withEnv(variables.collect { Object entry -> entry.toString().replace('$', '$$') }) {   // withEnv would replace $NAME by a variable's value
+    withEnv(variables) {
         code = sh(label: 'towline ' + name, returnStatus: true, script: '''set +x
 exec /bin/sh "$TOWLINE_CALL_FOLDER/engine.sh" "$TOWLINE_CALL_COMMAND" ${TOWLINE_CALL_STEP:+"$TOWLINE_CALL_STEP"} \\
     --request "$TOWLINE_CALL_FOLDER/request.json" --result "$TOWLINE_CALL_FOLDER/result.json" \\

@@ -309,7 +309,7 @@ class BridgeTest extends LibraryTest {
         CpsHarness h = answering([status: 'failure', exit: 5, pipelineEnvironment: ['custom/k': 'v'], error:
             [category: 'infrastructure', message: 'cannot reach the registry', where: 'https://target.invalid', hint: 'try again']], [:])
         h.run("""String why = ''
-            try { imagePushToRegistry script: this } catch (RuntimeException e) { why = e.message }
+            try { imagePushToRegistry script: this } catch (Exception e) { why = e.message }
             echo why
             gitOpsUpdateDeployment script: this""")
         assert jenkins.log.any {

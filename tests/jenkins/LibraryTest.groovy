@@ -20,7 +20,7 @@ abstract class LibraryTest {
     static String failure(CpsHarness harness, String jenkinsfile) {
         try {
             harness.run(jenkinsfile)
-        } catch (RuntimeException e) {
+        } catch (Exception e) {          // Jenkins' AbortException is an IOException
             return e.message
         }
         throw new AssertionError('the Jenkinsfile did not fail' as Object)
