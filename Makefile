@@ -9,7 +9,7 @@ GRADLE = mkdir -p build/tmp && $(GRADLE_ENV) gradle --no-daemon --console=plain 
 # The tests run on all cores, at most four. A worker that is done takes half of another one's rest.
 SIDE_BY_SIDE = -n auto --maxprocesses=4 --dist worksteal
 
-.PHONY: setup demo test test-extra lint check bench lock clean
+.PHONY: setup demo test test-extra lint check bench dist lock clean
 
 setup:
 	@tools/setup.sh run
@@ -53,6 +53,11 @@ bench:
 	@.venv/bin/python tests/bench/gitops.py
 	@.venv/bin/python tests/bench/isolation.py
 
+# The files of a release in dist/. ENGINE_URL=https://... leaves the engine out of the library, which
+# then names that URL.
+dist: setup
+	@.venv/bin/python -m tools.dist --engine-url "$(ENGINE_URL)"
+
 # Two lock files: packages of the engine and the demo, and packages of the tests. The second has the
 # versions of the first.
 UV = uv
@@ -65,4 +70,4 @@ lock:
 		-o requirements-test.lock
 
 clean:
-	rm -rf .venv build .gradle .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf .venv build dist .gradle .pytest_cache .mypy_cache .ruff_cache .hypothesis

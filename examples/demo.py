@@ -1,8 +1,8 @@
 """What `make demo` runs: the pipeline of the sample project, on servers of this machine.
 
 Staging registry, target registry and git server are those of `tests/fakes/`; the engine is the
-installed one, run as a user would run it. At the end the demo checks its claims without the
-engine's help, and fails if one does not hold.
+installed one, or the program that the arguments name, run as a user would run it. At the end the
+demo checks its claims without the engine's help, and fails if one does not hold.
 """
 
 from __future__ import annotations
@@ -93,9 +93,9 @@ class Demo:
 
     def towline(self, *words: str) -> dict[str, Any]:
         """Run the engine as a user would: print its log lines, return its result."""
-        program = Path(sys.executable).with_name("towline")
+        engine = sys.argv[1:] or [str(Path(sys.executable).with_name("towline"))]
         done = subprocess.run(
-            [program, *words, "--json"],
+            [*engine, *words, "--json"],
             cwd=self.workspace,
             env=self.environment(),
             capture_output=True,
