@@ -253,7 +253,7 @@ def _unexpected(fault: Exception, console: Console) -> TowlineError:
             f"out of disk, memory or file descriptors: {str(fault) or type(fault).__name__}",
             hint="free disk space, memory or open files",
         )
-    console.say(dispatch.trace(fault))
+    console.say("".join(dispatch.standard_module("traceback").format_exception(fault)).rstrip())
     return TowlineError(
         f"unexpected: {type(fault).__name__}: {fault}",
         hint="this is a bug of Towline; report it with the trace above",

@@ -1,12 +1,11 @@
-"""The one table of modules that are loaded by name: commands, steps and parts that few calls need.
+"""The one place that loads modules by name: commands, steps, and parts that only few calls need.
 
-Every other import stands at the top of its module.
+All other imports stand at the top of their modules.
 """
 
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
 from importlib import import_module
 from typing import Any
 
@@ -104,7 +103,7 @@ def part(name: str) -> Any:
 def resource_names(folder: str) -> list[str]:
     """Return the sorted names of the files in a folder of the shared data.
 
-    The module that looks into a zipapp is loaded only if the engine runs from one.
+    `importlib.resources` is loaded only if the engine runs from a zipapp.
     """
     path = resource_folder() / folder
     if path.is_dir():
@@ -113,13 +112,6 @@ def resource_names(folder: str) -> list[str]:
     return sorted(entry.name for entry in packaged.iterdir())
 
 
-def most_alike(name: str, known: Sequence[str], *, cutoff: float) -> list[str]:
-    """Return the known name that is most like `name`, if there is one; loads `difflib`."""
-    found: list[str] = import_module("difflib").get_close_matches(name, known, 1, cutoff)
-    return found
-
-
-def trace(fault: BaseException) -> str:
-    """Return the traceback of a bug as Python prints it; loads `traceback`."""
-    lines: list[str] = import_module("traceback").format_exception(fault)
-    return "".join(lines).rstrip()
+def standard_module(name: str) -> Any:
+    """Return a module of the standard library that only few calls need, such as `difflib`."""
+    return import_module(name)

@@ -82,6 +82,7 @@ def _checked(value: object, where: str) -> tuple[str, ...]:
     return tuple(value)
 
 
+SETTING_SECTIONS = ("general", "steps", "stages")
 PROJECT_FILE = ".pipeline/config.yml"
 DEFAULTS_FILE = ".pipeline/defaults.yaml"
 _FORMER_NAMES = {"Central Build": "Build"}  # former names of stages, and today's
@@ -200,7 +201,7 @@ def parse_document(text: str, name: str, *, trusted: bool) -> ConfigDocument:
     located = read_yaml(text, name, whole=trusted)
     document = ConfigDocument(name=name, trusted=trusted, content={}, marks=located.marks)
     content = _map(located.value, document)
-    for section in ("general", "steps", "stages"):
+    for section in SETTING_SECTIONS:
         inner = _map(content.get(section), document, section)
         for key, value in inner.items() if section != "general" else ():
             _map(value, document, section, key)

@@ -1,16 +1,15 @@
 """Pure.
 
-Misspelt names: which known key, step, stage, section or variable an unknown name was meant to be.
+Misspelt names in configurations: the known key, step, stage, section or variable that was meant.
 
-Names that other people's steps have are not suggested as slips. A variable of the agent or a
-parameter that misspells a rule of the platform team is an error: the rule would not hold, and
-nothing would say so.
+`suggest` compares texts; this module decides what is compared, and when a name is a slip and not a
+name of somebody else's. A variable or parameter that misspells a rule of the platform team is an
+error, since the rule would be off silently.
 """
 
 from __future__ import annotations
 
 import re
-from collections import defaultdict
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from functools import lru_cache
 
@@ -23,20 +22,22 @@ from towline.suggest import (
     CUTOFF_SLIP,
     CUTOFF_VARIABLE,
     close,
+    of_like_length,
     one_slip_away,
+    slip_candidates,
 )
 
 SECTIONS = ("general", "steps", "stages", "customDefaults", "hooks")
 OTHERS_PREFIXES = ("x-", ".", "_")  # of sections and keys that other programs read
 _SHORTEST_KEY = 6  # letters; a shorter key is one slip away from too many words
-_MOST_LETTERS = 2  # that a misspelt name may be longer or shorter
-_MOST_LETTERS_OF_RULE = 3
+# letters that a misspelt name may be longer or shorter
+_MOST_LETTERS, _MOST_LETTERS_OF_RULE = 2, 3
 _ID = re.compile(r"ids?\Z", re.IGNORECASE)
 # parameters of Piper's mtaBuild and golangBuild, one letter away from one of Towline's
 _PIPER_ONLY = frozenset({"target", "targetArchitectures"})
 _PREFIX, _DOCUMENTS = "PIPER_", "TOWLINE_DEFAULTS"
-# A project may set these, too, and their value in a trusted layer bounds the project's choice
-# (docs/trust.md): misspelt, it bounds nothing.
+# A project may set these too, and their value in a trusted layer limits the project's choice
+# (docs/trust.md). A misspelt one limits nothing.
 BOUNDS = frozenset(
     {
         "vaultServerUrl",
@@ -61,11 +62,11 @@ def section_slip(key: str) -> str:
 
 @lru_cache(maxsize=8192)
 def slip(name: str, known: frozenset[str], *, cutoff: float = CUTOFF_NAME) -> str:
-    """The known name that `name` misspells by a few letters, with no word more or less.
+    """The known name that `name` misspells by a few letters; empty if there is none.
 
-    Empty if `name` is rather a name of its own.
+    A name with a word more or less is a name of its own.
     """
-    return close(name, _of_about_its_length(name, known, _MOST_LETTERS), cutoff=cutoff)
+    return close(name, of_like_length(name, known, _MOST_LETTERS), cutoff=cutoff)
 
 
 def stage_slip(name: str, known: frozenset[str]) -> str:
@@ -77,52 +78,22 @@ def stage_slip(name: str, known: frozenset[str]) -> str:
 def rule_slip(name: str, rules: Iterable[str], *, cutoff: float = CUTOFF_RULE) -> str:
     """The rule of the platform team that `name` misspells; empty if there is none.
 
-    An id of something is not a slip of the thing's own name (credentialsId and credentials).
+    A name that ends in `Id` is not a slip of one that does not (credentialsId and credentials).
     """
     is_id = bool(_ID.search(name))
     alike = [rule for rule in rules if bool(_ID.search(rule)) == is_id]
-    return close(name, _of_about_its_length(name, alike, _MOST_LETTERS_OF_RULE), cutoff=cutoff)
-
-
-def _of_about_its_length(name: str, known: Iterable[str], most: int) -> list[str]:
-    """The known names that have at most `most` letters more or less than `name`."""
-    return [each for each in known if abs(len(each) - len(name)) <= most]
+    return close(name, of_like_length(name, alike, _MOST_LETTERS_OF_RULE), cutoff=cutoff)
 
 
 @lru_cache(maxsize=8192)
 def key_slip(name: str, known: frozenset[str]) -> str:
-    """The known key that is one slip away from `name`, in a section with other people's keys.
+    """The known key that is one slip away from `name`; empty if there is none.
 
-    Empty if there is none.
+    For sections where steps of other libraries have keys too.
     """
     if len(name) < _SHORTEST_KEY or name in _PIPER_ONLY:
         return ""
-    return close(name, one_slip_away(name, _candidates(name, known)), cutoff=CUTOFF_SLIP)
-
-
-def _candidates(name: str, known: frozenset[str]) -> set[str]:
-    """The few of hundreds of known names that may be one slip away from `name`.
-
-    Such a name and `name` have a text in common once each of them may lose one letter.
-    """
-    if len(name) > max(map(len, known), default=0) + 1:
-        return set()
-    shortened = _by_shortened(known)
-    return {each for word in _shortened(name.lower()) for each in shortened.get(word, ())}
-
-
-@lru_cache(maxsize=64)
-def _by_shortened(known: frozenset[str]) -> Mapping[str, list[str]]:
-    found: dict[str, list[str]] = defaultdict(list)
-    for each in known:
-        for word in _shortened(each.lower()):
-            found[word].append(each)
-    return found
-
-
-def _shortened(word: str) -> set[str]:
-    """The word, and each text that is left of it without one of its letters."""
-    return {word, *(word[:at] + word[at + 1 :] for at in range(len(word)))}
+    return close(name, one_slip_away(name, slip_candidates(name, known)), cutoff=CUTOFF_SLIP)
 
 
 # ---- variables and parameters
@@ -131,7 +102,7 @@ def _shortened(word: str) -> set[str]:
 def check_variables(
     environ: Mapping[str, str], rules: Collection[str], keys: Collection[str]
 ) -> None:
-    """Pass if no variable misspells that of a rule or TOWLINE_DEFAULTS; raises ConfigError.
+    """Pass if no variable misspells TOWLINE_DEFAULTS or the variable of a rule; raises ConfigError.
 
     `rules` are the parameters that only the platform team sets, `keys` all parameters.
     """

@@ -52,13 +52,13 @@ def test_a_key_among_those_of_others_is_a_slip_by_one_letter_only(name: str, mea
     st.text("abCd", min_size=6, max_size=9),
     st.frozensets(st.text("abCd", min_size=5, max_size=9), max_size=9),
 )
-def test_those_that_are_looked_at_are_all_that_are_one_slip_away(
+def test_every_known_key_that_is_one_slip_away_is_compared(
     name: str, known: frozenset[str]
 ) -> None:
     assert bool(key_slip(name, known)) == bool(one_slip_away(name, known))
 
 
-def test_of_many_known_names_a_few_are_looked_at(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_of_many_known_keys_only_a_few_are_compared(monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[int] = []
 
     def counted(name: str, known: set[str]) -> list[str]:

@@ -11,13 +11,11 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from towline.config.documents import ConfigDocument, stage_name
+from towline.config.documents import SETTING_SECTIONS, ConfigDocument, stage_name
 from towline.config.lint.findings import Finding, finding
 from towline.config.near_names import OTHERS_PREFIXES, rule_slip, stage_slip
 from towline.record import frozen
 from towline.suggest import CUTOFF_FEW, close
-
-_SECTIONS = ("general", "steps", "stages")
 
 
 @frozen
@@ -38,7 +36,7 @@ class KnownNames:
 def lost_rules(document: ConfigDocument, names: KnownNames) -> Iterator[Finding]:
     """A finding for each rule in the platform team's `document` that nothing reads."""
     for key, value in document.content.items():
-        if key not in _SECTIONS:
+        if key not in SETTING_SECTIONS:
             yield from _unknown_section(document, key, value, names)
     general: Mapping[str, Any] = document.section("general")
     yield from _misplaced_keys(document, ("general",), general, names)
@@ -54,7 +52,7 @@ def _unknown_section(
         fix = f"write {rule} in general"
         yield _lost(document, (key,), f"{key} stands outside of every section", fix)
         return
-    section = close(key, _SECTIONS, cutoff=CUTOFF_FEW)
+    section = close(key, SETTING_SECTIONS, cutoff=CUTOFF_FEW)
     if section and _holds_rule(value, names):
         fix = f"did you mean {section!r}?"
         yield _lost(document, (key,), f"nothing reads the section {key}", fix)

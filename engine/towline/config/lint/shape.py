@@ -8,12 +8,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from towline.config.documents import UNREAD_DOCUMENT, ConfigDocument
+from towline.config.documents import SETTING_SECTIONS, UNREAD_DOCUMENT, ConfigDocument
 from towline.config.lint.findings import Finding, finding
 from towline.record import replace
 from towline.yaml.marks import LocatedData
 
-_SECTIONS = ("general", "steps", "stages")
 _BEHIND = ("", "second document")  # no key of a configuration stands there
 _Path = tuple[str | int, ...]
 
@@ -30,7 +29,7 @@ def shape_document(
         # Piper ignores it silently
         found.append(made if trusted else replace(made, level="warning"))
     content = dict(_map(located.value, whole, (), found))
-    for section in _SECTIONS:
+    for section in SETTING_SECTIONS:
         inner = _map(content.get(section), whole, (section,), found)
         content[section] = (
             {key: _map(value, whole, (section, key), found) for key, value in inner.items()}
