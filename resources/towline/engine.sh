@@ -3,7 +3,8 @@
 #
 # With arguments it becomes `towline ARGUMENTS`. Without arguments it serves the library
 # (docs/contract.md): it reads the call from variables, prints one result on standard output and
-# exits with 0. If the engine leaves no result, it prints a result of its own.
+# exits with 0. If the engine leaves no result, it prints a result of its own. If Jenkins ends it,
+# it prints nothing and exits with 143: then the step of Jenkins ends as aborted or timed out.
 #
 #   TOWLINE_CALL_COMMAND, _STEP, _STAGE, _IF_ACTIVE   the command line of the engine
 #   TOWLINE_REQUEST, or TOWLINE_REQUEST_FILE          the request; the file is removed at the end
@@ -72,9 +73,7 @@ fail() {
 }
 
 end_aborted() {
-    [ -n "$for_library" ] || exit "$stopped"
-    print_result "$stopped" aborted custom 'the build was aborted' ''
-    exit 0
+    exit "$stopped"
 }
 
 note() {
@@ -372,16 +371,16 @@ run() {
     fi
     code=0
     result=$(PATH=$given_path && exec "$@") || code=$?
+    [ -z "$stopped" ] || end_aborted
     case $code:$result in
         0:'{'*'}' | "$code":'{'*"\"exitCode\": $code"[,\}]*)
             printf '%s\n' "$result"
             exit 0 ;;
     esac
-    [ -z "$stopped" ] || end_aborted
     case $code in
         130 | 143)
-            stopped=$code
-            end_aborted ;;
+            print_result "$code" aborted custom 'the engine was interrupted' \
+                'see who has ended its process, and run the step again' ;;
         129 | 1[3-9]? | 2??)
             print_result "$code" failure infrastructure \
                 "the engine was killed by signal $((code - 128)) and left no result" \

@@ -274,7 +274,7 @@ def test_the_launchers_own_result_has_the_fields_of_the_contract(agent: Agent) -
     assert ended.result["stage"] == 'A "stage"'
 
 
-def test_an_abort_waits_for_the_engines_own_result(agent: Agent) -> None:
+def test_an_abort_waits_for_the_engine_and_leaves_the_word_to_jenkins(agent: Agent) -> None:
     engine = agent.folder / "towline.pyz"
     engine.write_bytes(
         small_engine(
@@ -291,10 +291,11 @@ def test_an_abort_waits_for_the_engines_own_result(agent: Agent) -> None:
     assert child.stderr
     assert child.stderr.readline() == "ready\n"
     os.killpg(child.pid, signal.SIGTERM)
-    assert finish(child).result == {"status": "aborted", "exitCode": 143}
+    ended = finish(child)
+    assert (ended.code, ended.out) == (143, "")
 
 
-def test_an_abort_before_the_engine_has_a_result_is_told_as_one(agent: Agent) -> None:
+def test_an_abort_before_the_engine_has_a_result_ends_alike(agent: Agent) -> None:
     engine = agent.folder / "towline.pyz"
     engine.write_bytes(
         small_engine("import sys, signal\nprint(file=sys.stderr, flush=True)\nsignal.pause()\n")
@@ -303,7 +304,14 @@ def test_an_abort_before_the_engine_has_a_result_is_told_as_one(agent: Agent) ->
     assert child.stderr
     child.stderr.readline()
     os.killpg(child.pid, signal.SIGTERM)
-    result = finish(child).result
+    ended = finish(child)
+    assert (ended.code, ended.out) == (143, "")
+
+
+def test_an_engine_that_is_interrupted_alone_is_told_as_aborted(agent: Agent) -> None:
+    engine = agent.folder / "towline.pyz"
+    engine.write_bytes(small_engine("import os, signal\nos.kill(os.getpid(), signal.SIGTERM)\n"))
+    result = agent.run(TOWLINE_ENGINE=str(engine)).result
     assert (result["status"], result["exitCode"]) == ("aborted", 143)
     assert result["error"]["category"] == "custom"
 
@@ -599,13 +607,13 @@ def test_a_build_that_is_killed_while_it_downloads_holds_up_no_other(
     assert agent.cached(SUM).read_bytes() == ENGINE
 
 
-def test_an_abort_while_it_downloads_is_told_as_one(agent: Agent, server: FileServer) -> None:
+def test_an_abort_while_it_downloads_ends_alike(agent: Agent, server: FileServer) -> None:
     server.release.clear()
     child = agent.start(**source(server))
     assert server.asked.wait(60)
     os.killpg(child.pid, signal.SIGTERM)
-    result = finish(child).result
-    assert (result["status"], result["exitCode"]) == ("aborted", 143)
+    ended = finish(child)
+    assert (ended.code, ended.out) == (143, "")
     assert not agent.cached(SUM).exists()
 
 
