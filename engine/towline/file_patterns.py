@@ -38,7 +38,9 @@ def match_files(pattern: str, listing: Sequence[str]) -> tuple[str, ...]:
         literal = re.split(r"[*?\[]", alternative, maxsplit=1)[0]
         parts = [None if part == "**" else _part(part) for part in alternative.split("/")]
         found.update(
-            path for path in listing if path.startswith(literal) and _fits(parts, path.split("/"))
+            path
+            for path in listing
+            if path.startswith(literal) and _matches(parts, path.split("/"))
         )
     return tuple(path for path in listing if path in found)
 
@@ -98,7 +100,7 @@ def _check_amount(pattern: str, alternatives: int) -> None:
 def _part(part: str) -> re.Pattern[str]:
     """The expression for one folder's or file's name.
 
-    What follows a star is found at its first place and not tried again, so no pattern is slow.
+    The text after a star is found at its first place and not tried again, so no pattern is slow.
     """
     groups: list[str] = [""]
     for piece in _PIECE.findall(part):
@@ -122,23 +124,25 @@ def _part(part: str) -> re.Pattern[str]:
 
 def _class(text: str) -> str:
     """The expression for the text between brackets: characters and ranges."""
-    denied = len(text) > 1 and text[0] in "!^"
-    ranges = re.findall(r"(.)-(.)|(.)", text[denied:], re.DOTALL)
+    is_negated = len(text) > 1 and text[0] in "!^"
+    ranges = re.findall(r"(.)-(.)|(.)", text[is_negated:], re.DOTALL)
     members = [
         f"{re.escape(low)}-{re.escape(high)}" if low else re.escape(single)
         for low, high, single in ranges
     ]
-    return f"[{'^' if denied else ''}{''.join(members)}]"
+    return f"[{'^' if is_negated else ''}{''.join(members)}]"
 
 
-def _fits(parts: Sequence[re.Pattern[str] | None], path: Sequence[str]) -> bool:
+def _matches(parts: Sequence[re.Pattern[str] | None], path: Sequence[str]) -> bool:
     reached = {0}
     for part in parts:
         if part is None:
             reached = set(range(min(reached), len(path) + 1))
         else:
             reached = {
-                place + 1 for place in reached if place < len(path) and part.fullmatch(path[place])
+                position + 1
+                for position in reached
+                if position < len(path) and part.fullmatch(path[position])
             }
         if not reached:
             return False

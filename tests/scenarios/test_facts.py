@@ -260,7 +260,7 @@ def test_what_was_pushed_is_known_whatever_becomes_of_the_workspace_afterwards(
     ending = shell.run(DEPLOY)
     assert (
         ending.code,
-        "app:1 is " + other.digest + " by now, and the build pushed " + shell.image.digest
+        "app:1 has digest " + other.digest + " now, and the build pushed " + shell.image.digest
         in ending.message,
     ) == (5, True), ending.err
 

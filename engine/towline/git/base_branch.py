@@ -53,9 +53,9 @@ def find_divergence(
 ) -> Divergence | None:
     """Fetch the commits of a branch (by its full name) and of its base branch, and compare them.
 
-    Without `complete`, some hundred commits of each. None if the server does not give out commits
-    alone. `git` works in a repository that is made anew; `tip` is a commit of the server, whose id
-    tells the object format. Raises as `GitProgram.run_remote`.
+    Without `complete`, some hundred commits of each are fetched. None if the server does not give
+    out commits without files. `git` works in a repository that is made anew; `tip` is a commit of
+    the server, whose id tells the object format. Raises as `GitProgram.run_remote`.
     """
     shutil.rmtree(git.repository, ignore_errors=True)
     make_bare_repository(git.repository, len(tip), {})
@@ -96,7 +96,7 @@ def merge_trees(
 
     Renames are not followed. `git` has the three commits with their trees, and `folder` is for
     temporary files; `read` gives contents by id, `write` makes blobs of contents. Raises
-    MergeConflict if both have changed the same place.
+    MergeConflict if both have changed the same lines.
     """
     (folder / "index").unlink(missing_ok=True)
     index = {"GIT_INDEX_FILE": str(folder / "index")}
@@ -136,8 +136,8 @@ def _unmerged(listing: bytes) -> dict[str, _Stages]:
     """The output of `git ls-files --unmerged -z` as stages by path."""
     found: dict[str, _Stages] = {}
     for line in listing.decode("utf-8", "surrogateescape").split("\0")[:-1]:
-        facts, _, path = line.partition("\t")
-        mode, oid, number = facts.split(" ")
+        attributes, _, path = line.partition("\t")
+        mode, oid, number = attributes.split(" ")
         found.setdefault(path, {})[int(number)] = mode, oid
     return found
 

@@ -188,7 +188,7 @@ def _ask(folder: Path, environ: Mapping[str, str], *words: str) -> str:
         "PATH": environ.get("PATH", os.defpath),
         "GIT_CONFIG_NOSYSTEM": "1",
         "GIT_CONFIG_GLOBAL": os.devnull,
-        # missing objects are not fetched
+        # These two let git fetch no missing objects.
         "GIT_ALLOW_PROTOCOL": "",
         "GIT_NO_LAZY_FETCH": "1",
     }

@@ -1,8 +1,8 @@
 """Pure.
 
-Errors of git: its error output to the fault that a retry cannot mend.
+Errors of git: the faults in its error output that a retry cannot mend.
 
-The output is in English, since git runs with LC_ALL=C. Lines of the server are not looked at.
+The output is in English, since git runs with LC_ALL=C. Lines of the server are not considered.
 """
 
 from __future__ import annotations
@@ -75,11 +75,11 @@ def machine_fault(text: str) -> MachineError | None:
 def permanent_fault(text: str, remote: Remote) -> TowlineError | None:
     """The fault that `text`, git's error output, means; None if a retry may help."""
     own, where = git_lines(text), remote.url
-    if machine := machine_fault(text):
-        return machine
+    if fault_of_machine := machine_fault(text):
+        return fault_of_machine
     if _HOST_KEY.search(own):
         return ConfigError(
-            f"{remote.host} shows a host key that is not known: {text}",
+            f"the host key of {remote.host} is not known: {text}",
             where=where,
             hint=_known_hosts(remote),
         )
@@ -102,7 +102,7 @@ def permanent_fault(text: str, remote: Remote) -> TowlineError | None:
         return _refused(text, remote)
     if _ABSENT.search(own):
         return ConfigError(
-            f"there is no git repository: {text}",
+            f"there is no git repository at this URL: {text}",
             where=where,
             hint="check the URL; some hosts say the same to a user who may not read it",
         )
@@ -145,13 +145,13 @@ def _known_hosts(remote: Remote) -> str:
 def _refused(text: str, remote: Remote) -> TowlineError:
     login, host, where = remote.login, remote.host, remote.url
     if remote.scheme == "ssh":
-        came = "no key is configured (gitSshPrivateKey), so the agent's own were tried"
+        origin = "no key is configured (gitSshPrivateKey), so the agent's own were tried"
         if remote.key and remote.key.private:
-            came = f"the key comes from {remote.key.origin}"
+            origin = f"the key comes from {remote.key.origin}"
         return CredentialError(
             f"{host} refused the SSH key: {text}",
             where=where,
-            hint=f"{came}; check that it is registered there, and may write",
+            hint=f"{origin}; check that it is registered there, and may write",
         )
     if not login:
         return CredentialError(

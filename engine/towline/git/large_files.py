@@ -11,8 +11,8 @@ from towline.git.partial_clone import PartialClone
 from towline.suggest import list_some
 
 _HINT = (
-    "name fewer files, or smaller ones; what a chart does not use can stand in its .helmignore, or"
-    " outside of its folder"
+    "name fewer files, or smaller ones; files that a chart does not use can be named in its"
+    " .helmignore, or moved out of its folder"
 )
 
 
@@ -43,32 +43,32 @@ def server_sends_too_much(
 
     It names the file that is too large by itself, else all files that are too large together.
     Only the server knows the sizes, so each half of the files is fetched without the other half,
-    and so on. If the search is cut short, any of the remaining files may be the one.
+    and so on. If the search is cut short, any of the remaining files may be too large.
     """
-    left, culprit = sorted(oids), ""
+    suspects, found = sorted(oids), ""
     with contextlib.suppress(GitUnreachable, MachineError):
-        while not culprit:
-            middle = len(left) // 2
-            halves = [half for half in (left[:middle], left[middle:]) if half]
-            over = next((half for half in halves if not _can_fetch(clone, oids, half)), None)
-            left = over or left
-            if over is None:
-                culprit = _together(left, with_history=with_history)
-            elif len(left) == 1:
-                culprit = f"the file {left[0]}"
-    culprit = culprit or f"one of {list_some(left, most=3)}, or all of them together"
-    return GitError(f"{fault.message} for {culprit}", where=fault.where, hint=_HINT)
+        while not found:
+            middle = len(suspects) // 2
+            halves = [half for half in (suspects[:middle], suspects[middle:]) if half]
+            too_large = next((half for half in halves if not _can_fetch(clone, oids, half)), None)
+            suspects = too_large or suspects
+            if too_large is None:
+                found = _files_together(suspects, with_history=with_history)
+            elif len(suspects) == 1:
+                found = f"the file {suspects[0]}"
+    found = found or f"one of {list_some(suspects, most=3)}, or all of them together"
+    return GitError(f"{fault.message} for {found}", where=fault.where, hint=_HINT)
 
 
 def _can_fetch(clone: PartialClone, oids: Mapping[str, str], paths: Sequence[str]) -> bool:
     return clone.can_fetch({oids[path] for path in paths})
 
 
-def _together(paths: Sequence[str], *, with_history: bool) -> str:
+def _files_together(paths: Sequence[str], *, with_history: bool) -> str:
     """Files of which none is too large by itself, for the message."""
     files = (
         f"the file {paths[0]}"
         if len(paths) == 1
         else f"{len(paths)} files together: {list_some(paths, most=3)}"
     )
-    return f"{files}; the history came along" if with_history else files
+    return f"{files}; the history was fetched with them" if with_history else files

@@ -72,7 +72,7 @@ class GitLimits:
     def widen(self, words: Sequence[str], text: str) -> bool:
         """Raise the limits once if the server has no partial clones; return whether it did.
 
-        Such a server sends all files, though nobody asked for them.
+        Such a server sends all files, although no file was asked for.
         """
         filtered = any(word.startswith("--filter=") for word in words) and _UNFILTERED not in text
         wider = self.current is USUAL_LIMITS and not filtered and not _CLONING.isdisjoint(words)

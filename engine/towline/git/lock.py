@@ -1,6 +1,6 @@
 """A lock that lets one process of this user write at a time on this host.
 
-The kernel releases it when its process ends. Without the lock nothing is lost but time.
+The kernel releases it when its process ends. Without the lock only time is lost.
 """
 
 from __future__ import annotations
@@ -53,17 +53,17 @@ def _folder(environ: Mapping[str, str]) -> Path:
 
 def _acquire(path: Path, deadline: Deadline) -> int | None:
     """A file descriptor that holds the lock, or None if it cannot be acquired."""
-    waited, most = 0.0, deadline.left * _MOST_WAITING
+    waited, longest = 0.0, deadline.left * _MOST_WAITING
     while True:
         try:
             descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o600)
         except OSError:
             return None
-        if _try_lock(descriptor) and _is_at(path, descriptor):
+        if _try_lock(descriptor) and _is_still_at(path, descriptor):
             return descriptor
-        ours = _is_ours(descriptor)
+        private = _is_private(descriptor)
         os.close(descriptor)
-        if waited >= most or not ours:
+        if waited >= longest or not private:
             return None
         seconds = deadline.clock.uniform(0.0, 2 * _PAUSE)
         waited += seconds
@@ -72,7 +72,7 @@ def _acquire(path: Path, deadline: Deadline) -> int | None:
 
 def _try_lock(descriptor: int) -> bool:
     """Whether the file is this user's and could be locked without waiting."""
-    if not _is_ours(descriptor):
+    if not _is_private(descriptor):
         return False
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -81,15 +81,15 @@ def _try_lock(descriptor: int) -> bool:
     return True
 
 
-def _is_ours(descriptor: int) -> bool:
-    """Whether this is a regular file of this user that nobody else can lock to hold us up."""
+def _is_private(descriptor: int) -> bool:
+    """Whether this is a regular file of this user that no other user can open and lock."""
     status = os.fstat(descriptor)
     if not stat.S_ISREG(status.st_mode) or status.st_uid != os.geteuid():
         return False
     return not status.st_mode & 0o077
 
 
-def _is_at(path: Path, descriptor: int) -> bool:
+def _is_still_at(path: Path, descriptor: int) -> bool:
     """Whether the locked file is still the one at `path`; its last holder may have removed it."""
     try:
         return os.path.samestat(os.fstat(descriptor), path.lstat())

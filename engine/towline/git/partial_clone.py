@@ -18,7 +18,7 @@ from towline.git.sparse import WHOLE_TREE, Scope
 from towline.git.tree import TreeEntry, parse_listing, parse_tree
 from towline.suggest import nearest
 
-_PLAIN = {"HEAD": "ref: refs/heads/none\n", "refs/heads/.keep": "", "objects/.keep": ""}
+_BARE_FILES = {"HEAD": "ref: refs/heads/none\n", "refs/heads/.keep": "", "objects/.keep": ""}
 _SHA1 = 40
 _CONFIGS = {  # by the length of an object's id
     _SHA1: "[core]\n\trepositoryformatversion = 0\n\tbare = true\n",
@@ -31,11 +31,17 @@ _SMALL_FILES = "combine:tree:1+blob:limit=16k"  # the small files directly in a 
 _HISTORY_COMMITS = 500  # about 100 KB without their trees (facts 5)
 _TRIES = 3
 _MANY_FOLDERS = 100  # one of so many folders has a small part of the files
-_NOBODY = {
+_PROBE_AUTHOR = {
     f"GIT_{role}_{part}": "none" for role in ("AUTHOR", "COMMITTER") for part in ("NAME", "EMAIL")
 }
 _REFERENCES = ("ls-remote", "--")
-_SINGLE = ("-c", "fetch.negotiationAlgorithm=noop", "fetch", "--no-tags", "--no-write-fetch-head")
+_FETCH_OBJECTS = (
+    "-c",
+    "fetch.negotiationAlgorithm=noop",
+    "fetch",
+    "--no-tags",
+    "--no-write-fetch-head",
+)
 
 
 class MissingBranch(ConfigError):
@@ -76,10 +82,10 @@ class PartialClone:
         The result has one branch, or none if the remote has no commit. Raises MissingBranch,
         CredentialError, ConfigError, MachineError, GitUnreachable.
         """
-        # a listing of another scope must never pass for one of this scope
+        # The listing of another scope must not be taken for the listing of this scope.
         self.scope, self._listed, self._history_due = scope, ("", ()), ""
         filters = [f"--filter={self._filter(scope)}", "--filter=blob:none"] if self._partial else []
-        chosen, attempt = [f"--branch={branch}"] if branch else [], 0
+        branch_option, attempt = [f"--branch={branch}"] if branch else [], 0
         while True:
             self._number += 1
             self._git = self._git.at(self.path)
@@ -93,7 +99,7 @@ class PartialClone:
                 *filters[:1],
                 "--template=",
                 "--origin=origin",
-                *chosen,
+                *branch_option,
                 "--",
                 self._remote.url,
                 str(self.path),
@@ -131,11 +137,11 @@ class PartialClone:
         Raises as `clone` does.
         """
         branch = reference.removeprefix("refs/heads/")
-        chosen = [f"--filter={self._filter(self.scope)}"] if self._partial else []
+        filters = [f"--filter={self._filter(self.scope)}"] if self._partial else []
         self._git.retry_remote(
             "fetch",
             "--no-tags",
-            *chosen,
+            *filters,
             "origin",
             f"+{reference}:{reference}",
             explain=lambda: self.check_branch(branch),
@@ -171,11 +177,11 @@ class PartialClone:
         asked whether it would take a commit of it. Raises as `GitProgram.run_remote`.
         """
         for length in _CONFIGS:
-            place = self._folder / f"asking-{length}"
-            make_bare_repository(place, length, {})
-            git = self._git.at(place)
+            folder = self._folder / f"asking-{length}"
+            make_bare_repository(folder, length, {})
+            git = self._git.at(folder)
             tree = git.output("mktree").decode().strip()
-            commit = git.output("commit-tree", tree, variables=_NOBODY).decode().strip()
+            commit = git.output("commit-tree", tree, variables=_PROBE_AUTHOR).decode().strip()
             if not git.run_remote(
                 "push", "--quiet", "--dry-run", "--", self._remote.url, f"{commit}:refs/heads/none"
             ).code:
@@ -209,7 +215,7 @@ class PartialClone:
                 hint=f"{nearest(branch, names)}; createBranch: true makes it",
             )
         raise ConfigError(
-            "the repository's HEAD names a branch that is not there",
+            "the repository's HEAD names a branch that does not exist",
             where=self._remote.url,
             hint=f"configure the branch; {nearest('', names)}",
         )
@@ -226,8 +232,8 @@ class PartialClone:
         )
         if names := [line.partition("\trefs/heads/")[2] for line in found]:
             raise ConfigError(
-                "the repository's HEAD names a branch that is not there, so a new branch has"
-                " nothing to begin at",
+                "the repository's HEAD names a branch that does not exist, so there is no commit"
+                " at which a new branch could begin",
                 where=self._remote.url,
                 hint=(
                     "correct the default branch of the repository, or make the branch by hand;"
@@ -248,7 +254,7 @@ class PartialClone:
 
         Objects that the clone has already cost no request.
         """
-        words = [*_SINGLE, f"--filter={along}", "--stdin", "origin"]
+        words = [*_FETCH_OBJECTS, f"--filter={along}", "--stdin", "origin"]
         stdin = "".join(f"{oid}\n" for oid in sorted(set(oids))).encode()
         done = self._git.run_remote(*words, stdin=stdin)
         if (
@@ -270,17 +276,17 @@ class PartialClone:
         The objects are removed again, since they would count for the next question. Raises as
         `fetch_objects`.
         """
-        before = set(self._stored())
+        before = set(self._object_files())
         try:
             self.fetch_objects(oids)
         except ServerSendsTooMuch:
             return False
         finally:
-            for file in set(self._stored()) - before:
+            for file in set(self._object_files()) - before:
                 file.unlink(missing_ok=True)
         return True
 
-    def _stored(self) -> list[Path]:
+    def _object_files(self) -> list[Path]:
         return [path for path in (self.path / "objects").glob("??*/*") if path.is_file()]
 
     @property
@@ -321,7 +327,7 @@ class PartialClone:
         self._history_due = commit
 
     def history(self, commit: str) -> tuple[GitProgram, str]:
-        """A repository with the commits before `commit`, and the commit at which they begin.
+        """A repository with `commit` and the commits before it, and the id of `commit`.
 
         `commit` is the oldest one of the clone; the second value is empty if the server gives no
         history. The commits have no trees, so they are in a repository of their own: in
@@ -398,7 +404,7 @@ class PartialClone:
         """The entries in scope: the directories level by level, the trees below them as a whole."""
         levels = self._levels(commit)
         fetched: set[str] = set()
-        while True:  # again only for folders in folders that were missing, too
+        while True:  # once more only if a missing folder is in another missing folder
             missing = [name for name, known in levels.items() if known is None]
             wanted = {
                 entry.oid
@@ -433,7 +439,7 @@ class PartialClone:
         return parse_listing(self.plain.output(*command, *words))
 
     def _levels(self, commit: str) -> dict[str, tuple[TreeEntry, ...] | None]:
-        """The entries of each level's directory; None for one that is missing here."""
+        """The entries of each level's directory; None for a directory that was not fetched."""
         names = {f"{commit}:{folder}": folder for folder in self.scope.levels}
         found = self._read_objects(list(names))
         levels: dict[str, tuple[TreeEntry, ...] | None] = {}
@@ -484,7 +490,7 @@ def make_bare_repository(folder: Path, length: int, more: Mapping[str, str]) -> 
 
     `more` are further files in it: name -> text.
     """
-    for name, text in {**_PLAIN, "config": _CONFIGS[length], **more}.items():
+    for name, text in {**_BARE_FILES, "config": _CONFIGS[length], **more}.items():
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         (folder / name).write_text(text, encoding="utf-8")
 

@@ -73,12 +73,12 @@ def remote_variables(remote: Remote, folder: Path, environ: Mapping[str, str]) -
 
 
 def secret_texts(remote: Remote) -> tuple[str, ...]:
-    """What a server may repeat of the login: the password, and both parts as git sends them."""
-    return (remote.login.password, _basic(remote)) if remote.login else ()
+    """Secrets that a server may repeat: the password, and the login as git sends it."""
+    return (remote.login.password, _basic_credentials(remote)) if remote.login else ()
 
 
 def _login(remote: Remote) -> dict[str, str]:
-    """The login for every request: git without it asks for it first, one more request each.
+    """Variables that send the login with every request: else git first asks without it each time.
 
     Git before 2.31 does not know these variables and takes the login from the helper when it is
     asked.
@@ -86,16 +86,20 @@ def _login(remote: Remote) -> dict[str, str]:
     login = remote.login
     if not login:
         return {}
-    header = f"Bearer {login.password}" if remote.bearer else f"Basic {_basic(remote)}"
-    sent = {
+    header = f"Bearer {login.password}" if remote.bearer else f"Basic {_basic_credentials(remote)}"
+    header_settings = {
         "GIT_CONFIG_COUNT": "1",
         "GIT_CONFIG_KEY_0": f"http.{remote.origin}/.extraHeader",
         "GIT_CONFIG_VALUE_0": f"Authorization: {header}",
     }
-    return sent if remote.bearer else {_USERNAME: login.username, _PASSWORD: login.password, **sent}
+    return (
+        header_settings
+        if remote.bearer
+        else {_USERNAME: login.username, _PASSWORD: login.password, **header_settings}
+    )
 
 
-def _basic(remote: Remote) -> str:
+def _basic_credentials(remote: Remote) -> str:
     assert remote.login
     return base64.b64encode(
         f"{remote.login.username}:{remote.login.password}".encode("utf-8", "surrogateescape")
@@ -191,12 +195,12 @@ class PinnedServer:
         if self._remote.scheme != "ssh" and self._proxies.find(where):
             policy.check_before_proxy(where)
             return ""
-        found, parts = policy.addresses(where), urlsplit(where)
+        addresses, parts = policy.addresses(where), urlsplit(where)
         host, port = parts.hostname or "", parts.port or USUAL_PORTS.get(parts.scheme, 0)
         if self._remote.scheme == "ssh" or parse_address(host) is not None:
             return ""
-        addresses = ",".join(f"[{address}]" if ":" in address else address for address in found)
-        return f"[http]\n    curloptResolve = {host}:{port}:{addresses}\n"
+        listed = ",".join(f"[{address}]" if ":" in address else address for address in addresses)
+        return f"[http]\n    curloptResolve = {host}:{port}:{listed}\n"
 
 
 _TRIES = 5

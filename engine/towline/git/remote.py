@@ -55,9 +55,9 @@ def parse_ssh_key(
                 " PRIVATE KEY-----"
             ),
         )
-    if _locked(found["kind"], found["body"]):
+    if _is_encrypted(found["kind"], found["body"]):
         raise CredentialError(
-            f"the {what} is protected by a passphrase, which nobody can type here",
+            f"the {what} is protected by a passphrase, which cannot be typed here",
             where=origin,
             hint=(
                 "use a key of its own for deployments without a passphrase: ssh-keygen -p -N '' -f"
@@ -67,7 +67,7 @@ def parse_ssh_key(
     return SshKey(private=f"{found[0]}\n", known_hosts=known_hosts, origin=origin)
 
 
-def _locked(kind: str, body: str) -> bool:
+def _is_encrypted(kind: str, body: str) -> bool:
     """Whether the key is encrypted.
 
     PEM says so in words, OpenSSH's own format by the name of the cipher (PROTOCOL.key).

@@ -79,7 +79,7 @@ class BranchTip:
 
 @frozen
 class PushResult:
-    """Whether a push succeeded, or the reference was refused, and what git and the server said.
+    """Whether a push succeeded or was refused, and the messages of git and the server.
 
     `refused` is for a refusal by git or the server; if neither is true, the push broke off.
     """
@@ -90,7 +90,7 @@ class PushResult:
 
 
 class GitRepository:
-    """A bare repository in a private folder, shallow and without objects that nobody reads.
+    """A bare repository in a private folder, shallow and without objects that are not needed.
 
     The folder has mode 0700 and is removed at the end, also after a fault.
     """
@@ -110,7 +110,7 @@ class GitRepository:
         self._folder = self._private.path
         self._say = say
         self._secrets = self._private
-        self._asked: tuple[str, bool] = "", False
+        self._fetched_as: tuple[str, bool] = "", False
         self._contents: dict[str, bytes] = {}
         try:
             if remote.key:
@@ -146,8 +146,8 @@ class GitRepository:
     def fetch(self, branch: str, *, scope: Scope = WHOLE_TREE, create: bool = False) -> BranchTip:
         """Fetch the tip of `branch`, or of the remote's HEAD if `branch` is empty: one commit.
 
-        `scope` says which of its trees come along. With `create`, a missing branch is one that is
-        to be made from the remote's HEAD. Raises ConfigError (no such branch, no commit yet),
+        `scope` says which of its trees are fetched, too. With `create`, a missing branch becomes a
+        new branch from the remote's HEAD. Raises ConfigError (no such branch, no commit yet),
         CredentialError, GitUnreachable, MachineError.
         """
         if branch and (
@@ -157,7 +157,7 @@ class GitRepository:
             raise ConfigError(
                 f"{branch!r} is not a branch name", where=self.remote.url, hint=_SHORT_NAME
             )
-        self._asked = branch, create
+        self._fetched_as = branch, create
         try:
             found = self._clone.clone(branch, scope)
             if branch and not found:  # there is only a tag of that name
@@ -202,7 +202,7 @@ class GitRepository:
 
     def fetch_whole(self) -> BranchTip:
         """Fetch the branch again with all of its trees in scope."""
-        branch, create = self._asked
+        branch, create = self._fetched_as
         return self.fetch(branch, create=create)
 
     def check_scope(self, paths: Iterable[str]) -> None:
@@ -271,9 +271,9 @@ class GitRepository:
 
         If the base branch has nothing new, `tip` itself; if the branch has moved meanwhile, its new
         tip. There is no base branch unless the branch was fetched by its name and with `create`.
-        Raises MergeConflict (both have changed the same place), and as `fetch`.
+        Raises MergeConflict (both have changed the same lines), and as `fetch`.
         """
-        if tip.new or tip.merged_from or not all(self._asked):
+        if tip.new or tip.merged_from or not all(self._fetched_as):
             return tip
         for complete in (False, True):
             divergence = find_divergence(
@@ -344,7 +344,7 @@ class GitRepository:
         and git cannot apply it. Raises as `commit`.
         """
         old = [entry.oid for entry in self.listing(tip.commit) if entry.path in changes]
-        # files that came with the history are not in the plain repository
+        # Files that were fetched with the history are not in the plain repository.
         self._write_blobs(self._contents[oid] for oid in old if oid in self._contents)
         base = tip.commit or self._write_trees([[]])[0]
         if before:
@@ -368,8 +368,8 @@ class GitRepository:
         With `dry_run`, the branch is not moved: the server is only asked whether this user may
         push, and where the branch is. Raises CredentialError.
         """
-        # The commit is no child of what the server has for the branch: without negotiation, objects
-        # that the server has are sent again (facts 3.2, 3).
+        # The commit is not a child of the server's branch: without negotiation, objects that the
+        # server has are sent again (facts 3.2, 3).
         negotiates = not dry_run and (tip.merged_from or (tip.new and tip.commit))
         settings = ["-c", "push.negotiate=true"] if negotiates else []
         options = ["--dry-run"] if dry_run else []

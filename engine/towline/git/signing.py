@@ -17,8 +17,8 @@ from towline.record import field, frozen
 SSH, GPG = "ssh", "gpg"
 _IMPORTED = re.compile(rb"^\[GNUPG:\] IMPORT_OK [0-9]+ ([0-9A-F]{40,64})", re.MULTILINE)
 _PROGRAM_LIMITS = ProcessLimits(seconds=60.0)
-# a private folder; the sockets of gpg's agent lie in it, and have short names
-_SHORT = {"TMPDIR": "/tmp"}  # noqa: S108
+# The parent of a private folder with the sockets of gpg's agent, whose paths must be short.
+_SHORT_FOLDER = {"TMPDIR": "/tmp"}  # noqa: S108
 
 
 @frozen
@@ -52,7 +52,7 @@ def signing(key: SigningKey | None, environ: Mapping[str, str]) -> Iterator[Sign
         yield SigningOptions()
         return
     with contextlib.closing(
-        PrivateFolder(environ if key.format == SSH else {**environ, **_SHORT}, secret=True)
+        PrivateFolder(environ if key.format == SSH else {**environ, **_SHORT_FOLDER}, secret=True)
     ) as private:
         if key.format == SSH:
             yield _by_ssh(key, private.path, environ)
@@ -67,8 +67,7 @@ def signing_fault(text: str, key: SigningKey) -> TowlineError:
         f"the commit could not be signed: {text}",
         where=key.origin,
         hint=(
-            "the key must be a private one without a passphrase, of the kind that signingFormat"
-            " says"
+            "it must be a private key without a passphrase, in the format that signingFormat names"
         ),
     )
 

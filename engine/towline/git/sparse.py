@@ -72,7 +72,9 @@ def scope_of(patterns: Iterable[str]) -> Scope:
     trees: set[str] = set()
     for pattern in patterns:
         parts = [part for part in pattern.split("/") if part not in ("", ".")]
-        wildcard = next((at for at, part in enumerate(parts) if _GLOB.search(part)), len(parts))
+        wildcard = next(
+            (depth for depth, part in enumerate(parts) if _GLOB.search(part)), len(parts)
+        )
         folder = "/".join(parts[: min(wildcard, len(parts) - 1)])
         if folder and not is_path(folder):
             return WHOLE_TREE

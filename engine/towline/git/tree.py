@@ -73,11 +73,11 @@ def parse_tree(data: bytes, folder: str, size: int) -> tuple[TreeEntry, ...]:
 
     `folder` is the path of the tree (the root is empty); ids are `size` bytes long.
     """
-    entries, at = [], 0
-    while at < len(data):
-        end = data.index(b"\0", at)
-        mode, _, name = data[at:end].decode("utf-8", "surrogateescape").partition(" ")
-        oid, at = data[end + 1 : end + 1 + size].hex(), end + 1 + size
+    entries, position = [], 0
+    while position < len(data):
+        end = data.index(b"\0", position)
+        mode, _, name = data[position:end].decode("utf-8", "surrogateescape").partition(" ")
+        oid, position = data[end + 1 : end + 1 + size].hex(), end + 1 + size
         entries.append(
             TreeEntry(
                 mode=mode.zfill(6),
@@ -104,16 +104,16 @@ def check_path(path: str, *, inside: str = "repository") -> str:
 
 def is_path(path: str) -> bool:
     """Whether `check_path` accepts the path."""
-    return not _CONTROL.search(path) and not any(_reserved(part) for part in path.split("/"))
+    return not _CONTROL.search(path) and not any(_is_reserved(part) for part in path.split("/"))
 
 
-def _reserved(part: str) -> bool:
+def _is_reserved(part: str) -> bool:
     """Whether a file system may read `part` as nothing, as a way out, or as git's own folder.
 
     The rules are those of git's verify_path for NTFS and HFS+.
     """
-    plain = _IGNORED_BY_HFS.sub("", part).lower().partition(":")[0].rstrip(". ")
-    return part in ("", ".", "..") or plain in ("", ".git", "git~1")
+    cleaned = _IGNORED_BY_HFS.sub("", part).lower().partition(":")[0].rstrip(". ")
+    return part in ("", ".", "..") or cleaned in ("", ".git", "git~1")
 
 
 def link_target(link: str, target: bytes) -> str:
@@ -147,7 +147,7 @@ def rewrite_tree(
     written, the deepest first; modes stay. Raises ConfigError (a path leads over something that is
     not a folder, or to something that is not a file).
     """
-    folders = _spine(entries, blobs)
+    folders = _folders_to(entries, blobs)
     for path, oid in blobs.items():
         old = _entry(folders, path)
         if old and old.obstacle:
@@ -171,7 +171,7 @@ def rewrite_tree(
     return make([folders[""].values()])[0]
 
 
-def _spine(entries: Iterable[TreeEntry], paths: Iterable[str]) -> Folders:
+def _folders_to(entries: Iterable[TreeEntry], paths: Iterable[str]) -> Folders:
     """The folders on the way to `paths`, with their entries."""
     folders: Folders = {"": {}}
     for path in paths:

@@ -62,29 +62,31 @@ class Choice:
         Raises ConfigError if no candidate belongs to the configured resource, or if different
         images stand at the candidates and none of them is the wanted one.
         """
-        named = [self.names_resource(candidate.resource) for candidate in candidates]
-        if self.resource and candidates and not any(named):
+        of_resource = [self.names_resource(candidate.resource) for candidate in candidates]
+        if self.resource and candidates and not any(of_resource):
             resources = {candidate.resource for candidate in candidates if candidate.resource}
             raise ConfigError(
                 f"{name} is not in {self.resource}",
                 where=candidates[0].file,
                 hint=f"resource: {nearest(self.resource, resources)}",
             )
-        meant = list(compress(candidates, named))
-        ours = self._is_ours(meant, wanted)
-        if meant and not any(ours):
+        eligible = list(compress(candidates, of_resource))
+        ours = self._is_ours(eligible, wanted)
+        if eligible and not any(ours):
             raise ConfigError(
-                f"{name} stands in {len(meant)} places with different images, and none of them is"
-                f" {wanted}'s: {list_some([str(candidate) for candidate in meant])}",
-                where=meant[0].file,
-                hint=_hint(meant),
+                f"{name} stands in {len(eligible)} places with different images, and none of them"
+                f" belongs to {wanted}: {list_some([str(candidate) for candidate in eligible])}",
+                where=eligible[0].file,
+                hint=_hint(eligible),
             )
-        chosen = iter(ours)
-        kept = [is_named and next(chosen) for is_named in named]
-        left = [str(candidate) for candidate, keep in zip(meant, ours, strict=True) if not keep]
-        if left:
-            self.say(f"  {name} is left alone where another image stands: {list_some(left)}")
-        return kept
+        is_ours = iter(ours)
+        selected = [eligible_here and next(is_ours) for eligible_here in of_resource]
+        others = [
+            str(candidate) for candidate, keep in zip(eligible, ours, strict=True) if not keep
+        ]
+        if others:
+            self.say(f"  {name} is left alone where another image stands: {list_some(others)}")
+        return selected
 
     def warn_unidentified(self, name: str, candidates: Sequence[Candidate], wanted: str) -> None:
         """Warn if candidates without an image name, all written, may be of several services.
@@ -94,11 +96,11 @@ class Choice:
         """
         owners = {candidate.resource for candidate in candidates} - {""}
         charts = {candidate.chart for candidate in candidates} - {""}
-        called = {
+        named_alike = {
             bool(_name_words(candidate.file) & _name_words(last_part_of(wanted)))
             for candidate in candidates
         }
-        several = len(owners) > 1 or len(charts) > 1 or len(called) > 1
+        several = len(owners) > 1 or len(charts) > 1 or len(named_alike) > 1
         if several or len({candidate.file for candidate in candidates}) < len(candidates):
             places = [
                 f"{candidate.resource} in {candidate.file}"
@@ -106,11 +108,11 @@ class Choice:
                 else candidate.file
                 for candidate in candidates
             ]
-            more = f"; {_hint(candidates)}" if owners else ""
-            more = more or ("; filePath can name the ones that are meant" if several else "")
+            advice = f"; {_hint(candidates)}" if owners else ""
+            advice = advice or ("; filePath can name the right files" if several else "")
             self.warn(
                 f"{name} stands in {len(candidates)} places without the image's name, "
-                f"and all are set: {list_some(list(dict.fromkeys(places)))}{more}"
+                f"and all of them are written: {list_some(list(dict.fromkeys(places)))}{advice}"
             )
 
     def _is_ours(self, candidates: Sequence[Candidate], wanted: str) -> list[bool]:
@@ -154,7 +156,7 @@ ANY_CHOICE = Choice()
 
 
 def _hint(candidates: Sequence[Candidate]) -> str:
-    """What the user can do to choose one of the candidates."""
+    """How the user can choose one of the candidates."""
     owners = [candidate.resource for candidate in candidates]
     if len(set(owners)) == len(owners) and all(owners):
         apart = any(owner.count("/") > 1 for owner in owners)

@@ -77,8 +77,8 @@ class Together:
     """Several Changes as one, each applied to the result of those before it; a Change.
 
     `edits` are the changes of single values in them: in the end, none of them may have anything
-    left to do, or a later change has overwritten its value. To find out they are applied once more,
-    and their `notes` dropped.
+    left to do, or a later change has overwritten its value. To find out, the edits are applied once
+    more, and their `notes` are dropped.
     """
 
     changes: tuple[Change, ...]
@@ -123,8 +123,8 @@ class Together:
                     f"two different values for one place in {lost[0]}",
                     where=lost[0],
                     hint=(
-                        "two targets or containers mean the same place, or one that an alias shares"
-                        " (yamlAliases: own writes it out)"
+                        "two targets or containers write the same value, or a value that an alias"
+                        " shares (yamlAliases: own writes it out)"
                     ),
                 )
 
@@ -133,12 +133,12 @@ def _changed(
     change: Change, contents: Mapping[str, bytes], listing: Sequence[str]
 ) -> dict[str, bytes]:
     """The files that `change` gives other content; it is shown only those that it asks for."""
-    shown = {path: contents[path] for path in change.wants(listing)}
+    files = {path: contents[path] for path in change.wants(listing)}
     while True:
-        asked = dependencies_of(change, listing, shown) | context_of(change, listing, shown)
+        asked = dependencies_of(change, listing, files) | context_of(change, listing, files)
         more = asked & contents.keys()
         if not more:
             break
-        shown |= {path: contents[path] for path in more}
-    made = change.apply(shown)
-    return {path: data for path, data in made.items() if contents.get(path) != data}
+        files |= {path: contents[path] for path in more}
+    new_files = change.apply(files)
+    return {path: data for path, data in new_files.items() if contents.get(path) != data}

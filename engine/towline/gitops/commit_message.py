@@ -42,8 +42,8 @@ def append_trailers(text: str, lines: Sequence[str], *, reserved: Sequence[str])
     trailers whose names begin with one of `reserved` are removed: they would be taken for `lines`.
     """
     body, own = _split(text.replace("\r\n", "\n").strip())
-    remaining = _without(own, reserved)
-    paragraphs = [[*remaining, *lines]] if _is_block(remaining) else [remaining, lines]
+    remaining = _without_trailers(own, reserved)
+    paragraphs = [[*remaining, *lines]] if _is_trailer_block(remaining) else [remaining, lines]
     return "\n\n".join(part for part in (body, *map("\n".join, paragraphs)) if part) + "\n"
 
 
@@ -58,12 +58,12 @@ def _split(text: str) -> tuple[str, list[str]]:
     The first paragraph is the title, never trailers.
     """
     breaks = list(_BLANK.finditer(text))
-    if not breaks or not _is_block(lines := text[breaks[-1].end() :].split("\n")):
+    if not breaks or not _is_trailer_block(lines := text[breaks[-1].end() :].split("\n")):
         return text, []
     return text[: breaks[-1].start()], lines
 
 
-def _is_block(lines: Sequence[str]) -> bool:
+def _is_trailer_block(lines: Sequence[str]) -> bool:
     """Whether git takes a paragraph for trailers.
 
     It does if all lines are trailers; or if one is a trailer that git itself writes, and there are
@@ -89,7 +89,7 @@ def _is_block(lines: Sequence[str]) -> bool:
     return trailers > 0 and (others == 0 or (own and trailers * 3 >= others))
 
 
-def _without(lines: Sequence[str], reserved: Sequence[str]) -> list[str]:
+def _without_trailers(lines: Sequence[str], reserved: Sequence[str]) -> list[str]:
     """`lines` without the trailers of these names and their continued lines."""
     remaining, removing = [], False
     for line in lines:

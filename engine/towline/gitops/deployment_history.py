@@ -22,10 +22,10 @@ _LARGEST_SKEW = timedelta(minutes=10)  # between two clocks
 
 
 def is_deployment(history: Sequence[tuple[str, str]]) -> bool:
-    """Whether the newest commit is a deployment, and only deployments follow the one it deployed.
+    """Whether the newest commit is a deployment, with only deployments since the deployed commit.
 
-    `history` has id and message of each commit, newest first. If the source repository is the
-    GitOps repository too, to build such a commit would deploy it again, and so on. A commit of
+    `history` has id and message of each commit, newest first. If the source repository is also the
+    GitOps repository, a build of such a commit would deploy it again, and so on. A commit of
     somebody else in between has yet to be built.
     """
     built: set[str] = set()
@@ -39,7 +39,7 @@ def is_deployment(history: Sequence[tuple[str, str]]) -> bool:
 
 def needs_history(message: str, ours: Provenance) -> bool:
     """Whether `find_newer` needs more commits than the last one, which has this `message`."""
-    return _comparable(ours) and not _same(
+    return _is_comparable(ours) and not _is_same_deployment(
         parse_provenance(message), parse_provenance(compose_message("", ours))
     )
 
@@ -69,25 +69,25 @@ def is_plausible_time(time: str, now: datetime) -> bool:
 
     A time in the future comes from a wrong clock, or was made up, and does not tell the order.
     """
-    known = _time(time)
-    return known is not None and known <= now + _LARGEST_SKEW
+    parsed = _parse_time(time)
+    return parsed is not None and parsed <= now + _LARGEST_SKEW
 
 
 def find_newer(
     history: Iterable[tuple[str, str]], ours: Provenance, files: Collection[bytes], *, now: datetime
 ) -> NewerDeployment | None:
-    """The last deployment of the same in `history`, if it is later than ours and still in place.
+    """The last deployment of the same name and stage, if it is later than ours and still in place.
 
     `history` has id and message of each commit, newest first, and is read as far as needed. `files`
     are the contents now: if somebody has taken the deployment back, it is no longer in them.
     """
     ours = parse_provenance(compose_message("", ours))  # as it is parsed from a commit
-    if not _comparable(ours):
+    if not _is_comparable(ours):
         return None
     for commit, message in history:
         theirs = parse_provenance(message)
-        if _same(theirs, ours):
-            if not _later(theirs, ours, now) or not _in_place(theirs, ours, files):
+        if _is_same_deployment(theirs, ours):
+            if not _is_later(theirs, ours, now) or not _is_in_place(theirs, ours, files):
                 return None
             return NewerDeployment(deployment=ours.deployment, commit=commit, provenance=theirs)
     return None
@@ -96,15 +96,19 @@ def find_newer(
 def same_deployment(message: str, ours: Provenance) -> Provenance | None:
     """The provenance in a commit message, if it is of the same deployment as ours; else None."""
     theirs = parse_provenance(message)
-    return theirs if _same(theirs, parse_provenance(compose_message("", ours))) else None
+    return (
+        theirs if _is_same_deployment(theirs, parse_provenance(compose_message("", ours))) else None
+    )
 
 
-def _comparable(ours: Provenance) -> bool:
-    return bool(_job(ours)[0] or (host_and_path(ours.source) and _time(ours.source_time)))
+def _is_comparable(ours: Provenance) -> bool:
+    return bool(
+        _job_and_number(ours)[0] or (host_and_path(ours.source) and _parse_time(ours.source_time))
+    )
 
 
-def _same(theirs: Provenance, ours: Provenance) -> bool:
-    """Whether both are deployments of the same in the same stage."""
+def _is_same_deployment(theirs: Provenance, ours: Provenance) -> bool:
+    """Whether both deploy the same name in the same stage."""
     return theirs.stage == ours.stage and bool(_names(theirs) & _names(ours))
 
 
@@ -112,23 +116,29 @@ def _names(provenance: Provenance) -> set[str]:
     return set(provenance.deployment.split(", ")) - {""}
 
 
-def _later(theirs: Provenance, ours: Provenance, now: datetime) -> bool:
+def _is_later(theirs: Provenance, ours: Provenance, now: datetime) -> bool:
     """Whether theirs is the later build (docs/contract.md, "Trailers").
 
     Within one job by number, unless the counter has started again: a later commit of the same
     source was built under the lower number then. Between jobs, of two branches for example, by the
-    commits of the same source. What is unknown makes nothing later.
+    commits of the same source. Unknown values make no deployment the later one.
     """
-    (job, number), (other, later), commits = _job(ours), _job(theirs), _commits(theirs, ours, now)
-    if job and job == other:
-        return later > number and commits >= 0
-    return commits > 0
+    (job, number), (their_job, their_number), commit_order = (
+        _job_and_number(ours),
+        _job_and_number(theirs),
+        _compare_source_commits(theirs, ours, now),
+    )
+    if job and job == their_job:
+        return their_number > number and commit_order >= 0
+    return commit_order > 0
 
 
-def _commits(theirs: Provenance, ours: Provenance, now: datetime) -> int:
+def _compare_source_commits(theirs: Provenance, ours: Provenance, now: datetime) -> int:
     """1 if their source commit is later, -1 if ours is; 0 if neither is, or it is unknown."""
     times = [
-        _time(one.source_time) for one in (theirs, ours) if is_plausible_time(one.source_time, now)
+        _parse_time(deployed.source_time)
+        for deployed in (theirs, ours)
+        if is_plausible_time(deployed.source_time, now)
     ]
     if (
         len(times) < 2
@@ -136,13 +146,13 @@ def _commits(theirs: Provenance, ours: Provenance, now: datetime) -> int:
         or host_and_path(theirs.source) != host_and_path(ours.source)
     ):
         return 0
-    then, our = times
-    assert then
-    assert our
-    return (then > our) - (then < our)
+    their_time, our_time = times
+    assert their_time
+    assert our_time
+    return (their_time > our_time) - (their_time < our_time)
 
 
-def _job(provenance: Provenance) -> tuple[str, int]:
+def _job_and_number(provenance: Provenance) -> tuple[str, int]:
     """A name of the build's job, empty if it is unknown, and the build's number.
 
     If the build's URL ends in the number, the name is the URL without it; else it is the job's name
@@ -157,7 +167,7 @@ def _job(provenance: Provenance) -> tuple[str, int]:
     return (f"{provenance.job} {host}", int(number)) if provenance.job and host else ("", 0)
 
 
-def _time(text: str) -> datetime | None:
+def _parse_time(text: str) -> datetime | None:
     try:
         time = datetime.fromisoformat(text)
     except ValueError:
@@ -165,7 +175,7 @@ def _time(text: str) -> datetime | None:
     return time if time.tzinfo else time.replace(tzinfo=UTC)
 
 
-def _in_place(theirs: Provenance, ours: Provenance, files: Collection[bytes]) -> bool:
+def _is_in_place(theirs: Provenance, ours: Provenance, files: Collection[bytes]) -> bool:
     """Whether a file contains, by digest or tag, an image that only they have deployed.
 
     It is true if they have deployed no such image.
@@ -184,7 +194,7 @@ def _contains(image: str, data: bytes) -> bool:
     )
 
 
-def _unknown() -> Iterable[tuple[str, str]]:
+def _no_history() -> Iterable[tuple[str, str]]:
     return ()
 
 
@@ -192,7 +202,7 @@ class BranchHistory:
     """The deployments before this one, by the branch's history, once that is fetched."""
 
     def __init__(self) -> None:
-        self._history: Callable[[], Iterable[tuple[str, str]]] = _unknown
+        self._history: Callable[[], Iterable[tuple[str, str]]] = _no_history
         self._ours = Provenance()
 
     def learn(self, history: Callable[[], Iterable[tuple[str, str]]], ours: Provenance) -> None:
@@ -200,7 +210,7 @@ class BranchHistory:
         self._history, self._ours = history, ours
 
     def images(self) -> tuple[str, ...]:
-        """The images of the last deployment of the same in the same stage; none if unknown."""
+        """The images of the last deployment of the same name and stage; none if unknown."""
         return next(self._deployed(), ())
 
     def _deployed(self) -> Iterator[tuple[str, ...]]:

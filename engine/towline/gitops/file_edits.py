@@ -103,7 +103,7 @@ def _files_for(
 def _context_files(
     repository: GitRepository, tip: BranchTip, change: Change, files: Mapping[str, bytes]
 ) -> dict[str, bytes]:
-    """The context of the change besides `files`, of which what cannot be read is left out.
+    """The context of the change besides `files`, without files that cannot be read.
 
     Raises OutOfScope.
     """
@@ -159,7 +159,7 @@ def _read(
     Raises ConfigError if one of them is not an editable file.
     """
     existing = [entries[path] for path in dict.fromkeys(paths) if path in entries]
-    followed = _followed(repository, entries, existing)
+    followed = _follow_links(repository, entries, existing)
     _check_files(repository, followed)
     files = repository.read(followed)
     for path, content in files.items():
@@ -172,26 +172,26 @@ def _read(
     return files
 
 
-def _followed(
+def _follow_links(
     repository: GitRepository, entries: Mapping[str, TreeEntry], wanted: Iterable[TreeEntry]
 ) -> list[TreeEntry]:
     """`wanted`, with the file that a symbolic link leads to under the name of the link.
 
     Raises ConfigError and OutOfScope.
     """
-    found = {entry.path: entry for entry in wanted}
+    entries_by_name = {entry.path: entry for entry in wanted}
     for _ in range(_MOST_LINKS):
-        links = {name: entry for name, entry in found.items() if entry.is_link}
+        links = {name: entry for name, entry in entries_by_name.items() if entry.is_link}
         targets = repository.read(links.values()) if links else {}
         for name, link in links.items():
             with placed(repository.remote.url):
                 path = link_target(link.path, targets[link.path])
             repository.check_scope([path])
             is_file = path in entries and entries[path].kind != "tree"
-            if path in entries and not is_file and _is_in_chart(name, found):
+            if path in entries and not is_file and _is_in_chart(name, entries_by_name):
                 repository.check_scope([f"{path}/Chart.yaml"])
-                del found[name]
-                found |= _linked_folder(name, path, entries)
+                del entries_by_name[name]
+                entries_by_name |= _linked_folder(name, path, entries)
                 continue
             if not is_file:
                 raise ConfigError(
@@ -199,8 +199,11 @@ def _followed(
                     where=repository.remote.url,
                     hint="put the files themselves there",
                 )
-            found[name] = entries[path]
-    return [entry if entry.is_link else replace(entry, path=name) for name, entry in found.items()]
+            entries_by_name[name] = entries[path]
+    return [
+        entry if entry.is_link else replace(entry, path=name)
+        for name, entry in entries_by_name.items()
+    ]
 
 
 def _is_in_chart(name: str, found: Mapping[str, TreeEntry]) -> bool:

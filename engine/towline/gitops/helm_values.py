@@ -68,7 +68,7 @@ _SECRET_KEYS = ("data", "stringData")
 class PathValues:
     """A Change that sets each path of `values` in each matching file, and digests beside it.
 
-    The files match `pattern`; `values` has texts by path, and `note` gets what stood there. A path
+    The files match `pattern`; `values` has texts by path, and `note` gets each old text. A path
     in `writers` gets its value written into the text that stands there (`image_parts`), any other
     path gets it as the whole text. A part of an image gets the text that fits the keys beside it
     (`value_targets`), and `choice` selects among several places. A path of which more than the last
@@ -113,7 +113,7 @@ class PathValues:
     def apply(self, files: Mapping[str, bytes]) -> Mapping[str, bytes]:
         """Edit and insert the values.
 
-        Raises ConfigError (a path leads to nothing sensible) and RenderError.
+        Raises ConfigError (a path leads to nothing that can be written) and RenderError.
         """
         sources = [
             read_source(path, files[path]) for path in match_files(self.pattern, sorted(files))
@@ -128,21 +128,23 @@ class PathValues:
         targets = [target for source in sources for target in self._targets(source)]
         bases = {source.name: default_values(source.name, files) for source in sources}
         charts = {source.name: chart_name(source.name, files) for source in sources}
-        left = self._left(
+        maps_of_others = self._maps_of_other_images(
             targets,
             lambda group: candidate_of(
                 group, bases[group[0].file.name], charts[group[0].file.name]
             ),
         )
-        chosen = [target for target in targets if target.map_key not in left]
+        chosen = [target for target in targets if target.map_key not in maps_of_others]
         check_list_indexes(target for target in chosen if not target.path_match.missing)
         check_argo_overrides(chosen)
-        for doubt in parent_chart_warnings(chosen, files):
-            self.choice.warn(doubt)
+        for warning in parent_chart_warnings(chosen, files):
+            self.choice.warn(warning)
         changed: dict[str, bytes] = {}
         for source in sources:
             ours = [
-                target for target in targets if target.file is source and target.map_key not in left
+                target
+                for target in targets
+                if target.file is source and target.map_key not in maps_of_others
             ]
             changed[source.name] = edit(
                 source,
@@ -164,7 +166,7 @@ class PathValues:
                 for path_match in self._find(source, text)
             )
 
-    def _left(
+    def _maps_of_other_images(
         self,
         targets: Sequence[ValueTarget],
         candidate_for: Callable[[Sequence[ValueTarget]], Candidate],
@@ -177,32 +179,38 @@ class PathValues:
         places: dict[tuple[ImageParts, str], list[list[ValueTarget]]] = {}
         for image, group in group_by_map(targets):
             places.setdefault((image, parent_path(group[0].text)), []).append(group)
-        left: set[MapKey] = set()
+        maps_of_others: set[MapKey] = set()
         # Only other keys of their document can identify them.
         unidentified: list[tuple[ImageParts, ValueTarget]] = []
-        kept_in: dict[tuple[object, ...], bool] = {}
+        selected_in: dict[tuple[object, ...], bool] = {}
         for (image, _), groups in places.items():
             candidates = [candidate_for(group) for group in groups]
-            kept = self.choice.select(groups[0][0].text, candidates, image.whole)
-            if all(kept) and len(kept) > 1 and not any(candidate.image for candidate in candidates):
+            selected = self.choice.select(groups[0][0].text, candidates, image.whole)
+            if (
+                all(selected)
+                and len(selected) > 1
+                and not any(candidate.image for candidate in candidates)
+            ):
                 unidentified += [(image, group[0]) for group in groups]
                 continue
-            left |= {group[0].map_key for group, keep in zip(groups, kept, strict=True) if not keep}
-            for group, keep in zip(groups, kept, strict=True):
+            maps_of_others |= {
+                group[0].map_key for group, keep in zip(groups, selected, strict=True) if not keep
+            }
+            for group, keep in zip(groups, selected, strict=True):
                 document = (image, *group[0].map_key[:3])
-                kept_in[document] = kept_in.get(document, False) or keep
+                selected_in[document] = selected_in.get(document, False) or keep
         unknown: dict[tuple[str, str], list[ValueTarget]] = {}
         for image, target in unidentified:
-            if (image, *target.map_key[:3]) not in kept_in:
+            if (image, *target.map_key[:3]) not in selected_in:
                 unknown.setdefault((target.text, image.whole), []).append(target)
         for (text, wanted), same_path in unknown.items():
             self.choice.warn_unidentified(
                 text, [candidate_for([target]) for target in same_path], wanted
             )
-        return left | {
+        return maps_of_others | {
             target.map_key
             for image, target in unidentified
-            if not kept_in.get((image, *target.map_key[:3]), True)
+            if not selected_in.get((image, *target.map_key[:3]), True)
         }
 
     def _edits(
@@ -212,12 +220,12 @@ class PathValues:
         texts, further = self._image_texts(targets, base, joined=joined)
         for target in targets:
             path_match, text = target.path_match, target.text
-            value = self._put(target, texts.get(id(target), str(target.wanted)))
+            value = self._new_text(target, texts.get(id(target), str(target.wanted)))
             self.note(
                 Replaced(
                     file=target.file.name,
                     name=text,
-                    old=MASK if _hidden(target) else _old(path_match),
+                    old=MASK if _is_in_secret(target) else _old_text(path_match),
                     new=value,
                 )
             )
@@ -228,8 +236,8 @@ class PathValues:
             keys = check_missing(path_match, text)
             if not self.create:
                 check_missing_key(target, base)
-                _check_only(target, base, targets)
-            _put(
+                _check_not_elsewhere(target, base, targets)
+            _put_nested(
                 missing.setdefault(
                     (path_match.inside, path_match.document, path_match.path), (path_match, {})
                 )[1],
@@ -242,17 +250,19 @@ class PathValues:
                 Replaced(
                     file=sibling.target.file.name,
                     name=sibling.target.sibling_path(sibling.key),
-                    old=MASK if _hidden(sibling.target) else sibling.old,
+                    old=MASK if _is_in_secret(sibling.target) else sibling.old,
                     new=sibling.new,
                 )
             )
-            new = (
+            added = (
                 missing.get((path_match.inside, path_match.document, path_match.path))
                 if path_match.missing
                 else None
             )
-            if new:
-                _put(new[1], (*map(str, path_match.missing[:-1]), sibling.key), sibling.new)
+            if added:
+                _put_nested(
+                    added[1], (*map(str, path_match.missing[:-1]), sibling.key), sibling.new
+                )
             else:
                 yield sibling.edit
         for path_match, entries in missing.values():
@@ -276,9 +286,9 @@ class PathValues:
             further += [*more, *sibling_digests(group, base)]
         return texts, further
 
-    def _put(self, target: ValueTarget, value: str) -> str:
+    def _new_text(self, target: ValueTarget, value: str) -> str:
         """The new text of a target; raises RenderError, which does not show a Secret's text."""
-        path_match, node = target.path_match, _meant(target.path_match)
+        path_match, node = target.path_match, _node_behind_alias(target.path_match)
         if (
             path_match.missing
             or not isinstance(node, ScalarNode)
@@ -289,7 +299,7 @@ class PathValues:
             try:
                 return self.writers.get(target.text, replace_text)(scalar_text(node), value)
             except RenderError as fault:
-                if _hidden(target):
+                if _is_in_secret(target):
                     raise RenderError(
                         "the Secret's text there holds more than the value that is written",
                         hint=fault.hint,
@@ -311,10 +321,13 @@ class PathValues:
             yield path_match.edit(value, key, after=existing[-1] if existing else "")
 
 
-def _check_only(
+def _check_not_elsewhere(
     target: ValueTarget, base: Mapping[str, Any], targets: Sequence[ValueTarget]
 ) -> None:
-    """Pass if the image does not stand under other keys than a missing one; raises ConfigError."""
+    """Pass if the image of a missing key is not in the file under other keys.
+
+    Raises ConfigError.
+    """
     if is_chart_key(target, base):
         return
     where, file = target.path_match.source.where(target.path_match.node.start), target.file.name
@@ -323,8 +336,8 @@ def _check_only(
             f"{target.text} is not in {file}, but the image stands at {list_some(others)}",
             where=where,
             hint=(
-                "write it there (imagePath, valuesPaths), or, if it is read here too, createPaths:"
-                " true adds it"
+                "write it there (imagePath, valuesPaths); if the chart reads the missing key too,"
+                " createPaths: true adds it"
             ),
         )
     if others := other_image_paths(target, targets):
@@ -333,13 +346,13 @@ def _check_only(
             f" images stand at {list_some(others)}",
             where=where,
             hint=(
-                "write it there (imagePath, valuesPaths), or, if it is read here too, createPaths:"
-                " true adds it"
+                "write it there (imagePath, valuesPaths); if the chart reads the missing key too,"
+                " createPaths: true adds it"
             ),
         )
 
 
-def _hidden(target: ValueTarget) -> bool:
+def _is_in_secret(target: ValueTarget) -> bool:
     """Whether a target may be in a Secret."""
     kinds = [
         value_without_merge(target.file, document.root, "kind", target.file.targets(document.root))
@@ -353,9 +366,9 @@ def _hidden(target: ValueTarget) -> bool:
     )
 
 
-def _old(path_match: PathMatch) -> str:
+def _old_text(path_match: PathMatch) -> str:
     """The text at a path, that of its alias included; empty if there is none."""
-    node = _meant(path_match)
+    node = _node_behind_alias(path_match)
     return (
         path_match.source.shown(node)
         if isinstance(node, ScalarNode) and not path_match.missing
@@ -363,8 +376,8 @@ def _old(path_match: PathMatch) -> str:
     )
 
 
-def _meant(path_match: PathMatch) -> Node | None:
-    """What stands at a place, or what the alias there stands for."""
+def _node_behind_alias(path_match: PathMatch) -> Node | None:
+    """The node at a path, or the node that the alias there stands for."""
     root = path_match.source.documents[path_match.document].root
     return resolve_alias(path_match.node, path_match.source.targets(root))
 
@@ -378,7 +391,7 @@ def _keys(path_match: PathMatch) -> list[str]:
     )
 
 
-def _put(entries: dict[str, Value], keys: tuple[str, ...], value: str) -> None:
+def _put_nested(entries: dict[str, Value], keys: tuple[str, ...], value: str) -> None:
     """Write `value` into nested maps; raises ConfigError where a text stands in the way."""
     for key in keys[:-1]:
         below = entries.setdefault(key, {})

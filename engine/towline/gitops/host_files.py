@@ -48,7 +48,7 @@ _FILES = (
 
 
 def check_files(paths: Iterable[str], allowed: Sequence[str]) -> None:
-    """Pass if none of `paths` is such a file, except for `allowed` (paths and globs).
+    """Pass if none of `paths` is a file of a code host, except for `allowed` (paths and globs).
 
     Raises ConfigError.
     """
@@ -66,7 +66,7 @@ def check_files(paths: Iterable[str], allowed: Sequence[str]) -> None:
 
 
 def _is_host_file(path: str) -> bool:
-    small = path.lower()
-    return any(small.startswith(f"{folder}/") for folder in _FOLDERS) or any(
-        match_files(pattern, [small]) for pattern in _FILES
+    lower_path = path.lower()
+    return any(lower_path.startswith(f"{folder}/") for folder in _FOLDERS) or any(
+        match_files(pattern, [lower_path]) for pattern in _FILES
     )

@@ -65,7 +65,7 @@ class ImageParts:
         return f"{self.host}/{self.name}"
 
     def split_for(self, repository: str, registry: str, common: str = "") -> tuple[str, str]:
-        """The new registry and repository beside each other, by the texts that stand there now.
+        """The new texts of a registry and a repository in two keys, by the old texts of these keys.
 
         `common` is the registry that a chart puts before all its images. The new registry is empty
         if it is not to be written: it has no key of its own, or a chart that joins the two would
@@ -152,7 +152,7 @@ def registry_before(name: str, registry: str, common: str) -> str:
 
 
 TextWriter = Callable[[str, str], str]
-"""What becomes of a text (first) when something (second) is written into it; raises RenderError."""
+"""Writes a value (second) into a text (first); returns the new text, raises RenderError."""
 
 _WORD = r"""[^\s,;|"'`=\[\]]*+"""
 _ITEM = re.compile(
@@ -206,7 +206,7 @@ def with_image(text: str, image: str) -> str:
         if len({item.repository for item in chosen}) != 1:
             count = "several" if chosen else "none"
             raise RenderError(
-                f"{_short(text)} holds more than an image, and {count} of its words can become"
+                f"{_short(text)} holds more than an image, and {count} of its words may be"
                 f" {wanted.repository}",
                 hint=_HINT,
             )
@@ -275,13 +275,13 @@ def images_in_map(texts: Mapping[str, str]) -> Iterator[str]:
     A tag belongs to a repository if its key is named alike (`APP_IMAGE` and `APP_TAG`), else if it
     has no name of its own (`version`), else if the map has no other tag.
     """
-    for key in filter(lambda other_key: _repository(texts[other_key]), texts):
+    for key in filter(lambda other_key: _is_repository(texts[other_key]), texts):
         text = texts[key]
         tags = {other for other in _beside(key, texts, _is_tag) if not is_digest(other)}
         digests = {other for other in _beside(key, texts, _is_digest) if is_digest(other)}
         if len(tags) < 2 and len(digests) < 2 and tags | digests:
             tag_text = "".join(f":{tag}" for tag in tags)
-            digest_text = "".join(f"@{_whole(digest)}" for digest in digests)
+            digest_text = "".join(f"@{_with_algorithm(digest)}" for digest in digests)
             yield text + tag_text + digest_text
 
 
@@ -292,14 +292,14 @@ def flag_values(items: Sequence[Any]) -> dict[str, str]:
 
 
 def separate_keys(data: bytes, image: Reference) -> str:
-    """Says where a file has the image's repository and tag under separate keys; else empty."""
+    """A message with the separate keys of an image and its tag; empty if there are none."""
     name = f"{image.registry.host}/{image.image.name}"
     repositories: dict[str, None] = {}
     tags: dict[str, None] = {}
     for path, text in _texts(load_documents(data) or []):
-        held = image_words(text)
-        repositories |= {path: None} if name in held else {}
-        tags |= {path: None} if image.image.tag and image.image.tag in held else {}
+        words = image_words(text)
+        repositories |= {path: None} if name in words else {}
+        tags |= {path: None} if image.image.tag and image.image.tag in words else {}
     if not repositories:
         return ""
     tag = f"the tag at {list_some(list(tags))}" if tags else "its tag nowhere"
@@ -307,15 +307,15 @@ def separate_keys(data: bytes, image: Reference) -> str:
     return f"repository and tag stand apart: {repository}, {tag}"
 
 
-def _repository(text: str) -> bool:
+def _is_repository(text: str) -> bool:
     """Whether a text is an image's name with its registry and nothing else."""
     found = parse_familiar(text) if "/" in text else None
     return bool(found and not found.image.tag and not found.image.digest)
 
 
-def _beside(key: str, texts: Mapping[str, str], called: Callable[[str], bool]) -> set[str]:
-    """The texts of the keys that are `called` as wanted and belong to a repository's key."""
-    keys = [other for other in texts if texts[other] and other != key and called(other)]
+def _beside(key: str, texts: Mapping[str, str], has_wanted_name: Callable[[str], bool]) -> set[str]:
+    """The texts of keys that have a wanted name and belong to a repository's key."""
+    keys = [other for other in texts if texts[other] and other != key and has_wanted_name(other)]
     own = [other for other in keys if key_stem(other) == key_stem(key)]
     plain = [other for other in keys if not key_stem(other)]
     return {texts[other] for other in own or plain or keys}
@@ -329,12 +329,12 @@ def _is_digest(key: str) -> bool:
     return digest_key_stem(key) is not None
 
 
-def _whole(digest: str) -> str:
+def _with_algorithm(digest: str) -> str:
     return digest if ":" in digest else f"sha256:{digest}"
 
 
 def _texts(documents: list[Any]) -> Iterator[tuple[str, str]]:
-    """Each text of loaded documents with its path; what aliases repeat comes once."""
+    """Each text of loaded documents with its path; a text that aliases repeat comes once."""
     for (_, *path), text in texts_below(documents):
         steps = (f"[{step}]" if isinstance(step, int) else f".{step}" for step in path)
         yield "".join(steps).lstrip("."), text

@@ -170,10 +170,10 @@ class _ContainerSearch:
                 if container is not None:
                     yield (*path, "spec", key, number), container, self.image(entry)
         if isinstance(node, marks.MappingNode):
-            for called, value in node.pairs:
-                name = resolve_alias(called, self.targets)
-                if isinstance(name, ScalarNode):
-                    yield from self.containers(value, (*path, name.value))
+            for key_node, value in node.pairs:
+                key_text = resolve_alias(key_node, self.targets)
+                if isinstance(key_text, ScalarNode):
+                    yield from self.containers(value, (*path, key_text.value))
         for number, value in enumerate(node.items if isinstance(node, marks.SequenceNode) else ()):
             yield from self.containers(value, (*path, number))
 
@@ -190,8 +190,8 @@ def _containers(source: YamlSource) -> Iterator[_Container]:
     """The containers of a file."""
     for number, document in enumerate(source.documents):
         if document.root is not None:
-            walk = _ContainerSearch(source=source, targets=source.targets(document.root))
+            search = _ContainerSearch(source=source, targets=source.targets(document.root))
             yield from (
                 _Container(document=number, path=path, name=name, image=image)
-                for path, name, image in walk.containers(document.root, ())
+                for path, name, image in search.containers(document.root, ())
             )

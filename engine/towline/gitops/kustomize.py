@@ -173,7 +173,7 @@ class KustomizeImage:
             else ()
         )
         names = [value_with_merge(source, item, "name", targets) for item in items]
-        called = tuple(name.value if isinstance(name, ScalarNode) else "" for name in names)
+        entry_names = tuple(name.value if isinstance(name, ScalarNode) else "" for name in names)
         resource = resource_at(source, number, ())
         return ImageList(
             document=number,
@@ -181,9 +181,9 @@ class KustomizeImage:
             path=(*prefix, "images"),
             images=images,
             items=items,
-            names=called,
+            names=entry_names,
             targets=targets,
-            found=tuple(entry for entry, name in enumerate(called) if name == self.name),
+            found=tuple(entry for entry, name in enumerate(entry_names) if name == self.name),
         )
 
     def _chosen(
@@ -193,7 +193,7 @@ class KustomizeImage:
 
         Raises ConfigError.
         """
-        every: Sequence[tuple[YamlSource, list[ImageList]]] = [
+        lists_by_file: Sequence[tuple[YamlSource, list[ImageList]]] = [
             (
                 source,
                 [
@@ -203,27 +203,29 @@ class KustomizeImage:
             )
             for source in sources
         ]
-        every = self._of_resource(every) if self.choice.resource else every
-        having = self._with_image([(source, lists) for source, lists in every if lists], files)
+        lists_by_file = self._of_resource(lists_by_file) if self.choice.resource else lists_by_file
+        with_image = self._with_image(
+            [(source, lists) for source, lists in lists_by_file if lists], files
+        )
         found = [
             (source, image_list, entry)
-            for source, lists in having
+            for source, lists in with_image
             for image_list in lists
             for entry in image_list.found
         ]
         candidates = [self._candidate(*entry_found) for entry_found in found]
         choice = replace(self.choice, resource="")  # it has chosen the kustomizations already
-        kept = choice.select(
+        selected = choice.select(
             f"image {self.name!r}", candidates, entry_image(self.name, self._wanted())
         )
         ours = {
             (source.name, image_list.document, entry)
-            for (source, image_list, entry), keep in zip(found, kept, strict=True)
+            for (source, image_list, entry), keep in zip(found, selected, strict=True)
             if keep
         }
         chosen = list[tuple[YamlSource, Sequence[ImageList]]]()
-        for source, lists in having:
-            left: list[ImageList] = []
+        for source, lists in with_image:
+            chosen_lists: list[ImageList] = []
             for image_list in lists:
                 entries = [
                     entry
@@ -231,12 +233,12 @@ class KustomizeImage:
                     if (source.name, image_list.document, entry) in ours
                 ]
                 if some_entries := image_list.with_found(entries):
-                    left.append(some_entries)
-            chosen.append((source, left))
+                    chosen_lists.append(some_entries)
+            chosen.append((source, chosen_lists))
         return chosen
 
     def _of_resource(
-        self, every: Sequence[tuple[YamlSource, list[ImageList]]]
+        self, lists_by_file: Sequence[tuple[YamlSource, list[ImageList]]]
     ) -> Sequence[tuple[YamlSource, list[ImageList]]]:
         """The kustomizations of the configured resource, in all files.
 
@@ -252,22 +254,24 @@ class KustomizeImage:
                     if self.choice.names_resource(image_list.resource)
                 ],
             )
-            for source, lists in every
+            for source, lists in lists_by_file
         ]
-        known = [image_list.resource for _, lists in every for image_list in lists]
+        known = [image_list.resource for _, lists in lists_by_file for image_list in lists]
         if any(lists for _, lists in named):
             return named
         if len(known) > 1 and any(known):
-            where = every[0][0].name
+            where = lists_by_file[0][0].name
             raise ConfigError(
                 f"{self.choice.resource} is not in {where}",
                 where=where,
                 hint=nearest(self.choice.resource, [resource for resource in known if resource]),
             )
-        return every
+        return lists_by_file
 
     def _with_image(
-        self, every: Sequence[tuple[YamlSource, Sequence[ImageList]]], files: Mapping[str, bytes]
+        self,
+        lists_by_file: Sequence[tuple[YamlSource, Sequence[ImageList]]],
+        files: Mapping[str, bytes],
     ) -> list[tuple[YamlSource, Sequence[ImageList]]]:
         """The kustomizations of each file with an entry for the image, else those that run it.
 
@@ -275,10 +279,10 @@ class KustomizeImage:
         kustomization of each file, without those that certainly do not run the image if there are
         others. Raises ConfigError if a file then has several.
         """
-        having: list[tuple[YamlSource, Sequence[ImageList]]] = []
+        with_entry: list[tuple[YamlSource, Sequence[ImageList]]] = []
         unknown: list[tuple[YamlSource, Sequence[ImageList]]] = []
-        several = len(every) > 1 or any(len(lists) > 1 for _, lists in every)
-        for source, lists in every:
+        several = len(lists_by_file) > 1 or any(len(lists) > 1 for _, lists in lists_by_file)
+        for source, lists in lists_by_file:
             found = [image_list for image_list in lists if image_list.found]
             uses = (
                 [self._image_use(source, files, image_list) for image_list in lists]
@@ -288,9 +292,9 @@ class KustomizeImage:
             found = found or [
                 image_list for image_list, use in zip(lists, uses, strict=False) if use.runs
             ]
-            having += [(source, found)] if found else []
+            with_entry += [(source, found)] if found else []
             unknown += [] if uses and all(use.unused for use in uses) else [(source, lists)]
-        for source, lists in [] if having else unknown or every:
+        for source, lists in [] if with_entry else unknown or lists_by_file:
             if len(lists) > 1:
                 raise ConfigError(
                     f"no kustomization of {source.name} has an image called {self.name!r}, and"
@@ -301,11 +305,11 @@ class KustomizeImage:
                         f" {list_some([image_list.resource for image_list in lists])}"
                     ),
                 )
-        chosen = having or unknown or list(every)
+        chosen = with_entry or unknown or list(lists_by_file)
         names = {source.name for source, _ in chosen}
-        if left := [source.name for source, _ in every if source.name not in names]:
+        if others := [source.name for source, _ in lists_by_file if source.name not in names]:
             self.choice.say(
-                f"  image {self.name!r} gets no entry in {list_some(left)}: only resources of"
+                f"  image {self.name!r} gets no entry in {list_some(others)}: only resources of"
                 f" {list_some(sorted(names))} are known to run it"
             )
         return chosen
@@ -316,7 +320,7 @@ class KustomizeImage:
         That image is not known if the entry's `name` is a bare placeholder.
         """
         texts = entry_texts(image_list.items[entry], image_list.targets)
-        telling = (
+        identifies = (
             texts.get("newName")
             or "/" in self.name
             or last_part(self.name) == last_part(self.new_name)
@@ -324,7 +328,7 @@ class KustomizeImage:
         return Candidate(
             file=source.name,
             resource=image_list.resource,
-            image=entry_image(self.name, texts) if telling else "",
+            image=entry_image(self.name, texts) if identifies else "",
         )
 
     def _image_use(
@@ -377,7 +381,7 @@ class KustomizeImage:
     def _check_merged(
         self, source: YamlSource, entry: Node | None, targets: Mapping[int, Node]
     ) -> None:
-        """Pass if no merge key brings in a digest or tag that would count beside ours.
+        """Pass if no merge key brings in a digest or tag that kustomize would use beside ours.
 
         Raises RenderError.
         """
@@ -388,7 +392,7 @@ class KustomizeImage:
             and value_with_merge(source, entry, unwanted, targets) is not None
         ):
             raise RenderError(
-                f"{unwanted} of {self.name} comes from a merge key, and would count too",
+                f"{unwanted} of {self.name} comes from a merge key, and kustomize would use it too",
                 where=source.where(entry.start),
                 hint="remove it from the merged map, or write it into the entry",
             )

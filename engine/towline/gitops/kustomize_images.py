@@ -52,13 +52,13 @@ def referenced_paths(path: str, files: Mapping[str, bytes]) -> set[str]:
     Some of them may not exist.
     """
     found: set[str] = set()
-    left = [path]
-    while left:
-        kustomization = left.pop()
+    waiting = [path]
+    while waiting:
+        kustomization = waiting.pop()
         for candidate in _referenced_by(kustomization, files):
             if candidate not in found:
                 found.add(candidate)
-                left += [candidate] if candidate.endswith(KUSTOMIZATION_FILES) else []
+                waiting += [candidate] if candidate.endswith(KUSTOMIZATION_FILES) else []
     return found
 
 
@@ -108,8 +108,8 @@ def _read_names(
     for reference in _references(data):
         if _REMOTE.search(reference):
             return None
-        place = _resolved(path, reference)
-        nested = next((name for name in _kustomizations_in(place) if name in files), "")
+        target = _resolved(path, reference)
+        nested = next((name for name in _kustomizations_in(target) if name in files), "")
         if nested:
             inner = _names(nested, files, above | {path}, known)
             if inner is None:
@@ -118,7 +118,7 @@ def _read_names(
             found |= _renamed(inner, read)
             if read.get("kind") == "Component":  # its images also apply around it
                 found |= _renamed(found, read)
-        elif place not in files or (documents := load_documents(files[place])) is None:
+        elif target not in files or (documents := load_documents(files[target])) is None:
             return None
         else:
             found |= set(_images(documents))
@@ -128,8 +128,8 @@ def _read_names(
 def _referenced_by(path: str, files: Mapping[str, bytes]) -> Iterator[str]:
     for reference in _references(_kustomization(path, files) or {}):
         if not _REMOTE.search(reference):
-            place = _resolved(path, reference)
-            yield from (place, *_kustomizations_in(place))
+            target = _resolved(path, reference)
+            yield from (target, *_kustomizations_in(target))
 
 
 def _kustomization(path: str, files: Mapping[str, bytes]) -> dict[str, Any] | None:

@@ -179,9 +179,9 @@ def _is_workload(document: Any) -> bool:
     return isinstance(version, str) and (version, document.get("kind")) in _WORKLOADS
 
 
-def _is_dropped(place: str) -> bool:
+def _is_dropped(location: str) -> bool:
     """Whether a cluster drops the key at a workload's location: known images are all in lists."""
-    return "[" not in place
+    return "[" not in location
 
 
 def _pod_images(documents: list[Any]) -> tuple[FoundImage, ...]:
@@ -349,7 +349,7 @@ class _ImageSearch:
         if not isinstance(node, dict | list) or id(node) in self._seen:
             return
         if not self._secret and isinstance(node, dict) and node.get("kind") in _SECRET_KINDS:
-            yield from self._hidden().below(node, path, common, depth)
+            yield from self._in_secret().below(node, path, common, depth)
             return
         self._seen[id(node)] = node
         if isinstance(node, list):
@@ -362,26 +362,26 @@ class _ImageSearch:
         parts = _without_other_names(node, self._like)
         found = [
             *_images_of_map(parts, path, common, resource=self._resource),
-            *self._apart(parts, path),
-            *self._below_others(parts, path),
+            *self._assembled_images(parts, path),
+            *self._images_below_registries(parts, path),
         ]
         yield from (replace(image, secret=self._secret) for image in found)
         above = self._above
         self._above = (*above, *registries_above(node))
         for key, value in node.items():
             if not _is_note(path, key):
-                walk = self._hidden() if key == "secretGenerator" else self
-                yield from walk.below(value, f"{path}.{key}".removeprefix("."), common, depth)
+                search = self._in_secret() if key == "secretGenerator" else self
+                yield from search.below(value, f"{path}.{key}".removeprefix("."), common, depth)
         self._above = above
 
-    def _hidden(self) -> _ImageSearch:
+    def _in_secret(self) -> _ImageSearch:
         """The same search for the content of a Secret."""
         return self._inner(resource=self._resource, secret=True)
 
     def _inner(self, *, resource: bool, secret: bool) -> _ImageSearch:
         return _ImageSearch(self._like, resource=resource, secret=secret, joined=self._joined)
 
-    def _apart(self, node: Mapping[Any, Any], path: str) -> Iterator[FoundImage]:
+    def _assembled_images(self, node: Mapping[Any, Any], path: str) -> Iterator[FoundImage]:
         """Images whose parts stand in a map of a resource under keys of any name.
 
         A kustomization's entry names its parts itself, so it is left out.
@@ -401,8 +401,8 @@ class _ImageSearch:
                 for text in images_in_map(texts)
             )
 
-    def _below_others(self, node: Mapping[Any, Any], path: str) -> Iterator[FoundImage]:
-        """The image behind each registry that stands above it under a key of any name."""
+    def _images_below_registries(self, node: Mapping[Any, Any], path: str) -> Iterator[FoundImage]:
+        """Images made of this map and each registry that a map around it has under any key."""
         own = {key.lower(): text for key, text in node.items() if isinstance(key, str)}
         names = [text for key in _NAME_KEYS if isinstance(text := own.get(key), str) and text]
         if any(has_registry(name) for name in names) or any(own.get(key) for key in _REGISTRY_KEYS):
@@ -417,8 +417,8 @@ class _ImageSearch:
         if "\n" in text and depth < _MOST_NESTED_TEXTS:
             for document in load_documents(text.encode(errors="replace")) or ():
                 if isinstance(document, dict | list):
-                    walk = self._inner(resource=_is_resource(document), secret=secret)
-                    yield from walk.below(document, path, "", depth + 1)
+                    search = self._inner(resource=_is_resource(document), secret=secret)
+                    yield from search.below(document, path, "", depth + 1)
         for part in image_words(text):
             if (reference := parse_familiar(part)) and (
                 reference.image.tag or reference.image.digest
@@ -445,8 +445,8 @@ def _without_other_names(node: Mapping[Any, Any], like: Collection[str]) -> Mapp
     if "apiVersion" in node:
         return {}
     name = node.get("name")
-    called = isinstance(name, str) and "/" not in name and name not in like
-    return {key: value for key, value in node.items() if key != "name"} if called else node
+    names_other = isinstance(name, str) and "/" not in name and name not in like
+    return {key: value for key, value in node.items() if key != "name"} if names_other else node
 
 
 def _images_of_map(

@@ -15,7 +15,7 @@ from towline.record import frozen
 class Replaced:
     """A value before and after a Change: `name` is the container, key or image in `file`.
 
-    `old` is empty if nothing stood there.
+    `old` is empty if there was no value.
     """
 
     file: str
@@ -34,7 +34,7 @@ class _Message:
 
 
 class Notes:
-    """What the Changes of one target note; `replaced` holds the values of the last application."""
+    """The notes of one target's Changes; `replaced` holds the values of the last application."""
 
     def __init__(self) -> None:
         self.replaced: list[Replaced] = []

@@ -51,26 +51,24 @@ def check_list_indexes(targets: Iterable[ValueTarget]) -> None:
         if not (indexes := list(_indexes(target))):
             continue
         texts = dict(document_texts(target.path_match.source, target.path_match.document))
-        held = texts.get(target.path_match.path, "")
-        if others := _paths_of_image(target, texts, held, indexes):
+        old = texts.get(target.path_match.path, "")
+        if others := _paths_of_image(target, texts, old, indexes):
             raise ConfigError(
                 f"{target.text} holds another image, and {target.wanted} belongs at"
                 f" {list_some(others)}",
                 where=target.path_match.source.where(target.path_match.node.start),
-                hint=(
-                    "correct the index; [name=...] says by its name which item of the list is meant"
-                ),
+                hint=("correct the index; [name=...] chooses the item of the list by its name"),
             )
 
 
 def _paths_of_image(
-    target: ValueTarget, texts: Mapping[Path, str], held: str, indexes: Collection[int]
+    target: ValueTarget, texts: Mapping[Path, str], old: str, indexes: Collection[int]
 ) -> list[str]:
-    """Paths in the same list with a target's image, if `held` is the text of another image."""
+    """Paths in the same list with a target's image, if `old` is the text of another image."""
     if not isinstance(target.wanted, ImagePart) or target.wanted.part != "image":
         return []
     wanted = target.wanted.image.whole
-    if not repository_of(held) or last_part_of(held) == last_part_of(wanted):
+    if not repository_of(old) or last_part_of(old) == last_part_of(wanted):
         return []
     return [
         path_text(path)
@@ -83,9 +81,9 @@ def _paths_of_image(
 def _indexes(target: ValueTarget) -> Iterator[int]:
     """Positions of list indexes in a target's path, counted from its end (-1 is the last step)."""
     path, steps = target.path_match.path, parse_dotted(target.text)
-    for back in range(1, min(len(path), len(steps)) + 1):
-        if isinstance(steps[-back], int) and steps[-back] == path[-back]:
-            yield -back
+    for distance in range(1, min(len(path), len(steps)) + 1):
+        if isinstance(steps[-distance], int) and steps[-distance] == path[-distance]:
+            yield -distance
 
 
 def _differ_at(index: int, path: Path, other: Path) -> bool:
@@ -99,7 +97,7 @@ def _differ_at(index: int, path: Path, other: Path) -> bool:
     )
 
 
-_UNSET = re.compile(
+_UNSET_TEXT = re.compile(
     r"|~|null|<[^<>]*>|todo|tbd|placeholder|(?:change|replace)[-_ ]?me", re.IGNORECASE
 )
 
@@ -119,48 +117,48 @@ def part_texts(
     images.
     """
     texts: dict[str, str] = {}
-    more: dict[str, SiblingEdit] = {}
+    registries: dict[str, SiblingEdit] = {}
     for target in targets:
         assert isinstance(target.wanted, ImagePart)
         image, part = target.wanted.image, target.wanted.part
         texts[target.text] = str(target.wanted)
         if part not in REPOSITORY_PARTS:
             continue
-        key, below = registry_key(target.key), plain_data.texts_at(default_map(base, target))
-        apart = target.sibling_texts.get(key, below.get(key, ""))
+        key, defaults = registry_key(target.key), plain_data.texts_at(default_map(base, target))
+        registry_beside = target.sibling_texts.get(key, defaults.get(key, ""))
         # A template gets its value elsewhere, and shows that the chart joins the two.
-        if is_template(apart):
+        if is_template(registry_beside):
             texts[target.text] = str(target.wanted).removeprefix(f"{image.host}/")
             continue
-        text = target.old or below.get(target.key, "")
-        if text and not apart and image.repository in _prefixed_names(text, target, base):
+        text = target.old or defaults.get(target.key, "")
+        if text and not registry_beside and image.repository in _prefixed_names(text, target, base):
             texts[target.text] = text + _version(target)
             continue
         common = "" if joined is False else _global_registry(target, base, others)
-        if joined is None and _is_registry_unknown(image, apart, text, common):
+        if joined is None and _is_registry_unknown(image, registry_beside, text, common):
             # Nothing shows that the chart puts it before this image: the name keeps its host.
             common = ""
         # An empty text in the file replaces that of the chart's default values.
-        now = text if target.path_match.missing else target.old
-        registry, rest = image.split_for(now, apart, common)
+        current = text if target.path_match.missing else target.old
+        registry, name = image.split_for(current, registry_beside, common)
         _check_global_registry(
-            target, registry_before(rest, registry or apart, common), rest, common
+            target, registry_before(name, registry or registry_beside, common), name, common
         )
-        texts[target.text] = rest + _version(target)
-        if registry and registry != apart and all(other.key != key for other in targets):
-            more[key] = SiblingEdit(
+        texts[target.text] = name + _version(target)
+        if registry and registry != registry_beside and all(other.key != key for other in targets):
+            registries[key] = SiblingEdit(
                 target=target, key=key, old=target.sibling_texts.get(key, ""), new=registry
             )
-    return texts, list(more.values())
+    return texts, list(registries.values())
 
 
 def _prefixed_names(name: str, target: ValueTarget, base: Mapping[str, Any]) -> list[str]:
-    """A name behind each registry that the values have above it in keys of any name."""
+    """The name with each registry before it that the maps around it have, in keys of any name."""
     return [f"{above}/{name}" for above in _registries_above(name, target, base)]
 
 
 def _registries_above(name: str, target: ValueTarget, base: Mapping[str, Any]) -> list[str]:
-    """The registries that the values have above a name; none if the name has a host."""
+    """The registries that the maps around a name have; none if the name has a host."""
     if has_registry(name):
         return []
     path = target.map_path
@@ -200,21 +198,21 @@ def registry_warnings(
     for target in targets:
         if not isinstance(target.wanted, ImagePart) or target.wanted.part not in REPOSITORY_PARTS:
             continue
-        image, below = target.wanted.image, plain_data.texts_at(default_map(base, target))
+        image, defaults = target.wanted.image, plain_data.texts_at(default_map(base, target))
         key, common = registry_key(target.key), _global_registry(target, base, others)
-        apart, text = (
-            target.sibling_texts.get(key, below.get(key, "")),
-            target.old or below.get(target.key, ""),
+        registry_beside, text = (
+            target.sibling_texts.get(key, defaults.get(key, "")),
+            target.old or defaults.get(target.key, ""),
         )
-        if common and joined is None and _is_registry_unknown(image, apart, text, common):
+        if common and joined is None and _is_registry_unknown(image, registry_beside, text, common):
             found.append(
                 f"{target.text} was empty, and gets {image.repository}; a chart that puts"
                 f" global.imageRegistry before it would run {common}/{image.repository}"
-                " (valuesPaths can set it: registry)"
+                " (valuesPaths can set the registry: registry)"
             )
         above = (
             _registries_above(text, target, base)
-            if not (apart or common or _UNSET.fullmatch(text))
+            if not (registry_beside or common or _UNSET_TEXT.fullmatch(text))
             else []
         )
         if (
@@ -225,15 +223,15 @@ def registry_warnings(
             found.append(
                 f"{target.text} was {text}, and gets {image.repository}; a chart that puts the"
                 f" registry of its values before it would run {above[0]}/{image.repository}"
-                " (valuesPaths can set that one: registry)"
+                " (valuesPaths can set this registry: registry)"
             )
     return found
 
 
-def _is_registry_unknown(image: ImageParts, apart: str, text: str, common: str) -> bool:
+def _is_registry_unknown(image: ImageParts, registry_beside: str, text: str, common: str) -> bool:
     """Whether nothing shows that the chart puts the common registry before that text."""
     fits = image.repository.startswith(f"{common}/") or is_template(common)
-    return not apart and not fits and _UNSET.fullmatch(text) is not None
+    return not registry_beside and not fits and _UNSET_TEXT.fullmatch(text) is not None
 
 
 def _global_registry(
@@ -269,23 +267,27 @@ def _final_text(target: ValueTarget, path: Path, others: Sequence[ValueTarget]) 
     return scalar_text(path_match.source, path_match.document, path)
 
 
-def _check_global_registry(target: ValueTarget, above: str, rest: str, common: str) -> None:
+def _check_global_registry(target: ValueTarget, above: str, name: str, common: str) -> None:
     """Pass if the common registry, if it is `above` the image, makes it the wanted one.
 
     Raises ConfigError.
     """
     assert isinstance(target.wanted, ImagePart)
     image = target.wanted.image
-    repository = compose_image(above, rest, "", "")
+    repository = compose_image(above, name, "", "")
     if not common or above != common or is_template(common) or repository == image.repository:
         return
     paths = global_registry_paths(tuple(map(str, target.map_path)))
     path_match = target.path_match
-    own = [path for path in paths if scalar_text(path_match.source, path_match.document, path)]
-    key = path_text((own or paths[-1:])[0])
+    set_paths = [
+        path for path in paths if scalar_text(path_match.source, path_match.document, path)
+    ]
+    key = path_text((set_paths or paths[-1:])[0])
     raise ConfigError(
         f"{key} is {common}, so that a chart would run {repository}, not {image.repository}",
-        where=line_at(path_match.source, path_match.document, own[0]) if own else target.file.name,
+        where=line_at(path_match.source, path_match.document, set_paths[0])
+        if set_paths
+        else target.file.name,
         hint=(
             f"set {key} to {image.host} (valuesPaths may have {{{key}: registry}}), or, "
             f"if the chart does not put it before this image, give {target.text} a host in the file"
@@ -307,8 +309,8 @@ def sibling_digests(targets: Sequence[ValueTarget], base: Mapping[str, Any]) -> 
     found: dict[str, SiblingEdit] = {}
     written = {target.key for target in targets}
     for target in targets:
-        below = texts_at(default_map(base, target))
-        for key, old in {**below, **target.sibling_texts}.items():
+        defaults = texts_at(default_map(base, target))
+        for key, old in {**defaults, **target.sibling_texts}.items():
             if key not in written and _is_digest_of(target, key, old):
                 new = _new_digest(target, old)
                 found.setdefault(
@@ -330,7 +332,7 @@ def check_sibling_versions(targets: Sequence[ValueTarget], base: Mapping[str, An
         if part == "tag":
             written = {other.key for other in targets}
             names = {key: text for key, text in texts.items() if key not in written}
-            _check_name(target, names)
+            _check_not_digest(target, names)
 
 
 def _check_tag(target: ValueTarget, texts: Mapping[str, str]) -> None:
@@ -338,21 +340,21 @@ def _check_tag(target: ValueTarget, texts: Mapping[str, str]) -> None:
     for key, text in texts.items():
         is_tag = key.lower().endswith("tag") and key_stem(key) == key_stem(target.key)
         if is_tag and text:
-            path, own = target.sibling_path(key), target.text
+            path, image_path = target.sibling_path(key), target.text
             raise ConfigError(
-                f"{own} has no tag in it so far, and {path} beside it has one: a chart that joins"
-                " the two would run an image that does not exist",
+                f"{image_path} has no tag in it so far, and {path} beside it has one: a chart that"
+                " joins the two would run an image that does not exist",
                 where=line_at(
                     target.path_match.source, target.path_match.document, target.path_match.path
                 ),
                 hint=(
-                    f"valuesPaths: {{{own}: repository, {path}: tag}}; if the chart reads {own}"
-                    f" alone, take {path} out"
+                    f"valuesPaths: {{{image_path}: repository, {path}: tag}}; if the chart reads"
+                    f" {image_path} alone, take {path} out"
                 ),
             )
 
 
-def _check_name(target: ValueTarget, texts: Mapping[str, str]) -> None:
+def _check_not_digest(target: ValueTarget, texts: Mapping[str, str]) -> None:
     """Pass if a written tag is not the rest of a digest, as of `name@sha256` beside it."""
     for key, text in texts.items():
         if _DIGEST_NAME.search(text) and key_stem(key) == key_stem(target.key):
@@ -367,8 +369,8 @@ def _check_name(target: ValueTarget, texts: Mapping[str, str]) -> None:
 
 def _is_digest_of(target: ValueTarget, key: str, text: str) -> bool:
     """Whether a key holds the digest of the image that a target is a part of."""
-    called, own = digest_key_stem(key), key_stem(target.key)
-    if called is None or not text or _part(target) not in _VERSIONED:
+    stem, own = digest_key_stem(key), key_stem(target.key)
+    if stem is None or not text or _part(target) not in _VERSIONED:
         return False
     if not ("digest" in key.lower() or is_digest(text)):
         return False
@@ -377,7 +379,7 @@ def _is_digest_of(target: ValueTarget, key: str, text: str) -> bool:
     others = {
         key_stem(sibling) for sibling in target.sibling_texts if _IMAGE_KEY.search(sibling)
     } - {own}
-    return called == own or (not called and not others)
+    return stem == own or (not stem and not others)
 
 
 def _part(target: ValueTarget) -> str:
@@ -392,8 +394,8 @@ def _new_digest(target: ValueTarget, old: str) -> str:
     """
     assert isinstance(target.wanted, ImagePart)
     image, part = target.wanted.image, target.wanted.part
-    known = image.digest if part == "tag" and "@" in image.whole else ""
-    return known if ":" in old else known.rpartition(":")[2]
+    digest = image.digest if part == "tag" and "@" in image.whole else ""
+    return digest if ":" in old else digest.rpartition(":")[2]
 
 
 def _has_version(text: str) -> bool:

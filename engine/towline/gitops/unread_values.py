@@ -1,6 +1,6 @@
 """Pure.
 
-Values that nothing would read: a new key while the image stands under other keys of the document,
+Values that would not be read: a new key while the image stands under other keys of the document,
 and a value that Argo CD's parameters or the values of a parent chart override.
 """
 
@@ -28,8 +28,8 @@ _NAME_PARTS = ("image", "repository", "name")  # parts with the image's name
 def same_image_paths(target: ValueTarget, targets: Collection[ValueTarget]) -> list[str]:
     """The paths that hold the image of a missing key; empty if the key may be added.
 
-    It may be added if one of `targets`, all that is written, is among these paths; a tag, digest or
-    registry also beside the repository, and a repository also beside one of these.
+    It may be added if one of `targets` (all targets that are written) is among these paths; a tag,
+    digest or registry also beside the repository, and a repository also beside one of these.
     """
     if not isinstance(target.wanted, ImagePart):
         return []
@@ -39,26 +39,28 @@ def same_image_paths(target: ValueTarget, targets: Collection[ValueTarget]) -> l
         for other in targets
         if _in_same_document(other, target) and not other.path_match.missing
     ]
-    holding = {
+    with_image = {
         path: reference
         for path, text in document_texts(target.path_match.source, target.path_match.document)
         if path not in written
         and "metadata" not in path
         and (reference := _same_repository(text, image))
     }
-    beside = {path: reference for path, reference in holding.items() if path[:-1] == target.parent}
+    beside = {
+        path: reference for path, reference in with_image.items() if path[:-1] == target.parent
+    }
     if beside and part in _NAME_PARTS:
-        return _spelled(beside)
+        return _path_texts(beside)
     if part == "tag" and (
         tagged := [path for path, reference in beside.items() if reference.image.tag]
     ):
-        return _spelled(tagged)
+        return _path_texts(tagged)
     if _IMAGE_KEYS & {key for key, text in target.sibling_texts.items() if text}:
         return []
     return (
-        _spelled(_version_keys(target, image) if part == "tag" else [])
+        _path_texts(_version_keys(target, image) if part == "tag" else [])
         if beside
-        else _spelled(holding)
+        else _path_texts(with_image)
     )
 
 
@@ -71,8 +73,8 @@ def other_image_paths(target: ValueTarget, targets: Collection[ValueTarget]) -> 
     if not isinstance(target.wanted, ImagePart) or len(target.path_match.missing) > 1:
         return []
     steps = (*map(str, target.parent), target.key)
-    called = {key_stem(last_part(target.wanted.image.name))} - {""}
-    if called & {key_stem(step) for step in steps} or is_image_key("".join(steps[-2:-1])):
+    image_stems = {key_stem(last_part(target.wanted.image.name))} - {""}
+    if image_stems & {key_stem(step) for step in steps} or is_image_key("".join(steps[-2:-1])):
         return []
     if target.wanted.part == REGISTRY and steps[-2:-1] == ("global",):
         return []
@@ -90,13 +92,13 @@ def other_image_paths(target: ValueTarget, targets: Collection[ValueTarget]) -> 
         path[-1] == target.key and path[:-2] == target.parent[:-1] for path in paths if path[1:]
     ):
         return []
-    return _spelled(sorted(paths, key=str))
+    return _path_texts(sorted(paths, key=str))
 
 
 def _is_part(key: str) -> bool:
     """Whether the name of a key says that it is a part of an image."""
-    of_it = is_image_key(key) or digest_key_stem(key) is not None
-    return of_it or key.lower() in (REGISTRY, *_NAME_PARTS)
+    is_named = is_image_key(key) or digest_key_stem(key) is not None
+    return is_named or key.lower() in (REGISTRY, *_NAME_PARTS)
 
 
 def _in_same_document(target: ValueTarget, other: ValueTarget) -> bool:
@@ -122,16 +124,16 @@ def _same_repository(text: str, image: ImageParts) -> Reference | None:
 
 def _version_keys(target: ValueTarget, image: ImageParts) -> list[Path]:
     """Paths beside a missing tag that seem to hold it: webVersion (image web), version."""
-    befores = ("", "image", last_part(image.name).replace("-", "").lower())
-    called = {f"{before}{end}" for before in befores for end in ("version", "tag")}
+    prefixes = ("", "image", last_part(image.name).replace("-", "").lower())
+    names = {f"{prefix}{end}" for prefix in prefixes for end in ("version", "tag")}
     return [
         path
         for key, path in target.siblings.paths.items()
-        if target.sibling_texts[key] and key.replace("-", "").replace("_", "").lower() in called
+        if target.sibling_texts[key] and key.replace("-", "").replace("_", "").lower() in names
     ]
 
 
-def _spelled(paths: Collection[Path]) -> list[str]:
+def _path_texts(paths: Collection[Path]) -> list[str]:
     return [path_text(path) for path in paths]
 
 
@@ -151,11 +153,14 @@ def check_argo_overrides(targets: Collection[ValueTarget]) -> None:
             document, helm, key = found
             texts = dict(document_texts(target.file, document))
             argo = texts.get(("apiVersion",), "").startswith("argoproj.io/")
-            for over in _overriding_paths(target, helm, key, texts) if argo else ():
-                location = (target.file.name, document, over)
-                if not any((*place[:2], place[2][: len(over)]) == location for place in written):
+            for overriding in _overriding_paths(target, helm, key, texts) if argo else ():
+                location = (target.file.name, document, overriding)
+                if not any(
+                    (*place_written[:2], place_written[2][: len(overriding)]) == location
+                    for place_written in written
+                ):
                     raise ConfigError(
-                        f"{target.text} is not read, since {path_text(over)} overrides it",
+                        f"{target.text} is not read, since {path_text(overriding)} overrides it",
                         where=target.path_match.source.where(target.path_match.node.start),
                         hint="write that path, or remove it",
                     )
@@ -168,7 +173,7 @@ def parent_chart_warnings(
     for target in targets:
         for file, key, values in parent_chart_values(target.file.name, files):
             text = text_at(values, *parse_dotted(target.text))
-            if text and not _agrees(text, target):
+            if text and not _is_wanted_text(text, target):
                 name = f"{key}.{target.text}"
                 yield f"{file} sets {name}, which overrides the value in {target.file.name}"
 
@@ -201,11 +206,11 @@ def _overriding_paths(
         if path[:-2] == parameters and path[-1] == "name" and text == key:
             value = (*path[:-1], "value")
             parameter = texts.get(value, _TEMPLATE)
-            if _TEMPLATE not in parameter and not _agrees(parameter, target):
+            if _TEMPLATE not in parameter and not _is_wanted_text(parameter, target):
                 yield value
 
 
-def _agrees(text: str, target: ValueTarget) -> bool:
+def _is_wanted_text(text: str, target: ValueTarget) -> bool:
     """Whether a text is the one that a target wants.
 
     A repository may stand in another form, for example beside a registry.

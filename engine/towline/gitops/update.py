@@ -194,10 +194,10 @@ def _planned(job: UpdateJob, tip: BranchTip, attempts: int) -> CommitPlan:
     repository, text, options = job.repository, job.text, job.options
     if options.history:
         options.history.learn(partial(_messages, repository, tip), text.provenance)
-    tip, edits, done = _changes(job, tip)
+    tip, edits, done = _edits_on_tip(job, tip)
     check_files((edit.path for edit in edits), options.allowed_paths)
     done = replace(done, attempts=attempts)
-    if newer := _newer(job, tip, edits):
+    if newer := _newer_deployment(job, tip, edits):
         return CommitPlan(tip=tip, update=replace(done, files=(), newer=newer))
     if not (edits or tip.merged_from) or options.dry_run:
         return CommitPlan(
@@ -212,7 +212,9 @@ def _planned(job: UpdateJob, tip: BranchTip, attempts: int) -> CommitPlan:
     return CommitPlan(tip=tip, update=done, commit=commit)
 
 
-def _newer(job: UpdateJob, tip: BranchTip, edits: Sequence[FileEdit]) -> NewerDeployment | None:
+def _newer_deployment(
+    job: UpdateJob, tip: BranchTip, edits: Sequence[FileEdit]
+) -> NewerDeployment | None:
     """The deployment of a later build of the same pipeline, which the edits would take back."""
     if not edits or job.options.allow_older:
         return None
@@ -225,21 +227,21 @@ def _say_branch_created(tip: BranchTip, options: UpdateOptions, *, needed: bool)
     """Print that a missing branch is created, and from where; or that it is not `needed`."""
     if not options.console:
         return
-    made = "would be made" if options.dry_run else "is made"
-    begin = (
+    verb = "would be made" if options.dry_run else "is made"
+    origin = (
         f"from {tip.base}, commit {tip.commit[:12]}"
         if tip.commit
         else "with the first commit of the repository, which is empty"
     )
-    told = (
-        f": it {made} {begin}"
+    ending = (
+        f": it {verb} {origin}"
         if needed
         else (
             f", and is not made: {tip.base or 'the repository'}, where it would begin, leaves"
             " nothing to do"
         )
     )
-    options.console.say(f"  branch {tip.branch} is not there{told}")
+    options.console.say(f"  branch {tip.branch} is not there{ending}")
 
 
 def _diff(repository: GitRepository, tip: BranchTip, edits: Sequence[FileEdit]) -> str:
@@ -255,7 +257,7 @@ def _messages(repository: GitRepository, tip: BranchTip) -> Iterator[tuple[str, 
     return ((commit.id, commit.message) for commit in repository.history(tip))
 
 
-def _changes(job: UpdateJob, tip: BranchTip) -> tuple[BranchTip, tuple[FileEdit, ...], Update]:
+def _edits_on_tip(job: UpdateJob, tip: BranchTip) -> tuple[BranchTip, tuple[FileEdit, ...], Update]:
     """The tip on which the change is made, its edits there, and the update of the server's branch.
 
     With `create_branch`, the branch first gets what its base has besides; edits may be none then.
@@ -303,7 +305,9 @@ def _files_from_base(repository: GitRepository, tip: BranchTip, change: Change) 
     before = {(entry.path, entry.mode, entry.oid) for entry in repository.listing(tip.merged_from)}
     entries = {entry.path: entry for entry in repository.listing(tip.commit)}
     wanted = [entries[path] for path in change.wants(named_paths(repository, tip))]
-    return tuple(one.path for one in wanted if (one.path, one.mode, one.oid) not in before)
+    return tuple(
+        entry.path for entry in wanted if (entry.path, entry.mode, entry.oid) not in before
+    )
 
 
 def _push_commit(
@@ -327,11 +331,11 @@ def _push_commit(
         now = repository.refetch(tip)
         if now.commit == commit:
             return commit
-        for other in repository.commits_since(tip, now):
-            if other.id == commit or (
-                request and parse_provenance(other.message).request == request
+        for found in repository.commits_since(tip, now):
+            if found.id == commit or (
+                request and parse_provenance(found.message).request == request
             ):
-                return other.id
+                return found.id
         if _has_moved(tip, now):
             return now
     raise _refusal(repository, tip, refused)
@@ -354,7 +358,7 @@ def _refusal(repository: GitRepository, tip: BranchTip, pushed: PushResult) -> G
         f"the server refused the push to branch {tip.branch}: {pushed.text}",
         where=where,
         hint=(
-            "the branch may be protected, or a hook of the server objects, and Towline never"
+            "the branch may be protected, or a hook of the server refuses, and Towline never"
             " forces: let this user push to it, or deploy to a branch of its own (branchName,"
             " createBranch: true) and open a review request from there; a server that checks who"
             " commits wants an address that it knows (authorEmail)"

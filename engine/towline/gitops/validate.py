@@ -1,7 +1,7 @@
 """Validates manifests by the schemas of Kubernetes, offline, for built-in kinds only.
 
 The schemas are those of the library kubernetes-validate (extra `validate`). It walks through a
-document's data with each alias replaced by its value, so the size of that is limited first.
+document's data with each alias replaced by its value, so the size of that data is limited first.
 """
 
 from __future__ import annotations
@@ -33,18 +33,18 @@ def expanded_size(root: yaml.Node) -> float:
         below = _children(node)
         if done:
             above.discard(id(node))
-            sizes[id(node)] = 1 + sum(sizes[id(one)] for one in below)
+            sizes[id(node)] = 1 + sum(sizes[id(child)] for child in below)
         elif id(node) in above:
             return math.inf
         elif id(node) not in sizes:
             above.add(id(node))
-            waiting += [(node, True), *((one, False) for one in below)]
+            waiting += [(node, True), *((child, False) for child in below)]
     return sizes[id(root)]
 
 
 def _children(node: yaml.Node) -> list[yaml.Node]:
     if isinstance(node, yaml.MappingNode):
-        return [one for pair in node.value for one in pair]
+        return [child for pair in node.value for child in pair]
     return list(node.value) if isinstance(node, yaml.SequenceNode) else []
 
 
@@ -52,7 +52,7 @@ MAX_LEVELS = 500  # Python has a limit of 1,000 calls, and each level takes more
 MAX_VALUES = MAX_NODES  # of a document, with those that its aliases repeat
 _TEMPLATES = "leave validateManifests out for files with templates in them"
 _KIND = re.compile(r"[A-Za-z0-9]+")
-# of a group with another domain the library would take the wrong schema
+# The library would take the wrong schema for a group of another domain.
 _API = re.compile(r"(?:[a-z0-9]+/|[a-z0-9.-]+\.k8s\.io/)?v[a-z0-9]+")
 
 
@@ -77,21 +77,21 @@ class Validator:
 
         Raises RenderError with file, document and path.
         """
-        fit = skipped = 0
+        valid = skipped = 0
         for number, document in enumerate(_documents(path, data), start=1):
-            fits = self._fits(document, f"{path}, document {number}", path)
-            fit, skipped = fit + fits, skipped + (not fits)
+            fits = self._is_valid(document, f"{path}, document {number}", path)
+            valid, skipped = valid + fits, skipped + (not fits)
         self._say(
-            f"  {path}: {fit} valid for Kubernetes"
+            f"  {path}: {valid} valid for Kubernetes"
             f" {self._version}{f', {skipped} of unknown kind skipped' if skipped else ''}"
         )
 
-    def _fits(self, document: Any, place: str, path: str) -> bool:
+    def _is_valid(self, document: Any, place: str, path: str) -> bool:
         """Whether there is a schema, and the document is valid by it; raises RenderError if not."""
         if (
             not isinstance(document, dict)
-            or not _is(_KIND, document.get("kind"))
-            or not _is(_API, document.get("apiVersion"))
+            or not _matches(_KIND, document.get("kind"))
+            or not _matches(_API, document.get("apiVersion"))
         ):
             return False
         try:
@@ -106,13 +106,13 @@ class Validator:
             ) from fault
         except kubernetes_validate.ValidationError as fault:
             inside = ".".join(map(str, fault.absolute_path)) or "its top"
-            what = (
+            problem = (
                 f"does not fit ({fault.validator})"
                 if document["kind"] == "Secret"
                 else words(str(fault.message), 300)
             )
             raise RenderError(
-                f"{place}, {document['kind']}, {inside}: {what}",
+                f"{place}, {document['kind']}, {inside}: {problem}",
                 where=path,
                 hint=(
                     f"correct it for Kubernetes {self._version} (kubeVersion), or leave"
@@ -168,5 +168,5 @@ def _document(loader: Any, path: str) -> Any:
     return loader.construct_document(node)
 
 
-def _is(pattern: re.Pattern[str], value: object) -> bool:
+def _matches(pattern: re.Pattern[str], value: object) -> bool:
     return isinstance(value, str) and pattern.fullmatch(value) is not None

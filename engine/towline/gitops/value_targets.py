@@ -58,7 +58,7 @@ class SiblingTexts:
     texts: Mapping[str, str]
     paths: Mapping[str, Path]
 
-    def called(self, path: Path) -> str:
+    def key_of(self, path: Path) -> str:
         """The key of the text at a path."""
         return next((key for key, own in self.paths.items() if own == path), str(path[-1]))
 
@@ -133,7 +133,7 @@ class ValueTarget:
         return (
             str(self.path_match.missing[-1])
             if self.path_match.missing
-            else self.siblings.called(self.path_match.path)
+            else self.siblings.key_of(self.path_match.path)
         )
 
     @property
@@ -172,10 +172,10 @@ def group_by_map(targets: Iterable[ValueTarget]) -> list[tuple[ImageParts, list[
         if isinstance(target.wanted, ImagePart)
     ]
     keys = list(dict.fromkeys((site, image) for site, image, _ in asked))
-    asked.sort(key=lambda one: keys.index(one[:2]))
+    asked.sort(key=lambda entry: keys.index(entry[:2]))
     return [
         (key[1], [target for *_, target in group])
-        for key, group in groupby(asked, key=lambda one: one[:2])
+        for key, group in groupby(asked, key=lambda entry: entry[:2])
     ]
 
 
@@ -221,7 +221,7 @@ class SiblingEdit:
 
 
 def default_map(base: Mapping[str, Any], target: ValueTarget) -> Mapping[str, Any] | None:
-    """The map of the chart's default values `base` that has a target's key.
+    """The map of the chart's default values `base` that belongs to a target's map.
 
     It is None if there is no map, and for the top.
     """
@@ -264,8 +264,8 @@ def check_missing_key(target: ValueTarget, base: Mapping[str, Any]) -> None:
     `base` are the default values of the chart. Raises ConfigError.
     """
     path_match, file = target.path_match, target.file.name
-    below = default_map(base, target)
-    if len(path_match.missing) > 1 and below is None:
+    defaults = default_map(base, target)
+    if len(path_match.missing) > 1 and defaults is None:
         likely = image_key_paths(path_match.source)
         near = close(target.text, likely)
         hint = (
@@ -275,13 +275,13 @@ def check_missing_key(target: ValueTarget, base: Mapping[str, Any]) -> None:
             if likely
             else ""
         )
-        above = path_text((*path_match.path, *map(str, path_match.missing[:-1])))
+        parent = path_text((*path_match.path, *map(str, path_match.missing[:-1])))
         raise ConfigError(
-            f"{target.text} is not in {file}, and {above} is not either",
+            f"{target.text} is not in {file}, and {parent} is not either",
             where=path_match.source.where(path_match.node.start),
             hint=f"{hint}createPaths: true adds it",
         )
-    if others := _other_image_keys(target, below or {}):
+    if others := _other_image_keys(target, defaults or {}):
         beside = list_some([f"{target.text.removesuffix(target.key)}{key}" for key in others])
         raise ConfigError(
             f"{target.text} is not in {file}, but {beside} is there",
@@ -292,11 +292,11 @@ def check_missing_key(target: ValueTarget, base: Mapping[str, Any]) -> None:
         )
 
 
-def _other_image_keys(target: ValueTarget, below: Mapping[str, Any]) -> list[str]:
-    """Keys beside a missing one, or in the chart's map `below`, that may hold its value."""
-    texts = {**plain_data.texts_at(below), **target.sibling_texts}
+def _other_image_keys(target: ValueTarget, defaults: Mapping[str, Any]) -> list[str]:
+    """Keys beside a missing one, or in the chart's map `defaults`, that may hold its value."""
+    texts = {**plain_data.texts_at(defaults), **target.sibling_texts}
     if (
-        target.key in below
+        target.key in defaults
         or not isinstance(target.wanted, ImagePart)
         or not parent_path(target.text)
     ):

@@ -15,8 +15,8 @@ from towline.yaml.source import is_json
 class TemplateImage:
     """The variable `image`: `registry` is host[:port], `repository` the name in that registry.
 
-    `tag` and `digest` are empty if unknown; `reference` is all of it, as a container runtime takes
-    it.
+    `tag` and `digest` are empty if unknown; `reference` is the whole image, as a container runtime
+    takes it.
     """
 
     registry: str
@@ -87,7 +87,7 @@ class ValuesTemplate:
                     " end with .yaml"
                 ),
             )
-        if all(one.root is None for one in documents):
+        if all(document.root is None for document in documents):
             raise RenderError(
                 "the template gives an empty file",
                 where=self.template_name,

@@ -31,14 +31,14 @@ def map_texts(source: YamlSource, document: int, path: Path) -> dict[str, str]:
         for key, value in node.pairs
         if isinstance(key, ScalarNode)
     }
-    brought: dict[str, Node | None] = {}
+    merged: dict[str, Node | None] = {}
     for mapping in merged_mappings(node.pairs, targets):
         for key, value in mapping.pairs:
             if isinstance(key, ScalarNode) and not is_merge_key(key):
-                brought.setdefault(key.value, resolve_alias(value, targets))
+                merged.setdefault(key.value, resolve_alias(value, targets))
     return {
         key: _text(source, value)
-        for key, value in (brought | own).items()
+        for key, value in (merged | own).items()
         if isinstance(value, ScalarNode)
     }
 
@@ -59,9 +59,9 @@ def document_texts(source: YamlSource, document: int) -> Iterator[tuple[Path, st
 
 
 def _text(source: YamlSource, node: ScalarNode) -> str:
-    shown = source.shown(node)
-    is_null = not node.style and node.tag is None and resolve_plain(shown) is None
-    return "" if is_null else shown
+    text = source.shown(node)
+    is_null = not node.style and node.tag is None and resolve_plain(text) is None
+    return "" if is_null else text
 
 
 def line_at(source: YamlSource, document: int, path: Path) -> str:

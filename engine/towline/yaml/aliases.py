@@ -29,10 +29,10 @@ REFUSE, ALL, OWN = "refuse", "all", "own"
 
 @frozen
 class AliasPolicy:
-    """What an edit does about aliases of the node that it changes.
+    """How an edit treats aliases of the node that it changes.
 
     `policy` is REFUSE, ALL (change the anchored text, and with it all aliases) or OWN (write a
-    value in place of the one alias). `say` gets a note on what else an edit changes.
+    value in place of the one alias). `say` gets a note on each other value that an edit changes.
     """
 
     policy: str = REFUSE
@@ -45,31 +45,33 @@ REFUSE_ALIASES = AliasPolicy()
 def dependent_aliases(root: Node, changed: Node) -> tuple[tuple[Path, AliasNode], ...]:
     """All aliases under `root` (with paths) whose value depends on `changed`.
 
-    Directly, or through other aliases. An alias of a merge key does not if the mapping that merges
-    has the changed key itself.
+    They may depend on it through other aliases. An alias of a merge key does not depend on it if
+    the mapping that merges has the changed key itself.
     """
-    targets, own = alias_targets(root), _own(root)
+    targets, own_keys = alias_targets(root), _keys_over_merged(root)
     # The index of a node, and the key by which a merge key brings it in.
-    new: set[tuple[int, str | None]] = {(changed.start.index, None)}
+    frontier: set[tuple[int, str | None]] = {(changed.start.index, None)}
     reached = set[tuple[int, str | None]]()
-    while new:
+    while frontier:
         found = set[tuple[int, str | None]]()
-        for place, merging in new:
-            for index, target in targets.items():
-                if not _holds(target, place):
+        for index, merging in frontier:
+            for alias_index, target in targets.items():
+                if not _contains(target, index):
                     continue
-                key = _key(target, place, merging)
-                if key not in own.get(index, ()):
-                    found.add((index, key if index in own else None))
-        new = found - reached
-        reached |= new
+                key = _key_of_value(target, index, merging)
+                if key not in own_keys.get(alias_index, ()):
+                    found.add((alias_index, key if alias_index in own_keys else None))
+        frontier = found - reached
+        reached |= frontier
     if not reached:
         return ()
-    indexes = {index for index, _ in reached}
-    return tuple((path, alias) for path, alias in _below(root, ()) if alias.start.index in indexes)
+    indexes = {alias_index for alias_index, _ in reached}
+    return tuple(
+        (path, alias) for path, alias in _aliases_below(root, ()) if alias.start.index in indexes
+    )
 
 
-def _own(root: Node) -> dict[int, frozenset[str]]:
+def _keys_over_merged(root: Node) -> dict[int, frozenset[str]]:
     """For each alias of a merge key, the later keys of its mapping: every parser prefers them."""
     found: dict[int, frozenset[str]] = {}
     for node in descendants(root):
@@ -85,13 +87,13 @@ def _own(root: Node) -> dict[int, frozenset[str]]:
     return found
 
 
-def _key(node: Node, index: int, merging: str | None) -> str | None:
+def _key_of_value(node: Node, index: int, merging: str | None) -> str | None:
     """The key of a mapping whose value holds the place `index`; None if there is no such key.
 
     For a value of a merge key, it is the key of the merged mapping (`merging`).
     """
     for key, value in node.pairs if isinstance(node, MappingNode) else ():
-        if isinstance(key, ScalarNode) and _holds(value, index):
+        if isinstance(key, ScalarNode) and _contains(value, index):
             return merging if is_merge_key(key) else key.value
     return None
 
@@ -163,19 +165,21 @@ def merged_mappings(
 def anchors_lost(root: Node, removed: Node) -> bool:
     """Whether an alias elsewhere stands for a node inside of `removed`."""
     return any(
-        _holds(removed, target.start.index) and not _holds(removed, index)
+        _contains(removed, target.start.index) and not _contains(removed, index)
         for index, target in alias_targets(root).items()
     )
 
 
-def _holds(node: Node, index: int) -> bool:
+def _contains(node: Node, index: int) -> bool:
     return node.start.index <= index < max(node.end.index, node.start.index + 1)
 
 
-def _below(node: Node, path: Path) -> Iterator[tuple[Path, AliasNode]]:
+def _aliases_below(node: Node, path: Path) -> Iterator[tuple[Path, AliasNode]]:
     """Every alias below a node with its path."""
     yield from (
-        (place, found) for place, found in _nodes(node, path) if isinstance(found, AliasNode)
+        (alias_path, found)
+        for alias_path, found in _nodes(node, path)
+        if isinstance(found, AliasNode)
     )
 
 
@@ -183,7 +187,7 @@ def _nodes(node: Node, path: Path) -> Iterator[tuple[Path, Node]]:
     """Every node below a node with its path; a key has the path of its pair."""
     yield path, node
     for key, value in node.pairs if isinstance(node, MappingNode) else ():
-        place = (*path, key.value) if isinstance(key, ScalarNode) else path
-        yield from (*_nodes(key, place), *_nodes(value, place))
+        child_path = (*path, key.value) if isinstance(key, ScalarNode) else path
+        yield from (*_nodes(key, child_path), *_nodes(value, child_path))
     for number, item in enumerate(node.items if isinstance(node, SequenceNode) else ()):
         yield from _nodes(item, (*path, number))

@@ -39,7 +39,7 @@ _LEADING = re.compile(r"^[ ?-]+", re.MULTILINE)
 
 
 def is_nested_deeper(text: str, most: int) -> bool:
-    """Whether `text` has more than `most` levels, or is not YAML so that nobody can tell.
+    """Whether `text` has more than `most` levels, or is not YAML, so that its depth is unknown.
 
     At some ten thousand levels, libyaml itself would crash the process.
     """
@@ -84,7 +84,7 @@ class YamlDocuments:
         for first, last in pairwise(self.starts):
             self._lines.append(self._lines[-1] + len(BREAK.findall(text, first, last)))
         self._kept: tuple[int, tuple[DocumentNode, ...], tuple[Event, ...]] = -1, (), ()
-        # the numbers of documents and of events before each part
+        # The numbers of documents and of events before each part.
         self._before, self.numbers = [0], [0]
         for part in range(len(self.starts)):
             documents, events = self._count(part)
@@ -109,10 +109,10 @@ class YamlDocuments:
 
     def events(self, part: int) -> Iterable[Event]:
         """The events of a part, without positions."""
-        kept, _, events = self._kept
+        kept_part, _, events = self._kept
         return (
             events
-            if kept == part and events
+            if kept_part == part and events
             else parse_events(self.piece(part), limits=FILE_LIMITS)
         )
 
@@ -128,12 +128,12 @@ class YamlDocuments:
             else self._text[self.starts[part] :]
         )
 
-    def _begin(self, part: int) -> Mark:
+    def _mark_of_part(self, part: int) -> Mark:
         return Mark(self.starts[part], self._lines[part], 1)
 
     def _read(self, part: int) -> tuple[DocumentNode, ...]:
-        kept, documents, _ = self._kept
-        if kept == part:
+        kept_part, documents, _ = self._kept
+        if kept_part == part:
             return documents
         self._kept, documents = (-1, (), ()), ()  # frees the memory before the next part takes it
         events: list[Event] | None = [] if len(self._text) <= LARGE_FILE else None
@@ -141,7 +141,7 @@ class YamlDocuments:
             documents = parse(
                 self.piece(part),
                 events,
-                begin=self._begin(part),
+                begin=self._mark_of_part(part),
                 limits=FILE_LIMITS,
                 number=self.numbers[part],
             )
@@ -164,7 +164,7 @@ class YamlDocuments:
             kinds = [
                 event.kind
                 for event in parse_events(
-                    self.piece(part), begin=self._begin(part), limits=FILE_LIMITS
+                    self.piece(part), begin=self._mark_of_part(part), limits=FILE_LIMITS
                 )
             ]
         return kinds.count("DocumentStartEvent"), len(kinds)

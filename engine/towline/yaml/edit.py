@@ -5,8 +5,9 @@ parsed again to prove it.
 
 Comments, order, quoting, line ends, byte order mark, flow style, further documents and a missing
 last newline stay. An edit that cannot be made safely is a RenderError, and nothing is changed
-(facts/gitops.md section 4). `source` reads the file, `scalar` says which characters change and how
-a text is written, `proof` checks that the result says what was wanted and nothing else.
+(facts/gitops.md section 4). `source` reads the file, `splice` finds the characters that change,
+`scalar` writes a text, and `proof` checks that the result has the wanted values and no other
+change.
 """
 
 from __future__ import annotations
@@ -72,7 +73,7 @@ class ValueEdit:
     to a list's length appends an entry. `rename` is a new name for an existing key whose value is a
     text. If the path leads into YAML or JSON inside of a text, `inside` has document and path of
     that text (and of the text in it, and so on), and `document` and `path` are those inside of the
-    last wanted.
+    innermost text.
     """
 
     path: Path
@@ -97,9 +98,12 @@ def _edited(
     source: YamlSource, edits: abc.Sequence[ValueEdit], sharing: AliasPolicy
 ) -> tuple[list[Splice], str]:
     """The characters that change, in their order, and the resulting text, proven."""
-    # several edits may come to the same change by aliases
+    # Several edits may be one change, because of aliases.
     work = dict.fromkeys(
-        step for wanted in edits if not wanted.inside for step in _steps(source, wanted, sharing)
+        step
+        for wanted in edits
+        if not wanted.inside
+        for step in _changes_of_edit(source, wanted, sharing)
     )
     for document, path in dict.fromkeys(wanted.inside[0] for wanted in edits if wanted.inside):
         inner = [
@@ -108,7 +112,7 @@ def _edited(
             if wanted.inside[:1] == ((document, path),)
         ]
         outer = ValueEdit(document=document, path=path, value="")
-        work |= dict.fromkeys(_inside(source, outer, inner, sharing))
+        work |= dict.fromkeys(_embedded_changes(source, outer, inner, sharing))
     splices = sorted((splice for splice, _ in work), key=lambda splice: (splice.start, splice.end))
     if any(first.end > second.start for first, second in pairwise(splices)):
         raise RenderError(
@@ -141,7 +145,7 @@ def _unproven(source: YamlSource, edits: abc.Sequence[ValueEdit]) -> RenderError
     )
 
 
-def _inside(
+def _embedded_changes(
     source: YamlSource, wanted: ValueEdit, edits: abc.Sequence[ValueEdit], sharing: AliasPolicy
 ) -> list[tuple[Splice, EventPatch]]:
     """Edits of the YAML or JSON in the text at a path, as changes of the file around it.
@@ -163,7 +167,7 @@ def _inside(
     return [(text.outward(splice), text_rewritten(place.node, new_text)) for splice in splices]
 
 
-def _steps(
+def _changes_of_edit(
     source: YamlSource, wanted: ValueEdit, sharing: AliasPolicy
 ) -> list[tuple[Splice, EventPatch]]:
     """An edit as changed characters with changed events; none if the value is there already."""
@@ -189,7 +193,7 @@ def _root(source: YamlSource, wanted: ValueEdit) -> Node:
 
 
 def _report_sharing(
-    source: YamlSource, wanted: ValueEdit, root: Node, place: _Place, sharing: AliasPolicy
+    source: YamlSource, wanted: ValueEdit, root: Node, place: _EditPlace, sharing: AliasPolicy
 ) -> None:
     """Report the aliases that a change affects; raises RenderError if it must not do so."""
     shared = (
@@ -199,12 +203,12 @@ def _report_sharing(
         where = source.where(place.changed.start)
         sharing.say(
             f"{where}: {path_text(path_of(root, place.changed))} is shared, and changes for"
-            f" {_listed(source, shared)}, too"
+            f" {_list_aliases(source, shared)}, too"
         )
 
 
 def _changes(
-    source: YamlSource, wanted: ValueEdit, place: _Place
+    source: YamlSource, wanted: ValueEdit, place: _EditPlace
 ) -> list[tuple[Splice, EventPatch]]:
     parent, number, node, last = place.parent, place.number, place.node, wanted.path[-1]
     if wanted.value is None:
@@ -222,25 +226,25 @@ def _changes(
             )
         ]
     if isinstance(wanted.value, str):
-        named = (
+        new_names = (
             [(parent.pairs[number][0], wanted.rename)]
             if wanted.rename and isinstance(parent, MappingNode)
             else []
         )
         texts = [
-            (each, value, _replacement(source, parent, each, value))
-            for each, value in (*named, (node, wanted.value))
+            (changed_node, value, _replacement(source, parent, changed_node, value))
+            for changed_node, value in (*new_names, (node, wanted.value))
         ]
         return [
-            (splice, node_replaced(each, value))
-            for each, value, splice in texts
+            (splice, node_replaced(changed_node, value))
+            for changed_node, value, splice in texts
             if splice is not None
         ]
     if not isinstance(parent, MappingNode):
         raise RenderError(
-            f"{path_text(wanted.path)} holds something already",
+            f"{path_text(wanted.path)} has a value already",
             where=source.where(node.start),
-            hint="append behind it",
+            hint="append an entry behind it",
         )
     return [(filling(source, parent, number, wanted.value), node_replaced(node, wanted.value))]
 
@@ -266,7 +270,7 @@ def _replacement(source: YamlSource, parent: Node, node: Node, value: str) -> Sp
 
 
 @frozen
-class _Place:
+class _EditPlace:
     """Where an edit's path leads: collection, number of the pair or item, and its value.
 
     If the value is missing, `node` is None, and `number` is that of the pair or item before it.
@@ -278,7 +282,7 @@ class _Place:
     changed: Node  # the node whose source changes
 
 
-def _locate(source: YamlSource, wanted: ValueEdit, root: Node, policy: str) -> _Place:
+def _locate(source: YamlSource, wanted: ValueEdit, root: Node, policy: str) -> _EditPlace:
     """The place of an edit.
 
     Raises RenderError if there is none, or if it is behind an alias that must not be followed.
@@ -288,7 +292,7 @@ def _locate(source: YamlSource, wanted: ValueEdit, root: Node, policy: str) -> _
         parent = _follow_alias(source, wanted, root, _child(source, parent, part)[1], policy)
     number, found = _child(source, parent, wanted.path[-1])
     if isinstance(wanted.path[-1], str):
-        # refuses mappings that parsers read differently
+        # This refuses mappings that parsers read differently.
         value_without_merge(source, parent, wanted.path[-1], source.targets(root))
     assert isinstance(parent, MappingNode | SequenceNode)
     if isinstance(found, AliasNode) and wanted.value is not None:
@@ -306,11 +310,11 @@ def _locate(source: YamlSource, wanted: ValueEdit, root: Node, policy: str) -> _
         number = (
             keys.index(wanted.after) if wanted.after and wanted.after in keys else len(keys) - 1
         )
-        # kubectl does not see a key in front of a merge key that has it, too
+        # kubectl ignores a key in front of a merge key that has the same key.
         number = max(
-            [number, *(place for place, (key, _) in enumerate(parent.pairs) if is_merge_key(key))]
+            [number, *(index for index, (key, _) in enumerate(parent.pairs) if is_merge_key(key))]
         )
-    return _Place(
+    return _EditPlace(
         parent=parent,
         number=number,
         node=found,
@@ -319,7 +323,7 @@ def _locate(source: YamlSource, wanted: ValueEdit, root: Node, policy: str) -> _
 
 
 def _shared_aliases(
-    source: YamlSource, wanted: ValueEdit, root: Node, place: _Place, sharing: AliasPolicy
+    source: YamlSource, wanted: ValueEdit, root: Node, place: _EditPlace, sharing: AliasPolicy
 ) -> abc.Sequence[tuple[Path, AliasNode]]:
     """The aliases that repeat the place of an edit.
 
@@ -335,19 +339,19 @@ def _shared_aliases(
         for node in (pair if wanted.value is None else pair[: bool(wanted.rename)])
     ):
         raise RenderError(
-            f"an alias elsewhere repeats what stands at {path_text(wanted.path)}",
+            f"an alias elsewhere repeats the value at {path_text(wanted.path)}",
             where=source.where(place.changed.start),
-            hint="write it out there",
+            hint="write the value out in place of that alias",
         )
     found = dependent_aliases(root, place.changed)
     if found and is_key(root, place.changed):
         raise RenderError(
-            f"{path_text(wanted.path)} is a key too, by an alias or its anchor",
+            f"{path_text(wanted.path)} is also used as a key, by an alias or its anchor",
             where=source.where(place.changed.start),
             hint="write the key out",
         )
     if found and (sharing.policy != ALL or wanted.rename):
-        by = f"{'aliases' if found[1:] else 'an alias'} in {_listed(source, found)}"
+        by = f"{'aliases' if found[1:] else 'an alias'} in {_list_aliases(source, found)}"
         raise RenderError(
             f"{path_text(wanted.path)} is repeated by {by}, which would change too",
             where=source.where(place.changed.start),
@@ -367,9 +371,9 @@ def _follow_alias(
         return target
     others = [(path, alias) for path, alias in dependent_aliases(root, target) if alias is not node]
     raise RenderError(
-        f"{path_text(wanted.path)} stands behind the alias *{node.name} of what is in line"
+        f"{path_text(wanted.path)} stands behind the alias *{node.name} of the value in line"
         f" {source.line(target.start)} ({path_text(path_of(root, target))})"
-        + (f" and repeated in {_listed(source, others)}" if others else ""),
+        + (f" and repeated in {_list_aliases(source, others)}" if others else ""),
         where=source.where(node.start),
         hint=_hint(own=isinstance(target, ScalarNode)),
     )
@@ -377,12 +381,12 @@ def _follow_alias(
 
 def _hint(*, own: bool) -> str:
     return (
-        "write the value out where the alias stands; yamlAliases: all changes it for all of them"
-        + (", own in this one place" if own else "")
+        "write the value out where the alias stands; yamlAliases: all changes it for all aliases"
+        + (", own in this place alone" if own else "")
     )
 
 
-def _listed(source: YamlSource, found: abc.Sequence[tuple[Path, AliasNode]]) -> str:
+def _list_aliases(source: YamlSource, found: abc.Sequence[tuple[Path, AliasNode]]) -> str:
     """Aliases for people: `line 4 (e) and line 6 (f.g)`."""
     *first, last = [f"line {source.line(alias.start)} ({path_text(path)})" for path, alias in found]
     return f"{', '.join(first)} and {last}" if first else last
@@ -439,15 +443,15 @@ def value_without_merge(
     """
     value: Node | None = None
     pairs = node.pairs if isinstance(node, MappingNode) else ()
-    for number, (name, held) in enumerate(pairs):
-        called = resolve_alias(name, targets)
-        if not isinstance(called, ScalarNode) or called.value != key:
+    for number, (name, its_value) in enumerate(pairs):
+        key_node = resolve_alias(name, targets)
+        if not isinstance(key_node, ScalarNode) or key_node.value != key:
             continue
         if isinstance(name, AliasNode):
             raise _alias_key(source, name)
         if value is not None:
-            raise _duplicate_key(source, called)
-        value = held
+            raise _duplicate_key(source, key_node)
+        value = its_value
         if merged_value(pairs[number + 1 :], key, targets) is not None:
             raise RenderError(
                 f"a merge key behind {key!r} has that key too",

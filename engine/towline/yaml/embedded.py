@@ -1,7 +1,7 @@
 """Pure.
 
-YAML or JSON inside of a text of a YAML file, edited as a file of its own: where each character of
-the text stands in the file.
+YAML or JSON inside of a text of a YAML file, edited as a file of its own; each character of the
+text has a position in the outer file.
 
 Examples are Argo CD's `helm.values`, the `values.yaml` of a ConfigMap, an inline patch of
 kustomize, and a manifest in a template of another one. Block scalars keep their lines, quoted texts
@@ -59,7 +59,7 @@ class EmbeddedText:
 
     def where(self, mark: Mark) -> str:
         """`file:line:column` of a position in the text."""
-        index = self._place(mark.index)
+        index = self._index_in_file(mark.index)
         before = self.source.text[self.node.start.index : index]
         lines = BREAK.split(before)
         column = len(lines[-1]) + (1 if lines[1:] else self.node.start.column)
@@ -70,7 +70,11 @@ class EmbeddedText:
 
         Raises RenderError if the style of the scalar cannot hold it.
         """
-        start, end, text = self._place(splice.start), self._place(splice.end), splice.text
+        start, end, text = (
+            self._index_in_file(splice.start),
+            self._index_in_file(splice.end),
+            splice.text,
+        )
         if self.node.style == '"':
             return Splice(start=start, end=end, text=write_scalar(text, '"')[1:-1])
         if self.node.style == "'":
@@ -81,28 +85,30 @@ class EmbeddedText:
                     hint="write it as a block scalar, with | behind the key",
                 )
             return Splice(start=start, end=end, text=text.replace("'", "''"))
-        return self._of_lines(splice, start, end)
+        return self._splice_lines(splice, start, end)
 
-    def _of_lines(self, splice: Splice, start: int, end: int) -> Splice:
+    def _splice_lines(self, splice: Splice, start: int, end: int) -> Splice:
         """A change in a block scalar: whole lines with indentation, else single characters."""
-        begun = self._begins_line(splice.start)
-        ended = self._begins_line(splice.end) and (
-            splice.text.endswith("\n") or (begun and not splice.text)
+        begins_line = self._begins_line(splice.start)
+        ends_line = self._begins_line(splice.end) and (
+            splice.text.endswith("\n") or (begins_line and not splice.text)
         )
         first, *more = splice.text.split("\n")
-        if begun and ended:
+        if begins_line and ends_line:
             start, first = self._line(start), self.indent + first if first else ""
         lines = [
             first,
             *(self.indent + line if line else "" for line in more[:-1]),
-            *("" if ended else self.indent + line for line in more[-1:]),
+            *("" if ends_line else self.indent + line for line in more[-1:]),
         ]
         return Splice(
-            start=start, end=self._line(end) if ended else end, text=self.source.newline.join(lines)
+            start=start,
+            end=self._line(end) if ends_line else end,
+            text=self.source.newline.join(lines),
         )
 
-    def _begins_line(self, place: int) -> bool:
-        return self.text[place - 1 : place] == "\n" if place else True
+    def _begins_line(self, index: int) -> bool:
+        return self.text[index - 1 : index] == "\n" if index else True
 
     def _line(self, index: int) -> int:
         """The start of the line of the file that holds `index`."""
@@ -114,22 +120,22 @@ class EmbeddedText:
             default=index,
         )
 
-    def _place(self, place: int) -> int:
+    def _index_in_file(self, index: int) -> int:
         """The index in the file of an index in the text.
 
-        Raises RenderError if it is inside of several characters that are one in the file.
+        Raises RenderError if one character of the file stands for several of the text there.
         """
-        number = bisect_right(self.offsets, place) - 1
-        piece, inside = self.pieces[number], place - self.offsets[number]
-        if inside == len(piece.shown):
+        number = bisect_right(self.offsets, index) - 1
+        piece, offset = self.pieces[number], index - self.offsets[number]
+        if offset == len(piece.shown):
             return piece.end
-        if inside and len(piece.shown) != piece.end - piece.start:
+        if offset and len(piece.shown) != piece.end - piece.start:
             raise RenderError(
                 "the text is folded there",
                 where=self.source.where(self.node.start),
                 hint="write it as a block scalar, with | behind the key",
             )
-        return piece.start + inside
+        return piece.start + offset
 
 
 def embedded_text(source: YamlSource, node: Node) -> EmbeddedText | None:
@@ -155,11 +161,11 @@ def embedded_text(source: YamlSource, node: Node) -> EmbeddedText | None:
     if "".join(piece.read for piece in pieces).rstrip("\n") != node.value.rstrip("\n"):
         return None
     # The header of a block scalar says how many line ends at the end belong to the text.
-    kept = len(node.value) - len(node.value.rstrip("\n"))
+    line_ends = len(node.value) - len(node.value.rstrip("\n"))
     while (
         node.style in "|>"
-        and len(pieces) > kept
-        and all(piece.shown == "\n" for piece in pieces[-kept - 1 :])
+        and len(pieces) > line_ends
+        and all(piece.shown == "\n" for piece in pieces[-line_ends - 1 :])
     ):
         pieces.pop()
     offsets = [0]
@@ -225,18 +231,18 @@ def _literal(source: YamlSource, node: ScalarNode, indent: int) -> Iterator[_Pie
 
 def _folded(source: YamlSource, node: ScalarNode, indent: int) -> Iterator[_Piece]:
     """Pieces of a folded scalar: a blank joins lines, unless indented or beside empty ones."""
-    last, empty, deep = -1, 0, True
+    last, empty, after_indented = -1, 0, True
     for start, end, _ in _body(source, node):
         begin = start + indent
         if begin >= end:
             empty += 1
             continue
-        farther = source.text[begin] in " \t"
-        joined = "\n" * (empty + 1) if deep or farther else "\n" * empty or " "
+        indented = source.text[begin] in " \t"
+        joined = "\n" * (empty + 1) if after_indented or indented else "\n" * empty or " "
         if last >= 0:
             yield _Piece(joined, joined, last, begin)
         yield _Piece(source.masked[begin:end], source.text[begin:end], begin, end)
-        last, empty, deep = end, 0, farther
+        last, empty, after_indented = end, 0, indented
     if 0 <= last < node.end.index:
         yield _Piece("\n", "\n", last, node.end.index)
 
@@ -254,7 +260,7 @@ def _quoted(source: YamlSource, node: ScalarNode, _indent: int) -> Iterator[_Pie
         if last >= 0:
             yield _Piece("\n" * empty or joined, "\n" * empty or joined, last, begin)
         line = source.masked[begin:stop]
-        # a backslash before the line end escapes it
+        # A backslash before the line end escapes the line end.
         escaped = double and number + 1 < len(lines) and (len(line) - len(line.rstrip("\\"))) % 2
         yield from _unquoted(source, begin, stop - escaped, double=double)
         last, empty, joined = stop - escaped, 0, "" if escaped else " "

@@ -35,8 +35,7 @@ _UNPRINTABLE = yaml.reader.Reader.NON_PRINTABLE
 BREAK = re.compile("\r\n|[\r\n\x85\u2028\u2029]")  # YAML 1.1, section 4.2
 
 _BLANK = "[ \t\r\n\x85\u2028\u2029]"
-# Atomic: else the matcher would try to end a comment at each of its characters, which takes for
-# ever.
+# Atomic: else the matcher would try to end a comment at each of its characters, without an end.
 # Not possessive: a `(?:a|b)*+` of CPython before 3.11.5 loses its place (python/cpython#106052),
 # and Debian 12 has 3.11.2.
 _COMMENT = rf"#(?>(?:(?!{BREAK.pattern}).)*)"
@@ -221,7 +220,7 @@ def parse_events(
 ) -> Iterator[Event]:
     """Every event of `text`, without positions; raises YamlFault.
 
-    Two texts with the same events say the same in the same styles.
+    Two texts with the same events have the same values in the same styles.
     """
     return (_event(event) for event in _Composer(text, begin=begin, limits=limits).stream)
 
@@ -238,7 +237,7 @@ def _event(event: Any) -> Event:
 def load_located(text: str) -> LocatedData:
     """Read the first document of `text` as plain Python data in Piper's dialect; raises YamlFault.
 
-    An empty document is None; `unread` says where something begins behind it. yes/no/on/off and
+    An empty document is None; `unread` is where more content begins behind it. yes/no/on/off and
     dates stay text, keys are text as written, duplicate keys are a fault, aliases and `<<` are
     expanded.
     """
@@ -278,7 +277,7 @@ class _Composer:
         self.limits = limits or YamlLimits(MAX_CHARACTERS, MAX_NODES)
         if len(text) > self.limits.characters:
             raise YamlLimit(f"longer than {self.limits.characters} characters", 1, 1)
-        # a byte order mark inside of the text is not allowed either
+        # A byte order mark inside of the text is not allowed either.
         if bad := _UNPRINTABLE.search(self.text.replace("\ufeff", "\0")):
             before = self.text[: bad.start()]
             raise YamlFault(
@@ -296,17 +295,17 @@ class _Composer:
                     self.events.append(_event(event))
                 yield event
         except yaml.MarkedYAMLError as fault:
-            place, begin = fault.problem_mark or fault.context_mark, fault.context_mark
-            began = (
-                f" {fault.context}, which begins on line {begin.line + self.line}"
-                if place and begin and begin.line < place.line
+            mark, context = fault.problem_mark or fault.context_mark, fault.context_mark
+            started = (
+                f" {fault.context}, which begins on line {context.line + self.line}"
+                if mark and context and context.line < mark.line
                 else ""
             )
-            line, column = (place.line, place.column) if place else (0, 0)
+            line, column = (mark.line, mark.column) if mark else (0, 0)
             raise YamlFault(
-                f"{fault.problem or 'not YAML'}{began}", line + self.line, column + 1
+                f"{fault.problem or 'not YAML'}{started}", line + self.line, column + 1
             ) from fault
-        # the Python parser lets errors of escapes beyond Unicode through
+        # The Python parser does not turn errors of escapes beyond Unicode into its own.
         except (yaml.YAMLError, ValueError, OverflowError) as fault:
             raise YamlFault(str(fault) or "not YAML", self.line, 1) from fault
 
@@ -327,8 +326,8 @@ class _Composer:
                     self.mark(ending.end_mark) if ending.explicit else last,
                 )
 
-    def mark(self, place: Any) -> Mark:
-        return Mark(place.index + self.shift, place.line + self.line, place.column + 1)
+    def mark(self, position: Any) -> Mark:
+        return Mark(position.index + self.shift, position.line + self.line, position.column + 1)
 
     def node(self, event: Any, depth: int) -> Node:
         self.nodes += 1
@@ -367,7 +366,7 @@ class _Composer:
             if isinstance(event, yaml.CollectionEndEvent):
                 return found, event
             found.append(self.node(event, depth + 1))
-        # not reached: the parser closes what it opened
+        # Not reached: the parser closes each collection that it has opened.
         raise YamlFault("ends inside a collection", 1, 1)
 
     def scalar(self, event: Any) -> ScalarNode:
@@ -399,8 +398,8 @@ class _Composer:
                 continue
             end = key.end.index - self.shift
             colon = _COLON.match(self.text, end, value.start.index - self.shift)
-            place = self.advance(key.end, colon.end() - end if colon else 0)
-            yield key, ScalarNode("", None, "", place, place, None, value.number)
+            position = self.advance(key.end, colon.end() - end if colon else 0)
+            yield key, ScalarNode("", None, "", position, position, None, value.number)
 
     def advance(self, start: Mark, length: int) -> Mark:
         index = start.index - self.shift
@@ -450,7 +449,7 @@ def is_merge_key(key: Node) -> bool:
 
 
 class _Constructor:
-    """Nodes to plain Python data; MAX_EXPANDED limits what aliases and merge keys multiply."""
+    """Nodes to plain Python data; MAX_EXPANDED limits the values that aliases and merges repeat."""
 
     def __init__(self, root: Node) -> None:
         self.root = root
@@ -465,7 +464,7 @@ class _Constructor:
         """Count a visit of a node; this also ends an alias inside of its own anchor."""
         self.left -= 1
         if self.left < 0 or depth > MAX_DEPTH:
-            raise YamlLimit("aliases expand to too much", node.start.line, node.start.column)
+            raise YamlLimit("aliases expand to too many values", node.start.line, node.start.column)
 
     def build(self, node: Node, path: Path, depth: int) -> object:
         self.spend(node, depth)
@@ -483,8 +482,8 @@ class _Constructor:
             for name, (key, value) in self.entries(node, depth).items()
         }
 
-    def place(self, at: Node, node: Node, path: Path, depth: int) -> object:
-        self.marks[path] = at.start
+    def place(self, positioned: Node, node: Node, path: Path, depth: int) -> object:
+        self.marks[path] = positioned.start
         return self.build(node, path, depth + 1)
 
     def entries(self, node: MappingNode, depth: int) -> dict[str, tuple[Node, Node]]:

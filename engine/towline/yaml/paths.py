@@ -52,10 +52,11 @@ PathStep = str | int | Selector
 
 @frozen
 class PathMatch:
-    """How far a path leads in document `document` of `source`.
+    """The node that a path leads to in document `document` of `source`, or leads closest to.
 
-    `path` exists and is `node`; `missing` does not exist. `inside` are the texts of the file that
-    the path leads through: `source` is then the last of them, as a file of its own.
+    `path` is the part of the path that exists, up to `node`; `missing` are the steps after it.
+    `inside` are the texts of the file that the path leads through: `source` is then the last of
+    them, as a file of its own.
     """
 
     source: YamlSource
@@ -111,40 +112,40 @@ def find_matches(
     With `follow` also through aliases. With `optional` all closest places if there are several.
     Raises ConfigError and RenderError.
     """
-    places = [
-        place
-        for walk, root in _walks(source, (), through=follow)
-        for place in walk.follow(root, (), steps)
+    matches = [
+        match
+        for search, root in _searches(source, (), through=follow)
+        for match in search.follow(root, (), steps)
     ]
-    whole = [place for place in places if not place.missing]
-    if whole or not places:
+    whole = [match for match in matches if not match.missing]
+    if whole or not matches:
         return whole
-    least = min(len(place.missing) for place in places)
-    near = [place for place in places if len(place.missing) == least]
+    least = min(len(match.missing) for match in matches)
+    near = [match for match in matches if len(match.missing) == least]
     if len(near) > 1 and not optional:
         raise ConfigError(
-            f"{_spelled(steps)} is in no document of {source.name}, and could be added to"
+            f"{_steps_text(steps)} is in no document of {source.name}, and could be added to"
             f" {len(near)} of them",
             where=source.name,
-            hint="write it into the one that it belongs to",
+            hint="write it into the document that it belongs to",
         )
     return near
 
 
-def _walks(
+def _searches(
     source: YamlSource, inside: tuple[tuple[int, Path], ...], *, through: bool
-) -> abc.Iterator[tuple[_Walk, Node]]:
-    """A walk for each document with content, and its root."""
+) -> abc.Iterator[tuple[_PathSearch, Node]]:
+    """A search for each document with content, and its root."""
     for number, document in enumerate(source.documents):
         if document.root:
             yield (
-                _Walk(source, number, source.targets(document.root), inside, through=through),
+                _PathSearch(source, number, source.targets(document.root), inside, through=through),
                 document.root,
             )
 
 
 @compact
-class _Walk:
+class _PathSearch:
     source: YamlSource
     document: int
     targets: abc.Mapping[int, Node]
@@ -152,10 +153,10 @@ class _Walk:
     through: bool
 
     def follow(self, node: Node, path: Path, steps: tuple[PathStep, ...]) -> list[PathMatch]:
-        """The places that `steps` lead to, or as close as they lead.
+        """The matches of `steps`: whole ones, or else the closest.
 
-        Of a nested and a literal dotted key, the one that leads closer counts, the nested one if
-        both lead as close. There are several places only if the path leads into a text with several
+        Of a nested and a literal dotted key, the closer match counts; if both are as close, the
+        nested key. There are several matches only if the path leads into a text with several
         documents.
         """
         if self.through:
@@ -171,7 +172,7 @@ class _Walk:
             found = [
                 *self._keys(node, path, steps),
                 *self._items(node, path, steps),
-                *self._text_of(node, path, steps),
+                *self._matches_in_text(node, path, steps),
             ]
             candidates = [*filter(None, found), *candidates]
         return min(candidates, key=lambda matches: len(matches[0].missing))
@@ -186,7 +187,7 @@ class _Walk:
             inside=self.inside,
         )
 
-    def _text_of(
+    def _matches_in_text(
         self, node: Node, path: Path, steps: tuple[PathStep, ...]
     ) -> list[list[PathMatch]]:
         """Matches inside of a text that is YAML or JSON.
@@ -205,15 +206,15 @@ class _Walk:
             for document in inner.documents
         ):
             return []
-        places = [
-            place
-            for walk, root in _walks(
+        matches = [
+            match
+            for search, root in _searches(
                 inner, (*self.inside, (self.document, path)), through=self.through
             )
-            for place in walk.follow(root, (), steps)
+            for match in search.follow(root, (), steps)
         ]
-        least = min((len(place.missing) for place in places), default=0)
-        closest = [place for place in places if len(place.missing) == least]
+        least = min((len(match.missing) for match in matches), default=0)
+        closest = [match for match in matches if len(match.missing) == least]
         if least < len(steps) or text.node.style in "|>" or "\n" in inner.text:
             return [closest]
         roots = (document.root for document in inner.documents)
@@ -243,7 +244,7 @@ class _Walk:
         if len(chosen) > 1:
             where = self.source.where(items[chosen[1]].start)
             raise RenderError(
-                f"{len(chosen)} items fit {_spelled(steps[:1])}",
+                f"{len(chosen)} items fit {_steps_text(steps[:1])}",
                 where=where,
                 hint="name an item by its number, [0]",
             )
@@ -255,27 +256,27 @@ class _Walk:
         return value.value if isinstance(value, ScalarNode) else None
 
 
-def check_missing(place: PathMatch, wanted: str) -> tuple[str, ...]:
+def check_missing(match: PathMatch, wanted: str) -> tuple[str, ...]:
     """The missing keys of a match for the path `wanted`, if it is safe to add them.
 
     Raises ConfigError and RenderError.
     """
-    source, first = place.source, place.missing[0]
-    where = source.where(place.node.start)
-    pairs = place.node.pairs if isinstance(place.node, MappingNode) else ()
+    source, first = match.source, match.missing[0]
+    where = source.where(match.node.start)
+    pairs = match.node.pairs if isinstance(match.node, MappingNode) else ()
     keys = [key.value for key, _ in pairs if isinstance(key, ScalarNode)]
-    if not all(isinstance(step, str) for step in place.missing) or isinstance(
-        place.node, SequenceNode
+    if not all(isinstance(step, str) for step in match.missing) or isinstance(
+        match.node, SequenceNode
     ):
         raise ConfigError(
             f"{wanted} leads to an item that is not in {source.name}",
             where=where,
             hint="add it first, then its value can be set",
         )
-    if isinstance(place.node, ScalarNode) and place.node.value not in ("", "~", "null"):
-        through = path_text(place.path) if place.path else "the top of the file"
+    if isinstance(match.node, ScalarNode) and match.node.value not in ("", "~", "null"):
+        through = path_text(match.path) if match.path else "the top of the file"
         raise ConfigError(
-            f"{wanted} leads through {through}, which holds a text{_unread(source, place.node)}",
+            f"{wanted} leads through {through}, which holds a text{_unread(source, match.node)}",
             where=where,
             hint="correct the path",
         )
@@ -285,13 +286,13 @@ def check_missing(place: PathMatch, wanted: str) -> tuple[str, ...]:
             where=where,
             hint=f"did you mean {near!r}? else add {first!r} to the file first",
         )
-    if len(place.missing) > 1 and any(is_merge_key(key) for key, _ in pairs):
+    if len(match.missing) > 1 and any(is_merge_key(key) for key, _ in pairs):
         raise RenderError(
             f"{first!r} may come from a merge key, which a key of its own would hide",
             where=where,
             hint=f"write {first!r} out there",
         )
-    return tuple(map(str, place.missing))
+    return tuple(map(str, match.missing))
 
 
 def _unread(source: YamlSource, node: ScalarNode) -> str:
@@ -305,7 +306,7 @@ def _unread(source: YamlSource, node: ScalarNode) -> str:
     return ""
 
 
-def _spelled(steps: tuple[PathStep, ...]) -> str:
+def _steps_text(steps: tuple[PathStep, ...]) -> str:
     parts = [
         (
             f"[{step.key}={step.text}]"

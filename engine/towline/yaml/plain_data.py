@@ -20,12 +20,12 @@ _MOST_LEVELS = 900  # Python's own limit on recursion is a thousand
 _MOST_ENTRIES = 1_000_000  # of a mapping, with the entries that each of its merge keys brings in
 
 
-# libyaml where it is there
+# libyaml, if it is installed.
 class _PlainLoader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # type: ignore[misc]
     """Resolves merge keys and null only; tags are ignored."""
 
 
-def _plain(loader: Any, node: Any) -> Any:
+def _construct_plain(loader: Any, node: Any) -> Any:
     if isinstance(node, yaml.MappingNode):
         return loader.construct_mapping(node, deep=True)
     return (
@@ -41,7 +41,7 @@ _PlainLoader.yaml_implicit_resolvers = {
     for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
 }
 _PlainLoader.yaml_constructors = {
-    None: _plain,
+    None: _construct_plain,
     **{
         tag: made
         for tag, made in yaml.SafeLoader.yaml_constructors.items()
@@ -92,7 +92,7 @@ def list_at(values: Any, *path: object) -> list[Any]:
 
 def maps_at(values: Any, *path: object) -> list[dict[str, Any]]:
     """The mappings in the list at a path of keys."""
-    return [one for one in list_at(values, *path) if isinstance(one, dict)]
+    return [item for item in list_at(values, *path) if isinstance(item, dict)]
 
 
 def texts_at(values: Any, *path: object) -> dict[str, str]:
@@ -138,7 +138,7 @@ def _documents(text: bytes | str) -> list[Any] | None:
             found = []
             while loader.check_node():
                 node = loader.get_node()
-                if repeats and _too_much(node):
+                if repeats and _is_too_large(node):
                     return None
                 found.append(loader.construct_document(node))
         finally:
@@ -148,26 +148,26 @@ def _documents(text: bytes | str) -> list[Any] | None:
     return [document for document in found if document is not None]
 
 
-def _too_much(root: yaml.Node) -> bool:
+def _is_too_large(root: yaml.Node) -> bool:
     """Whether a document is too deep, too large or circular with its aliases expanded.
 
     That is: more levels than are read, merge keys that make a mapping of more entries than are
     read, or an alias inside of its own anchor, which no tool accepts.
     """
-    known: dict[int, tuple[int, int]] = {}  # levels, and entries of the map
+    sizes: dict[int, tuple[int, int]] = {}  # levels, and entries of the map
     above = set[int]()
     waiting: list[tuple[yaml.Node, bool]] = [(root, False)]
     while waiting:
         node, done = waiting.pop()
-        if not isinstance(node, yaml.CollectionNode) or id(node) in known:
+        if not isinstance(node, yaml.CollectionNode) or id(node) in sizes:
             continue
         below = _children(node)
         if done:
             above.discard(id(node))
-            levels = 1 + max((known.get(id(child), (0, 0))[0] for child in below), default=0)
-            entries = sum(known.get(id(child), (0, 0))[1] for child in _merged(node))
+            levels = 1 + max((sizes.get(id(child), (0, 0))[0] for child in below), default=0)
+            entries = sum(sizes.get(id(child), (0, 0))[1] for child in _merged(node))
             entries += len(node.value) if isinstance(node, yaml.MappingNode) else 0
-            known[id(node)] = levels, entries
+            sizes[id(node)] = levels, entries
             if levels > _MOST_LEVELS or (
                 isinstance(node, yaml.MappingNode) and entries > _MOST_ENTRIES
             ):
@@ -182,13 +182,15 @@ def _too_much(root: yaml.Node) -> bool:
 
 def _children(node: yaml.CollectionNode) -> list[yaml.Node]:
     """The nodes of a mapping or a list, keys included."""
-    held: list[Any] = node.value
-    return [one for pair in held for one in pair] if isinstance(node, yaml.MappingNode) else held
+    contents: list[Any] = node.value
+    if isinstance(node, yaml.MappingNode):
+        return [child for pair in contents for child in pair]
+    return contents
 
 
 def _merged(node: yaml.CollectionNode) -> list[yaml.Node]:
     """The values of a mapping's merge keys; for a list that a mapping merges, the list's items."""
-    held: list[Any] = node.value
+    contents: list[Any] = node.value
     if isinstance(node, yaml.MappingNode):
-        return [value for key, value in held if key.tag == _KNOWN[0]]
-    return held
+        return [value for key, value in contents if key.tag == _KNOWN[0]]
+    return contents

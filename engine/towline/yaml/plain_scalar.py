@@ -48,9 +48,9 @@ def _number(text: str) -> int | float | str:
     bare = text if text.startswith(".") else text.replace("_", "")
     if len(bare) > 400:  # longer than any float, and slow to convert: text
         return text
-    if whole := _INTEGER.fullmatch(bare):
-        kind = whole.lastgroup or "d"
-        value = int(whole.group(1) + whole.group(kind), _BASES[kind])
+    if integer := _INTEGER.fullmatch(bare):
+        kind = integer.lastgroup or "d"
+        value = int(integer.group(1) + integer.group(kind), _BASES[kind])
         if -(2**63) <= value < 2**64:
             return value
     if not _FLOAT.fullmatch(bare):

@@ -1,7 +1,7 @@
 """Pure.
 
-The proof of an edit: the new text is parsed, and says what the old text said except for the wanted
-changes.
+The proof of an edit: the new text is parsed, and has the values of the old text except for the
+wanted changes.
 
 Outside of the splices both texts have the same characters, so their events must be the same, too,
 in value and in style. Events are compared instead of trees: that costs a fraction of reading the
@@ -92,9 +92,9 @@ def entry_inserted(parent: MappingNode | Items, number: int, key: str, value: Va
 
 
 def is_proven(source: YamlSource, patches: Sequence[EventPatch], text: str) -> bool:
-    """Whether `text` says what `source` says with the patches made, and nothing else.
+    """Whether `text` has the values of `source` with the patches made, and no other change.
 
-    A JSON file must say so to a JSON parser, too.
+    In a JSON file, a JSON parser must find so, too.
     """
     try:
         after = _After(text, mask_templates(source.name, text))
@@ -143,17 +143,17 @@ class _EditedPart:
 
 
 def _is_part_proven(source: YamlSource, part: _EditedPart, after: _After) -> bool:
-    """Whether a part has the events of before, except for those that its patches change."""
+    """Whether a part has the same events as before the edit, except for its patches."""
     piece = after.masked[part.start : part.end]
     if source.strict and not (is_json(piece) and _is_json_alike(piece)):
         return False
-    before, behind = iter(part.events), parse_events(piece, limits=FILE_LIMITS)
+    before, new_events_left = iter(part.events), parse_events(piece, limits=FILE_LIMITS)
     done = number = 0
     for patch in dict.fromkeys(sorted(part.patches, key=lambda patch: (patch.first, patch.last))):
-        if not _are_equal(before, behind, patch.first - done):
+        if not _are_equal(before, new_events_left, patch.first - done):
             return False
         number += patch.first - done
-        new_events = tuple(islice(behind, len(patch.events)))
+        new_events = tuple(islice(new_events_left, len(patch.events)))
         if patch.text is None and tuple(map(_reading, new_events)) != patch.events:
             return False
         if patch.text is not None and not (
@@ -163,7 +163,7 @@ def _is_part_proven(source: YamlSource, part: _EditedPart, after: _After) -> boo
             return False
         deque(islice(before, patch.last - patch.first), maxlen=0)
         done, number = patch.last, number + len(patch.events)
-    return _are_equal(before, behind, FILE_LIMITS.characters)
+    return _are_equal(before, new_events_left, FILE_LIMITS.characters)
 
 
 def _are_equal(first: Iterator[Event], second: Iterator[Event], count: int) -> bool:
@@ -172,10 +172,10 @@ def _are_equal(first: Iterator[Event], second: Iterator[Event], count: int) -> b
     They are compared in large groups, which takes a fraction of the time.
     """
     for start in range(0, count, _EVENTS_AT_ONCE):
-        many = min(count - start, _EVENTS_AT_ONCE)
-        one, other = list(islice(first, many)), list(islice(second, many))
-        if one != other or len(one) < many:
-            return one == other
+        size = min(count - start, _EVENTS_AT_ONCE)
+        group, other_group = list(islice(first, size)), list(islice(second, size))
+        if group != other_group or len(group) < size:
+            return group == other_group
     return True
 
 
@@ -189,7 +189,9 @@ def _is_json_alike(text: str) -> bool:
         for event in parse_events(text, limits=FILE_LIMITS)
         if not event.kind.startswith(("Stream", "Document"))
     )
-    events = (Event(one.kind, one.value, "text" if one.style == '"' else "") for one in inner)
+    events = (
+        Event(event.kind, event.value, "text" if event.style == '"' else "") for event in inner
+    )
     return _are_equal(_events_of_json(root), events, FILE_LIMITS.characters)
 
 

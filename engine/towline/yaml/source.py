@@ -156,22 +156,22 @@ def mask_templates(name: str, text: str) -> str:
     for group in _groups(text, _templates(name, text)):
         first, last = group[0].start(), group[-1].end()
         line = max(text.rfind("\n", done, first), text.rfind("\r", done, first), done - 1) + 1
-        beside = [text[line:first].removeprefix("\ufeff"), text[last : _line_end(text, last)]]
-        beside += [
+        around = [text[line:first].removeprefix("\ufeff"), text[last : _line_end(text, last)]]
+        around += [
             text[template.end() : following.start()] for template, following in pairwise(group)
         ]
-        alone = not any(part.strip() for part in beside[1:]) and (
-            not beside[0].strip() or _OPEN.search(beside[0])
+        alone = not any(part.strip() for part in around[1:]) and (
+            not around[0].strip() or _OPEN.search(around[0])
         )
         letter = " " if alone else "x"
         for template in group:
-            pieces += [text[done : template.start()], _letters(template.group(), letter)]
+            pieces += [text[done : template.start()], _replace_by_letters(template.group(), letter)]
             done = template.end()
     hidden = _mask_leading(text, "".join([*pieces, text[done:]])) if done else text
     return _ESCAPE.sub(_mask_half, hidden) if _HALF.search(hidden) and is_json(hidden) else hidden
 
 
-def _letters(template: str, letter: str) -> str:
+def _replace_by_letters(template: str, letter: str) -> str:
     """A template replaced by letters; its lines keep their indentation, which YAML reads."""
     lines = template.splitlines(keepends=True)
     indents = [len(line) - len(line.lstrip(" ")) for line in lines]
@@ -195,15 +195,21 @@ def _mask_leading(text: str, hidden: str) -> str:
     pieces, done = [], 0
     for found in _LEADING.finditer(hidden):
         parent = len(found["indent"]) - (0 if found["key"] else 2)
-        first, level, place = len(found["first"]), -1, found.start("blank")
+        first, last_indent, index = len(found["first"]), -1, found.start("blank")
         for line in found["blank"].splitlines(keepends=True) if first > parent else ():
-            length, written = len(line.rstrip("\r\n")), text[place : place + len(line)]
-            own = len(written) - len(written.lstrip(" "))
-            at = max(own, level) if level >= 0 else own if parent < own <= first else first
-            if written != line and length > at:
-                pieces += [hidden[done:place], " " * at, "x" * (length - at)]
-                level, done = at, place + length
-            place += len(line)
+            length, written = len(line.rstrip("\r\n")), text[index : index + len(line)]
+            own_indent = len(written) - len(written.lstrip(" "))
+            indent = (
+                max(own_indent, last_indent)
+                if last_indent >= 0
+                else own_indent
+                if parent < own_indent <= first
+                else first
+            )
+            if written != line and length > indent:
+                pieces += [hidden[done:index], " " * indent, "x" * (length - indent)]
+                last_indent, done = indent, index + length
+            index += len(line)
     return "".join([*pieces, hidden[done:]])
 
 

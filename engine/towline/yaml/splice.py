@@ -76,21 +76,21 @@ def flow_layout(source: YamlSource, parent: MappingNode | SequenceNode) -> FlowL
     pairs = (
         parent.pairs if isinstance(parent, MappingNode) else [(item, item) for item in parent.items]
     )
-    places = [
+    positions = [
         parent.start.index + 1,
-        *(place.index for first, last in pairs for place in (first.start, last.end)),
+        *(position.index for first, last in pairs for position in (first.start, last.end)),
     ]
-    # the last two gaps; a new entry follows the last one
-    gaps = [source.text[end:start] for end, start in zip(places[::2], places[1::2], strict=False)][
-        -2:
-    ]
+    # The texts between the last entries; a new entry follows the last one.
+    gaps = [
+        source.text[end:start] for end, start in zip(positions[::2], positions[1::2], strict=False)
+    ][-2:]
     json = is_json_style(source, parent)
     colon = _colon(source, parent, json=json)
-    found = _LINE.fullmatch(gaps[-1]) if gaps else None
-    if found and parent.flow:
+    line_match = _LINE.fullmatch(gaps[-1]) if gaps else None
+    if line_match and parent.flow:
         step = _STEP.search(source.text)
         return FlowLayout(
-            json=json, colon=colon, line=found.group(1), step=step.group(1) if step else "  "
+            json=json, colon=colon, line=line_match.group(1), step=step.group(1) if step else "  "
         )
     comma = (
         gaps[-1] if len(gaps) > 1 and _COMMA.fullmatch(gaps[-1]) else "," if colon == ":" else ", "
@@ -101,7 +101,7 @@ def flow_layout(source: YamlSource, parent: MappingNode | SequenceNode) -> FlowL
 def is_json_style(source: YamlSource, parent: Node) -> bool:
     """Whether entries of a collection are written as JSON.
 
-    They are if the file is JSON or called so, and beside keys that are all in double quotes.
+    They are if the file is JSON, if its name ends in .json, or if all keys are in double quotes.
     """
     if source.strict or not isinstance(parent, MappingNode | SequenceNode) or not parent.flow:
         return source.strict
@@ -154,14 +154,14 @@ def replacement(
     if source.templated(start, blank.end() if blank else end):
         if source.strict and "{{" not in source.written(node):
             raise RenderError(
-                f"{source.written(node)} has escapes that YAML does not know",
+                f"{source.written(node)} has escapes that YAML does not have",
                 where=source.where(node.start),
                 hint="write the characters themselves",
             )
         raise RenderError(
             f"{source.written(node) or 'the value'} is a template",
             where=source.where(node.start),
-            hint="change the value that it takes",
+            hint="change the value that the template takes",
         )
     if holds_text(node, value) and (node.style or not quoted):
         return None
@@ -209,7 +209,9 @@ def filling(source: YamlSource, parent: MappingNode, number: int, value: Value) 
             end=node.end.index,
             text=" " * (not node.value) + _value_layout(source, parent).text(value),
         )
-    return _below(source, node.end.index, _block(value, key.start.column - 1, _offset(source)))
+    return _insert_below(
+        source, node.end.index, _block(value, key.start.column - 1, _offset(source))
+    )
 
 
 def _value_layout(source: YamlSource, parent: MappingNode) -> FlowLayout:
@@ -230,21 +232,21 @@ def insertion(
         else [item.end.index for item in parent.items]
     )
     if parent.flow:
-        place, style = ends[number] if ends else parent.end.index - 1, flow_layout(source, parent)
+        index, style = ends[number] if ends else parent.end.index - 1, flow_layout(source, parent)
         commented = (
-            "#" in source.text[place : source.line_end(place)]
+            "#" in source.text[index : source.line_end(index)]
         )  # a comment stays on its line
         before = (
             "" if not ends else f",{style.line}" if style.line and not commented else style.comma
         )
         return Splice(
-            start=place,
-            end=place,
+            start=index,
+            end=index,
             text=before + (style.pair(key, value) if key else style.text(value)),
         )
     if isinstance(parent, SequenceNode):
         gap = parent.items[0].start.index - parent.start.index - 1
-        return _below(
+        return _insert_below(
             source,
             ends[number],
             _block(
@@ -261,7 +263,7 @@ def insertion(
         if isinstance(value, str)
         else [head, *_block(value, indent, _offset(source))]
     )
-    return _below(source, ends[number], lines)
+    return _insert_below(source, ends[number], lines)
 
 
 def deletion(source: YamlSource, parent: MappingNode, number: int) -> Splice:
@@ -282,7 +284,7 @@ def deletion(source: YamlSource, parent: MappingNode, number: int) -> Splice:
     if source.text[line:start].strip(" \ufeff"):
         return _delete_first(source, key, value, following)
     line += source.text.startswith("\ufeff", line)
-    return _whole_lines(
+    return _delete_lines(
         source.text, line, end if _at_line_start(source.text, end) else source.line_end(end)
     )
 
@@ -302,9 +304,9 @@ def _delete_between(
     if previous is None and following is None:
         return Splice(start=start, end=end, text="")
     raise RenderError(
-        f"a comment stands around {source.text[start:end]!r}",
+        f"comments stand before and behind {source.text[start:end]!r}",
         where=source.name,
-        hint="write it on a line of its own",
+        hint="write the comments on lines of their own",
     )
 
 
@@ -316,7 +318,7 @@ def _delete_first(source: YamlSource, key: Node, value: Node, following: int | N
         raise RenderError(
             "a key cannot be removed from its line",
             where=source.where(key.start),
-            hint="write it on a line of its own",
+            hint="write the key on a line of its own",
         )
     last = end if _at_line_start(text, end) else source.line_end(end)
     if "#" in text[last:following]:
@@ -324,7 +326,7 @@ def _delete_first(source: YamlSource, key: Node, value: Node, following: int | N
     return Splice(start=start, end=following, text="")
 
 
-def _whole_lines(text: str, start: int, end: int) -> Splice:
+def _delete_lines(text: str, start: int, end: int) -> Splice:
     """Remove lines with their line end; at the end of the file, with the line end before them."""
     if end > start and _at_line_start(text, end):
         return Splice(start=start, end=end, text="")
@@ -335,8 +337,8 @@ def _whole_lines(text: str, start: int, end: int) -> Splice:
     )
 
 
-def _below(source: YamlSource, index: int, lines: abc.Sequence[str]) -> Splice:
-    """Insert lines below the line that holds what ends at `index`, its comment included."""
+def _insert_below(source: YamlSource, index: int, lines: abc.Sequence[str]) -> Splice:
+    """Insert lines below the line of the value that ends at `index`, and below its comment."""
     if _at_line_start(source.text, index):
         return Splice(start=index, end=index, text="".join(line + source.newline for line in lines))
     end = source.line_end(index)
@@ -371,7 +373,7 @@ def _block(value: Value, indent: int, offset: int, gap: int = 1) -> list[str]:
 
 
 def _offset(source: YamlSource) -> int:
-    """How much deeper than its key a list stands in this file: as in the first list of the file.
+    """How much deeper than its key a list is indented: as in the first list of the file.
 
     Without a list it stands as deep as its key, as kustomize writes.
     """

@@ -99,7 +99,7 @@ def test_a_file_that_does_not_fit_beside_the_history_is_not_called_too_large(
     tip = repository.fetch("main")
     (entry,) = repository.listing(tip.commit)
     repository.expect_history(tip)
-    with pytest.raises(GitError, match=r"for the file a; the history came along\Z"):
+    with pytest.raises(GitError, match=r"for the file a; the history was fetched with them\Z"):
         repository.read([entry])
 
 

@@ -266,7 +266,7 @@ def test_what_is_not_there_is_told_apart(server: GitServer, copy: PartialClone) 
         copy.clone("stage", WHOLE_TREE)
     server.git("symbolic-ref", "HEAD", "refs/heads/gone", repository=server.folder / "demo.git")
     copy.clone("", WHOLE_TREE)
-    with pytest.raises(ConfigError, match="HEAD names a branch that is not there"):
+    with pytest.raises(ConfigError, match="HEAD names a branch that does not exist"):
         copy.check_branch("")
 
 

@@ -246,7 +246,7 @@ def test_no_login_where_one_is_needed_is_a_missing_credential(
     ("status", "kind", "message"),
     [
         (403, CredentialError, "error: 403"),
-        (404, ConfigError, "there is no git repository"),
+        (404, ConfigError, "there is no git repository at this URL"),
         ("http://127.0.0.1:1/", ConfigError, "redirects"),
     ],
 )

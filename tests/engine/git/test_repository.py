@@ -130,7 +130,9 @@ def test_where_head_names_no_branch_that_is_there_a_new_one_would_lack_all_that_
     branch: str,
 ) -> None:
     server.git("symbolic-ref", "HEAD", "refs/heads/gone", repository=bare)
-    with pytest.raises(ConfigError, match="a new branch has nothing to begin at") as caught:
+    with pytest.raises(
+        ConfigError, match="there is no commit at which a new branch could begin"
+    ) as caught:
         opened().fetch(branch, create=True)
     assert caught.value.hint.endswith("known: main")
     assert opened().fetch("main", create=True).commit

@@ -61,9 +61,9 @@ def test_a_place_that_cannot_be_told_is_an_error_that_names_them_and_the_paramet
         chosen("reg.io/shop:1", "reg.io/cart:1", past=("reg.io/other:1",))
     assert (
         caught.value.message
-        == "container 'app' stands in 2 places with different images, and none of them is"
-        " reg.io/team/web:2's: Deployment/0 in 0.yaml (reg.io/shop:1), Deployment/1 in 1.yaml"
-        " (reg.io/cart:1)"
+        == "container 'app' stands in 2 places with different images, and none of them"
+        " belongs to reg.io/team/web:2: Deployment/0 in 0.yaml (reg.io/shop:1), Deployment/1 in"
+        " 1.yaml (reg.io/cart:1)"
     )
     assert caught.value.hint == "resource: kind/name chooses one of them"
 
@@ -157,9 +157,10 @@ def untold(**charts: str) -> str:
 def test_files_that_seem_to_be_of_several_services_are_told(charts: dict[str, str]) -> None:
     said = untold(**charts)
     assert said.startswith(
-        f"image.tag stands in {len(charts)} places without the image's name, and all are set: "
+        f"image.tag stands in {len(charts)} places without the image's name,"
+        " and all of them are written: "
     )
-    assert said.endswith("; filePath can name the ones that are meant")
+    assert said.endswith("; filePath can name the right files")
 
 
 @pytest.mark.parametrize(

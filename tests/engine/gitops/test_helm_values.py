@@ -594,7 +594,7 @@ def warned(files: dict[str, str], path: str) -> list[str]:
 def test_places_of_which_no_image_is_known_are_all_set_with_a_warning() -> None:
     said = warned({"v.yaml": "image: {tag: '0'}\n---\nimage: {tag: '1'}\n"}, "image.tag")
     assert said == [
-        "image.tag stands in 2 places without the image's name, and all are set: v.yaml"
+        "image.tag stands in 2 places without the image's name, and all of them are written: v.yaml"
     ]
     release = "kind: HelmRelease\nmetadata: {name: %s}\nspec: {values: {image: {tag: '1'}}}\n"
     releases = [release % "web", release % "cart"]
@@ -605,8 +605,8 @@ def test_places_of_which_no_image_is_known_are_all_set_with_a_warning() -> None:
     )
     assert said == [
         (
-            "spec.values.image.tag stands in 2 places without the image's name, and all are set:"
-            f" {there}"
+            "spec.values.image.tag stands in 2 places without the image's name,"
+            f" and all of them are written: {there}"
         )
     ]
     assert len(warned({"a.yaml": releases[0], "b.yaml": releases[1]}, "spec.values.image.tag")) == 1

@@ -104,7 +104,7 @@ def test_one_repository_that_stands_twice_is_changed_twice_and_wins_over_a_like_
 @pytest.mark.parametrize(
     ("text", "says"),
     [
-        ("web,cart", "none of its words can become host.example:5000/team/web"),
+        ("web,cart", "none of its words may be host.example:5000/team/web"),
         ("the web image", "none"),
         (f"{OTHER},a/web-2:1", "none"),
         ("a/web:1,b/web:1", "several"),

@@ -355,8 +355,8 @@ def test_an_entry_is_known_by_what_its_aliases_stand_for_and_changes_as_the_poli
     assert with_policy(ALL) == ALIASES.replace("old", "new")
     assert with_policy(OWN) == ALIASES.replace("new, newTag: *v", "new, newTag: new")
     said = (
-        r"images\[0\].newTag stands behind the alias \*v of what is in line 1 \(x.v\) and repeated"
-        r" in line 4 \(images\[1\].newTag\)"
+        r"images\[0\].newTag stands behind the alias \*v of the value in line 1 \(x.v\)"
+        r" and repeated in line 4 \(images\[1\].newTag\)"
     )
     with pytest.raises(RenderError, match=said):
         with_policy(REFUSE)

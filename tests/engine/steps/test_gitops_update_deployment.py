@@ -754,7 +754,7 @@ def test_the_outputs_name_what_stood_there_and_what_stands_there_now(place: Plac
 def test_a_chart_that_does_not_take_the_image_is_an_error_or_what_image_check_says(
     place: Place,
 ) -> None:
-    text = "nothing that is read in out/app.yaml names registry.example.com/team/app:2.0"
+    text = "no value that is read in out/app.yaml names registry.example.com/team/app:2.0"
     assert text not in place.deploy(**HELM).err
     place.server.add(
         "ops",
@@ -947,7 +947,7 @@ def test_a_tag_is_not_written_beside_another_image_s_repository(place: Place) ->
         ending = place.deploy(**call, **given)
         assert (ending.code, ending.message.partition(",")[0]) == (
             3,
-            "cart.image is another image's place: registry.example.com/team/cart:2.0 (cart.image)",
+            "cart.image belongs to another image: registry.example.com/team/cart:2.0 (cart.image)",
         ), ending.err
     assert place.file("values.yaml") == text
     assert place.deploy(**call, valuesPaths=paths[0]).code == 0

@@ -182,7 +182,7 @@ def test_a_refusal_names_every_place_that_would_change_and_the_way_out() -> None
     found = refusal(SHARED, ValueEdit(path=("b",), value="new"))
     assert (
         found.message
-        == "b stands behind the alias *i of what is in line 1 (a) and repeated in line 3 (c.d)"
+        == "b stands behind the alias *i of the value in line 1 (a) and repeated in line 3 (c.d)"
     )
 
 
@@ -216,7 +216,7 @@ def test_with_all_a_key_is_added_to_what_they_share_and_removed_from_it() -> Non
     ("text", "path"), [("k: &k old\nz: {*k : 1}\n", ("k",)), ("&k old: 1\nz: *k\n", ("z",))]
 )
 def test_with_all_no_key_is_renamed_by_the_way(text: str, path: Path) -> None:
-    with pytest.raises(RenderError, match="is a key too"):
+    with pytest.raises(RenderError, match="is also used as a key"):
         shared(text, ValueEdit(path=path, value="new"), policy=ALL)
 
 

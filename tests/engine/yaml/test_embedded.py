@@ -229,7 +229,7 @@ def test_a_text_that_is_no_yaml_is_not_written_over(file: str, path: str, says: 
     ("file", "path", "says"),
     [
         ("a: 'b:\n\n  c: 1'\n", "a.d", "single quotes cannot"),
-        ("a: |\n  v: &v 1\n  x: *v\n", "a.x", "behind the alias .v of what is in line 2"),
+        ("a: |\n  v: &v 1\n  x: *v\n", "a.x", "behind the alias .v of the value in line 2"),
         ("a: >\n  b: 1\n\n  c: 2\n", "a.z", r"safely at a\.z"),
         ("a: |\n  b: |\n    c", "a.d", "safely at d"),
     ],

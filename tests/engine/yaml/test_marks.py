@@ -371,7 +371,7 @@ MERGED = "m0: &m0 {k: 1}\n" + "".join(
     ],
 )
 def test_what_aliases_multiply_is_bounded(text: str) -> None:
-    assert fault(text)[0] == "aliases expand to too much"
+    assert fault(text)[0] == "aliases expand to too many values"
 
 
 def test_depth_nodes_and_size_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:

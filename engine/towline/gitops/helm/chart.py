@@ -78,8 +78,8 @@ class HelmChart:
     `values_files` override the charts' own values in their order, and `images` (by the dotted key
     of their map, usually `image`) override all of them. Values that a chart renders differently
     each time stay as the repository has them (`random_values`): `say` gets the documents that kept
-    them, `warn` those that could not. `fetch` downloads a packed chart that the named Chart.yaml
-    depends on. `choice` selects the charts that an image is for.
+    theirs, `warn` those that got new ones. `fetch` downloads a packed chart that the named
+    Chart.yaml depends on. `choice` selects the charts that an image is for.
     """
 
     chart_path: str
@@ -102,7 +102,7 @@ class HelmChart:
 
         Raises ConfigError.
         """
-        self._check()
+        self._check_names()
         charts = tuple(self._charts(listing))
         for chart in charts:
             if self.file_path.startswith((f"{chart}templates/", f"{chart}charts/")):
@@ -143,16 +143,16 @@ class HelmChart:
         """`file_path` with the new rendering; raises RenderError and MachineError."""
         charts = self._charts(sorted(files))
         trees = [repack_charts(self._tree(files, chart), chart) for chart in charts]
-        for chart, one in zip(charts, trees, strict=True):
-            check_schemas(one, chart)
+        for chart, tree in zip(charts, trees, strict=True):
+            check_schemas(tree, chart)
         values = tuple(
-            (one.name, files[one.name] if one.content is None else one.content)
-            for one in self.values_files
+            (tree.name, files[tree.name] if tree.content is None else tree.content)
+            for tree in self.values_files
         )
         with closing(PrivateFolder({})) as private:
             folder = private.path
-            for number, one in enumerate(trees):
-                _write(one, _chart_folder(folder, number))
+            for number, tree in enumerate(trees):
+                _write(tree, _chart_folder(folder, number))
             rendering = Rendering(
                 folder=folder,
                 charts=tuple(_chart_folder(folder, number) for number in range(len(charts))),
@@ -161,26 +161,30 @@ class HelmChart:
                 values=values,
                 cluster=self.cluster,
             )
-            over = [content for _, content in values]
-            forms = self._forms(charts, [effective_values(one, "", over) for one in trees])
-            fitted, text = self._fitted(rendering, charts, forms)
+            overrides = [content for _, content in values]
+            forms = self._forms(charts, [effective_values(tree, "", overrides) for tree in trees])
+            renderings, text = self._rendered_with_images(rendering, charts, forms)
             if not text.strip():
                 raise RenderError(
                     f"chart {self.chart_path!r} renders to nothing",
                     where=self.chart_path,
                     hint="look for a condition that leaves every template out",
                 )
-            text = self._settled(files, text, lambda: self._once_more(rendering, fitted))
+            text = self._with_stable_values(
+                files, text, lambda: self._rendered_at_another_time(rendering, renderings)
+            )
         data, old = text.encode(), files.get(self.file_path, b"")
-        self._noted(old, data)
-        if gone := removed_resources(old, data):
+        self._note_images(old, data)
+        if removed := removed_resources(old, data):
             self.warn(
                 f"no longer in {self.file_path}, which chart {self.chart_path} writes as a whole:"
-                f" {list_some(gone)}"
+                f" {list_some(removed)}"
             )
         return {self.file_path: data}
 
-    def _settled(self, files: Mapping[str, bytes], text: str, again: Callable[[], str]) -> str:
+    def _with_stable_values(
+        self, files: Mapping[str, bytes], text: str, render_again: Callable[[], str]
+    ) -> str:
         """The rendering with random values as the repository has them.
 
         It reports the documents with such values, never their content.
@@ -188,20 +192,20 @@ class HelmChart:
         old = files.get(self.file_path, b"").decode(errors="replace")
         if old == text:
             return text
-        found = keep_random_values(old, text, again)
-        if found.kept:
+        stable = keep_random_values(old, text, render_again)
+        if stable.kept:
             self.say(
                 f"  chart {self.chart_path} renders random values, and {self.file_path} keeps its"
-                f" own in {list_some(found.kept)}; remove them there to renew them"
+                f" own in {list_some(stable.kept)}; remove them there to renew them"
             )
-        if found.renewed:
+        if stable.renewed:
             self.warn(
                 f"chart {self.chart_path} renders random values, and the text around them has"
-                f" changed, so this commit has new ones in {list_some(found.renewed)}"
+                f" changed, so this commit has new ones in {list_some(stable.renewed)}"
             )
-        return found.text
+        return stable.text
 
-    def _noted(self, old: bytes, new: bytes) -> None:
+    def _note_images(self, old: bytes, new: bytes) -> None:
         """Note the image of each rendered container, by owner and name."""
         before, after = (
             {(pod.owner, name): image for pod in pods_in_file(data) for name, image in pod.images}
@@ -223,7 +227,7 @@ class HelmChart:
         A chart does not get an image if it has another one in that place, and another chart has
         this one.
         """
-        left: set[tuple[int, str]] = set()
+        excluded: set[tuple[int, str]] = set()
         for key, image in self.images.items():
             images = {
                 number: text
@@ -240,9 +244,9 @@ class HelmChart:
                     f"  {key} is left alone where another image stands:"
                     f" {list_some([str(names.pop(number)) for number in sorted(foreign)])}"
                 )
-                left |= {(number, key) for number in foreign}
+                excluded |= {(number, key) for number in foreign}
             try:
-                kept = self.choice.select(key, tuple(names.values()), image.text)
+                selected = self.choice.select(key, tuple(names.values()), image.text)
             except ConfigError as fault:
                 if names.keys() <= foreign:
                     raise ConfigError(
@@ -252,18 +256,22 @@ class HelmChart:
                     ) from fault
                 self.warn(f"{fault.message}; all of them are rendered with it")
                 continue
-            left |= {(number, key) for number, keep in zip(names, kept, strict=True) if not keep}
+            excluded |= {
+                (number, key) for number, keep in zip(names, selected, strict=True) if not keep
+            }
         return [
             ImageForms(
                 base=base,
                 images={
-                    key: image for key, image in self.images.items() if (number, key) not in left
+                    key: image
+                    for key, image in self.images.items()
+                    if (number, key) not in excluded
                 },
             )
             for number, base in enumerate(bases)
         ]
 
-    def _fitted(
+    def _rendered_with_images(
         self, rendering: Rendering, charts: Sequence[str], forms: Sequence[ImageForms]
     ) -> tuple[list[_RenderedCharts], str]:
         """The renderings with the images among their values, and the resulting text.
@@ -281,7 +289,7 @@ class HelmChart:
             if len(charts) == 1:
                 return self._in_another_form(rendering, charts, forms[0], (first, text))
         each = [
-            self._fitted(replace(rendering, charts=(place,)), [chart], [form])
+            self._rendered_with_images(replace(rendering, charts=(place,)), [chart], [form])
             for place, chart, form in zip(rendering.charts, charts, forms, strict=True)
         ]
         return [part for parts, _ in each for part in parts], "".join(text for _, text in each)
@@ -293,29 +301,29 @@ class HelmChart:
         form: ImageForms,
         first: tuple[Rendering, str],
     ) -> tuple[list[_RenderedCharts], str]:
-        """A chart in the first other form in which it names more of the images.
+        """A chart rendered with the images in the first other form that makes it name more of them.
 
-        If there is none, it is the rendering and text of `first`.
+        If no form does, the result is `first`: the rendering and the text so far.
         """
         best, text = first
         for attempt in form.others(text):
             other = _with_images(rendering, attempt.values)
             try:
-                second = self._rendered(other, charts)
+                other_text = self._rendered(other, charts)
             except RenderError:
                 continue
-            if form.is_better(attempt, second, text):
-                best, text = other, second
+            if form.is_better(attempt, other_text, text):
+                best, text = other, other_text
                 if attempt.before:
                     self.say(
                         f"  chart {charts[0] or '.'} has {attempt.before} in {attempt.key}, and"
-                        " puts it before the image: it is rendered with the image's"
+                        " puts it before the image: it is rendered with the image's registry there"
                     )
             if not misplaced_keys(form.images, text.encode()):
                 break
         return [(best, charts)], text
 
-    def _once_more(self, whole: Rendering, parts: Sequence[_RenderedCharts]) -> str:
+    def _rendered_at_another_time(self, whole: Rendering, parts: Sequence[_RenderedCharts]) -> str:
         """The text that the charts give at another time."""
         zone = _at_another_time(whole, self.clock).zone
         return "".join(
@@ -352,29 +360,21 @@ class HelmChart:
             for file in listing
             if file == "Chart.yaml" or file.endswith("/Chart.yaml")
         }
-        known |= (
-            {file for file in listing if file.endswith(".tgz")} if path.endswith(".tgz") else set()
-        )
-        found = (
-            [path]
-            if path in known
-            else _outermost(set(match_files(path, sorted(known))))
-            if path
-            else []
-        )
-        if not found:
-            charts = [chart or "." for chart in _outermost(known)]
+        if path.endswith(".tgz"):
+            known |= {file for file in listing if file.endswith(".tgz")}
+        charts = [path] if path in known else []
+        if path and not charts:
+            charts = _outermost(set(match_files(path, sorted(known))))
+        if not charts:
+            others = [chart or "." for chart in _outermost(known)]
+            without = "no folder of the repository holds a Chart.yaml"
             raise ConfigError(
                 f"chart {self.chart_path!r} does not exist in the repository",
-                hint=(
-                    nearest(self.chart_path, charts)
-                    if charts
-                    else "no folder of the repository holds a Chart.yaml"
-                ),
+                hint=nearest(self.chart_path, others) if others else without,
             )
-        return [f"{chart}/" if chart else "" for chart in found]
+        return [f"{chart}/" if chart else "" for chart in charts]
 
-    def _check(self) -> None:
+    def _check_names(self) -> None:
         for name, value, longest in (
             ("deploymentName", self.release, 53),
             ("namespace", self.namespace or "default", 63),
@@ -461,7 +461,7 @@ def _outermost(charts: set[str]) -> list[str]:
 
 
 def _located_fault(fault: RenderError, folder: Path, chart: str) -> RenderError:
-    """`fault` with the repository's paths instead of Helm's, and the template's line as place."""
+    """`fault` with the repository's paths instead of Helm's, and the template's line as `where`."""
     name = chart.rstrip("/") or "."
     message = _one_line(with_names(fault.message, {f"{folder}/": chart, str(folder): name}))
     place = _TEMPLATE_LINE.search(fault.where) or _TEMPLATE_LINE.search(message)
@@ -503,7 +503,7 @@ def _asks_for_the_time(file: Path) -> bool:
 def _one_line(text: str) -> str:
     """The message on one line.
 
-    Of a long chain of templates the start, and the end with the cause.
+    Of a long message, as from a chain of templates, it has the start, and the end with the cause.
     """
     line = " ".join(
         masked(text)

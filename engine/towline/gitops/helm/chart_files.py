@@ -83,7 +83,7 @@ def structural_paths(chart: str, listing: Sequence[str]) -> list[str]:
     return (
         below
         if chart and len(below) <= _SMALL_CHART
-        else [path for path in below if _structural(path.removeprefix(chart))]
+        else [path for path in below if _is_structural(path.removeprefix(chart))]
     )
 
 
@@ -92,21 +92,21 @@ def further_paths(chart: str, listing: Sequence[str], files: Mapping[str, bytes]
 
     Raises ConfigError.
     """
-    seen, left = {chart}, [chart]
-    while left:
-        folder_of_chart = left.pop()
-        here = {
+    seen, waiting = {chart}, [chart]
+    while waiting:
+        folder_of_chart = waiting.pop()
+        own_files = {
             path.removeprefix(folder_of_chart): content
             for path, content in files.items()
             if path.startswith(folder_of_chart)
         }
-        yield from _asked_for(folder_of_chart, listing, here)
-        for wanted in _dependencies(here):
-            if wanted.repository.startswith(_LOCAL) and not _is_in_charts(here, wanted):
+        yield from _files_for_templates(folder_of_chart, listing, own_files)
+        for wanted in _dependencies(own_files):
+            if wanted.repository.startswith(_LOCAL) and not _is_in_charts(own_files, wanted):
                 folder = _dependency_folder(folder_of_chart, wanted)
                 if folder not in seen:
                     seen.add(folder)
-                    left.append(folder)
+                    waiting.append(folder)
                     yield f"{folder}Chart.yaml"
                     yield from structural_paths(folder, listing)
 
@@ -147,7 +147,7 @@ def chart_tree(
             raise ConfigError(
                 f"dependencies from {_LOCAL} bring more than {_MOST_CHARTS} charts",
                 where=f"{chart}Chart.yaml",
-                hint="a chart comes once for each chart that depends on it: let fewer of them do",
+                hint="a chart is copied for each chart that depends on it: let fewer charts do so",
             )
         missing += [
             Dependency(
@@ -164,14 +164,16 @@ def chart_tree(
     return ChartTree(files=found, missing=tuple(missing))
 
 
-def _asked_for(chart: str, listing: Sequence[str], here: Mapping[str, bytes]) -> Iterator[str]:
-    """All files of a chart that it does not ignore, if one of its templates may read files."""
+def _files_for_templates(
+    chart: str, listing: Sequence[str], own_files: Mapping[str, bytes]
+) -> Iterator[str]:
+    """All files of a chart that `.helmignore` does not name, if a template may read files."""
     if any(
         b"Files" in content or path.endswith(".tgz")
-        for path, content in here.items()
+        for path, content in own_files.items()
         if path.partition("/")[0] in _FOLDERS
     ):
-        ignored = _ignored(here.get(".helmignore", b""))
+        ignored = _ignored(own_files.get(".helmignore", b""))
         yield from (
             path
             for path in listing
@@ -192,11 +194,11 @@ def _check_above(chart: str, wanted: str, above: tuple[str, ...]) -> None:
         raise ConfigError(
             f"more than {_LONGEST_CHAIN} charts depend on each other in a row, down to {wanted}",
             where=f"{chart}Chart.yaml",
-            hint="let the chart itself depend on those far down",
+            hint="let the chart itself depend on the last charts of that row",
         )
 
 
-def _structural(path: str) -> bool:
+def _is_structural(path: str) -> bool:
     return path in _OWN or path.partition("/")[0] in _FOLDERS
 
 
@@ -282,7 +284,7 @@ def _ignored(rules: bytes) -> Callable[[str], bool]:
     def ignored(path: str) -> bool:
         parts = path.split("/")
         return any(
-            _fits(pattern, parts[:length], folder=length < len(parts))
+            _matches_rule(pattern, parts[:length], folder=length < len(parts))
             for pattern in patterns
             for length in range(1, len(parts) + 1)
         )
@@ -290,7 +292,7 @@ def _ignored(rules: bytes) -> Callable[[str], bool]:
     return ignored
 
 
-def _fits(pattern: str, parts: Sequence[str], *, folder: bool) -> bool:
+def _matches_rule(pattern: str, parts: Sequence[str], *, folder: bool) -> bool:
     if pattern.endswith("/"):
         if not folder:
             return False

@@ -29,12 +29,12 @@ def chart_value_paths(path: str, listing: Collection[str]) -> tuple[str, ...]:
     folder = chart_folder(path, listing)
     if folder is None:
         return ()
-    outer, inside = _parent_chart(folder)
-    folders = (folder, outer) if inside and f"{outer}{_CHART}" in listing else (folder,)
-    wanted = dict.fromkeys(f"{one}{name}" for one in folders for name in (_CHART, _VALUES))
-    own = tuple(one for one in wanted if one in listing)
-    below = (one for one in listing if one.startswith(f"{folder}charts/"))
-    return own + tuple(one for one in below if _subchart_names(one.removeprefix(folder)))
+    outer, name = _parent_chart(folder)
+    folders = (folder, outer) if name and f"{outer}{_CHART}" in listing else (folder,)
+    wanted = dict.fromkeys(f"{chart}{file}" for chart in folders for file in (_CHART, _VALUES))
+    own = tuple(file for file in wanted if file in listing)
+    below = (file for file in listing if file.startswith(f"{folder}charts/"))
+    return own + tuple(file for file in below if _subchart_names(file.removeprefix(folder)))
 
 
 def subchart_value_paths(
@@ -64,9 +64,9 @@ def default_values(path: str, files: Mapping[str, bytes]) -> Mapping[str, Any]:
 
 
 def effective_values(
-    files: Mapping[str, bytes], chart: str, over: Iterable[bytes]
+    files: Mapping[str, bytes], chart: str, overrides: Iterable[bytes]
 ) -> dict[str, Any]:
-    """A chart's values: those of subcharts under their keys, its own, and files `over` them."""
+    """A chart's values: of subcharts under their keys, its own, and `overrides` over both."""
     paths = [path for path in files if path.startswith(chart)]
     below = {path: names for path in paths if (names := _subchart_names(path.removeprefix(chart)))}
     values: dict[str, Any] = {}
@@ -74,7 +74,7 @@ def effective_values(
         own = first_mapping(files[path])
         for keys in _subchart_keys(files, chart, names):
             values = merge_values(values, nest(keys, own))
-    for data in (files.get(f"{chart}{_VALUES}", b""), *over):
+    for data in (files.get(f"{chart}{_VALUES}", b""), *overrides):
         values = merge_values(values, first_mapping(data))
     return values
 
@@ -118,11 +118,11 @@ def _merge(
 ) -> dict[str, Any]:
     pair = id(weak), id(strong)
     if pair not in known:
-        found = known[pair] = dict(weak)
+        merged = known[pair] = dict(weak)
         for key, value in strong.items():
-            old = found.get(key)
+            old = merged.get(key)
             both = isinstance(old, dict) and isinstance(value, dict)
-            found[key] = _merge(old or {}, value, known) if both else value
+            merged[key] = _merge(old or {}, value, known) if both else value
     return known[pair]
 
 
@@ -139,8 +139,8 @@ def _subchart_keys(files: Mapping[str, bytes], chart: str, names: list[str]) -> 
             for dependency in wanted
             if text_at(dependency, "name") == name
         ]
-        every = ([*above, alias or name] for above in found for alias in aliases or [""])
-        found = list(islice(every, _MOST_KEYS))
+        key_paths = ([*above, alias or name] for above in found for alias in aliases or [""])
+        found = list(islice(key_paths, _MOST_KEYS))
         chart = f"{chart}charts/{name}/"
     return found
 
@@ -162,8 +162,8 @@ def _subchart_names(path: str) -> list[str]:
 
 
 _READ_VALUES = re.compile(rb"\bValues\b(?:\.([A-Za-z_]\w*))?")
-_JOINS = re.compile(rb"\bimageRegistry\b|[\"'.]common\.images?\.")
-_TEXTS = re.compile(rb"\b(?:tpl|Files)\b")  # they may read further values
+_PREPENDED_REGISTRY = re.compile(rb"\bimageRegistry\b|[\"'.]common\.images?\.")
+_INDIRECT_READS = re.compile(rb"\b(?:tpl|Files)\b")  # they may read further values
 
 
 def reader_folders(
@@ -175,7 +175,7 @@ def reader_folders(
     if keys may be `new`.
     """
     folder = chart_folder(path, files)
-    if folder is None or not _is_values(path, folder, files):
+    if folder is None or not _is_values_file(path, folder, files):
         return set()
     own = path == f"{folder}values.yaml"
     if not new if own else set(keys) <= default_values(path, files).keys():
@@ -186,9 +186,9 @@ def reader_folders(
 def unread_keys(
     path: str, keys: Collection[str], files: Mapping[str, bytes], listing: Collection[str]
 ) -> tuple[list[str], set[str]]:
-    """The top-level `keys` of a values file that its chart does not read, and the keys it does."""
+    """Those of the top-level `keys` that the chart does not read, and all keys that it reads."""
     folder = chart_folder(path, files)
-    if folder is None or not _is_values(path, folder, files):
+    if folder is None or not _is_values_file(path, folder, files):
         return [], set()
     reads = _keys_read(folder, files, listing)
     if reads is None:
@@ -213,7 +213,10 @@ def registry_template_paths(
 
 
 def prepends_global_registry(path: str, files: Mapping[str, bytes]) -> bool | None:
-    """Whether the chart does so; None if that is not known, as if its subcharts are elsewhere."""
+    """Whether a chart puts the registry for all images before image names.
+
+    None if that is not known, for example since its subcharts are not in the repository.
+    """
     folder = chart_folder(path, files)
     if folder is None:
         return None
@@ -221,7 +224,7 @@ def prepends_global_registry(path: str, files: Mapping[str, bytes]) -> bool | No
     templates = [
         template for template in files if template.startswith(inside) and _is_template(template)
     ]
-    if any(_JOINS.search(files[template]) for template in templates):
+    if any(_PREPENDED_REGISTRY.search(files[template]) for template in templates):
         return True
     wanted = maps_at(first_mapping(files[f"{folder}Chart.yaml"]), "dependencies")
     complete = all(
@@ -256,13 +259,13 @@ def _keys_read(
         return None
     found = [match for path in templates for match in _READ_VALUES.finditer(files[path])]
     if not all(match[1] for match in found) or any(
-        _TEXTS.search(files[template]) for template in templates
+        _INDIRECT_READS.search(files[template]) for template in templates
     ):
         return None
     return {match[1].decode() for match in found}
 
 
-def _is_values(path: str, folder: str, files: Mapping[str, bytes]) -> bool:
+def _is_values_file(path: str, folder: str, files: Mapping[str, bytes]) -> bool:
     """Whether a file in a chart has values, by its path and its content."""
     inside = path.removeprefix(folder)
     documents = load_documents(files.get(path, b"")) or []

@@ -30,7 +30,7 @@ from towline.yaml.paths import parse_dotted
 _MOST_TRIALS = 4  # each costs one or two renderings
 _REGISTRY = "registry"
 _WORD = r"""[^\s"'=,]*"""
-# The begin of a word: a long word is searched once, not from each of its letters on.
+# The start of a word: a long word is searched once, not again from each of its letters.
 _BEGIN = r"""(?<![^\s"'=,])"""
 
 
@@ -55,10 +55,10 @@ def with_registry(values: Mapping[str, Any], path: tuple[str, ...], host: str) -
     text: Any = values
     for key in path:
         text = text[key]
-    made: Any = f"{host}/" if text.endswith("/") else host
+    nested: Any = f"{host}/" if text.endswith("/") else host
     for key in reversed(path):
-        made = {key: made}
-    return dict(made)
+        nested = {key: nested}
+    return dict(nested)
 
 
 def keeps_other_images(before: str, after: str, text: str, images: Collection[Reference]) -> bool:
@@ -69,7 +69,7 @@ def keeps_other_images(before: str, after: str, text: str, images: Collection[Re
 
 
 def _texts_below(values: Mapping[str, Any]) -> Iterator[tuple[tuple[str, ...], str]]:
-    """The texts of nested maps with their paths; what aliases repeat comes once."""
+    """The texts of nested maps with their paths; a map that aliases repeat comes once."""
     seen: set[int] = set()
     waiting: list[tuple[tuple[str, ...], Any]] = [((), values)]
     while waiting:
@@ -114,22 +114,26 @@ class ImageForms:
         for key, image in wanted.items():
             for text in registry_prefixes(found, image):
                 if self.images[key].repository.startswith(f"{text}/"):
-                    yield FormTrial(values=self._below(key, text))
+                    yield FormTrial(values=self._without_registry(key, text))
                 for path in paths_with_text(self.base, text):
-                    yield from self._with(path, text, self.images[key].repository.partition("/")[0])
+                    yield from self._with_own_registry(
+                        path, text, self.images[key].repository.partition("/")[0]
+                    )
 
-    def _below(self, key: str, before: str) -> dict[str, Any]:
+    def _without_registry(self, key: str, before: str) -> dict[str, Any]:
         """The images as values.
 
         The one of `key` without the registry that the chart puts before it.
         """
         rest = self.images[key].repository.removeprefix(f"{before}/")
-        made: dict[str, Any] = {"repository": rest}
+        nested: dict[str, Any] = {"repository": rest}
         for step in reversed(parse_dotted(key)):
-            made = {str(step): made}
-        return merge_values(self.values(), made)
+            nested = {str(step): nested}
+        return merge_values(self.values(), nested)
 
-    def _with(self, path: tuple[str, ...], before: str, host: str) -> Iterator[FormTrial]:
+    def _with_own_registry(
+        self, path: tuple[str, ...], before: str, host: str
+    ) -> Iterator[FormTrial]:
         """The images in both forms, with their registry where the chart has another one."""
         over = with_registry(self.base, path, host)
         base = merge_values(self.base, over)
@@ -139,23 +143,23 @@ class ImageForms:
 
     def is_better(self, attempt: FormTrial, rendered: str, before: str) -> bool:
         """Whether a trial names more images than before, and changes no other image."""
-        missing, left = (
+        missing_before, missing_after = (
             set(unused_keys(self.images, text.encode())) for text in (before, rendered)
         )
         if not attempt.before:
-            return left < missing
-        wrong, still = (
+            return missing_after < missing_before
+        misplaced_before, misplaced_after = (
             set(misplaced_keys(self.images, text.encode())) for text in (before, rendered)
         )
         images = list(found_and_wanted(self.images, b"")[1].values())
         return (
-            left <= missing
-            and still < wrong
+            missing_after <= missing_before
+            and misplaced_after < misplaced_before
             and keeps_other_images(before, rendered, attempt.before, images)
         )
 
 
-_READ = re.compile(rb"\.Values\)?((?:\.\w+\)?)*\.\w*[rR]egistry\b)")
+_READ_REGISTRY = re.compile(rb"\.Values\)?((?:\.\w+\)?)*\.\w*[rR]egistry\b)")
 
 
 @frozen
@@ -167,17 +171,18 @@ class ChartHint:
     tried: Collection[str]
 
     def text(self, rendered: Sequence[bytes], found: Sequence[FoundImage], image: Reference) -> str:
-        """Return a hint on what to change so that the chart runs `image`.
+        """Return a hint how to change the chart so that it runs `image`.
 
         `rendered` is what it renders now, `found` are the images there.
         """
         for before in registry_prefixes(found, image)[:1]:
-            others = _others(found, before, image)
-            return f"the chart puts {before} before the name{self._registry(before, image, others)}"
-        for apart in filter(None, (separate_keys(data, image) for data in rendered)):
+            others = _other_images_condition(found, before, image)
+            hint = self._registry_hint(before, image, others)
+            return f"the chart puts {before} before the name{hint}"
+        for separate in filter(None, (separate_keys(data, image) for data in rendered)):
             return (
-                f"{apart}; let the chart write them in one, or beside each other with no other tag"
-                " or digest there"
+                f"{separate}; let the chart write them as one text, or beside each other without"
+                " another tag or digest"
             )
         if keys := [key for key in image_keys(self.files) if key not in self.tried]:
             named = "name in containers the key of its values from which the chart takes the image"
@@ -185,7 +190,7 @@ class ChartHint:
         parts = list_some([f"{key}.repository and {key}.tag" for key in self.tried])
         return f"the chart does not take the image from {parts}: let its templates do so"
 
-    def _registry(self, before: str, image: Reference, others: str) -> str:
+    def _registry_hint(self, before: str, image: Reference, others: str) -> str:
         """How the chart gets another registry than the one that it puts before the name."""
         host = image.registry.host
         for values in self.values:
@@ -202,7 +207,7 @@ class ChartHint:
             key[1].decode().replace(")", "").lstrip(".")
             for path, data in self.files.items()
             if "templates/" in path
-            for key in _READ.finditer(data)
+            for key in _READ_REGISTRY.finditer(data)
         ]
         if read:
             return (
@@ -212,7 +217,7 @@ class ChartHint:
         return " by itself: let its templates take the registry from the values"
 
 
-def _others(found: Sequence[FoundImage], before: str, image: Reference) -> str:
+def _other_images_condition(found: Sequence[FoundImage], before: str, image: Reference) -> str:
     """A condition that names the other images which would then use the new registry too."""
     ours = f"/{image.image.name}"
     texts = [

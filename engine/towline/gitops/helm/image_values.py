@@ -61,14 +61,14 @@ def values_for_images(
         for part in above:
             below = below.setdefault(part, {})
         existing = value_at(base, *above, last)
-        made = (
+        new = (
             image.text
             if isinstance(existing, str) and existing
             else _image_map(
                 image, existing, _global_registry(base, (*above, last)), other=key in otherwise
             )
         )
-        below[last] = {**below.get(last, {}), **made} if isinstance(made, dict) else made
+        below[last] = {**below.get(last, {}), **new} if isinstance(new, dict) else new
     return values
 
 
@@ -165,10 +165,10 @@ def _keys_below(values: Any, path: tuple[str, ...], seen: set[int]) -> Iterator[
 
 def _image_map(image: ImageValues, existing: Any, common: str, *, other: bool) -> dict[str, str]:
     """The parts of an image in the form of the `existing` map, or in the other form."""
-    texts = texts_at(existing)
+    old_texts = texts_at(existing)
     host, _, name = image.repository.partition("/")
     registry, repository = ImageParts(host=host, name=name).split_for(
-        texts.get("repository", ""), texts.get(REGISTRY, ""), common
+        old_texts.get("repository", ""), old_texts.get(REGISTRY, ""), common
     )
     if other:
         registry, repository = (
@@ -176,7 +176,7 @@ def _image_map(image: ImageValues, existing: Any, common: str, *, other: bool) -
         )
     parts = {REGISTRY: registry, "repository": repository, "tag": image.tag, "digest": image.digest}
     emptied = {
-        key for key in (REGISTRY, "digest") if texts.get(key) and not parts[key]
+        key for key in (REGISTRY, "digest") if old_texts.get(key) and not parts[key]
     }  # without an empty text the chart would use the old one
     return {key: value for key, value in parts.items() if value or key in emptied}
 

@@ -1,8 +1,7 @@
 """Pure.
 
-Rendered manifests as documents: cut from the text, compared as YAML readers see them, and the
-places where two of them differ; and the resources and containers that a new rendering no longer
-has.
+Rendered manifests, split into documents and compared as YAML readers see them; and the resources
+and containers that a new rendering no longer has.
 """
 
 from __future__ import annotations
@@ -37,12 +36,14 @@ def removed_resources(old: bytes, new: bytes) -> list[str]:
     if before is None or after is None or old == new:
         return []
     resources, new_resources = dict.fromkeys(_resources(before)), dict.fromkeys(_resources(after))
-    gone = [resource for resource in resources if resource not in new_resources]
-    if _RENDERED in old and len(gone) <= _MOST_COMPARED:
-        gone = _without_renamed(
-            gone, [resource for resource in new_resources if resource not in resources]
+    removed = [resource for resource in resources if resource not in new_resources]
+    if _RENDERED in old and len(removed) <= _MOST_COMPARED:
+        removed = _without_renamed(
+            removed, [resource for resource in new_resources if resource not in resources]
         )
-    return [f"{kind}/{name}"[:_LONGEST_NAME] for kind, name in gone] + _containers(before, after)
+    return [f"{kind}/{name}"[:_LONGEST_NAME] for kind, name in removed] + _removed_containers(
+        before, after
+    )
 
 
 def _resources(documents: list[Any]) -> list[tuple[str, str]]:
@@ -71,30 +72,30 @@ def _resource_keys(document: Any) -> Iterator[tuple[str, str, str]]:
 
 
 def _without_renamed(
-    gone: list[tuple[str, str]], come: list[tuple[str, str]]
+    removed: list[tuple[str, str]], added: list[tuple[str, str]]
 ) -> list[tuple[str, str]]:
-    """The resources of `gone` that no resource of `come` replaces."""
-    left = list(come)
-    kept = []
-    for kind, name in gone:
-        heir = close(name, [other for other_kind, other in left if other_kind == kind])
-        if heir:
-            left.remove((kind, heir))
+    """The resources of `removed` that no resource of `added` replaces."""
+    candidates = list(added)
+    remaining = []
+    for kind, name in removed:
+        replacement = close(name, [other for other_kind, other in candidates if other_kind == kind])
+        if replacement:
+            candidates.remove((kind, replacement))
         else:
-            kept.append((kind, name))
-    return kept
+            remaining.append((kind, name))
+    return remaining
 
 
-def _containers(before: list[Any], after: list[Any]) -> list[str]:
+def _removed_containers(before: list[Any], after: list[Any]) -> list[str]:
     """The containers that are removed from pods that stay."""
-    now: dict[str, set[str]] = {}
+    containers_after: dict[str, set[str]] = {}
     for pod in pods_in_documents(after):
-        now.setdefault(pod.owner, set()).update(name for name, _ in pod.images)
+        containers_after.setdefault(pod.owner, set()).update(name for name, _ in pod.images)
     containers = [(pod.owner, name) for pod in pods_in_documents(before) for name, _ in pod.images]
     return [
         f"container {name} of {owner}"[:_LONGEST_NAME]
         for owner, name in dict.fromkeys(containers)
-        if name not in now.get(owner, {name})
+        if name not in containers_after.get(owner, {name})
     ]
 
 
@@ -137,9 +138,8 @@ class RenderedDocument:
         if is_nested_deeper(self.text, _DEEPEST):
             return None
         try:
-            found = yaml.compose(
-                self.text.rstrip() + "\n", Loader=_LOADER
-            )  # some versions of Helm cut blank lines off
+            # Some versions of Helm cut blank lines off.
+            found = yaml.compose(self.text.rstrip() + "\n", Loader=_LOADER)
         except (yaml.YAMLError, ValueError):
             return None
         return None if found is None or ("*" in self.text and _repeats(found)) else found
@@ -202,9 +202,9 @@ def split_stream(text: str) -> list[RenderedDocument]:
 
 
 def pair_documents(
-    before: Iterable[RenderedDocument], now: Sequence[RenderedDocument]
+    before: Iterable[RenderedDocument], after: Sequence[RenderedDocument]
 ) -> list[RenderedDocument | None]:
-    """For each document of `now` its partner in `before` with the same identity, or None.
+    """For each document of `after` its partner in `before` with the same identity, or None.
 
     Each partner is taken once, in order. Documents with the same text are not parsed: most of a
     large rendering does not change.
@@ -214,15 +214,19 @@ def pair_documents(
         texts[document.text.rstrip()].append(document)
     found = [
         texts[key].popleft() if texts.get(key := document.text.rstrip()) else None
-        for document in now
+        for document in after
     ]
-    left = defaultdict[Identity, deque[RenderedDocument]](deque)
+    unpaired = defaultdict[Identity, deque[RenderedDocument]](deque)
     for document in (document for same_text in texts.values() for document in same_text):
-        left[document.identity].append(document)
+        unpaired[document.identity].append(document)
     return [
         partner
-        or (left[document.identity].popleft() if left and left.get(document.identity) else None)
-        for document, partner in zip(now, found, strict=True)
+        or (
+            unpaired[document.identity].popleft()
+            if unpaired and unpaired.get(document.identity)
+            else None
+        )
+        for document, partner in zip(after, found, strict=True)
     ]
 
 
@@ -257,11 +261,11 @@ def differences(node: yaml.Node | None, other: yaml.Node | None, path: Path = ()
         and isinstance(other, yaml.SequenceNode)
         and len(node.value) == len(other.value)
     ):
-        if _reordered(node, other):
+        if _is_reordered_list(node, other):
             yield path
             return
-        for place, (left, right) in enumerate(zip(node.value, other.value, strict=True)):
-            yield from differences(left, right, (*path, place))
+        for index, (left, right) in enumerate(zip(node.value, other.value, strict=True)):
+            yield from differences(left, right, (*path, index))
     elif not (
         isinstance(node, yaml.ScalarNode)
         and isinstance(other, yaml.ScalarNode)
@@ -309,13 +313,13 @@ def with_values(
         start, end = node.start_mark.index, node.end_mark.index
         line_end = "\n" if document.text[start:end].endswith("\n") else ""
         for text in (written, json.dumps(as_data(value), ensure_ascii=False) + line_end):
-            made = replace(document, text=document.text[:start] + text + document.text[end:])
+            changed = replace(document, text=document.text[:start] + text + document.text[end:])
             if (
                 text
-                and set(differences(document.root, made.root)) <= {path}
-                and as_data(node_at(made.root, path)) == as_data(value)
+                and set(differences(document.root, changed.root)) <= {path}
+                and as_data(node_at(changed.root, path)) == as_data(value)
             ):
-                document = made
+                document = changed
                 break
     return document
 
@@ -346,7 +350,7 @@ def _entries(node: yaml.MappingNode) -> dict[str, yaml.Node]:
     }
 
 
-def _reordered(node: yaml.SequenceNode, other: yaml.SequenceNode) -> bool:
+def _is_reordered_list(node: yaml.SequenceNode, other: yaml.SequenceNode) -> bool:
     """Whether two lists have the same items in another order."""
     left, right = (
         [comparable(child) for child in node.value],

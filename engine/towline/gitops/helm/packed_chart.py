@@ -3,7 +3,7 @@
 Packed charts (`.tgz`): their files, within limits, as those of a folder; the locked version of a
 dependency; and charts packed in a chart, packed anew.
 
-A lock counts if it was made for the dependencies that Chart.yaml has now.
+A lock is accepted only if it was made for the dependencies that Chart.yaml has now.
 
 Charts in a chart are packed anew so that Helm gets the files that were checked and no others: two
 readers of one archive need not find the same in it. A size that begins with a zero byte is 0 to one
@@ -77,8 +77,8 @@ def exact_version(name: str, version: str, locked: str, *, where: str) -> str:
         return locked
     if not _EXACT.fullmatch(version):
         raise ConfigError(
-            f"the chart depends on {name} in a version that fits {version!r}, and no Chart.lock"
-            " says which",
+            f"the chart depends on {name} in any version that fits {version!r}, and no Chart.lock"
+            " names the version",
             where=where,
             hint=f"{_UPDATE} Chart.lock",
         )
@@ -167,7 +167,7 @@ def archive_members(name: str, data: bytes) -> Iterator[tuple[tarfile.TarInfo, b
         with tarfile.TarFile(fileobj=io.BytesIO(plain)) as archive:
             for number, member in enumerate(archive):
                 if number > _MOST_FILES:
-                    raise _crowded(name)
+                    raise _too_many_files(name)
                 content = None if member.issym() or member.islnk() else archive.extractfile(member)
                 if content:
                     yield member, content.read(MOST_UNPACKED)
@@ -183,7 +183,7 @@ def archive_members(name: str, data: bytes) -> Iterator[tuple[tarfile.TarInfo, b
         ) from fault
 
 
-def _crowded(name: str) -> RenderError:
+def _too_many_files(name: str) -> RenderError:
     return RenderError(
         f"{name} is not a packed chart: it holds more than {_MOST_FILES} files",
         where=name,
@@ -192,7 +192,7 @@ def _crowded(name: str) -> RenderError:
 
 
 _PACKED = re.compile(r"(?:^|/)charts/[^/]+\.tgz$")
-_DEPTH = 10
+_DEEPEST_PACKED = 10
 
 
 def normal_path(name: str) -> str:
@@ -211,7 +211,7 @@ def repack_charts(files: Mapping[str, bytes], chart: str) -> dict[str, bytes]:
     A new archive has regular files only, whatever kind they had, as Helm reads them. All packed
     charts together may be as large as a single one.
     """
-    return dict(_Packer().through(files.items(), chart))
+    return dict(_Packer().repacked(files.items(), chart))
 
 
 class _Packer:
@@ -220,33 +220,33 @@ class _Packer:
     def __init__(self) -> None:
         self._left = MOST_UNPACKED
 
-    def through(
+    def repacked(
         self, files: Iterable[tuple[str, bytes]], around: str, depth: int = 0
     ) -> Iterable[tuple[str, bytes]]:
         for name, content in files:
             place = f"{around}{normal_path(name)}"
-            yield name, self._anew(place, content, depth) if is_packed_chart(name) else content
+            yield name, self._repack(place, content, depth) if is_packed_chart(name) else content
 
-    def _anew(self, place: str, data: bytes, depth: int) -> bytes:
-        if depth == _DEPTH:
+    def _repack(self, place: str, data: bytes, depth: int) -> bytes:
+        if depth == _DEEPEST_PACKED:
             raise RenderError(
-                f"charts are packed into one another {_DEPTH} times",
+                f"charts are packed into one another {_DEEPEST_PACKED} times",
                 where=place,
                 hint="let the chart depend on fewer levels of charts",
             )
-        found = self._counted(place, data)
+        found = self._counted_members(place, data)
         stream = io.BytesIO()
         with (
             gzip.GzipFile(fileobj=stream, mode="wb", compresslevel=1, mtime=0) as packed,
             tarfile.TarFile(fileobj=packed, mode="w", format=tarfile.PAX_FORMAT) as archive,
         ):
-            for name, content in self.through(found, f"{place}/", depth + 1):
+            for name, content in self.repacked(found, f"{place}/", depth + 1):
                 member = tarfile.TarInfo(name)
                 member.size = len(content)
                 archive.addfile(member, io.BytesIO(content))
         return stream.getvalue()
 
-    def _counted(self, place: str, data: bytes) -> Iterable[tuple[str, bytes]]:
+    def _counted_members(self, place: str, data: bytes) -> Iterable[tuple[str, bytes]]:
         for member, content in archive_members(place, data):
             self._left -= len(content)
             if self._left < 0:

@@ -39,10 +39,9 @@ from towline.record import frozen, mutable
 
 _CHECKSUM = re.compile(r"[0-9a-fA-F]{32,128}")
 _NAME_PATH: Path = ("metadata", "name")
-# At most this many: the first, one more, and others if an order may be equal by chance. Of two
-# keys it is equal in three of four cases.
-_RENDERINGS = 4
-# Characters; a longer or equal random value is recognised where it occurs again.
+# One, and more if an order may be equal by chance: two keys often come in the same order.
+_MOST_FURTHER_RENDERINGS = 4
+# Characters of a random value that is recognised if it occurs in another place again.
 _SHORTEST_RANDOM = 6
 
 
@@ -58,60 +57,65 @@ class StableRendering:
     renewed: tuple[str, ...] = ()
 
 
-def keep_random_values(old: str, first: str, again: Callable[[], str]) -> StableRendering:
+def keep_random_values(old: str, first: str, render_again: Callable[[], str]) -> StableRendering:
     """The rendering `first` with random values as `old` has them.
 
-    `again` renders once more, which happens only if more than images differ. A document that means
-    the same as before keeps its text, and so does the whole stream.
+    `render_again` renders once more, which happens only if more than images differ. A document that
+    means the same as before keeps its text, and so does the whole stream.
     """
-    before, now = split_documents(old), split_documents(first)
+    before, documents = split_documents(old), split_documents(first)
     if not before:
         return StableRendering(text=first)
-    partners = pair_documents(before, now)
-    if len(before) == len(now) and all(
+    partners = pair_documents(before, documents)
+    if len(before) == len(documents) and all(
         document is partner and is_equal(document, new)
-        for document, partner, new in zip(before, partners, now, strict=True)
+        for document, partner, new in zip(before, partners, documents, strict=True)
     ):
         return StableRendering(text=old)
-    if len(before) == len(now) and all(
+    if len(before) == len(documents) and all(
         partner and _only_images(partner, document)
-        for document, partner in zip(now, partners, strict=True)
+        for document, partner in zip(documents, partners, strict=True)
     ):
         return StableRendering(
-            text=_joined(
-                [_text(document, partner) for document, partner in zip(now, partners, strict=True)]
+            text=_join_documents(
+                [
+                    _document_text(document, partner)
+                    for document, partner in zip(documents, partners, strict=True)
+                ]
             )
         )
-    others: list[list[RenderedDocument]] = []
+    renderings: list[list[RenderedDocument]] = []
     while True:
-        others.append(split_documents(again()))
-        if loose := _unstable_templates(now, others[-1]):
+        renderings.append(split_documents(render_again()))
+        if unstable := _unstable_templates(documents, renderings[-1]):
             return StableRendering(
-                text=_joined(
+                text=_join_documents(
                     [
-                        _text(document, partner)
-                        for document, partner in zip(now, partners, strict=True)
+                        _document_text(document, partner)
+                        for document, partner in zip(documents, partners, strict=True)
                     ]
                 ),
-                renewed=loose,
+                renewed=unstable,
             )
-        updates = list(_document_updates(before, now, others))
-        if len(others) == _RENDERINGS or not any(update.only_reordered for update in updates):
+        updates = list(_document_updates(before, documents, renderings))
+        if len(renderings) == _MOST_FURTHER_RENDERINGS or not any(
+            update.only_reordered for update in updates
+        ):
             return _stable_rendering(updates)
 
 
 def _unstable_templates(
-    now: Sequence[RenderedDocument], second: Sequence[RenderedDocument]
+    documents: Sequence[RenderedDocument], second: Sequence[RenderedDocument]
 ) -> tuple[str, ...]:
     """The templates that render different documents each time, if there are any."""
-    if len(now) == len(second) and all(
-        _is_same_kind(*twins) for twins in zip(now, second, strict=True)
+    if len(documents) == len(second) and all(
+        _is_same_kind(*pair) for pair in zip(documents, second, strict=True)
     ):
         return ()
     return tuple(
         sorted(
-            {document.source for document in now if document not in second}
-            | {document.source for document in second if document not in now}
+            {document.source for document in documents if document not in second}
+            | {document.source for document in second if document not in documents}
         )
     )
 
@@ -123,7 +127,7 @@ def _is_same_kind(document: RenderedDocument, other: RenderedDocument) -> bool:
     return document.text == other.text or document.identity.kind == other.identity.kind
 
 
-def _text(document: RenderedDocument, partner: RenderedDocument | None) -> str:
+def _document_text(document: RenderedDocument, partner: RenderedDocument | None) -> str:
     chosen = (
         partner
         if partner and partner.source == document.source and is_equal(partner, document)
@@ -132,7 +136,7 @@ def _text(document: RenderedDocument, partner: RenderedDocument | None) -> str:
     return chosen.head + chosen.text
 
 
-def _joined(texts: Sequence[str]) -> str:
+def _join_documents(texts: Sequence[str]) -> str:
     """Documents as one stream."""
     separated = (
         text if not number or text.startswith("---") else f"---\n{text}"
@@ -147,17 +151,20 @@ def _only_images(old: RenderedDocument, new: RenderedDocument) -> bool:
         return True
     if old.root is None or new.root is None:
         return False
-    leaves, swaps = list[tuple[str, str]](), list[tuple[str, str]]()
+    texts, replacements = list[tuple[str, str]](), list[tuple[str, str]]()
     for path in differences(old.root, new.root):
         before, after = node_at(old.root, path), node_at(new.root, path)
         if not isinstance(before, yaml.ScalarNode) or not isinstance(after, yaml.ScalarNode):
             return False
-        leaves.append((before.value, after.value))
-        swaps += _swaps(*leaves[-1]) if path[-1:] == ("image",) else ()
-    return all(any(before.replace(*swap) == after for swap in swaps) for before, after in leaves)
+        texts.append((before.value, after.value))
+        replacements += _image_replacements(*texts[-1]) if path[-1:] == ("image",) else ()
+    return all(
+        any(before.replace(*replacement) == after for replacement in replacements)
+        for before, after in texts
+    )
 
 
-def _swaps(old: str, new: str) -> Iterator[tuple[str, str]]:
+def _image_replacements(old: str, new: str) -> Iterator[tuple[str, str]]:
     """An image and its parts, before and after: the whole, the tag, the digest."""
     yield old, new
     for pattern in (r":([\w.-]+)(?:@|$)", r"@(\S+)$"):
@@ -188,21 +195,25 @@ class _RandomPart:
         return None
 
     @property
-    def noted(self) -> bool:
+    def is_annotation(self) -> bool:
         """Whether it is an annotation, whose value occurs nowhere else."""
         return "annotations" in self.path
 
     @property
-    def checksum(self) -> bool:
+    def is_checksum(self) -> bool:
         """Whether it is a checksum, which tells that something else has changed."""
-        return self.noted and self.texts is not None and all(map(_CHECKSUM.fullmatch, self.texts))
+        return (
+            self.is_annotation
+            and self.texts is not None
+            and all(map(_CHECKSUM.fullmatch, self.texts))
+        )
 
     @property
-    def reordered(self) -> bool:
+    def is_reordered(self) -> bool:
         """Whether the renderings differ in their order only."""
         return is_reordered(self.first, self.second)
 
-    def fits(self) -> bool:
+    def may_stay(self) -> bool:
         """Whether the repository's value may stay: it has all that both renderings share."""
         if self.old is None or type(self.old) is not type(self.first):
             return False
@@ -233,11 +244,11 @@ class _DocumentUpdate:
             return False
         if self.partner.root is None or self.document.root is None:
             return True
-        if self.has_random_name and not all(part.fits() for part in self.parts):
+        if self.has_random_name and not all(part.may_stay() for part in self.parts):
             return True
-        return next(self._elsewhere(self.partner.root, self.document.root), None) is not None
+        return next(self._changed_paths(self.partner.root, self.document.root), None) is not None
 
-    def _elsewhere(self, old: yaml.Node, new: yaml.Node) -> Iterator[Path]:
+    def _changed_paths(self, old: yaml.Node, new: yaml.Node) -> Iterator[Path]:
         """The paths that have changed outside the random parts."""
         paths = {part.path for part in self.parts}
         for path in differences(old, new):
@@ -254,30 +265,30 @@ class _DocumentUpdate:
             return False
         return any(
             is_reordered(node_at(old, path), node_at(new, path))
-            for path in self._elsewhere(old, new)
+            for path in self._changed_paths(old, new)
         )
 
     @cached_property
-    def made(self) -> RenderedDocument:
+    def result(self) -> RenderedDocument:
         """The document with the wanted values at its random parts."""
         if self.has_random_name and not self.changed and self.partner:
             return self.partner
         return with_values(
             self.document,
             {
-                part.path: self._written(part.wanted)
+                part.path: self._text_and_value(part.wanted)
                 for part in self.parts
                 if part.wanted is not None
             },
         )
 
-    def holds(self, part: _RandomPart) -> bool:
+    def has_wanted(self, part: _RandomPart) -> bool:
         """Whether the new document has the wanted value of a part."""
-        return part.wanted is not None and as_data(node_at(self.made.root, part.path)) == as_data(
+        return part.wanted is not None and as_data(node_at(self.result.root, part.path)) == as_data(
             part.wanted
         )
 
-    def _written(self, wanted: str | yaml.Node) -> tuple[str, object]:
+    def _text_and_value(self, wanted: str | yaml.Node) -> tuple[str, object]:
         if isinstance(wanted, str) or self.partner is None:
             return "", wanted
         return self.partner.text[wanted.start_mark.index : wanted.end_mark.index], wanted
@@ -285,27 +296,27 @@ class _DocumentUpdate:
 
 def _document_updates(
     before: Sequence[RenderedDocument],
-    now: Sequence[RenderedDocument],
-    others: Sequence[Sequence[RenderedDocument]],
+    documents: Sequence[RenderedDocument],
+    renderings: Sequence[Sequence[RenderedDocument]],
 ) -> Iterator[_DocumentUpdate]:
     """Each document with its partner and its random parts.
 
     The partner of a document with a random name is the next one of its kind and template.
     """
-    partners = pair_documents(before, now)
+    partners = pair_documents(before, documents)
     taken = {id(partner) for partner in partners}
-    left = [document for document in before if id(document) not in taken]
-    for number, (document, known) in enumerate(zip(now, partners, strict=True)):
-        found = _differing(document, [other[number] for other in others])
+    unpaired = [document for document in before if id(document) not in taken]
+    for number, (document, known) in enumerate(zip(documents, partners, strict=True)):
+        found = _random_nodes(document, [other[number] for other in renderings])
         partner = known
         if _NAME_PATH in found:
-            alike = (
+            same_kind = (
                 other
-                for other in left
+                for other in unpaired
                 if (other.source, other.identity.kind) == (document.source, document.identity.kind)
             )
-            partner = known or next(alike, None)
-            left = [other for other in left if other is not partner]
+            partner = known or next(same_kind, None)
+            unpaired = [other for other in unpaired if other is not partner]
         root = partner.root if partner and found else None
         yield _DocumentUpdate(
             document=document,
@@ -317,7 +328,7 @@ def _document_updates(
         )
 
 
-def _differing(
+def _random_nodes(
     document: RenderedDocument, others: Sequence[RenderedDocument]
 ) -> dict[Path, tuple[yaml.Node, yaml.Node]]:
     """The paths at which a document differs from one of `others`.
@@ -346,26 +357,27 @@ def _stable_rendering(updates: Sequence[_DocumentUpdate]) -> StableRendering:
         for update in updates
         if not update.has_random_name
         for part in update.parts
-        if not part.checksum
+        if not part.is_checksum
     ]
     parts = [part for _, part in random_parts]
     _keep_old_values(parts, known, new_names)
     for part in parts:
-        if part.wanted is None and part.texts and not part.reordered:
+        if part.wanted is None and part.texts and not part.is_reordered:
             part.wanted = _substituted(part.texts, known)
     if not any(_is_changed(update) for update in updates):
         _keep_checksums(updates)
     kept = [
-        update.made.shown
+        update.result.shown
         for update in updates
-        if any(map(update.holds, update.parts)) or (update.has_random_name and not update.changed)
+        if any(map(update.has_wanted, update.parts))
+        or (update.has_random_name and not update.changed)
     ]
     renewed = [
         update.document.shown
         for update, part in random_parts
-        if update.partner and not part.reordered and not update.holds(part)
+        if update.partner and not part.is_reordered and not update.has_wanted(part)
     ]
-    text = _joined([_text(update.made, update.partner) for update in updates])
+    text = _join_documents([_document_text(update.result, update.partner) for update in updates])
     return StableRendering(text=text, kept=tuple(kept), renewed=tuple(dict.fromkeys(renewed)))
 
 
@@ -378,16 +390,16 @@ def _keep_old_values(
     """
     for part in parts:
         has_new_name = part.texts and any(name in part.texts[0] for name in new_names)
-        if not part.fits() or has_new_name:
+        if not part.may_stay() or has_new_name:
             continue
         part.wanted = part.old
         if part.texts and isinstance(part.old, yaml.ScalarNode):
-            known |= _values(part.texts, part.old.value)
+            known |= _value_by_texts(part.texts, part.old.value)
 
 
 def _is_changed(update: _DocumentUpdate) -> bool:
     """Whether a document with random parts, annotations aside, differs from the repository's."""
-    parts = [part for part in update.parts if not part.noted]
+    parts = [part for part in update.parts if not part.is_annotation]
     if not parts:
         return False
     renewed = not update.has_random_name and any(part.wanted is not part.old for part in parts)
@@ -398,7 +410,7 @@ def _keep_checksums(updates: Sequence[_DocumentUpdate]) -> None:
     """Let checksums have the repository's value if it fits."""
     for update in updates:
         for part in update.parts:
-            if part.checksum and part.fits():
+            if part.is_checksum and part.may_stay():
                 part.wanted = part.old
 
 
@@ -413,15 +425,15 @@ def _random_names(
     for update in (update for update in updates if update.has_random_name):
         part = next(part for part in update.parts if part.path == _NAME_PATH)
         if part.texts and isinstance(part.old, yaml.ScalarNode) and not update.changed:
-            known |= _values(part.texts, part.old.value)
+            known |= _value_by_texts(part.texts, part.old.value)
         elif part.texts:
-            known |= _values(part.texts, part.texts[0])
+            known |= _value_by_texts(part.texts, part.texts[0])
             new_names.add(part.texts[0])
     return known, new_names
 
 
-def _values(texts: tuple[str, str], old: str) -> dict[tuple[str, str], str]:
-    """A value by the texts that both renderings have instead, plain and as base64."""
+def _value_by_texts(texts: tuple[str, str], old: str) -> dict[tuple[str, str], str]:
+    """The repository's value, by the texts of both renderings in its place, plain and as base64."""
     forms = [(*texts, old), decode_base64(*texts, old)]
     return {
         (first, second): known
@@ -436,11 +448,15 @@ def _substituted(texts: tuple[str, str], known: Mapping[tuple[str, str], str]) -
     None if both renderings do not become the same text.
     """
     first, second = decode_base64(*texts)
-    made = _exchanged(first, second, known)
-    return made if made is None or first == texts[0] else base64.b64encode(made.encode()).decode()
+    result = _with_known_values(first, second, known)
+    return (
+        result
+        if result is None or first == texts[0]
+        else base64.b64encode(result.encode()).decode()
+    )
 
 
-def _exchanged(first: str, second: str, known: Mapping[tuple[str, str], str]) -> str | None:
+def _with_known_values(first: str, second: str, known: Mapping[tuple[str, str], str]) -> str | None:
     for (first_value, second_value), old in sorted(
         known.items(), key=lambda item: -len(item[0][0])
     ):

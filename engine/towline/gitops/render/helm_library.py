@@ -105,7 +105,7 @@ def assemble(files: Mapping[str, str], load: Callable[[str], Any]) -> str:
     manifests = [
         manifest
         for path in sorted(files)
-        if _printed(path)
+        if _is_printed(path)
         for manifest in _manifests(path, files[path], load)
     ]
     plain = sorted((manifest for manifest in manifests if not manifest.hooks), key=_install_order)
@@ -121,7 +121,7 @@ def assemble(files: Mapping[str, str], load: Callable[[str], Any]) -> str:
     return (f"{first}\n" if first else "") + _print(hooks)
 
 
-def _printed(path: str) -> bool:
+def _is_printed(path: str) -> bool:
     return not path.endswith("NOTES.txt") and not path.rpartition("/")[2].startswith("_")
 
 
@@ -177,7 +177,7 @@ def _print(manifests: list[RenderedManifest]) -> str:
     return "".join(f"---\n# Source: {manifest.path}\n{manifest.text}\n" for manifest in manifests)
 
 
-_ANOTHER = "put a fitting `helm` on PATH: this library knows one version of Kubernetes only"
+_OTHER_VERSION = "put a fitting `helm` on PATH: this library knows one version of Kubernetes only"
 _PROBE = {
     "Chart.yaml": "apiVersion: v2\nname: probe\nversion: 0.0.0\n",
     "templates/probe.yaml": (
@@ -280,9 +280,9 @@ def _check_version(wanted: str) -> None:
         ].partition(" ")
     if answer != "true":
         raise RendererFault(
-            f"the chart asks for Kubernetes {wanted}, the library stands for {version}",
+            f"the chart needs Kubernetes {wanted}, and the library knows only {version}",
             where="Chart.yaml",
-            hint=_ANOTHER,
+            hint=_OTHER_VERSION,
         )
 
 

@@ -1,7 +1,7 @@
 """Moves a renderer process into an empty network namespace; only renderer processes load this.
 
-Network access by charts and templates is refused case by case elsewhere; this module is for cases
-that nobody thought of. Sockets that are files do not belong to the network.
+Network access by charts and templates is refused case by case elsewhere; this module is for the
+cases that were not thought of. Sockets that are files do not belong to the network.
 """
 
 from __future__ import annotations

@@ -63,7 +63,7 @@ def run_renderer(
     """
     command = [sys.executable, "-I", "-c", _START.format(f"towline.gitops.render.{child}")]
     text = json.dumps({**request, "limits": asdict(limits)}).encode()
-    where, most = (
+    where, process_limits = (
         str(request.get("name", "")),
         limits_of.ProcessLimits(seconds=limits.seconds, memory=limits.memory),
     )
@@ -73,7 +73,7 @@ def run_renderer(
             environment={**_ENVIRONMENT, **(environment or {})},
             stdin=text,
             folder=folder,
-            limits=most,
+            limits=process_limits,
         )
     except process.Overrun as overrun:
         raise _overrun(overrun.limit, limits, where) from overrun
@@ -114,13 +114,15 @@ def _fault(data: Mapping[str, Any], where: str) -> TowlineError:
 
 
 def _overrun(limit: str, limits: RenderLimits, where: str) -> RenderError:
-    most = (
+    problem = (
         f"took longer than {limits.seconds} seconds"
         if limit == "time limit"
         else f"gave more than {limits.output} bytes"
     )
     return RenderError(
-        f"rendering {most} and was stopped", where=where, hint="look for a loop that is too large"
+        f"rendering {problem} and was stopped",
+        where=where,
+        hint="look for a loop that is too large",
     )
 
 
@@ -145,5 +147,5 @@ def _killed(ended: process.Completed, limits: RenderLimits, where: str) -> Rende
 
 def _last_line(text: bytes) -> str:
     return words(
-        (text.decode(errors="replace").strip().splitlines() or ["nothing was said"])[-1], 500
+        (text.decode(errors="replace").strip().splitlines() or ["it wrote no message"])[-1], 500
     )

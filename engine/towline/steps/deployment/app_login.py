@@ -37,7 +37,7 @@ def app_login(task: Task, remote: Remote) -> Iterator[Login]:
     """The login for `remote` while the block runs.
 
     Its token is valid for this repository alone, and is revoked in the end. Raises ConfigError,
-    CredentialError, and as `token` does.
+    CredentialError, and as `installation_token` does.
     """
     settings, console = task.settings, task.console
     if remote.scheme == "ssh":
@@ -57,10 +57,10 @@ def app_login(task: Task, remote: Remote) -> Iterator[Login]:
         Transport(read=20, network=network, hide=console.hide) as transport,
         installation_token(
             app, repository, transport=transport, environ=task.environ, warn=console.warn
-        ) as given,
+        ) as token,
     ):
-        console.hide(given)
-        yield Login(username=USER, password=given, origin=f"the GitHub App {app.id}", hosts=hosts)
+        console.hide(token)
+        yield Login(username=USER, password=token, origin=f"the GitHub App {app.id}", hosts=hosts)
 
 
 def _app(task: Task) -> GithubApp:
@@ -84,33 +84,35 @@ def _api_repository(task: Task, remote: Remote) -> AppRepository:
     Raises ConfigError and CredentialError.
     """
     settings = task.settings
-    own, given, where = app_repository(remote.url), settings.text(_API), settings.origin(_API)
-    if not given:
-        _check(task, own, "serverUrl")
-        return own
-    repository = app_repository(remote.url, given)
-    parts = urlsplit(given)
+    usual, api, where = app_repository(remote.url), settings.text(_API), settings.origin(_API)
+    if not api:
+        _check_addressee(task, usual, "serverUrl")
+        return usual
+    repository = app_repository(remote.url, api)
+    parts = urlsplit(api)
     if (
         parts.scheme not in ("https", "http")
         or not parts.hostname
         or "@" in parts.netloc
         or parts.query
         or parts.fragment
-        or not given.isprintable()
+        or not api.isprintable()
     ):
         raise ConfigError(
-            f"{_API} is not the URL of an API", where=where, hint=f"expected {own.api}, for example"
+            f"{_API} is not the URL of an API",
+            where=where,
+            hint=f"expected {usual.api}, for example",
         )
-    if _origin(repository) != _origin(own) and not settings.trusted(_API):
+    if _origin(repository) != _origin(usual) and not settings.trusted(_API):
         raise CredentialError(
             f"the project's configuration may not send the GitHub App's login to {parts.netloc}",
             where=where,
             hint=(
-                f"leave {_API} out for {own.api}, or let the platform team set it: PIPER_{_API} on"
-                " the agent, or its defaults"
+                f"leave {_API} out for {usual.api}, or let the platform team set it: PIPER_{_API}"
+                " on the agent, or its defaults"
             ),
         )
-    _check(task, repository, _API)
+    _check_addressee(task, repository, _API)
     return repository
 
 
@@ -142,7 +144,7 @@ def named_host(settings: Settings, name: str, parse: Parse) -> HostSource:
     return replace(api if name == _API else server, trusted=server.trusted | api.trusted)
 
 
-def _check(task: Task, repository: AppRepository, name: str) -> None:
+def _check_addressee(task: Task, repository: AppRepository, name: str) -> None:
     """Pass if the App's login may go to the API's host, which comes from the parameter `name`.
 
     Raises CredentialError.

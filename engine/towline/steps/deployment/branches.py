@@ -28,8 +28,8 @@ from towline.steps.deployment.commit import commit_text
 from towline.steps.deployment.report import Deployment, Target
 from towline.steps.deployment.repository import open_remote
 
-# repositories that stay open from their plan to their push, each with a folder, two locks and what
-# was read of it; of more, each is opened twice
+# Repositories that stay open from their plan to their push, each with a folder, two locks and its
+# contents that were read. Each repository beyond these is opened twice.
 _MOST_OPEN = 16
 
 
@@ -41,7 +41,7 @@ def deploy(
     landed: Callable[[Deployment], None],
     pushing: Callable[[], None],
 ) -> None:
-    """Plan each group, which is the targets of one branch, rehearse the pushes, and push in order.
+    """Plan each group (the targets of one branch), rehearse the pushes, and push in order.
 
     `landed` is called with each result, in a dry run with each plan; `pushing` before the first
     push. Raises what a plan, a rehearsal or a push raises; nothing is pushed after that.
@@ -53,7 +53,7 @@ def deploy(
         stay_open = branches[:_MOST_OPEN]
         for branch in stay_open:
             branch.open()
-        # in one order: two runs must not wait for each other
+        # Always in the same order: two runs must not wait for each other.
         for branch in sorted(stay_open, key=lambda branch: branch.place):
             branch.lock()
         changing = False
@@ -122,7 +122,7 @@ class Branch:
                 self._open.enter_context(self._job.repository.lock(self._job.branch))
 
     def prepare(self, *, rehearse: bool) -> None:
-        """Plan the commit, and let the server say whether it would take it if `rehearse` is set.
+        """Plan the commit; with `rehearse`, ask the server whether it would accept the push.
 
         Raises as `plan_update` and `check_push` do.
         """
@@ -147,9 +147,9 @@ class Branch:
             assert self._plan
             repository = host_and_path(self.place[0])
             pushed_beside = [
-                one.update.branch
-                for one in before
-                if one.update.commit and host_and_path(one.repository) == repository
+                deployment.update.branch
+                for deployment in before
+                if deployment.update.commit and host_and_path(deployment.repository) == repository
             ]
             base_moved = pushed_beside and self._job.options.create_branch
             if self._plan.tip.branch in pushed_beside or base_moved:
@@ -176,7 +176,7 @@ class Branch:
         seconds = self._task.settings.number("pushDeadline")
         return GitUnreachable(
             f"pushDeadline of {seconds} seconds exceeded by the deployment,"
-            " with all that it renders and reads",
+            " including the time to render and to read",
             where=self.place[0],
             hint="look for a chart or a file that takes long, or raise pushDeadline",
         )

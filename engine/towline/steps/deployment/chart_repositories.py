@@ -57,7 +57,7 @@ class ChartRepositories:
         Raises ConfigError (the host is not allowed, the version does not exist), RenderError, and
         what a registry raises.
         """
-        self._check(dependency, where)
+        self._check_host(dependency, where)
         version = exact_version(dependency.name, dependency.version, dependency.locked, where=where)
         key = (dependency.repository, dependency.name, version)
         if key not in self._fetched:
@@ -83,10 +83,10 @@ class ChartRepositories:
             self._fetched[key] = data
         return self._fetched[key]
 
-    def _check(self, dependency: Dependency, where: str) -> None:
+    def _check_host(self, dependency: Dependency, where: str) -> None:
         """Pass if a trusted layer allows the host; raises ConfigError."""
         settings = self._task.settings
-        scheme, host = _place(dependency.repository)
+        scheme, host = _scheme_and_host(dependency.repository)
         lacking = f"charts/ lacks {dependency.name}, which the chart depends on"
         if not host:
             raise ConfigError(
@@ -135,13 +135,14 @@ class ChartRepositories:
         if not may_follow(url, host):
             raise ConfigError(
                 f"the index of {display_url(repository)} has no URL for {name} {version} that"
-                " could be asked",
+                " may be asked",
                 hint="name the chart's OCI registry",
             )
         data = self._get(transport, url, base)
         if digest and hashlib.sha256(data).hexdigest() != digest:
             raise DigestMismatch(
-                f"{display_url(url)} is not what the index of {display_url(repository)} says",
+                f"{display_url(url)} has another digest than in the index of"
+                f" {display_url(repository)}",
                 hint="the repository or a proxy before it serves wrong content",
             )
         return data
@@ -178,7 +179,7 @@ class ChartRepositories:
         self, transport: Transport, repository: str, name: str, version: str
     ) -> bytes:
         """The packed chart from an OCI registry: its layer, compared with its digest."""
-        _, host = _place(repository)
+        _, host = _scheme_and_host(repository)
         scheme = "http" if is_loopback(host) else "https"
         registry, path = parse_registry(f"{scheme}://{repository.removeprefix('oci://')}/{name}")
         login = registry_login(self._task, registry, role="", path=path)
@@ -190,19 +191,19 @@ class ChartRepositories:
         tag = version.replace("+", "_")
         manifest = client.find_manifest(path, tag)
         layer = (
-            next((one for one in manifest.blobs if one.media_type == _CHART_MEDIA_TYPE), None)
+            next((blob for blob in manifest.blobs if blob.media_type == _CHART_MEDIA_TYPE), None)
             if manifest
             else None
         )
         if layer is None:
             raise ConfigError(
-                f"{repository}/{name}:{tag} is {'not a chart' if manifest else 'not there'}",
+                f"{repository}/{name}:{tag} {'is not a chart' if manifest else 'does not exist'}",
                 hint="correct the version, or run `helm dependency update`",
             )
         return _layer(client, path, layer)
 
 
-def _place(repository: str) -> tuple[str, str]:
+def _scheme_and_host(repository: str) -> tuple[str, str]:
     """Scheme and `host[:port]` of a repository's URL, both empty if it is not one.
 
     A registry is asked over https, on this machine over http.
@@ -232,20 +233,20 @@ def _read(index: bytes) -> dict[str, object]:
 def _entry(index: bytes, name: str, version: str) -> dict[str, object] | None:
     """The entry of a chart's version in an index.yaml, None without one.
 
-    Of a large index only the lines of that chart are read.
+    From a large index, only the lines of that chart are read.
     """
     found = re.search(
         rb"^  " + re.escape(name).encode() + rb":[^\S\n]*\n((?:  [ -].*\n?|[^\S\n]*\n)+)",
         index,
         re.MULTILINE,
     )
-    read = (_read(b"entries:\n" + found[0]) if found else {}) or _read(index)
-    versions = maps_at(read, "entries", name)
+    index_data = (_read(b"entries:\n" + found[0]) if found else {}) or _read(index)
+    versions = maps_at(index_data, "entries", name)
     return next(
         (
-            one
-            for one in versions
-            if text_at(one, "version").removeprefix("v") == version.removeprefix("v")
+            entry
+            for entry in versions
+            if text_at(entry, "version").removeprefix("v") == version.removeprefix("v")
         ),
         None,
     )
@@ -265,10 +266,10 @@ def _layer(client: RegistryClient, name: str, layer: Descriptor) -> bytes:
 def _check_chart(data: bytes, name: str, version: str, where: str) -> None:
     """Pass if the archive contains this chart; raises RenderError."""
     chart = first_mapping(unpack_chart(name, data)["Chart.yaml"])
-    its_name, its_version = text_at(chart, "name"), text_at(chart, "version")
-    if its_name != name or its_version.removeprefix("v") != version.removeprefix("v"):
+    actual_name, actual_version = text_at(chart, "name"), text_at(chart, "version")
+    if actual_name != name or actual_version.removeprefix("v") != version.removeprefix("v"):
         raise RenderError(
-            f"instead of chart {name} {version} came {its_name} {its_version}",
+            f"the archive for chart {name} {version} holds chart {actual_name} {actual_version}",
             where=where,
             hint="the repository serves another chart under this name",
         )

@@ -27,7 +27,7 @@ from towline.steps.deployment.images import DeployedImage
 from towline.steps.deployment.repository import key_text
 from towline.steps.task import Task
 
-# bytes: everybody who deploys to the repository reads the message again
+# Bytes. Each later deployment to the repository reads the message again.
 LONGEST_MESSAGE = 64 * 1024
 _TEMPLATE = re.compile(r"\{\{|\{%")
 _ADDRESS = re.compile(r"[A-Za-z0-9._+-]+@[A-Za-z0-9.-]+")
@@ -42,33 +42,33 @@ def commit_text(task: Task, names: Sequence[str], images: Sequence[DeployedImage
     """
     settings = task.settings
     author = Author(
-        name=_name(settings),
-        email=settings.text("authorEmail") or _address(settings),
-        key=_key(task),
+        name=_author_name(settings),
+        email=settings.text("authorEmail") or _author_address(settings),
+        key=_signing_key(task),
     )
-    usual = _default_text(images, task.stage) or default_message(
+    default = _default_text(images, task.stage) or default_message(
         ", ".join(names), settings.text("artifactVersion"), stage=task.stage
     )
     return CommitText(
-        text=_configured_text(task, names, images) or usual,
+        text=_configured_text(task, names, images) or default,
         provenance=_provenance(task, names, images),
         author=author,
     )
 
 
-def _name(settings: Settings) -> str:
+def _author_name(settings: Settings) -> str:
     """The author's name; raises ConfigError for a name that git would strip to nothing."""
     name = settings.text("authorName").strip()
     if name and not any(sign.isalnum() for sign in name):
         raise ConfigError(
-            f"authorName is {name!r}, which git takes for no name",
+            f"authorName is {name!r}, which git takes for an empty name",
             where=settings.origin("authorName"),
             hint="write a name with letters",
         )
     return name or settings.text("username") or "Towline"
 
 
-def _address(settings: Settings) -> str:
+def _author_address(settings: Settings) -> str:
     """The author's address if none is configured: the user at the host of the git server.
 
     Code hosts refuse commits without an address.
@@ -126,10 +126,10 @@ def _configured_text(task: Task, names: Sequence[str], images: Sequence[Deployed
         )
     if not _TEMPLATE.search(text):
         return text
-    found = [asdict(template_image(image)) for image in images]
+    template_images = [asdict(template_image(image)) for image in images]
     variables = {
-        "image": found[0] if found else None,
-        "images": found,
+        "image": template_images[0] if template_images else None,
+        "images": template_images,
         "stage": task.stage,
         "deployment": ", ".join(names),
         "version": settings.text("artifactVersion"),
@@ -165,21 +165,21 @@ def _provenance(task: Task, names: Sequence[str], images: Sequence[DeployedImage
     )
 
 
-def _source_time(task: Task, written: str) -> str:
+def _source_time(task: Task, text: str) -> str:
     """The time of the source commit, empty if it is in the future.
 
-    Such a time would hold up all builds until then.
+    With such a time, no later build would be deployed until that time.
     """
-    if not written or is_plausible_time(written, datetime.fromtimestamp(time.time(), UTC)):
-        return written
+    if not text or is_plausible_time(text, datetime.fromtimestamp(time.time(), UTC)):
+        return text
     task.console.warn(
-        f"the commit that was built is of {written!r}, which is not a time in the past: it is"
+        f"the commit that was built is of {text!r}, which is not a time in the past: it is"
         " ignored for the order of builds; check the clock where it was made"
     )
     return ""
 
 
-def _key(task: Task) -> SigningKey | None:
+def _signing_key(task: Task) -> SigningKey | None:
     settings = task.settings
     text, origin, kind = (
         key_text(task, "signingPrivateKey"),

@@ -41,7 +41,7 @@ from towline.yaml.plain_data import first_mapping
 
 WARN, OFF = "warn", "off"
 HELM, VALUES = "helm", "helm-values"
-_LOOK = "say in containers or valuesPaths where the chart takes the image from"
+_HINT = "name in containers or valuesPaths the key from which the chart takes the image"
 
 
 @frozen
@@ -52,8 +52,8 @@ class Effect:
     maps) count, and a missing image is an error only if the chart lies beside the values and the
     image was written as a `whole`, not its tag alone. `placed` has the image for each of these
     paths, which is checked separately. `keys` are the top-level keys of these paths; with
-    `new_keys`, they may be new. `repository` is host and path of the changed repository. `over` are
-    the files whose values override those of a rendered chart; the content is None for files of the
+    `new_keys`, they may be new. `repository` is host and path of the changed repository.
+    `values_files` override the values of a rendered chart; the content is None for files of the
     repository.
     """
 
@@ -62,7 +62,7 @@ class Effect:
     tool: str
     level: str
     value_paths: tuple[str, ...] = ()
-    over: tuple[tuple[str, bytes | None], ...] = ()
+    values_files: tuple[tuple[str, bytes | None], ...] = ()
     whole: bool = True
     placed: tuple[tuple[str, Reference], ...] = ()
     keys: tuple[str, ...] = ()
@@ -84,7 +84,7 @@ class Effect:
     def check_readers(
         self, contents: Mapping[str, bytes], listing: Sequence[str], warn: Callable[[str], None]
     ) -> None:
-        """Warn of values and overrides that contain an image and that nothing reads."""
+        """Warn of values and overrides that contain an image and are not read."""
         if self.level == OFF:
             return
         for path in match_files(self.pattern, sorted(contents)):
@@ -123,23 +123,30 @@ class Effect:
         found = [image for images in by_file for image in images or ()]
         if self.placed:
             names = self._last_parts()
-            over = [one for path in paths for one in images_over_defaults(path, contents, names)]
-            self._check_paths([*found, *over], warn)
+            over_defaults = [
+                image_found
+                for path in paths
+                for image_found in images_over_defaults(path, contents, names)
+            ]
+            self._check_paths([*found, *over_defaults], warn)
         for image in self.images:
             stale = stale_containers(found, image) if self.tool == HELM else []
-            for one in stale:
-                warn(f"{one.location} in {list_some(paths)} runs {one.text}, not {_shown(image)}")
-            named = any(is_same_image(one, image) for one in found)
+            for image_found in stale:
+                warn(
+                    f"{image_found.location} in {list_some(paths)} runs {image_found.text}, not"
+                    f" {_image_text(image)}"
+                )
+            named = any(is_same_image(image_found, image) for image_found in found)
             if (named and (not stale or is_used(found, image))) or None in by_file:
-                continue  # a file that cannot be read is not judged: an edit is proven by itself
+                continue  # of a file that cannot be read, only the edit itself is proven
             has_chart = any(chart_folder(path, listing) is not None for path in paths)
-            instead = [str(one) for one in stale]
+            instead = [str(image_found) for image_found in stale]
             if not named:
-                instead = self._instead(found, image, unknown=not has_chart)
-            if not instead and self.tool == VALUES and _holds_part(image, contents, paths):
+                instead = self._images_instead(found, image, unknown=not has_chart)
+            if not instead and self.tool == VALUES and _contains_version(image, contents, paths):
                 continue
-            reader = "no container" if named else "nothing that is read"
-            message = f"{reader} in {list_some(paths)} names {_shown(image)}"
+            reader = "no container" if named else "no value that is read"
+            message = f"{reader} in {list_some(paths)} names {_image_text(image)}"
             message += f": it names {list_some(instead)}" if instead else ", nor any image"
             hint = self._hint(contents, found, image)
             is_certain = self.tool != VALUES or (has_chart and self.whole)
@@ -153,12 +160,18 @@ class Effect:
     ) -> list[Sequence[FoundImage] | None]:
         """The images in each file, None for a file that cannot be read.
 
-        Those of containers are enough if they are all of ours; else whatever reads as an image.
+        The images of containers are enough if all deployed images are among them; else all texts
+        that are images count.
         """
         of_containers = [container_images(contents[path]) for path in paths]
-        every = [one for images in of_containers for one in images or ()]
-        complete = all(any(is_same_image(one, image) for one in every) for image in self.images)
-        if complete and not self.placed:
+        container_images_found = [
+            image_found for images in of_containers for image_found in images or ()
+        ]
+        has_all = all(
+            any(is_same_image(image_found, image) for image_found in container_images_found)
+            for image in self.images
+        )
+        if has_all and not self.placed:
             return [*of_containers]
         names = self._last_parts()
         found: list[Sequence[FoundImage] | None] = []
@@ -174,58 +187,67 @@ class Effect:
     def _check_paths(self, found: Sequence[FoundImage], warn: Callable[[str], None]) -> None:
         """Check each written place; raises ConfigError if another image stands there."""
         for place, image in self.placed:
-            at_place = [one for one in found if one.location == place]
-            if any(is_same_image(one, image) for one in at_place):
-                continue  # of several of that path, the others were left alone
-            others = [str(one) for one in at_place if is_other_image(one, image)]
+            at_place = [image_found for image_found in found if image_found.location == place]
+            if any(is_same_image(image_found, image) for image_found in at_place):
+                continue  # several places have this path, and the others were left alone
+            others = [
+                str(image_found) for image_found in at_place if is_other_image(image_found, image)
+            ]
             if not others:
                 continue
-            message = f"{place} is another image's place: {list_some(others)}, not {_shown(image)}"
+            message = (
+                f"{place} belongs to another image: {list_some(others)}, not {_image_text(image)}"
+            )
             if self.level != WARN:
                 raise ConfigError(
                     message,
                     where=self.pattern,
                     hint=(
-                        "say in valuesPaths which image is meant, as tag of NAME, or leave it out;"
-                        " imageCheck: warn makes it a warning"
+                        "name the right image in valuesPaths, as tag of NAME, or leave the path"
+                        " out; imageCheck: warn makes it a warning"
                     ),
                 )
             warn(message)
 
-    def _instead(
+    def _images_instead(
         self, found: Sequence[FoundImage], image: Reference, *, unknown: bool
     ) -> list[str]:
         """The images that stand where `image` should be.
 
-        An `unknown` chart may complete the end of an image's name by what it puts before it.
+        An `unknown` chart may complete the end of an image's name by a text before it.
         """
         if self.tool != VALUES:
             return nearest_images(found, image)
-        at_paths = [one for one in found if one.location in self.value_paths]
+        at_paths = [
+            image_found for image_found in found if image_found.location in self.value_paths
+        ]
         if unknown and not self.whole:
-            at_paths = [one for one in at_paths if not is_end_of_image(image, one)]
-        return [str(one) for one in at_paths]
+            at_paths = [
+                image_found for image_found in at_paths if not is_end_of_image(image, image_found)
+            ]
+        return [str(image_found) for image_found in at_paths]
 
     def _hint(
         self, contents: Mapping[str, bytes], found: Sequence[FoundImage], image: Reference
     ) -> str:
         """The hint for a missing image."""
         if self.tool == HELM:
-            over = (
-                first_mapping(data or contents.get(name, b"")) for name, data in reversed(self.over)
+            values_maps = (
+                first_mapping(data or contents.get(name, b""))
+                for name, data in reversed(self.values_files)
             )
-            values = [*over, *values_of_charts(contents)]
+            values = [*values_maps, *values_of_charts(contents)]
             rendered = [contents[path] for path in match_files(self.pattern, sorted(contents))]
             chart = ChartHint(files=contents, values=values, tried=self.value_paths)
             return chart.text(rendered, found, image)
         if self.tool == VALUES and not self.value_paths:
-            return "name it in the template"
-        return _LOOK if self.tool == VALUES else "correct the place"
+            return "name the image in the template"
+        return _HINT if self.tool == VALUES else "correct the place of the image"
 
 
 def effect_of(settings: Settings, plan: TargetPlan) -> Effect:
     """The effect that a target must have."""
-    images = dict.fromkeys(_known(one) for one in plan.images.values())
+    images = dict.fromkeys(_with_known_digest(image) for image in plan.images.values())
     parts = {part.partition(" of ")[0] for part in settings.mapping("valuesPaths").values()}
     return Effect(
         pattern=settings.text("filePath"),
@@ -233,7 +255,7 @@ def effect_of(settings: Settings, plan: TargetPlan) -> Effect:
         tool=settings.text("tool"),
         level=settings.text("imageCheck"),
         value_paths=_value_paths(settings, plan),
-        over=_over(plan),
+        values_files=_chart_values_files(plan),
         placed=_placed(settings, plan),
         whole=not parts or bool(parts & {"image", "repository"}),
         keys=_keys(settings, plan),
@@ -242,10 +264,10 @@ def effect_of(settings: Settings, plan: TargetPlan) -> Effect:
     )
 
 
-def _over(plan: TargetPlan) -> tuple[tuple[str, bytes | None], ...]:
+def _chart_values_files(plan: TargetPlan) -> tuple[tuple[str, bytes | None], ...]:
     """The values files of a rendered chart, in their order."""
     chart = plan.change if isinstance(plan.change, HelmChart) else None
-    return tuple((one.name, one.content) for one in chart.values_files) if chart else ()
+    return tuple((file.name, file.content) for file in chart.values_files) if chart else ()
 
 
 def _keys(settings: Settings, plan: TargetPlan) -> tuple[str, ...]:
@@ -270,22 +292,26 @@ def _value_paths(settings: Settings, plan: TargetPlan) -> tuple[str, ...]:
 def _placed(settings: Settings, plan: TargetPlan) -> tuple[tuple[str, Reference], ...]:
     """Each path of values, with the image that was written there and its known digest."""
     paths = _value_paths(settings, plan) if settings.text("tool") == VALUES else ()
-    images = (_known(one) for one in plan.images.values())
+    images = (_with_known_digest(image) for image in plan.images.values())
     return tuple(dict.fromkeys(zip(paths, images, strict=False)))  # no paths: no pairs
 
 
-def _known(one: DeployedImage) -> Reference:
+def _with_known_digest(deployed: DeployedImage) -> Reference:
     """The image with its known digest."""
-    return replace(one.reference, image=replace(one.reference.image, digest=one.digest))
+    return replace(
+        deployed.reference, image=replace(deployed.reference.image, digest=deployed.digest)
+    )
 
 
-def _shown(image: Reference) -> str:
+def _image_text(image: Reference) -> str:
     """The image for messages: with its tag alone, if it has one."""
     known = image.image
     return str(replace(image, image=replace(known, digest="" if known.tag else known.digest)))
 
 
-def _holds_part(image: Reference, contents: Mapping[str, bytes], paths: Sequence[str]) -> bool:
+def _contains_version(
+    image: Reference, contents: Mapping[str, bytes], paths: Sequence[str]
+) -> bool:
     """Whether a file contains the part of the image that changes with each build."""
     part = (image.image.tag or image.image.digest).encode()
     return any(part in contents[path] for path in paths)

@@ -85,16 +85,16 @@ class KnownImages:
 
     def named(self, name: str, parameter: str) -> DeployedImage:
         """The image called `name` in `parameter`; raises ConfigError with near names."""
-        found = self._catalogue()
+        found = self._images_by_name()
         if name not in found:
-            nothing = (
+            set_hint = (
                 "imagePushToRegistry leaves the images in the pipeline environment; else set"
                 " containerImageNameTags"
             )
             raise ConfigError(
                 f"no image is called {name!r}",
                 where=self.settings.origin(parameter),
-                hint=nearest(name, found) if found else nothing,
+                hint=nearest(name, found) if found else set_hint,
             )
         return found[name]
 
@@ -120,10 +120,10 @@ class KnownImages:
                 raise ConfigError(
                     f"{name} is set, and containers is not",
                     where=self.settings.origin(name),
-                    hint="say in containers which image belongs to which container or key",
+                    hint="name in containers the image of each container or key",
                 )
 
-    def _catalogue(self) -> dict[str, DeployedImage]:
+    def _images_by_name(self) -> dict[str, DeployedImage]:
         """Each listed image by its name, by the last part if unique, and by imageNames."""
         settings = self.settings
         texts = settings.texts("containerImageNameTags")
@@ -169,7 +169,7 @@ class KnownImages:
                 where=settings.origin(parameter),
                 hint="find out who has changed the pipeline environment, and build again",
             )
-        known = reference.image.digest or (
+        known_digest = reference.image.digest or (
             parse_digest(digest) if digest else pushed or _pushed_digest(text, environment)
         )
         if not reference.image.tag and not reference.image.digest:
@@ -179,7 +179,7 @@ class KnownImages:
                 hint="expected name:tag",
             )
         pinned = settings.flag("pinDigest")
-        if pinned and not known:
+        if pinned and not known_digest:
             raise ConfigError(
                 f"pinDigest is set, and no digest of {text!r} is known",
                 where=settings.origin("pinDigest"),
@@ -188,7 +188,7 @@ class KnownImages:
                     " imageDigests, or write it behind the tag"
                 ),
             )
-        return DeployedImage(reference=reference, digest=known, pinned=pinned)
+        return DeployedImage(reference=reference, digest=known_digest, pinned=pinned)
 
 
 def _is_same_registry(url: str, pushed: object) -> bool:
@@ -249,7 +249,7 @@ def _pushed_as(reference: Reference) -> tuple[str, str, str]:
 def _pushed_digest(text: str, environment: Mapping[str, object]) -> str:
     """The digest that imagePushToRegistry, or else the builder, left for this name and tag.
 
-    Empty without one. What a step has provably pushed overrides what the workspace says by now.
+    Empty without one. The digest that a step has provably pushed overrides that of the workspace.
     """
     for source in (proven_values(environment), environment):
         kind = "targetImage" if source.get("container/targetRegistryUrl") else "image"

@@ -1,4 +1,4 @@
-"""Checks of one target before its commit is made: of what its Change has made of the files.
+"""Checks of one target before its commit is made: of the files as its Change has left them.
 
 The images have an effect and exist in their registries, the cluster will be able to pull them, and
 the files stay valid.

@@ -25,9 +25,9 @@ from towline.steps.deployment.images import DeployedImage
 from towline.steps.registry_access import network, registry_login
 from towline.steps.task import Task
 
-_TO, _PROMOTED = "container/targetRegistryUrl", "container/promotedTo"
+_TARGET_URL, _PROMOTED = "container/targetRegistryUrl", "container/promotedTo"
 _VISIBLE = 4.0  # seconds until an image that this build has pushed is visible, at the latest
-_LOOKUP_SECONDS = 60  # for all images: a deployment does not wait for a mere confirmation
+_LOOKUP_SECONDS = 60  # for all images: a deployment does not wait longer for a confirmation
 
 
 def check(task: Task, images: Sequence[DeployedImage]) -> None:
@@ -42,14 +42,14 @@ def check(task: Task, images: Sequence[DeployedImage]) -> None:
             try:
                 client = _client(task, image, transport)
                 if client:
-                    _check(client, image, task.settings.text("imagePlatform"))
+                    _check_image(client, image, task.settings.text("imagePlatform"))
             except (DigestMismatch, AddressTampered):
                 raise
             except (RegistryError, CredentialError) as fault:
                 task.console.warn_of(
                     fault,
                     f"whether {image.reference} exists could not be checked:"
-                    f" {fault.message}{_next(fault)}",
+                    f" {fault.message}{_login_hint(fault)}",
                 )
 
 
@@ -63,7 +63,10 @@ def _client(task: Task, image: DeployedImage, transport: Transport) -> RegistryC
     """
     settings, known = task.settings, task.pipeline_environment
     host = image.reference.registry.host
-    pushed, promoted = _at(host, known.get(_TO)), _at(host, proven_values(known).get(_PROMOTED))
+    pushed, promoted = (
+        _registry_on_host(host, known.get(_TARGET_URL)),
+        _registry_on_host(host, proven_values(known).get(_PROMOTED)),
+    )
     registry = pushed or image.reference.registry  # with the scheme that it was pushed by
     found = registry_login(
         task,
@@ -79,18 +82,18 @@ def _client(task: Task, image: DeployedImage, transport: Transport) -> RegistryC
     )
 
 
-def _next(fault: TowlineError) -> str:
-    """The hint of a login that was refused; of a registry's answer, the message is enough."""
+def _login_hint(fault: TowlineError) -> str:
+    """The hint if a login was refused; for another answer of the registry the message is enough."""
     return f"; {fault.hint}" if isinstance(fault, CredentialRefused) else ""
 
 
-def _at(host: str, url: object) -> Registry | None:
+def _registry_on_host(host: str, url: object) -> Registry | None:
     """The registry of a URL in the pipeline environment, if its host is `host`."""
     registry = parse_registry(url)[0] if isinstance(url, str) and url else None
     return registry if registry and registry.host == host else None
 
 
-def _check(client: RegistryClient, image: DeployedImage, platform: str) -> None:
+def _check_image(client: RegistryClient, image: DeployedImage, platform: str) -> None:
     name, target, where = (
         image.reference.image.name,
         image.tag or image.digest,
@@ -117,7 +120,7 @@ def _check(client: RegistryClient, image: DeployedImage, platform: str) -> None:
         )
     if image.digest and found.digest != image.digest:
         raise DigestMismatch(
-            f"{image.reference} is {found.digest} by now, and the build pushed {image.digest}",
+            f"{image.reference} has digest {found.digest} now, and the build pushed {image.digest}",
             where=where,
             hint=(
                 "somebody has pushed another image to that tag: build again, or give every build a"

@@ -87,10 +87,15 @@ class Deployment:
             )
 
 
-def outputs_of(done: Sequence[Deployment], *, seconds: float) -> dict[str, object]:
+def outputs_of(deployments: Sequence[Deployment], *, seconds: float) -> dict[str, object]:
     """The outputs of docs/contract.md, without the diff."""
-    first = done[0].update
-    written = [target for one in done if not one.update.newer for target in one.targets]
+    first = deployments[0].update
+    written = [
+        target
+        for deployment in deployments
+        if not deployment.update.newer
+        for target in deployment.targets
+    ]
     digests = [
         target.change.applied.holds(image.digest)
         for target in written
@@ -99,38 +104,43 @@ def outputs_of(done: Sequence[Deployment], *, seconds: float) -> dict[str, objec
     return {
         "commit": first.commit,
         "branch": first.branch,
-        "files": [path for one in done for path in one.update.files],
-        "images": [image for one in done for image in one.images()],
+        "files": [path for deployment in deployments for path in deployment.update.files],
+        "images": [image for deployment in deployments for image in deployment.images()],
         "changes": [
-            {"file": one.file, "name": one.name, "old": one.old, "new": one.new}
+            {
+                "file": deployment.file,
+                "name": deployment.name,
+                "old": deployment.old,
+                "new": deployment.new,
+            }
             for target in written
-            for one in target.change.applied.replaced
+            for deployment in target.change.applied.replaced
         ],
         "digestWritten": bool(digests) and all(digests),
-        "repositories": [one.record() for one in done],
+        "repositories": [deployment.record() for deployment in deployments],
         "seconds": round(seconds, 3),
     }
 
 
-def diff_of(done: Sequence[Deployment]) -> str:
+def diff_of(deployments: Sequence[Deployment]) -> str:
     """The diff of a dry run, a patch that git can apply except for masked values."""
-    return masked("".join(one.update.diff for one in done))
+    return masked("".join(deployment.update.diff for deployment in deployments))
 
 
-def deployment_facts(done: Sequence[Deployment], stage: str) -> dict[str, object]:
+def deployment_facts(deployments: Sequence[Deployment], stage: str) -> dict[str, object]:
     """The facts for later steps of the pipeline: the deployment of this stage, new or not."""
     if not stage:
         return {}
-    folder, outputs = f"deployment/{_folder_name(stage)}", outputs_of(done, seconds=0.0)
+    folder, outputs = f"deployment/{_folder_name(stage)}", outputs_of(deployments, seconds=0.0)
     return {
-        f"{folder}/commit": done[0].commit,
-        f"{folder}/branch": done[0].update.branch,
+        f"{folder}/commit": deployments[0].commit,
+        f"{folder}/branch": deployments[0].update.branch,
         **{f"{folder}/{name}": outputs[name] for name in ("repositories", "images", "files")},
     }
 
 
 def _folder_name(stage: str) -> str:
-    """The stage as a folder's name: a step that has deployed must not fail for a name."""
+    """The stage as a folder's name: after a deployment, a step must not fail because of a name."""
     name = re.sub(r"^\.|[/\\\0]", "-", stage)
     return name.encode("utf-8", "replace")[:_LONGEST_FOLDER].decode("utf-8", "ignore")
 
@@ -139,11 +149,11 @@ def replaced_lines(deployment: Deployment) -> list[str]:
     """A line for each replaced value, old and new; of many values the first."""
     if not deployment.update.files:
         return []
-    replaced = [one for target in deployment.targets for one in target.change.applied.replaced]
+    replaced = [value for target in deployment.targets for value in target.change.applied.replaced]
     lines = [
-        f"{one.file}: {one.name}: {one.old or 'nothing'} -> {one.new or 'nothing'}"
-        for one in dict.fromkeys(replaced)
-        if one.old != one.new
+        f"{value.file}: {value.name}: {value.old or 'nothing'} -> {value.new or 'nothing'}"
+        for value in dict.fromkeys(replaced)
+        if value.old != value.new
     ]
     more = len(lines) - _MOST_LINES
     return lines if more <= 0 else [*lines[:_MOST_LINES], f"and {more} more"]
@@ -151,30 +161,38 @@ def replaced_lines(deployment: Deployment) -> list[str]:
 
 def commits(pushed: Sequence[Deployment]) -> str:
     """The new commits, for messages."""
-    return ", ".join(f"commit {one.update.commit[:12]} on {one.update.branch}" for one in pushed)
+    return ", ".join(
+        f"commit {deployment.update.commit[:12]} on {deployment.update.branch}"
+        for deployment in pushed
+    )
 
 
 def tell_pushed(
     fault: TowlineError,
-    done: Sequence[Deployment],
+    deployments: Sequence[Deployment],
     rest: Sequence[tuple[Target, ...]],
     *,
     pushing: bool,
     seconds: float,
 ) -> None:
-    """Add to a fault which branches were pushed before it, and which are left to do.
+    """Add to a fault which branches were pushed before it, and which are not known to be pushed.
 
-    If none was, and there are several, it says so; but a fault while `pushing` may be nothing but a
-    lost answer.
+    If no branch was pushed, and there are several, it says so; but after a fault while `pushing`,
+    only the answer may be lost.
     """
-    pushed, count = [one for one in done if one.update.commit], len(done) + len(rest)
+    pushed, count = (
+        [deployment for deployment in deployments if deployment.update.commit],
+        len(deployments) + len(rest),
+    )
     if pushed:
-        fault.outputs = outputs_of(done, seconds=seconds)
-        branches = "; ".join(f"{one.repository}: {commits([one])}" for one in pushed)
-        left = list_some([_branch_name(targets) for targets in rest])
+        fault.outputs = outputs_of(deployments, seconds=seconds)
+        branches = "; ".join(
+            f"{deployment.repository}: {commits([deployment])}" for deployment in pushed
+        )
+        not_pushed = list_some([_branch_name(targets) for targets in rest])
         fault.message = (
             f"{fault.message}; pushed before the fault, and they stay: {branches}; not known to be"
-            f" pushed: {left}"
+            f" pushed: {not_pushed}"
         )
         fault.hint = f"{fault.hint}; the step run again does the rest"
     elif count > 1 and pushing and isinstance(fault, GitUnreachable | MachineError):
@@ -186,9 +204,9 @@ def tell_pushed(
         fault.message = f"{fault.message}; nothing was pushed to any of the {count} branches"
 
 
-def tell_diff(fault: TowlineError, done: Sequence[Deployment]) -> None:
+def tell_diff(fault: TowlineError, deployments: Sequence[Deployment]) -> None:
     """Add to the fault of a dry run the diff that was found before it."""
-    fault.outputs = {**fault.outputs, "diff": diff_of(done)}
+    fault.outputs = {**fault.outputs, "diff": diff_of(deployments)}
 
 
 def _branch_name(targets: Sequence[Target]) -> str:
@@ -197,83 +215,103 @@ def _branch_name(targets: Sequence[Target]) -> str:
     return f"branch {branch} of {url}" if branch else url
 
 
-def _idle_line(one: Deployment) -> str:
+def _idle_line(deployment: Deployment) -> str:
     """The line about a branch that got nothing but the commits of its base."""
-    return f"branch {one.update.branch} was brought up to date with its base, {commits([one])}"
+    branch = deployment.update.branch
+    return f"branch {branch} was brought up to date with its base, {commits([deployment])}"
 
 
-def outcome(done: Sequence[Deployment], *, stage: str, dry_run: bool, seconds: float) -> Outcome:
+def outcome(
+    deployments: Sequence[Deployment], *, stage: str, dry_run: bool, seconds: float
+) -> Outcome:
     """The outcome of a step without a fault; a dry run leaves no facts."""
-    outputs = _outputs_with_diff(done, dry_run=dry_run, seconds=seconds)
+    outputs = _outputs_with_diff(deployments, dry_run=dry_run, seconds=seconds)
     if dry_run:
-        return Outcome(status=SUCCESS, summary=_dry_summary(done), outputs=outputs)
-    anything = any(one.update.commit or one.update.idle for one in done)
+        return Outcome(status=SUCCESS, summary=_dry_summary(deployments), outputs=outputs)
+    has_effect = any(
+        deployment.update.commit or deployment.update.idle for deployment in deployments
+    )
     return Outcome(
-        status=SUCCESS if anything else UNCHANGED,
+        status=SUCCESS if has_effect else UNCHANGED,
         outputs=outputs,
-        summary=_summary(done),
-        pipeline_environment=deployment_facts(done, stage),
+        summary=_summary(deployments),
+        pipeline_environment=deployment_facts(deployments, stage),
     )
 
 
 def _outputs_with_diff(
-    done: Sequence[Deployment], *, dry_run: bool, seconds: float
+    deployments: Sequence[Deployment], *, dry_run: bool, seconds: float
 ) -> dict[str, object]:
     """The outputs of docs/contract.md; the diff is that of a dry run."""
-    outputs = outputs_of(done, seconds=seconds)
-    return {**outputs, "diff": diff_of(done)} if dry_run else outputs
+    outputs = outputs_of(deployments, seconds=seconds)
+    return {**outputs, "diff": diff_of(deployments)} if dry_run else outputs
 
 
-def _summary(done: Sequence[Deployment]) -> str:
+def _summary(deployments: Sequence[Deployment]) -> str:
     """The line about what was deployed where."""
-    changed = [one for one in done if one.update.commit and not one.update.idle]
-    targets = [target for one in done for target in one.targets]
+    changed = [
+        deployment
+        for deployment in deployments
+        if deployment.update.commit and not deployment.update.idle
+    ]
+    targets = [target for deployment in deployments for target in deployment.targets]
     references = [
         str(image.reference) for target in targets for image in target.plan.distinct_images
     ]
     images = ", ".join(dict.fromkeys(references)) or "the version"
     if changed:
-        summary = f"{_changed_files(done) or _branches(done)}: {images}, {commits(changed)}"
+        summary = (
+            f"{_changed_files(deployments) or _branches(deployments)}: {images}, {commits(changed)}"
+        )
     else:
         paths = ", ".join(dict.fromkeys(target.settings.text("filePath") for target in targets))
-        summary = f"{paths} on {_branches(done)} holds {images} already"
-    return "; ".join([summary, *(_idle_line(one) for one in done if one.update.idle)])
+        summary = f"{paths} on {_branches(deployments)} holds {images} already"
+    return "; ".join(
+        [summary, *(_idle_line(deployment) for deployment in deployments if deployment.update.idle)]
+    )
 
 
-def _dry_summary(done: Sequence[Deployment]) -> str:
+def _dry_summary(deployments: Sequence[Deployment]) -> str:
     """The line about what a dry run would change."""
     idle = [
-        f"branch {one.update.branch} would be brought up to date with its base"
-        for one in done
-        if one.update.idle
+        f"branch {deployment.update.branch} would be brought up to date with its base"
+        for deployment in deployments
+        if deployment.update.idle
     ]
-    changes = f"would change {_changed_files(done) or 'nothing'} on {_branches(done)}"
+    changes = f"would change {_changed_files(deployments) or 'nothing'} on {_branches(deployments)}"
     return "; ".join([changes, *idle])
 
 
-def _changed_files(done: Sequence[Deployment]) -> str:
+def _changed_files(deployments: Sequence[Deployment]) -> str:
     """The first files that the changes themselves change."""
-    return list_some([path for one in done for path in one.update.files if not one.update.idle])
+    return list_some(
+        [
+            path
+            for deployment in deployments
+            for path in deployment.update.files
+            if not deployment.update.idle
+        ]
+    )
 
 
-def _branches(done: Sequence[Deployment]) -> str:
-    return ", ".join(dict.fromkeys(one.update.branch for one in done))
+def _branches(deployments: Sequence[Deployment]) -> str:
+    return ", ".join(dict.fromkeys(deployment.update.branch for deployment in deployments))
 
 
 def superseded(
-    done: Sequence[Deployment], *, stage: str, dry_run: bool, seconds: float
+    deployments: Sequence[Deployment], *, stage: str, dry_run: bool, seconds: float
 ) -> Superseded:
     """The end of a step that found a newer deployment on a branch, with outputs and facts."""
-    found = next(one for one in done if one.update.newer)
+    found = next(deployment for deployment in deployments if deployment.update.newer)
     assert found.update.newer
-    outputs = _outputs_with_diff(done, dry_run=dry_run, seconds=seconds)
+    outputs = _outputs_with_diff(deployments, dry_run=dry_run, seconds=seconds)
     return Superseded(
         f"a newer deployment of {found.update.newer.text}",
         where=found.repository,
         outputs=outputs,
-        pipeline_environment={} if dry_run else deployment_facts(done, stage),
+        pipeline_environment={} if dry_run else deployment_facts(deployments, stage),
         hint=(
-            "nothing is to be done: the newer deployment stays; allowOlder: true goes back on"
+            "there is nothing to do: the newer deployment stays; allowOlder: true goes back on"
             " purpose"
         ),
     )

@@ -59,48 +59,51 @@ def open_remote(task: Task) -> Iterator[Remote]:
     if settings.text("authenticationMode") != "githubApp":
         yield _remote(task)
         return
-    url, allowed = settings.text("serverUrl"), settings.flag("allowPlainHttp")
+    url, allow_plain_http = settings.text("serverUrl"), settings.flag("allowPlainHttp")
     with placed(settings.origin("serverUrl")):
-        plain = parse_remote(url)
-    with dispatch.part("app_login").app_login(task, plain) as login:
+        remote = parse_remote(url)
+    with dispatch.part("app_login").app_login(task, remote) as login:
         yield replace(
-            parse_remote(url, login=login, allow_plain_http=allowed), authorities=bundle(task)
+            parse_remote(url, login=login, allow_plain_http=allow_plain_http),
+            authorities=bundle(task),
         )
 
 
 def _remote(task: Task) -> Remote:
     settings = task.settings
-    url, allowed, mode = (
+    url, allow_plain_http, mode = (
         settings.text("serverUrl"),
         settings.flag("allowPlainHttp"),
         settings.text("authenticationMode"),
     )
     with placed(settings.origin("serverUrl")):
-        plain = parse_remote(url)  # before the login: the URL may be wrong
-    place, named = address_of(plain), host_source(settings, "serverUrl", git_address)
-    if plain.scheme == "ssh":
-        key = _key(task)
-        task.addressees.admit(*key_admission(settings, place, named))
-        return replace(plain, key=key)
-    found = login(task, ("username", "password"), place, named)
-    remote = parse_remote(url, login=found, allow_plain_http=allowed)
+        without_login = parse_remote(url)  # before the login: the URL may be wrong
+    address, source = address_of(without_login), host_source(settings, "serverUrl", git_address)
+    if without_login.scheme == "ssh":
+        key = _ssh_key(task)
+        task.addressees.admit(*key_admission(settings, address, source))
+        return replace(without_login, key=key)
+    found = login(task, ("username", "password"), address, source)
+    remote = parse_remote(url, login=found, allow_plain_http=allow_plain_http)
     return replace(remote, bearer=mode == "bearer", authorities=bundle(task))
 
 
 def key_admission(
-    settings: Settings, place: HostAddress, named: HostSource
+    settings: Settings, address: HostAddress, source: HostSource
 ) -> tuple[Credential, HostAddress, HostSource]:
     """The SSH key, the host that gets it, and who names that host.
 
     The agent's own keys may go to the hosts of its own known_hosts.
     """
     if settings.given("gitSshPrivateKey"):
-        return secret_of(settings, "gitSshPrivateKey", "the SSH key"), place, named
-    own = replace(named, origin="known_hosts of the agent", record=frozenset([place.plain]))
+        return secret_of(settings, "gitSshPrivateKey", "the SSH key"), address, source
+    known_hosts = replace(
+        source, origin="known_hosts of the agent", record=frozenset([address.plain])
+    )
     return (
         Credential(label="the agent's own SSH key", names=("gitSshPrivateKey",)),
-        place,
-        own,
+        address,
+        known_hosts,
     )
 
 
@@ -114,7 +117,7 @@ def git_address(url: str) -> HostAddress:
     return address_of(parse_remote(url))
 
 
-def _key(task: Task) -> SshKey | None:
+def _ssh_key(task: Task) -> SshKey | None:
     """The SSH key with the hosts that it may go to, None without both; raises CredentialError."""
     text, known = key_text(task, "gitSshPrivateKey"), task.settings.text("gitSshKnownHosts")
     if not text:

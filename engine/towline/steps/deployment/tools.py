@@ -225,9 +225,11 @@ def _helm(tool: _Tool) -> TargetPlan:
         namespace=settings.text("namespace"),
         images={
             key: ImageValues(
-                repository=one.repository, tag=one.tag, digest=one.digest if one.pinned else ""
+                repository=image.repository,
+                tag=image.tag,
+                digest=image.digest if image.pinned else "",
             )
-            for key, one in images.items()
+            for key, image in images.items()
         },
         values_files=tuple(
             ValuesFile(name=name, content=tool.workspace_file(name, "helmValues"))
@@ -332,7 +334,7 @@ def _values_paths(tool: _Tool) -> TargetPlan:
         writers[path] = image_writer(path) if part == "image" else with_value
         if not str(values[path]):
             raise ConfigError(
-                f"no {part} is known of {images[path].reference}",
+                f"the {part} of {images[path].reference} is not known",
                 where=tool.settings.origin("valuesPaths"),
                 hint=f"leave {path} out",
             )

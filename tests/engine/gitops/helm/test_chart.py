@@ -440,7 +440,7 @@ def test_a_chart_with_another_image_under_the_key_keeps_it_beside_one_that_has_o
     files["charts/new/values.yaml"] = "image: {repository: placeholder}\n"
     assert applied(files, **shop).count("h.io/team/shop:2") == 1
     files["charts/new/values.yaml"] = "image: {repository: h.io/team/new}\n"
-    with pytest.raises(ConfigError, match=r"none of them is h\.io/team/shop:2's") as caught:
+    with pytest.raises(ConfigError, match=r"none of them belongs to h\.io/team/shop:2") as caught:
         applied(files, **shop)
     assert (caught.value.hint, told) == (
         "name one of the charts in chartPath, or correct their values",
@@ -631,7 +631,7 @@ def test_a_registry_that_other_images_come_from_is_left_as_it_is() -> None:
     assert said == [
         (
             "  chart chart/app/ has q.io in global.imageRegistry, and puts it before the image: it"
-            " is rendered with the image's"
+            " is rendered with the image's registry there"
         )
     ]
 

@@ -103,7 +103,7 @@ def test_a_version_is_the_locked_one_or_an_exact_one() -> None:
         "v1.2.3-rc.1+b",
     ]
     for version in ("", "1.2", "^1.2.3", "1.x.x", ">=1.0.0", "*"):
-        with pytest.raises(ConfigError, match="says which"):
+        with pytest.raises(ConfigError, match="names the version"):
             exact_version("redis", version, "", where="c/Chart.yaml")
 
 

@@ -122,7 +122,7 @@ def test_a_chart_for_another_kubernetes_is_refused_with_the_way_out(tmp_path: Pa
     found = fault(
         tmp_path, chart() | {"chart/app/Chart.yaml": CHART_YAML + "kubeVersion: '>=1.99.0'\n"}
     )
-    assert "asks for Kubernetes >=1.99.0" in found.message
+    assert "needs Kubernetes >=1.99.0" in found.message
     assert "`helm` on PATH" in found.hint
 
 

@@ -374,7 +374,10 @@ def test_what_renders_is_ended_by_the_deadline_too(
     ending = place.deploy(targets=targets, pushDeadline=2)
     assert (ending.code, ending.message) == (
         6,
-        "pushDeadline of 2 seconds exceeded by the deployment, with all that it renders and reads",
+        (
+            "pushDeadline of 2 seconds exceeded by the deployment, including the time to render"
+            " and to read"
+        ),
     ), ending.err
     assert "pushDeadline" in ending.hint
     assert len(place.commits("a")) == 1

@@ -219,7 +219,7 @@ def test_a_range_without_a_lock_is_refused_before_anybody_is_asked(
         f"{shelf.url}/charts",
         version="^18",
     )
-    assert "no Chart.lock says which" in found.message
+    assert "no Chart.lock names the version" in found.message
     assert shelf.requests == ()
 
 
@@ -237,7 +237,7 @@ def test_a_version_that_is_not_there_is_named(shelf: Shelf, tmp_path: Path) -> N
 def test_other_bytes_than_the_index_says_are_refused(shelf: Shelf, tmp_path: Path) -> None:
     shelf.offer(packed(), digest="0" * 64)
     assert (
-        "is not what the index"
+        "has another digest than in the index"
         in fault(
             DigestMismatch, Fetcher(tmp_path, chartRepositories=[shelf.host]), f"{shelf.url}/charts"
         ).message
@@ -336,7 +336,7 @@ def test_a_chart_comes_from_an_oci_registry_with_a_login(tmp_path: Path) -> None
         fetch = Fetcher(tmp_path, chartRepositories=[registry.host], dockerConfigJSON=config)
         assert fetch(f"oci://{registry.host}/team/charts", version="18.1.2+b1") == large
         assert (
-            "is not there"
+            "does not exist"
             in fault(
                 ConfigError, fetch, f"oci://{registry.host}/team/charts", version="1.0.0"
             ).message

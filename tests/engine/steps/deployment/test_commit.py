@@ -115,7 +115,7 @@ def test_the_author_is_whom_the_settings_name(place: Place) -> None:
 def test_an_author_without_a_letter_is_refused(place: Place) -> None:
     ending = place.deploy(authorName="<>")
     assert (ending.code, ending.where) == (3, "parameter of the call")
-    assert "git takes for no name" in ending.message
+    assert "git takes for an empty name" in ending.message
 
 
 @pytest.mark.parametrize(

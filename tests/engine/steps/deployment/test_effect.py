@@ -31,12 +31,12 @@ def test_an_image_that_is_nowhere_is_an_error_that_says_what_is_there() -> None:
     with pytest.raises(ConfigError) as caught:
         said(POD % "docker.io/reg.io/team/web:2")
     assert (
-        caught.value.message == "nothing that is read in a.yaml names reg.io/team/web:2: it names"
+        caught.value.message == "no value that is read in a.yaml names reg.io/team/web:2: it names"
         " docker.io/reg.io/team/web:2 (Pod p, c)"
     )
     assert (caught.value.where, caught.value.hint) == (
         "*.yaml",
-        "correct the place; imageCheck: warn makes it a warning",
+        "correct the place of the image; imageCheck: warn makes it a warning",
     )
     with pytest.raises(ConfigError, match="nor any image"):
         said("a: b\n")
@@ -44,7 +44,10 @@ def test_an_image_that_is_nowhere_is_an_error_that_says_what_is_there() -> None:
 
 def test_the_level_makes_it_a_warning_or_nothing() -> None:
     assert said("a: b\n", level="warn") == [
-        "nothing that is read in a.yaml names reg.io/team/web:2, nor any image (correct the place)"
+        (
+            "no value that is read in a.yaml names reg.io/team/web:2, nor any image"
+            " (correct the place of the image)"
+        )
     ]
     assert said("a: b\n", level="off") == said("a: b\n", images=()) == []
 
@@ -85,7 +88,7 @@ def test_of_a_chart_another_text_is_not_enough_while_a_container_runs_another_ve
 
 def test_an_annotation_is_not_read() -> None:
     text = POD.replace("name: p", "name: p, annotations: {was: 'reg.io/team/web:2'}") % "x/web:2"
-    with pytest.raises(ConfigError, match=r"nothing that is read .* names x/web:2"):
+    with pytest.raises(ConfigError, match=r"no value that is read .* names x/web:2"):
         said(text, tool="helm")
 
 
@@ -122,7 +125,7 @@ def test_of_values_it_counts_what_stands_where_the_image_was_written(
     values: dict[str, Any] = {"tool": "helm-values", "value_paths": ("image",)}
     assert len(said(text, **values)) == wrong
     if wrong:
-        with pytest.raises(ConfigError, match="nothing that is read"):
+        with pytest.raises(ConfigError, match="no value that is read"):
             said(text, listing=["Chart.yaml"], **values)
 
 
@@ -156,7 +159,7 @@ def test_each_place_of_several_is_judged_for_itself(
     values: dict[str, Any] = {"tool": "helm-values", "value_paths": ("web.image", "cart.image")}
     if wrong:
         with pytest.raises(
-            ConfigError, match=r"cart\.image is another image's place: reg\.io/team"
+            ConfigError, match=r"cart\.image belongs to another image: reg\.io/team"
         ):
             said(text, placed=placed, **values)
         assert len(said(text, placed=placed, level="warn", **values)) == 1
@@ -196,7 +199,7 @@ def test_a_tag_in_a_values_file_is_judged_with_the_repository_of_its_chart(
     files = {path: text.encode() for path, text in texts.items()}
     warnings: list[str] = []
     if wrong:
-        with pytest.raises(ConfigError, match=r"image is another image's place: reg\.io/team/cart"):
+        with pytest.raises(ConfigError, match=r"image belongs to another image: reg\.io/team/cart"):
             effect.check(files, sorted(files), warnings.append)
         replace(effect, level="warn").check(files, sorted(files), warnings.append)
         assert len(warnings) == 1
@@ -229,4 +232,4 @@ def test_the_keys_that_the_chart_s_values_have_are_named() -> None:
 
 def test_a_template_that_does_not_name_the_image_is_a_warning_about_the_template() -> None:
     (text,) = said("x: 1\n", tool="helm-values")
-    assert text.endswith("nor any image (name it in the template)")
+    assert text.endswith("nor any image (name the image in the template)")

@@ -95,7 +95,7 @@ def test_a_missing_image_says_what_to_do(look: Look) -> None:
 
 
 def test_a_tag_that_somebody_has_pushed_over_is_a_mismatch(look: Look) -> None:
-    with pytest.raises(DigestMismatch, match="by now"):
+    with pytest.raises(DigestMismatch, match=" now, and the build pushed"):
         look(**WITH_LOGIN, digest=f"sha256:{'0' * 64}")
 
 

@@ -243,7 +243,7 @@ def test_a_path_that_asks_for_nothing_known_is_refused(
 
 def test_a_part_that_an_image_does_not_have_is_refused(tmp_path: Path) -> None:
     assert (
-        "no tag is known"
+        "the tag of reg.example.com"
         in refusal(
             tmp_path,
             tool="helm-values",
