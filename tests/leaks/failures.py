@@ -257,18 +257,18 @@ FAILURES = (
     Failure(name="is killed at the third request", begin=_ends(signal.SIGKILL, 2), killed=True),
     Failure(name="is a bug", begin=_bug, bug=True),
 )
-PLACES_OF_FAILURE = tuple((step, tap) for step in STEPS for tap in step.asks)
+FAILURE_POINTS = tuple((step, tap) for step in STEPS for tap in step.asks)
 
 
 # `make test` has the time for some: each failure at one server, and one failure at every
 # second server of a step.
 SOME = tuple(
-    (FAILURES[number * 17 % len(FAILURES)], *place)
-    for number, place in enumerate(PLACES_OF_FAILURE[::2])
+    (FAILURES[number * 17 % len(FAILURES)], *point)
+    for number, point in enumerate(FAILURE_POINTS[::2])
 )
 OTHERS = tuple(
-    (failure, *place)
+    (failure, *point)
     for failure in FAILURES
-    for place in PLACES_OF_FAILURE
-    if (failure, *place) not in SOME
+    for point in FAILURE_POINTS
+    if (failure, *point) not in SOME
 )

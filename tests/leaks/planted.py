@@ -1,8 +1,8 @@
-"""Leaks on purpose, one for each place: the proof that the hunt would find them.
+"""Leaks on purpose, one for each sink: the proof that the hunt would find them.
 
-Most happen within the engine's own process (watched.py runs this file, so it imports the standard
-library alone). A secret for each place, and what else is needed, come by one variable that nobody
-else gets to see. The others happen on servers, when the engine has ended.
+Most happen within the engine's own process (traced_engine.py runs this file, so it imports the
+standard library alone). A secret for each sink, and what else is needed, come by one variable that
+nobody else gets to see. The others happen on servers, when the engine has ended.
 """
 
 from __future__ import annotations
@@ -22,15 +22,15 @@ from contextlib import suppress
 from pathlib import Path
 
 VARIABLE = "HUNT_PLANTS"
-HOST, ELSEWHERE, BUG = "host", "elsewhere", "bug"  # keys of what it holds, beside the places
+HOST, ELSEWHERE, BUG = "host", "elsewhere", "bug"  # keys of what it holds, beside the sinks
 
 
 def plant() -> None:
-    """Leak a secret into each place that has one, now or when the engine ends."""
+    """Leak a secret into each sink that has one, now or when the engine ends."""
     given = json.loads(os.environ.pop(VARIABLE, "{}"))
-    for place, leak in _PLANTS.items():
-        if place in given:
-            leak(given[place], given)
+    for sink, leak in _PLANTS.items():
+        if sink in given:
+            leak(given[sink], given)
     if BUG in given:
         sys.addaudithook(_raising(given[BUG]))
 
@@ -58,9 +58,9 @@ def _into_result(secret: str, _given: dict[str, str]) -> None:
     atexit.register(add)
 
 
-def _into_file(place: Callable[[dict[str, str]], Path]) -> Callable[[str, dict[str, str]], None]:
+def _into_file(target: Callable[[dict[str, str]], Path]) -> Callable[[str, dict[str, str]], None]:
     def write(secret: str, given: dict[str, str]) -> None:
-        path = place(given)
+        path = target(given)
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(base64.b64encode(f"robot:{secret}".encode()))
 

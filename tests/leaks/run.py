@@ -58,8 +58,8 @@ class Run:
     tokens: frozenset[str] = frozenset()
 
     def __post_init__(self) -> None:
-        for place in (self.workspace, self.home, self.temporary, self.requested):
-            place.mkdir(parents=True)
+        for folder in (self.workspace, self.home, self.temporary, self.requested):
+            folder.mkdir(parents=True)
 
     @property
     def workspace(self) -> Path:
@@ -85,7 +85,7 @@ class Run:
         return self.folder / "events"
 
     def told(self, event: str) -> list[dict[str, Any]]:
-        """The events of this kind that the hook reported (watched.py)."""
+        """The events of this kind that the hook reported (traced_engine.py)."""
         return [one for one in self.events if one["event"] == event]
 
     @property
@@ -100,11 +100,11 @@ class Run:
 
 def contents(run: Run) -> dict[Path, bytes]:
     """The bytes of every file in the run's folders."""
-    places = (run.workspace, run.home, run.temporary, run.requested.parent)
+    folders = (run.workspace, run.home, run.temporary, run.requested.parent)
     return {
         path: path.read_bytes()
-        for place in places
-        for path in sorted(place.rglob("*"))
+        for folder in folders
+        for path in sorted(folder.rglob("*"))
         if path.is_file() and not path.is_symlink()
     }
 
@@ -116,8 +116,8 @@ def private_folders() -> set[Path]:
 
 def below(folder: Path) -> Iterator[Path]:
     """The files below a folder; other processes may remove some meanwhile."""
-    for place, _, names in os.walk(folder):
-        yield from (Path(place, name) for name in names)
+    for above, _, names in os.walk(folder):
+        yield from (Path(above, name) for name in names)
 
 
 def private_files(run: Run) -> Iterator[tuple[tuple[str, int, int], File]]:

@@ -1,6 +1,6 @@
-"""The places that are searched after a run, and the secrets that each may have.
+"""The sinks: what is searched after a run, and the secrets that each sink may have.
 
-A new place is one row in PLACES, and a leak on purpose (planted.py).
+A new sink is one row in SINKS, and a leak on purpose (planted.py).
 """
 
 from __future__ import annotations
@@ -39,15 +39,15 @@ class Piece:
 
 @dataclass(frozen=True, kw_only=True)
 class Leak:
-    """A secret in a place where it may not be."""
+    """A secret in a sink that may not have it."""
 
-    place: str
+    sink: str
     label: str
     secret: str
     way: str
 
     def __str__(self) -> str:
-        return f"{self.place}: {self.label}: {self.secret} ({self.way})"
+        return f"{self.sink}: {self.label}: {self.secret} ({self.way})"
 
 
 # ---- what may be where
@@ -78,7 +78,7 @@ def kept_in(file: File) -> May:
     return lambda source: private and bool(source.files & set(file.path.parts))
 
 
-# ---- the places
+# ---- the sinks
 
 
 def _out(run: Run) -> Iterator[Piece]:
@@ -171,7 +171,7 @@ def _bytes(texts: list[Any]) -> bytes:
     return "\0".join(texts).encode("utf-8", "surrogateescape")
 
 
-PLACES: Mapping[str, Callable[[Run], Iterator[Piece]]] = {
+SINKS: Mapping[str, Callable[[Run], Iterator[Piece]]] = {
     "standard output": _out,
     "standard error": _err,
     "result": _result,
@@ -192,12 +192,12 @@ PLACES: Mapping[str, Callable[[Run], Iterator[Piece]]] = {
 
 
 def search(run: Run, hunter: Hunter) -> list[Leak]:
-    """Every secret of the run that is in a place where it may not be."""
+    """Every secret of the run that is in a sink that may not have it."""
     sources = {source.name: source for source in (*run.sources, *run.made)}
     made = Hunter({source.name: source.secret for source in run.made})
     return [
-        Leak(place=place, label=piece.label, secret=hit.secret, way=hit.way)
-        for place, pieces in PLACES.items()
+        Leak(sink=sink, label=piece.label, secret=hit.secret, way=hit.way)
+        for sink, pieces in SINKS.items()
         for piece in pieces(run)
         for hit in (*hunter.find(piece.data), *made.find(piece.data))
         if hit.secret not in sources or not piece.may(sources[hit.secret])

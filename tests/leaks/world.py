@@ -58,11 +58,11 @@ from tests.leaks.sources import (
 )
 from tests.leaks.steps import OUTSIDE, SLOT, Step
 from tests.leaks.tap import Tap, Upstream
-from tests.leaks.watched import LACKS
+from tests.leaks.traced_engine import LACKS
 from tests.vault_calls import AUDIENCE, take_jwt
 
 PATIENCE = 240.0  # seconds; nobody waits for so long unless something is broken
-_LAUNCHER = Path(__file__).with_name("watched.py")
+_LAUNCHER = Path(__file__).with_name("traced_engine.py")
 _ROLE = "hunted"
 # A program that prints, writes and sends everything that it was given.
 _SCRIPT = """\

@@ -1,8 +1,8 @@
-"""The leak hunt: secrets in every source, each step with each failure, and every place searched
+"""The leak hunt: secrets in every source, each step with each failure, and every sink searched
 afterwards.
 
 What there is to read and to extend: the sources (tests/leaks/sources.py), the steps (steps.py),
-what may fail (failures.py), the places (places.py), how a secret may be written (forms.py). What
+what may fail (failures.py), the sinks (sinks.py), how a secret may be written (forms.py). What
 Jenkins itself records is none of this: docs/security.md.
 """
 
@@ -19,10 +19,10 @@ from tests.leaks.failures import FAILURES, OTHERS, SOME, Failure
 from tests.leaks.forms import Hunter
 from tests.leaks.given import STRANGER
 from tests.leaks.inputs import SPOILT, Spoilt
-from tests.leaks.places import PLACES, heard, search
 from tests.leaks.planted import ELSEWHERE, HOST, ON_SERVERS, VARIABLE
 from tests.leaks.processes import PROC
 from tests.leaks.run import IN_MEMORY, Run
+from tests.leaks.sinks import SINKS, heard, search
 from tests.leaks.sources import Source, made, phrase
 from tests.leaks.steps import BY_NAME, STEPS, Step
 from tests.leaks.world import World
@@ -114,10 +114,10 @@ def test_a_leak_on_purpose_is_found_in_each_place_and_in_no_other(
     world: World, hunter: Hunter
 ) -> None:
     run = world.prepare(BY_NAME["push"])
-    places = [place for place in PLACES if place != "process table" or PROC.is_dir()]
-    planted = {place: made(f"planted: {place}", phrase()) for place in places}
+    sinks = [sink for sink in SINKS if sink != "process table" or PROC.is_dir()]
+    planted = {sink: made(f"planted: {sink}", phrase()) for sink in sinks}
     elsewhere = IN_MEMORY / f"{run.folder.parent.name}-{run.folder.name}-hunted"
-    secrets = {place: source.value for place, source in planted.items() if place not in ON_SERVERS}
+    secrets = {sink: source.value for sink, source in planted.items() if sink not in ON_SERVERS}
     run.environ[VARIABLE] = json.dumps(
         {**secrets, HOST: world.hosts[STRANGER], ELSEWHERE: str(elsewhere)}
     )
@@ -126,14 +126,14 @@ def test_a_leak_on_purpose_is_found_in_each_place_and_in_no_other(
         world.perform(run)
         assert run.code == 0, said(run)
         _plant_on_servers(world, run, planted)
-        leaks = {(leak.place, leak.secret) for leak in search(run, hunter)}
+        leaks = {(leak.sink, leak.secret) for leak in search(run, hunter)}
     finally:
         elsewhere.unlink(missing_ok=True)
     beside = (
         "files while it runs",
         planted["temporary folder"].name,
     )  # it was there already during the run
-    assert leaks - {beside} == {(place, source.name) for place, source in planted.items()}
+    assert leaks - {beside} == {(sink, source.name) for sink, source in planted.items()}
 
 
 def _plant_on_servers(world: World, run: Run, planted: Mapping[str, Source]) -> None:

@@ -5,15 +5,15 @@ from pathlib import Path
 
 import pytest
 
-from tests.engine.steps.places import PASSWORD, Place
+from tests.engine.steps.push_workspace import PASSWORD, PushWorkspace
 from tests.fakes.registry import FakeRegistry
 
 
 @pytest.fixture
-def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Place]:
+def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[PushWorkspace]:
     monkeypatch.chdir(tmp_path)
     with (
         FakeRegistry() as staging,
         FakeRegistry(username="pusher", password=PASSWORD, auth="basic") as target,
     ):
-        yield Place(tmp_path, staging, target)
+        yield PushWorkspace(tmp_path, staging, target)

@@ -12,7 +12,7 @@ from tests.fakes.registry import FakeRegistry
 PASSWORD = "target-pass-word"
 
 
-class Place:
+class PushWorkspace:
     """A workspace between a staging and a target registry, with one two-platform image in
     staging.
     """

@@ -815,7 +815,7 @@ def test_a_dry_run_prints_the_diff_and_leaves_no_facts(place: Place) -> None:
     ending = place.deploy("--dry-run", **KUBECTL)
     assert ending.out.startswith("diff --git ")
     assert '\n+          image: "registry.example.com/team/app:2.0"\n' in ending.out
-    assert "nothing was done: would change app.yaml on main" in ending.err
+    assert "dry run: would change app.yaml on main" in ending.err
     assert ending.result["pipelineEnvironment"] == {}
     place.deploy(**KUBECTL)
     again = place.deploy("--dry-run", **KUBECTL)

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from tests.calls import Ending, team_file
-from tests.engine.steps.places import PASSWORD, Place
+from tests.engine.steps.push_workspace import PASSWORD, PushWorkspace
 from tests.fakes.archives import layout, old_save, tar, write
 from tests.fakes.docker_daemon import DockerDaemon
 from tests.fakes.images import ImageParts, make_image, make_index, missing, put, refer_to
@@ -16,18 +16,18 @@ from tests.fakes.registry import FakeRegistry, Status, on
 from tests.fakes.serve import Answer, Request
 
 
-def there(place: Place, name: str, parts: ImageParts) -> bool:
+def there(place: PushWorkspace, name: str, parts: ImageParts) -> bool:
     return dict(place.target.storage[name].blobs) == parts.all_blobs()
 
 
-def test_the_image_of_the_pipeline_environment_goes_to_the_target(place: Place) -> None:
+def test_the_image_of_the_pipeline_environment_goes_to_the_target(place: PushWorkspace) -> None:
     ending = place.push()
     assert ending.result["status"] == "success", ending.err
     assert place.target.storage["team/app"].tags == {"1.0.0-7": place.image.digest}
     assert there(place, "team/app", place.image)
 
 
-def test_the_outcome_says_where_the_image_is_now(place: Place) -> None:
+def test_the_outcome_says_where_the_image_is_now(place: PushWorkspace) -> None:
     assert place.push().result["pipelineEnvironment"] == {
         "container/targetRegistryUrl": place.target.url,
         "container/targetImageNameTag": "team/app:1.0.0-7",
@@ -36,7 +36,7 @@ def test_the_outcome_says_where_the_image_is_now(place: Place) -> None:
     }
 
 
-def test_the_outputs_count_bytes_and_blobs_and_name_platforms(place: Place) -> None:
+def test_the_outputs_count_bytes_and_blobs_and_name_platforms(place: PushWorkspace) -> None:
     outputs = place.push().result["outputs"]
     blobs = place.image.all_blobs()
     assert outputs["blobs"] == {"copied": len(blobs), "mounted": 0, "skipped": 0}
@@ -45,7 +45,7 @@ def test_the_outputs_count_bytes_and_blobs_and_name_platforms(place: Place) -> N
 
 
 def test_a_path_in_the_url_becomes_part_of_the_name_and_a_slash_at_its_end_does_not(
-    place: Place,
+    place: PushWorkspace,
 ) -> None:
     place.configure(f"{place.target.url}/mirror/")
     ending = place.push()
@@ -59,7 +59,7 @@ def test_a_path_in_the_url_becomes_part_of_the_name_and_a_slash_at_its_end_does_
     )
 
 
-def test_one_architecture_alone_is_pushed_as_its_own_image(place: Place) -> None:
+def test_one_architecture_alone_is_pushed_as_its_own_image(place: PushWorkspace) -> None:
     place.push(parameters={"targetArchitecture": "linux/arm64"})
     child = next(
         parts
@@ -71,7 +71,7 @@ def test_one_architecture_alone_is_pushed_as_its_own_image(place: Place) -> None
     assert there(place, "team/app", child)
 
 
-def test_a_second_run_needs_no_staging_registry(place: Place) -> None:
+def test_a_second_run_needs_no_staging_registry(place: PushWorkspace) -> None:
     place.push()
     place.staging.stop()
     writes = place.target.count("PUT", "") + place.target.count("POST", "")
@@ -92,7 +92,7 @@ BUILT = [
 
 
 def test_a_digest_that_the_builder_is_not_known_to_have_left_is_looked_for_at_the_source(
-    place: Place,
+    place: PushWorkspace,
 ) -> None:
     """Otherwise a committed file makes an older image of the target the built one."""
     older = make_image(seed=3)
@@ -115,7 +115,9 @@ def test_a_digest_that_the_builder_is_not_known_to_have_left_is_looked_for_at_th
     )
 
 
-def test_once_a_step_has_pushed_it_no_staging_registry_is_needed_for_it(place: Place) -> None:
+def test_once_a_step_has_pushed_it_no_staging_registry_is_needed_for_it(
+    place: PushWorkspace,
+) -> None:
     place.unproven = BUILT
     first = place.push()
     place.staging.stop()
@@ -125,7 +127,7 @@ def test_once_a_step_has_pushed_it_no_staging_registry_is_needed_for_it(place: P
 
 
 def test_a_staging_registry_that_is_gone_before_the_push_is_an_error_that_says_so(
-    place: Place,
+    place: PushWorkspace,
 ) -> None:
     place.staging.stop()
     ending = place.push()
@@ -134,7 +136,7 @@ def test_a_staging_registry_that_is_gone_before_the_push_is_an_error_that_says_s
     assert place.staging.host in ending.message + ending.where
 
 
-def test_the_docker_configuration_is_the_other_way_to_log_in(place: Place) -> None:
+def test_the_docker_configuration_is_the_other_way_to_log_in(place: PushWorkspace) -> None:
     encoded = base64.b64encode(f"pusher:{PASSWORD}".encode()).decode()
     path = place.folder / "docker.json"
     path.write_text(json.dumps({"auths": {place.target.host: {"auth": encoded}}}))
@@ -144,7 +146,9 @@ def test_the_docker_configuration_is_the_other_way_to_log_in(place: Place) -> No
     assert path.read_text() == before
 
 
-def test_a_wrong_password_names_registry_user_and_origin_and_not_itself(place: Place) -> None:
+def test_a_wrong_password_names_registry_user_and_origin_and_not_itself(
+    place: PushWorkspace,
+) -> None:
     ending = place.push(
         environ={
             "PIPER_targetRegistryUser": "pusher",
@@ -162,7 +166,9 @@ def test_a_wrong_password_names_registry_user_and_origin_and_not_itself(place: P
 @pytest.mark.parametrize(
     "registry", ["registry/UPPER", "https://pusher:pass-word@registry.example.com"]
 )
-def test_a_registry_that_is_none_names_the_line_that_says_so(place: Place, registry: str) -> None:
+def test_a_registry_that_is_none_names_the_line_that_says_so(
+    place: PushWorkspace, registry: str
+) -> None:
     place.configure(registry)
     ending = place.push()
     assert ending.code == 3
@@ -170,7 +176,7 @@ def test_a_registry_that_is_none_names_the_line_that_says_so(place: Place, regis
     assert "pass-word" not in ending.err
 
 
-def test_half_a_login_is_an_error_and_no_anonymous_attempt(place: Place) -> None:
+def test_half_a_login_is_an_error_and_no_anonymous_attempt(place: PushWorkspace) -> None:
     ending = place.push(environ={"PIPER_targetRegistryUser": "pusher"})
     assert ending.code == 4
     assert "targetRegistryPassword" in ending.message
@@ -178,7 +184,7 @@ def test_half_a_login_is_an_error_and_no_anonymous_attempt(place: Place) -> None
 
 
 def test_a_host_that_the_platform_team_does_not_allow_gets_no_credential(
-    place: Place, tmp_path: Path
+    place: PushWorkspace, tmp_path: Path
 ) -> None:
     team = team_file(
         tmp_path, "steps:\n  imagePushToRegistry:\n    credentialHosts: [registry.example.com]\n"
@@ -193,14 +199,14 @@ def test_a_host_that_the_platform_team_does_not_allow_gets_no_credential(
     assert not place.target.requests
 
 
-def test_the_project_cannot_allow_hosts_itself(place: Place) -> None:
+def test_the_project_cannot_allow_hosts_itself(place: PushWorkspace) -> None:
     place.configure(place.target.url, f"    credentialHosts: ['{place.target.host}']\n")
     ending = place.push()
     assert ending.code == 3
     assert "credentialHosts" in ending.message
 
 
-def test_a_dry_run_changes_nothing_and_claims_nothing(place: Place) -> None:
+def test_a_dry_run_changes_nothing_and_claims_nothing(place: PushWorkspace) -> None:
     ending = place.push("--dry-run")
     assert ending.code == 0, ending.err
     assert place.target.count("PUT", "") + place.target.count("POST", "") == 0
@@ -209,13 +215,15 @@ def test_a_dry_run_changes_nothing_and_claims_nothing(place: Place) -> None:
     assert ending.result["outputs"]["plan"]
 
 
-def local(place: Place, path: str = "image", **parameters: object) -> Ending:
+def local(place: PushWorkspace, path: str = "image", **parameters: object) -> Ending:
     """Push the layout at `path` instead of the image in staging."""
     given = {"pushLocalDockerImage": True, "localDockerImagePath": path, **parameters}
     return place.push(parameters=given, **{"container/registryUrl": None})
 
 
-def test_an_image_of_this_machine_goes_to_every_name_that_it_is_to_have(place: Place) -> None:
+def test_an_image_of_this_machine_goes_to_every_name_that_it_is_to_have(
+    place: PushWorkspace,
+) -> None:
     image = make_image(seed=3)
     write(place.folder / "image", layout([("", image)]))
     ending = local(
@@ -240,7 +248,7 @@ def test_an_image_of_this_machine_goes_to_every_name_that_it_is_to_have(place: P
     assert place.staging.requests == ()
 
 
-def test_what_refers_to_a_local_image_travels_with_it(place: Place) -> None:
+def test_what_refers_to_a_local_image_travels_with_it(place: PushWorkspace) -> None:
     image = make_image(seed=3)
     sbom = refer_to(image, content=b"what is in it")
     folder = write(place.folder / "image", layout([("1", image), ("", sbom)]))
@@ -260,7 +268,7 @@ def test_what_refers_to_a_local_image_travels_with_it(place: Place) -> None:
 
 
 def test_without_names_of_its_own_a_local_image_is_called_as_the_build_called_it(
-    place: Place,
+    place: PushWorkspace,
 ) -> None:
     image = make_image(seed=3)
     write(place.folder / "image", layout([("", image)]))
@@ -271,7 +279,7 @@ def test_without_names_of_its_own_a_local_image_is_called_as_the_build_called_it
 
 
 def test_the_project_may_not_push_files_from_outside_of_its_workspace(
-    place: Place, tmp_path_factory: pytest.TempPathFactory
+    place: PushWorkspace, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
     outside = tmp_path_factory.mktemp("agent") / "image"
     write(outside, layout([("", make_image(seed=3))]))
@@ -291,7 +299,7 @@ def test_the_project_may_not_push_files_from_outside_of_its_workspace(
 
 
 def test_the_project_may_not_push_images_of_the_daemon_where_other_builds_leave_theirs(
-    place: Place,
+    place: PushWorkspace,
 ) -> None:
     saved = tar(old_save([(["other-team/private:1"], make_image(seed=3))]))
     name = "docker-daemon:other-team/private:1"
@@ -318,13 +326,13 @@ def test_the_project_may_not_push_images_of_the_daemon_where_other_builds_leave_
         assert place.push(environ=login, parameters=given).code == 0
 
 
-def test_a_local_image_for_another_platform_is_an_error(place: Place) -> None:
+def test_a_local_image_for_another_platform_is_an_error(place: PushWorkspace) -> None:
     write(place.folder / "image", layout([("", make_image("linux/arm64", seed=3))]))
     ending = local(place, targetArchitecture="linux/amd64")
     assert (ending.code, "linux/arm64, not for linux/amd64" in ending.message) == (3, True)
 
 
-def test_an_image_without_an_index_goes_over_as_it_is(place: Place) -> None:
+def test_an_image_without_an_index_goes_over_as_it_is(place: PushWorkspace) -> None:
     single = make_image("linux/amd64", seed=9, docker=True)
     put(single, place.staging, "team/app", "one")
     place.push(
@@ -359,7 +367,7 @@ class Echoing(FakeRegistry):
 
 
 @pytest.mark.parametrize("auth", ["basic", "bearer"])
-def test_what_the_registry_repeats_of_the_login_is_masked(place: Place, auth: str) -> None:
+def test_what_the_registry_repeats_of_the_login_is_masked(place: PushWorkspace, auth: str) -> None:
     """A bearer token too, which only the engine knows."""
     with Echoing(username="pusher", password=PASSWORD, auth=auth) as target:
         place.configure(target.url)
@@ -371,7 +379,7 @@ def test_what_the_registry_repeats_of_the_login_is_masked(place: Place, auth: st
 
 @pytest.mark.parametrize("platforms", ["linux/arm64", "linux/arm64,linux/amd64"])
 def test_chosen_platforms_need_no_staging_registry_the_second_time_either(
-    place: Place, platforms: str
+    place: PushWorkspace, platforms: str
 ) -> None:
     first = place.push(parameters={"targetArchitecture": platforms})
     assert first.result["outputs"]["images"][0]["chosenFrom"] == place.image.digest
@@ -399,7 +407,7 @@ def test_chosen_platforms_need_no_staging_registry_the_second_time_either(
     place.staging.start()
 
 
-def test_what_is_known_of_another_build_is_not_taken_for_this_one(place: Place) -> None:
+def test_what_is_known_of_another_build_is_not_taken_for_this_one(place: PushWorkspace) -> None:
     first = place.push(parameters={"targetArchitecture": "linux/arm64"})
     rebuilt = make_index(("linux/amd64", "linux/arm64"), seed=7)
     put(rebuilt, place.staging, "team/app", "1.0.0-7")
@@ -408,7 +416,9 @@ def test_what_is_known_of_another_build_is_not_taken_for_this_one(place: Place) 
     assert place.target.storage["team/app"].tags["1.0.0-7"] == rebuilt.children[1].digest
 
 
-def test_further_registries_get_the_images_too_and_the_source_is_read_once(place: Place) -> None:
+def test_further_registries_get_the_images_too_and_the_source_is_read_once(
+    place: PushWorkspace,
+) -> None:
     with FakeRegistry() as second, FakeRegistry() as third:
         ending = place.push(parameters={"targetRegistries": [f"{second.url}/mirror", third.url]})
         assert ending.code == 0, ending.err
@@ -426,7 +436,7 @@ def test_further_registries_get_the_images_too_and_the_source_is_read_once(place
     assert ending.result["pipelineEnvironment"]["container/targetRegistryUrl"] == place.target.url
 
 
-def test_pipers_own_keys_name_the_target_where_that_is_asked_for(place: Place) -> None:
+def test_pipers_own_keys_name_the_target_where_that_is_asked_for(place: PushWorkspace) -> None:
     environment = place.push(parameters={"publishTargetAsRegistry": True}).result[
         "pipelineEnvironment"
     ]
@@ -440,7 +450,7 @@ def test_pipers_own_keys_name_the_target_where_that_is_asked_for(place: Place) -
     }
 
 
-def test_what_refers_to_the_image_travels_along_by_default(place: Place) -> None:
+def test_what_refers_to_the_image_travels_along_by_default(place: PushWorkspace) -> None:
     sbom, place.staging.referrers = refer_to(place.image), True
     put(sbom, place.staging, "team/app")
     assert place.push(parameters={"copyReferrers": False}).code == 0
@@ -458,7 +468,7 @@ def test_what_refers_to_the_image_travels_along_by_default(place: Place) -> None
 
 @pytest.mark.parametrize("way", ["default", "call", "project"])
 def test_a_target_that_refuses_it_is_a_warning_and_an_error_where_it_was_asked_for(
-    place: Place, way: str
+    place: PushWorkspace, way: str
 ) -> None:
     sbom, place.staging.referrers = refer_to(place.image), True
     put(sbom, place.staging, "team/app")
@@ -482,7 +492,7 @@ def test_a_target_that_refuses_it_is_a_warning_and_an_error_where_it_was_asked_f
         )
 
 
-def test_verify_brings_again_what_the_target_has_lost(place: Place) -> None:
+def test_verify_brings_again_what_the_target_has_lost(place: PushWorkspace) -> None:
     place.push()
     lost = next(iter(place.target.storage["team/app"].blobs))
     del place.target.storage["team/app"].blobs[lost]
@@ -496,7 +506,7 @@ def test_verify_brings_again_what_the_target_has_lost(place: Place) -> None:
     assert ending.result["outputs"]["blobs"]["copied"] == 1
 
 
-def test_a_dry_run_with_verify_says_what_the_target_has_lost(place: Place) -> None:
+def test_a_dry_run_with_verify_says_what_the_target_has_lost(place: PushWorkspace) -> None:
     place.push()
     lost = next(iter(place.target.storage["team/app"].blobs))
     del place.target.storage["team/app"].blobs[lost]
@@ -510,7 +520,7 @@ def test_a_dry_run_with_verify_says_what_the_target_has_lost(place: Place) -> No
     assert place.target.count("PUT", "") + place.target.count("POST", "") == 0
 
 
-def test_verify_reads_the_target_again(place: Place) -> None:
+def test_verify_reads_the_target_again(place: PushWorkspace) -> None:
     assert place.push(parameters={"verify": True}).code == 0
     place.target.forget()
     assert place.push(parameters={"verify": True}).result["status"] == "unchanged"
@@ -518,7 +528,7 @@ def test_verify_reads_the_target_again(place: Place) -> None:
     assert place.target.count("HEAD", "blobs") == len(place.image.all_blobs())
 
 
-def test_every_blob_is_reported_with_what_it_took(place: Place) -> None:
+def test_every_blob_is_reported_with_what_it_took(place: PushWorkspace) -> None:
     blobs = place.push().result["outputs"]["images"][0]["blobs"]
     assert {blob["digest"]: blob["bytes"] for blob in blobs} == {
         digest: len(data) for digest, data in place.image.all_blobs().items()

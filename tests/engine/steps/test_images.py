@@ -4,15 +4,15 @@ from typing import Any
 
 import pytest
 
-from tests.engine.steps.places import Place
+from tests.engine.steps.push_workspace import PushWorkspace
 from tests.fakes.images import ImageParts, make_image, put
 
 
-def there(place: Place, name: str, parts: ImageParts) -> bool:
+def there(place: PushWorkspace, name: str, parts: ImageParts) -> bool:
     return dict(place.target.storage[name].blobs) == parts.all_blobs()
 
 
-def test_target_images_rename_and_a_tag_and_latest_are_one_copy(place: Place) -> None:
+def test_target_images_rename_and_a_tag_and_latest_are_one_copy(place: PushWorkspace) -> None:
     place.push(
         parameters={
             "targetImages": {"team/app": "shop"},
@@ -27,7 +27,7 @@ def test_target_images_rename_and_a_tag_and_latest_are_one_copy(place: Place) ->
     assert place.staging.count("GET", r"/blobs/") == len(place.image.all_blobs())
 
 
-def test_a_name_that_target_images_lacks_is_an_error_with_its_line(place: Place) -> None:
+def test_a_name_that_target_images_lacks_is_an_error_with_its_line(place: PushWorkspace) -> None:
     place.configure(place.target.url, "    targetImages:\n      other: shop\n")
     ending = place.push()
     assert ending.code == 3
@@ -35,14 +35,14 @@ def test_a_name_that_target_images_lacks_is_an_error_with_its_line(place: Place)
     assert ending.where == ".pipeline/config.yml:4"
 
 
-def test_a_platform_that_is_none_is_an_error_with_its_line(place: Place) -> None:
+def test_a_platform_that_is_none_is_an_error_with_its_line(place: PushWorkspace) -> None:
     place.configure(place.target.url, "    targetArchitecture: linux/amd64,arm64\n")
     ending = place.push()
     assert (ending.code, ending.where) == (3, ".pipeline/config.yml:4")
     assert ending.message == "'arm64' is not a platform"
 
 
-def test_name_tags_are_pushed_as_they_are_with_latest_beside_them(place: Place) -> None:
+def test_name_tags_are_pushed_as_they_are_with_latest_beside_them(place: PushWorkspace) -> None:
     ending = place.push(
         parameters={
             "useImageNameTags": True,
@@ -57,7 +57,7 @@ def test_name_tags_are_pushed_as_they_are_with_latest_beside_them(place: Place) 
     }
 
 
-def test_name_tags_of_different_number_are_an_error(place: Place) -> None:
+def test_name_tags_of_different_number_are_an_error(place: PushWorkspace) -> None:
     ending = place.push(
         parameters={"useImageNameTags": True, "targetImageNameTags": ["a:1", "b:1"]}
     )
@@ -87,23 +87,25 @@ def test_name_tags_of_different_number_are_an_error(place: Place) -> None:
     ],
 )
 def test_two_images_under_one_name_are_an_error_and_nothing_is_pushed(
-    place: Place, parameters: dict[str, object], message: str
+    place: PushWorkspace, parameters: dict[str, object], message: str
 ) -> None:
     ending = place.push(parameters=parameters)
     assert (ending.code, ending.message) == (3, message), ending.err
     assert not place.target.storage
 
 
-def test_one_image_named_twice_is_pushed_all_the_same(place: Place) -> None:
+def test_one_image_named_twice_is_pushed_all_the_same(place: PushWorkspace) -> None:
     assert place.push(parameters={"sourceImages": ["team/app", "team/app"]}).code == 0
 
 
 @pytest.mark.parametrize("missing", ["container/imageNames", "container/registryUrl"])
-def test_an_image_or_a_registry_that_nobody_knows_is_an_error(place: Place, missing: str) -> None:
+def test_an_image_or_a_registry_that_nobody_knows_is_an_error(
+    place: PushWorkspace, missing: str
+) -> None:
     assert place.push(**{missing: None}).code == 3
 
 
-def test_latest_alone_is_one_tag_even_where_it_is_the_images_own(place: Place) -> None:
+def test_latest_alone_is_one_tag_even_where_it_is_the_images_own(place: PushWorkspace) -> None:
     put(place.image, place.staging, "team/app", "latest")
     place.push(
         parameters={
@@ -116,7 +118,7 @@ def test_latest_alone_is_one_tag_even_where_it_is_the_images_own(place: Place) -
 
 
 def test_digests_of_another_number_than_the_images_are_left_out_with_a_warning(
-    place: Place,
+    place: PushWorkspace,
 ) -> None:
     environment: dict[str, Any] = {
         "container/imageDigests": [place.image.digest, place.image.digest]
@@ -126,7 +128,7 @@ def test_digests_of_another_number_than_the_images_are_left_out_with_a_warning(
     assert "2 digests are known for 1 images" in ending.err
 
 
-def test_what_is_no_digest_is_told_by_its_place(place: Place) -> None:
+def test_what_is_no_digest_is_told_by_its_place(place: PushWorkspace) -> None:
     environment: dict[str, Any] = {"container/imageDigests": ["sha256:abc"]}
     ending = place.push(**environment)
     assert (ending.code, ending.where) == (3, "container/imageDigests in the pipeline environment")
@@ -140,7 +142,7 @@ def test_what_is_no_digest_is_told_by_its_place(place: Place) -> None:
     ],
 )
 def test_the_builds_digest_is_not_taken_for_another_image(
-    place: Place, parameters: dict[str, object]
+    place: PushWorkspace, parameters: dict[str, object]
 ) -> None:
     older = make_image("linux/amd64", seed=5)
     put(older, place.staging, "team/app", "0.9")
