@@ -1,7 +1,7 @@
-"""What stages, steps and credentials are decided by, besides the configuration.
+"""The context of a build, by which stages, steps and credentials are decided.
 
-It is the default branch (as the CI system names it, else as the clone has kept it), the context of
-the build, and whether the project's own configuration may name hosts for credentials.
+It has the branch, the default branch (as the CI system names it, else as the clone has it), the
+change request, and whether the project's own configuration may name hosts for credentials.
 """
 
 from __future__ import annotations

@@ -220,7 +220,7 @@ def execute(arguments: argparse.Namespace, call: Call) -> Outcome:
         sent = transport.total
     summary = report_line(reports[0], dry_run=task.dry_run)
     if task.dry_run:
-        summary = f"nothing was done: {summary}"
+        summary = f"dry run: {summary}"
     if not arguments.json:
         call.out.write(f"{call.console.shown(summary)}\n")
     return Outcome(

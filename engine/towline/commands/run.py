@@ -347,7 +347,7 @@ def _perform(arguments: argparse.Namespace, call: Call, task: Task, *, why: str)
             call.console.warn(f"{lost.where}: {lost.message}; {lost.hint}")
         raise
     _show(call, arguments, outcome.outputs)
-    status = "nothing was done" if arguments.dry_run else outcome.status
+    status = "dry run" if arguments.dry_run else outcome.status
     call.console.say(
         f"{schema.name}: {status}: {outcome.summary} ({time.monotonic() - started:.2f} s)"
     )

@@ -88,7 +88,7 @@ def leaves(task: Task) -> bool:
 
 def _late() -> TowlineError:
     return GitUnreachable(
-        "the deployments have not been done within the pushDeadline of each of them together",
+        "the deployments took longer than the sum of their pushDeadline parameters",
         hint="look for a chart or a file that takes long, or deploy fewer in one step",
     )
 

@@ -77,8 +77,8 @@ def leaves(task: Task) -> bool:
 
 def _late() -> TowlineError:
     return MachineError(
-        f"Vault and Jenkins have not done all of it within {_SECONDS:.0f} seconds",
-        hint="see which of them is that slow, and run the step again",
+        f"renewing the secret id took longer than {_SECONDS:.0f} seconds",
+        hint="see whether Vault or Jenkins is slow, and run the step again",
     )
 
 
