@@ -34,7 +34,7 @@ def small_engine(source: str) -> bytes:
     """An archive that Python runs like the engine; `source` is its program."""
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w") as archive:
-        archive.writestr("__main__.py", source)
+        archive.writestr(zipfile.ZipInfo("__main__.py"), source)
     return buffer.getvalue()
 
 

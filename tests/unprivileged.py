@@ -30,6 +30,7 @@ SIDE_BY_SIDE = ["-n", "auto", "--maxprocesses=4", "--dist", "worksteal"]
 BESIDES = (
     "tests/engine/gitops/render/test_network.py",
     "tests/engine/pipeline/test_workspace.py",
+    "tests/engine/test_launcher.py",
     "tests/engine/test_private_folder.py",
     "tests/engine/git/test_signing.py",
     "tests/scenarios/test_machines.py",

@@ -351,7 +351,11 @@ def test_an_engine_that_was_changed_in_the_cache_is_not_run(agent: Agent) -> Non
     assert agent.deliver(ENGINE).result["status"] == "success"
 
 
-@pytest.mark.parametrize("data", [b"", ENGINE[:100], small_engine("print('changed')")])
+@pytest.mark.parametrize(
+    "data",
+    [b"", ENGINE[:100], small_engine("print('changed')")],
+    ids=["empty", "half", "changed"],
+)
 def test_a_delivery_with_another_checksum_is_refused(agent: Agent, data: bytes) -> None:
     agent.name_engine(SUM)
     message = agent.deliver(data).message
