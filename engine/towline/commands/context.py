@@ -13,6 +13,7 @@ from collections.abc import Mapping
 from towline.commands import build
 from towline.commands.build import change_request
 from towline.commands.call import Call
+from towline.config.conditions import parse_flag
 from towline.config.documents import (
     UNREAD_DOCUMENT,
     ConfigDocument,
@@ -24,7 +25,7 @@ from towline.config.documents import (
 )
 from towline.config.layers import PARAMETERS_JSON, read_parameters
 from towline.config.metadata import stage_names
-from towline.config.near_names import section_slip
+from towline.config.near_names import section_slip, stage_slip
 from towline.config.settings import Settings
 from towline.errors import ConfigError, TowlineError, UsageError
 from towline.files import version
@@ -189,7 +190,7 @@ def known_stages(known: ConfigDocuments) -> frozenset[str]:
 
 
 def tell_of_files(call: Call, known: ConfigDocuments) -> None:
-    """Say in a shell that the project has no configuration, and warn of misspelt sections."""
+    """In a shell, say that there is no configuration; warn of misspelt sections and stages."""
     if not call.requested and not (call.folder / known.project.name).exists():
         call.console.say(
             f"there is no {known.project.name} here: only defaults, flags and variables count"
@@ -202,6 +203,27 @@ def tell_of_files(call: Call, known: ConfigDocuments) -> None:
                     f"{document.where(key)}: nothing reads the section {key} (did you mean"
                     f" {meant!r}?)"
                 )
+    _tell_of_stages(call, known)
+
+
+def _tell_of_stages(call: Call, known: ConfigDocuments) -> None:
+    """Warn of each section of a misspelt stage, whose steps no stage of the pipeline runs.
+
+    A section that the platform team has too, or the stage of the call, is not misspelt. Nor is one
+    beside the section of the stage with the similar name if it enables steps: it is a stage of the
+    project's own.
+    """
+    stages, project = frozenset(stage_names()), known.project
+    teams = {name for one in known.defaults if one.trusted for name in one.section("stages")}
+    unknown = project.section("stages").keys() - stages - teams - {call.request.stage}
+    for name in sorted(unknown):
+        near = stage_slip(name, stages)
+        is_own = any(parse_flag(value) for value in project.section("stages", name).values())
+        if near and not (is_own and near in project.section("stages")):
+            call.console.warn(
+                f"{project.where('stages', name)}: the pipeline has no stage {name} (did you mean"
+                f" {near!r}?)"
+            )
 
 
 def tell_of_unread(call: Call, known: ConfigDocuments) -> None:

@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from towline.config import metadata
 from towline.config.conditions import ONLY_BY_FLAG, Answer, Decision, parse_flag
 from towline.config.documents import ConfigDocuments, former_stage_names, stage_name
+from towline.config.near_names import slip, stage_slip
 from towline.config.schema import as_text
 from towline.errors import ConfigError, UsageError
 from towline.pipeline.branches import located_at
@@ -143,14 +144,30 @@ def check_flags(
     step: str,
     pipeline: Pipeline,
 ) -> Decision:
-    """Whether `step` is active in `stage` by flags and conditions alone; raises ConfigError.
+    """Whether `step` is active in `stage` by flags and conditions alone.
 
-    Piper's checkIfStepActive answers that (facts 3.3).
+    Piper's checkIfStepActive answers that (facts 3.3). Raises ConfigError, also for a misspelt step
+    or stage: "not active" would hide the slip.
     """
     view = _bare_view(documents, build, pipeline)
     found = _find_stage(view, stage, step)
     defined = find_step(view, found, step)
-    return decide_alone(view, found, defined) if defined else _no_step(found, step)
+    if defined is None:
+        _check_spelling(view, found.name, step)
+        return _no_step(found, step)
+    return decide_alone(view, found, defined)
+
+
+def _check_spelling(view: PipelineView, stage: str, step: str) -> None:
+    """Pass unless `stage` or `step` is a misspelt name; raises ConfigError with the near name."""
+    stages = frozenset(each.name for each in view.pipeline.stages)
+    is_known = stage in stages or stage in _own_stage_names(view)
+    if near := "" if is_known else stage_slip(stage, stages):
+        raise ConfigError(f"there is no stage {stage!r}", hint=f"did you mean {near!r}?")
+    spelled = (name for names in view.pipeline.spellings.values() for name in names)
+    steps = frozenset((*spelled, *metadata.step_names(), *metadata.other_steps()))
+    if near := "" if step in steps else slip(step, steps):
+        raise ConfigError(f"there is no step {step!r}", hint=f"did you mean {near!r}?")
 
 
 def _no_step(stage: StageDefinition, step: str) -> Decision:

@@ -80,6 +80,30 @@ def test_the_exit_code_is_the_answer(workspace: Path, stage: str, step: str, cod
     assert "next:" not in ending.err
 
 
+@pytest.mark.parametrize(
+    ("stage", "step", "message", "near"),
+    [
+        ("Bild", "flagged", "there is no stage 'Bild'", "Build"),
+        ("Relaese", "keyed", "there is no stage 'Relaese'", "Release"),
+        ("Build", "flaged", "there is no step 'flaged'", "flagged"),
+        (
+            "Build",
+            "imagePushToRegisty",
+            "there is no step 'imagePushToRegisty'",
+            "imagePushToRegistry",
+        ),
+        ("Mine", "keyd", "there is no step 'keyd'", "keyed"),
+    ],
+)
+def test_a_misspelt_stage_or_step_is_an_error_and_not_an_answer(
+    workspace: Path, stage: str, step: str, message: str, near: str
+) -> None:
+    ending = ask(workspace, stage=stage, step=step)
+    assert (ending.code, ending.message) == (1, message)
+    assert ending.hint == f"did you mean {near!r}?"
+    assert "is not active" not in ending.err
+
+
 def test_a_second_document_of_the_stage_definition_is_an_error_and_no_answer(
     workspace: Path,
 ) -> None:

@@ -172,6 +172,32 @@ def test_a_misspelt_section_is_warned_of(
     ]
 
 
+@pytest.mark.parametrize("words", CALLS)
+@pytest.mark.parametrize(
+    ("stages", "line"),
+    [
+        ("{Bild: {kanikoExecute: true}}", "the pipeline has no stage Bild (did you mean 'Build'?)"),
+        ("{Bild: {}, Build: {}}", "the pipeline has no stage Bild (did you mean 'Build'?)"),
+        ("{Bild: {kanikoExecute: true}, Build: {}}", ""),
+        ("{Build 2: {kanikoExecute: true}, Central Build: {}, Warehouse: {}}", ""),
+    ],
+)
+def test_a_misspelt_stage_is_warned_of(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    words: list[str],
+    stages: str,
+    line: str,
+) -> None:
+    """Its steps would be lost silently."""
+    monkeypatch.chdir(tmp_path)
+    configure(tmp_path, f"stages: {stages}\n")
+    warnings = [each for each in Ending(words, tmp_path).err.splitlines() if "no stage" in each]
+    assert [each for each in warnings if each.startswith("warning: ")] == (
+        [f"warning: .pipeline/config.yml:1: {line}"] if line else []
+    )
+
+
 PIPERS = [
     ["getConfig", "--stepName", "imagePushToRegistry"],
     ["checkIfStepActive", "--stage", "Build", "--step", "kanikoExecute"],

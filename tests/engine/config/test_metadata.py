@@ -4,10 +4,17 @@ from pathlib import Path
 
 import pytest
 
-from towline.config.metadata import all_schemas, load_schema, step_names, step_spellings
+from towline.config.metadata import (
+    all_schemas,
+    load_schema,
+    stage_names,
+    step_names,
+    step_spellings,
+)
 from towline.config.schema import PARAMETERS, STAGES, STEPS, Parameter, StepSchema
 from towline.dispatch import STEPS as RUN_HERE
 from towline.errors import UsageError
+from towline.pipeline.definition import definition
 
 FILES = Path(__file__).resolve().parents[3] / "resources" / "towline" / "steps"
 OF_OTHERS = {"kanikoExecute", "cnbBuild", "kubernetesDeploy"}
@@ -282,3 +289,7 @@ def test_helm_needs_a_chart_and_a_release(name: str, tool: str) -> None:
 
 def parameter(schema: StepSchema, name: str) -> Parameter:
     return next(parameter for parameter in schema.parameters if parameter.name == name)
+
+
+def test_the_stages_are_those_of_the_definition_in_its_order() -> None:
+    assert stage_names() == tuple(stage.name for stage in definition().stages)
