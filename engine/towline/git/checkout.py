@@ -149,11 +149,14 @@ def _is_submodule(checkout: Path) -> bool:
 
     The submodule may be a clone, or a work tree beside one.
     """
-    own = _git_folder(checkout)
-    if own is None:
+    repository = _git_folder(checkout)
+    if repository is None:
         return False
-    outer = [_git_folder(folder) for folder in checkout.resolve().parents]
-    return any(other is not None and own.is_relative_to(other / "modules") for other in outer)
+    repositories_around = [_git_folder(folder) for folder in checkout.resolve().parents]
+    return any(
+        repository_around is not None and repository.is_relative_to(repository_around / "modules")
+        for repository_around in repositories_around
+    )
 
 
 def _git_folder(checkout: Path) -> Path | None:

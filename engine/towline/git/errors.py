@@ -55,8 +55,8 @@ def git_lines(text: str) -> str:
 
 def machine_fault(text: str) -> MachineError | None:
     """The fault of a machine out of disk, memory or file descriptors, or of a user without name."""
-    own = git_lines(text)
-    if _NO_USER_NAME.search(own):
+    lines = git_lines(text)
+    if _NO_USER_NAME.search(lines):
         return MachineError(
             f"OpenSSH does not work for a user without a name: {text}",
             hint=(
@@ -64,7 +64,7 @@ def machine_fault(text: str) -> MachineError | None:
                 "when they start; https:// URLs and GnuPG do not need it"
             ),
         )
-    if not _OUT_OF_RESOURCES.search(own):
+    if not _OUT_OF_RESOURCES.search(lines):
         return None
     return MachineError(
         f"git could not work on this machine: {text}",
@@ -74,16 +74,16 @@ def machine_fault(text: str) -> MachineError | None:
 
 def permanent_fault(text: str, remote: Remote) -> TowlineError | None:
     """The fault that `text`, git's error output, means; None if a retry may help."""
-    own, where = git_lines(text), remote.url
+    lines, where = git_lines(text), remote.url
     if fault_of_machine := machine_fault(text):
         return fault_of_machine
-    if _HOST_KEY.search(own):
+    if _HOST_KEY.search(lines):
         return ConfigError(
             f"the host key of {remote.host} is not known: {text}",
             where=where,
             hint=_known_hosts(remote),
         )
-    if _UNTRUSTED.search(own):
+    if _UNTRUSTED.search(lines):
         return ConfigError(
             f"the certificate of {remote.host} is not trusted: {text}",
             where=where,
@@ -92,21 +92,21 @@ def permanent_fault(text: str, remote: Remote) -> TowlineError | None:
                 " customTlsCertificateLinks"
             ),
         )
-    if _PROXY.search(own):
+    if _PROXY.search(lines):
         return CredentialError(
             f"the proxy on the way to {remote.host} requires authentication: {text}",
             where=where,
             hint="put user and password into https_proxy",
         )
-    if _REFUSED.search(own):
+    if _REFUSED.search(lines):
         return _refused(text, remote)
-    if _ABSENT.search(own):
+    if _ABSENT.search(lines):
         return ConfigError(
             f"there is no git repository at this URL: {text}",
             where=where,
             hint="check the URL; some hosts say the same to a user who may not read it",
         )
-    if _REDIRECTED.search(own):
+    if _REDIRECTED.search(lines):
         return ConfigError(
             f"the server redirects, which git does not follow here: {text}",
             where=where,

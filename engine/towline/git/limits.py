@@ -60,12 +60,12 @@ class GitLimits:
 
         `text` is git's error output.
         """
-        own = git_lines(text) if done.code else ""
-        if done.code == -signal.SIGXFSZ or _OUT_OF_DISK.search(own):
+        lines = git_lines(text) if done.code else ""
+        if done.code == -signal.SIGXFSZ or _OUT_OF_DISK.search(lines):
             return f"{amount(self.current.file_size)} on disk"
         return (
             f"{amount(self.current.memory)} of memory"
-            if done.code and _OUT_OF_MEMORY.search(own)
+            if done.code and _OUT_OF_MEMORY.search(lines)
             else ""
         )
 

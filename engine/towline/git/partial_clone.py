@@ -244,8 +244,8 @@ class PartialClone:
     def listing(self, commit: str) -> tuple[TreeEntry, ...]:
         """All entries of the commit's tree that are in scope, folders too, sorted by path."""
         if self._listed[0] != commit:
-            whole = self.scope.whole
-            entries = self._tree_listing(commit) if whole else self._scoped_listing(commit)
+            is_whole = self.scope.whole
+            entries = self._tree_listing(commit) if is_whole else self._scoped_listing(commit)
             self._listed = commit, entries
         return self._listed[1]
 

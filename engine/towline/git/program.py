@@ -276,20 +276,20 @@ class GitProgram:
         self._repository = folder / "repository"
         self.deadline = deadline
         self._limits = GitLimits(folder)
-        own = folder / ".gitconfig"
-        own.write_text(_SETTINGS + credential_settings(remote), encoding="utf-8")
+        settings = folder / ".gitconfig"
+        settings.write_text(_SETTINGS + credential_settings(remote), encoding="utf-8")
         self._environment = {
             "PATH": environ.get("PATH", os.defpath),
             "HOME": str(folder),
             "LC_ALL": "C",
-            "GIT_CONFIG_GLOBAL": str(own),
+            "GIT_CONFIG_GLOBAL": str(settings),
             "GIT_CONFIG_NOSYSTEM": "1",
             "GIT_TERMINAL_PROMPT": "0",
         }
         self._remote_variables = {
             name: environ[name] for name in _REMOTE_VARIABLES if name in environ
         } | remote_variables(remote, secrets, environ)
-        self._server = PinnedServer(remote, environ, settings=own)
+        self._server = PinnedServer(remote, environ, settings=settings)
 
     @property
     def repository(self) -> Path:

@@ -87,7 +87,7 @@ def _by_ssh(key: SigningKey, folder: Path, environ: Mapping[str, str]) -> Signin
 def _by_gpg(key: SigningKey, home: Path, environ: Mapping[str, str]) -> Iterator[SigningOptions]:
     """Import the key into a home of its own for gpg; at the end, stop the agent of gpg."""
     program = _program("gpg", "GnuPG", environ)
-    own = {"GNUPGHOME": str(home), "PATH": environ.get("PATH", ""), "LC_ALL": "C"}
+    gpg_variables = {"GNUPGHOME": str(home), "PATH": environ.get("PATH", ""), "LC_ALL": "C"}
     try:
         done = _run(
             program,
@@ -96,7 +96,7 @@ def _by_gpg(key: SigningKey, home: Path, environ: Mapping[str, str]) -> Iterator
             "--status-fd",
             "1",
             "--import",
-            variables=own,
+            variables=gpg_variables,
             stdin=key.private.encode(),
         )
         found = _IMPORTED.search(done.out)
@@ -110,11 +110,11 @@ def _by_gpg(key: SigningKey, home: Path, environ: Mapping[str, str]) -> Iterator
         yield SigningOptions(
             settings=("-c", "gpg.format=openpgp", "-c", f"gpg.program={program}"),
             options=(f"-S{name}",),
-            variables=own,
+            variables=gpg_variables,
         )
     finally:
         if stop := find("gpgconf", environ):
-            _run(stop, "--kill", "gpg-agent", variables=own)
+            _run(stop, "--kill", "gpg-agent", variables=gpg_variables)
 
 
 def _program(name: str, package: str, environ: Mapping[str, str]) -> str:

@@ -71,18 +71,18 @@ class Choice:
                 hint=f"resource: {nearest(self.resource, resources)}",
             )
         eligible = list(compress(candidates, of_resource))
-        ours = self._is_ours(eligible, wanted)
-        if eligible and not any(ours):
+        own_image = self._is_ours(eligible, wanted)
+        if eligible and not any(own_image):
             raise ConfigError(
                 f"{name} stands in {len(eligible)} places with different images, and none of them"
                 f" belongs to {wanted}: {list_some([str(candidate) for candidate in eligible])}",
                 where=eligible[0].file,
                 hint=_hint(eligible),
             )
-        is_ours = iter(ours)
+        is_ours = iter(own_image)
         selected = [eligible_here and next(is_ours) for eligible_here in of_resource]
         others = [
-            str(candidate) for candidate, keep in zip(eligible, ours, strict=True) if not keep
+            str(candidate) for candidate, keep in zip(eligible, own_image, strict=True) if not keep
         ]
         if others:
             self.say(f"  {name} is left alone where another image stands: {list_some(others)}")
@@ -159,8 +159,8 @@ def _hint(candidates: Sequence[Candidate]) -> str:
     """How the user can choose one of the candidates."""
     owners = [candidate.resource for candidate in candidates]
     if len(set(owners)) == len(owners) and all(owners):
-        apart = any(owner.count("/") > 1 for owner in owners)
-        return f"resource: kind/{'namespace/' if apart else ''}name chooses one of them"
+        with_namespace = any(owner.count("/") > 1 for owner in owners)
+        return f"resource: kind/{'namespace/' if with_namespace else ''}name chooses one of them"
     if len({candidate.file for candidate in candidates}) == len(candidates):
         return "a filePath that fits one file chooses one of them"
     return "put each into a file of its own: then filePath chooses one of them"

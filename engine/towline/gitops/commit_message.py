@@ -41,8 +41,8 @@ def append_trailers(text: str, lines: Sequence[str], *, reserved: Sequence[str])
     That is the paragraph of its own trailers, so that git finds all of them, else a new one. Own
     trailers whose names begin with one of `reserved` are removed: they would be taken for `lines`.
     """
-    body, own = _split(text.replace("\r\n", "\n").strip())
-    remaining = _without_trailers(own, reserved)
+    body, own_trailers = _split(text.replace("\r\n", "\n").strip())
+    remaining = _without_trailers(own_trailers, reserved)
     paragraphs = [[*remaining, *lines]] if _is_trailer_block(remaining) else [remaining, lines]
     return "\n\n".join(part for part in (body, *map("\n".join, paragraphs)) if part) + "\n"
 
@@ -71,7 +71,7 @@ def _is_trailer_block(lines: Sequence[str]) -> bool:
     before it; a line that begins with # is a comment, which is not counted.
     """
     trailers = others = indented = 0
-    own = False
+    has_trailer_of_git = False
     for line in reversed(lines):
         if line[:1] in (" ", "\t"):
             indented += 1
@@ -79,14 +79,14 @@ def _is_trailer_block(lines: Sequence[str]) -> bool:
         if line.startswith("#"):
             others, indented = others + indented, 0
             continue
-        own = own or line.startswith(_GIT_OWN)
+        has_trailer_of_git = has_trailer_of_git or line.startswith(_GIT_OWN)
         if line.startswith(_GIT_OWN) or _TRAILER.match(line):
             trailers += 1
         else:
             others += 1 + indented
         indented = 0
     others += indented
-    return trailers > 0 and (others == 0 or (own and trailers * 3 >= others))
+    return trailers > 0 and (others == 0 or (has_trailer_of_git and trailers * 3 >= others))
 
 
 def _without_trailers(lines: Sequence[str], reserved: Sequence[str]) -> list[str]:

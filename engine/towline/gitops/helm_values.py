@@ -101,13 +101,13 @@ class PathValues:
 
     def context(self, listing: Sequence[str], files: Mapping[str, bytes]) -> Collection[str]:
         """The values of subcharts, and templates that may put a registry before all images."""
-        ours = match_files(self.pattern, sorted(files))
+        paths = match_files(self.pattern, sorted(files))
         keys = {str(parse_dotted(text)[0]) for text in self.values}
-        below = {
-            wanted for path in ours for wanted in subchart_value_paths(path, keys, files, listing)
+        subchart_files = {
+            wanted for path in paths for wanted in subchart_value_paths(path, keys, files, listing)
         }
-        return below | {
-            wanted for path in ours for wanted in registry_template_paths(path, files, listing)
+        return subchart_files | {
+            wanted for path in paths for wanted in registry_template_paths(path, files, listing)
         }
 
     def apply(self, files: Mapping[str, bytes]) -> Mapping[str, bytes]:
@@ -141,7 +141,7 @@ class PathValues:
             self.choice.warn(warning)
         changed: dict[str, bytes] = {}
         for source in sources:
-            ours = [
+            own_targets = [
                 target
                 for target in targets
                 if target.file is source and target.map_key not in maps_of_others
@@ -150,7 +150,7 @@ class PathValues:
                 source,
                 [
                     *self._edits(
-                        ours,
+                        own_targets,
                         bases[source.name],
                         joined=prepends_global_registry(source.name, files),
                     )
@@ -278,12 +278,12 @@ class PathValues:
         texts: dict[int, str] = {}
         further: list[SiblingEdit] = []
         for _, group in group_by_map(targets):
-            fitting, more = part_texts(group, base, targets, joined=joined)
+            part_texts_by_path, registry_edits = part_texts(group, base, targets, joined=joined)
             for warning in registry_warnings(group, base, targets, joined=joined):
                 self.choice.warn(warning)
-            texts |= {id(target): fitting[target.text] for target in group}
+            texts |= {id(target): part_texts_by_path[target.text] for target in group}
             check_sibling_versions(group, base)
-            further += [*more, *sibling_digests(group, base)]
+            further += [*registry_edits, *sibling_digests(group, base)]
         return texts, further
 
     def _new_text(self, target: ValueTarget, value: str) -> str:
@@ -315,8 +315,8 @@ class PathValues:
         """Edits that add keys, behind an existing key that is written too, else behind the last."""
         steps = [parse_dotted(text) for text in self.values]
         depth = len(path_match.path) + sum(len(path) for _, path in path_match.inside)
-        ours = {step_path[-1] for step_path in steps if len(step_path) == depth + 1}
-        existing = [key for key in _keys(path_match) if key in ours]
+        written_keys = {step_path[-1] for step_path in steps if len(step_path) == depth + 1}
+        existing = [key for key in _keys(path_match) if key in written_keys]
         for key, value in entries.items():
             yield path_match.edit(value, key, after=existing[-1] if existing else "")
 
@@ -359,8 +359,8 @@ def _is_in_secret(target: ValueTarget) -> bool:
         for document in target.file.documents
         if document.root is not None
     ]
-    held = any(step in _SECRET_KEYS for step in parse_dotted(target.text))
-    return held and any(
+    is_secret_key = any(step in _SECRET_KEYS for step in parse_dotted(target.text))
+    return is_secret_key and any(
         isinstance(kind, ScalarNode) and kind.value in ("Secret", "SecretList", "List")
         for kind in kinds
     )
@@ -394,10 +394,10 @@ def _keys(path_match: PathMatch) -> list[str]:
 def _put_nested(entries: dict[str, Value], keys: tuple[str, ...], value: str) -> None:
     """Write `value` into nested maps; raises ConfigError where a text stands in the way."""
     for key in keys[:-1]:
-        below = entries.setdefault(key, {})
-        if not isinstance(below, dict):
+        nested = entries.setdefault(key, {})
+        if not isinstance(nested, dict):
             raise ConfigError(
                 f"{key!r} would be a text and a map at once", hint="correct the paths"
             )
-        entries = below
+        entries = nested
     entries[keys[-1]] = value

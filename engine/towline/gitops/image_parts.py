@@ -71,15 +71,15 @@ class ImageParts:
         if it is not to be written: it has no key of its own, or a chart that joins the two would
         not have run so far.
         """
-        above = registry or common
+        prefix = registry or common
         if registry and repository.startswith(f"{registry}/"):
             return self.host, self.repository
         if common and registry and self.repository.startswith(f"{common}/"):
             return common, self.repository.removeprefix(f"{common}/")
-        if not above or has_registry(repository):
+        if not prefix or has_registry(repository):
             return "", self.repository
-        if self.repository.startswith(f"{above}/"):
-            return registry, self.repository.removeprefix(f"{above}/")
+        if self.repository.startswith(f"{prefix}/"):
+            return registry, self.repository.removeprefix(f"{prefix}/")
         return self.host if registry else "", self.name
 
 
@@ -316,9 +316,9 @@ def _is_repository(text: str) -> bool:
 def _beside(key: str, texts: Mapping[str, str], has_wanted_name: Callable[[str], bool]) -> set[str]:
     """The texts of keys that have a wanted name and belong to a repository's key."""
     keys = [other for other in texts if texts[other] and other != key and has_wanted_name(other)]
-    own = [other for other in keys if key_stem(other) == key_stem(key)]
+    same_stem = [other for other in keys if key_stem(other) == key_stem(key)]
     plain = [other for other in keys if not key_stem(other)]
-    return {texts[other] for other in own or plain or keys}
+    return {texts[other] for other in same_stem or plain or keys}
 
 
 def _is_tag(key: str) -> bool:

@@ -78,10 +78,10 @@ class KustomizeImage:
 
         They show whether a resource runs the image, and which of several kustomizations is for it.
         """
-        ours = match_files(self.pattern, sorted(files))
+        paths = match_files(self.pattern, sorted(files))
         return (
-            {wanted for path in ours for wanted in kustomization_paths(path, files)}
-            if self.check_use or len(ours) > 1
+            {wanted for path in paths for wanted in kustomization_paths(path, files)}
+            if self.check_use or len(paths) > 1
             else set()
         )
 
@@ -218,7 +218,7 @@ class KustomizeImage:
         selected = choice.select(
             f"image {self.name!r}", candidates, entry_image(self.name, self._wanted())
         )
-        ours = {
+        selected_entries = {
             (source.name, image_list.document, entry)
             for (source, image_list, entry), keep in zip(found, selected, strict=True)
             if keep
@@ -230,7 +230,7 @@ class KustomizeImage:
                 entries = [
                     entry
                     for entry in image_list.found
-                    if (source.name, image_list.document, entry) in ours
+                    if (source.name, image_list.document, entry) in selected_entries
                 ]
                 if some_entries := image_list.with_found(entries):
                     chosen_lists.append(some_entries)
@@ -245,7 +245,7 @@ class KustomizeImage:
         A single kustomization is taken whatever its name; so are those without names. Raises
         ConfigError.
         """
-        named = [
+        of_resource = [
             (
                 source,
                 [
@@ -256,15 +256,17 @@ class KustomizeImage:
             )
             for source, lists in lists_by_file
         ]
-        known = [image_list.resource for _, lists in lists_by_file for image_list in lists]
-        if any(lists for _, lists in named):
-            return named
-        if len(known) > 1 and any(known):
+        resources = [image_list.resource for _, lists in lists_by_file for image_list in lists]
+        if any(lists for _, lists in of_resource):
+            return of_resource
+        if len(resources) > 1 and any(resources):
             where = lists_by_file[0][0].name
             raise ConfigError(
                 f"{self.choice.resource} is not in {where}",
                 where=where,
-                hint=nearest(self.choice.resource, [resource for resource in known if resource]),
+                hint=nearest(
+                    self.choice.resource, [resource for resource in resources if resource]
+                ),
             )
         return lists_by_file
 
@@ -319,16 +321,16 @@ class KustomizeImage:
 
         That image is not known if the entry's `name` is a bare placeholder.
         """
-        texts = entry_texts(image_list.items[entry], image_list.targets)
+        entry_fields = entry_texts(image_list.items[entry], image_list.targets)
         identifies = (
-            texts.get("newName")
+            entry_fields.get("newName")
             or "/" in self.name
             or last_part(self.name) == last_part(self.new_name)
         )
         return Candidate(
             file=source.name,
             resource=image_list.resource,
-            image=entry_image(self.name, texts) if identifies else "",
+            image=entry_image(self.name, entry_fields) if identifies else "",
         )
 
     def _image_use(
@@ -348,22 +350,22 @@ class KustomizeImage:
             for _, texts in entries[: max(image_list.found, default=len(entries))]
         ]
         # Each entry renames the images that the entries before it made.
-        known = None if images is None else {*images, *filter(None, before)}
+        all_images = None if images is None else {*images, *filter(None, before)}
         renamed = [
             name
             for name, texts in entries
             if name != self.name and texts.get("newName") == self.new_name
         ]
-        ours = [entries[number][1] for number in image_list.found]
+        our_entries = [entries[number][1] for number in image_list.found]
         return ImageUse(
             path=path,
             name=self.name,
-            images=known,
+            images=all_images,
             own=own,
-            added=not ours,
+            added=not our_entries,
             changed=any(
                 entry_image(self.name, texts) != entry_image(self.name, self._wanted())
-                for texts in ours
+                for texts in our_entries
             ),
             near_name=renamed[0]
             if renamed

@@ -211,8 +211,8 @@ class ImageUse:
     @property
     def unused(self) -> bool:
         """Whether certainly no resource runs the image."""
-        known = self.images is not None and not _PATTERN.search(self.name)
-        return known and self.name not in (self.images or ())
+        is_known = self.images is not None and not _PATTERN.search(self.name)
+        return is_known and self.name not in (self.images or ())
 
     @property
     def certain(self) -> bool:

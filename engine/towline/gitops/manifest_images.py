@@ -191,7 +191,7 @@ def _pod_images(documents: list[Any]) -> tuple[FoundImage, ...]:
         for name, image in pod.images
     )
     return tuple(
-        FoundImage(location=place, text=image, runs=True) for place, image in images if image
+        FoundImage(location=location, text=image, runs=True) for location, image in images if image
     )
 
 
@@ -229,8 +229,8 @@ def is_end_of_image(wanted: Reference, found: FoundImage) -> bool:
     """Whether the wanted image ends with a found text that names no registry."""
     image = wanted.image
     marks = (f":{image.tag}" if image.tag else "", f"@{image.digest}" if image.digest else "")
-    known = [f"/{image.name}{mark}" for mark in (*marks, "".join(marks)) if mark]
-    return not has_registry(found.text) and any(text.endswith(f"/{found.text}") for text in known)
+    ends = [f"/{image.name}{mark}" for mark in (*marks, "".join(marks)) if mark]
+    return not has_registry(found.text) and any(text.endswith(f"/{found.text}") for text in ends)
 
 
 def stale_containers(found: Iterable[FoundImage], wanted: Reference) -> list[FoundImage]:
@@ -300,11 +300,11 @@ def compose_image(registry: str, name: str, tag: str, digest: str) -> str:
 
     A name that has its registry already gets no second one.
     """
-    whole = name if not registry or name.startswith(f"{registry}/") else f"{registry}/{name}"
+    repository = name if not registry or name.startswith(f"{registry}/") else f"{registry}/{name}"
     tagged = (
-        f"{whole}:{tag}"
-        if tag and ":" not in whole.rpartition("/")[2] and "@" not in whole
-        else whole
+        f"{repository}:{tag}"
+        if tag and ":" not in repository.rpartition("/")[2] and "@" not in repository
+        else repository
     )
     return (
         f"{tagged}@{digest if ':' in digest else f'sha256:{digest}'}"
@@ -366,13 +366,13 @@ class _ImageSearch:
             *self._images_below_registries(parts, path),
         ]
         yield from (replace(image, secret=self._secret) for image in found)
-        above = self._above
-        self._above = (*above, *registries_above(node))
+        registries_before = self._above
+        self._above = (*registries_before, *registries_above(node))
         for key, value in node.items():
             if not _is_note(path, key):
                 search = self._in_secret() if key == "secretGenerator" else self
                 yield from search.below(value, f"{path}.{key}".removeprefix("."), common, depth)
-        self._above = above
+        self._above = registries_before
 
     def _in_secret(self) -> _ImageSearch:
         """The same search for the content of a Secret."""
@@ -403,9 +403,11 @@ class _ImageSearch:
 
     def _images_below_registries(self, node: Mapping[Any, Any], path: str) -> Iterator[FoundImage]:
         """Images made of this map and each registry that a map around it has under any key."""
-        own = {key.lower(): text for key, text in node.items() if isinstance(key, str)}
-        names = [text for key in _NAME_KEYS if isinstance(text := own.get(key), str) and text]
-        if any(has_registry(name) for name in names) or any(own.get(key) for key in _REGISTRY_KEYS):
+        texts = {key.lower(): text for key, text in node.items() if isinstance(key, str)}
+        names = [text for key in _NAME_KEYS if isinstance(text := texts.get(key), str) and text]
+        if any(has_registry(name) for name in names) or any(
+            texts.get(key) for key in _REGISTRY_KEYS
+        ):
             return
         for registry in self._above:
             yield from _images_of_map(node, path, registry, resource=self._resource)
@@ -468,11 +470,11 @@ def _images_of_map(
     digests = [
         text for key, text in texts.items() if digest_key_stem(key) == "" and is_digest(text)
     ]
-    called = ("newname",) if texts.get("newname") else _NAME_KEYS
-    for name in dict.fromkeys(texts[key] for key in called if texts.get(key)):
-        above = registry_before(name, registry, common)
+    name_keys = ("newname",) if texts.get("newname") else _NAME_KEYS
+    for name in dict.fromkeys(texts[key] for key in name_keys if texts.get(key)):
+        prefix = registry_before(name, registry, common)
         for tag, digest in product(tags or [""], digests or [""]):
-            text = compose_image(above, name, tag, digest)
+            text = compose_image(prefix, name, tag, digest)
             reference = None if _TEMPLATED.search(text) else parse_familiar(text)
             if reference and (reference.image.tag or reference.image.digest):
                 yield FoundImage(location=path or WHOLE_DOCUMENT, text=text)
@@ -490,10 +492,10 @@ def _helm_parameters(items: Sequence[Any]) -> dict[str, Any]:
         if not isinstance(item.get("value"), str):
             continue
         *above, last = item["name"].split(".")
-        below = values
+        nested = values
         for part in above:
-            below = below.setdefault(part, {})
-            if not isinstance(below, dict):
+            nested = nested.setdefault(part, {})
+            if not isinstance(nested, dict):
                 return {}
-        below[last] = item["value"]
+        nested[last] = item["value"]
     return values

@@ -210,19 +210,20 @@ def registry_warnings(
                 f" global.imageRegistry before it would run {common}/{image.repository}"
                 " (valuesPaths can set the registry: registry)"
             )
-        above = (
+        registries_above_name = (
             _registries_above(text, target, base)
             if not (registry_beside or common or _UNSET_TEXT.fullmatch(text))
             else []
         )
         if (
-            above
+            registries_above_name
             and image.repository not in _prefixed_names(text, target, base)
-            and not is_template(above[0])
+            and not is_template(registries_above_name[0])
         ):
             found.append(
                 f"{target.text} was {text}, and gets {image.repository}; a chart that puts the"
-                f" registry of its values before it would run {above[0]}/{image.repository}"
+                " registry of its values before it would run"
+                f" {registries_above_name[0]}/{image.repository}"
                 " (valuesPaths can set this registry: registry)"
             )
     return found
@@ -261,8 +262,13 @@ def _final_text(target: ValueTarget, path: Path, others: Sequence[ValueTarget]) 
     path_match = target.path_match
     wanted = (target.file.name, path_match.inside, path_match.document, path)
     for other in others:
-        whole = (*other.path_match.path, *map(str, other.path_match.missing))
-        if (other.file.name, other.path_match.inside, other.path_match.document, whole) == wanted:
+        whole_path = (*other.path_match.path, *map(str, other.path_match.missing))
+        if (
+            other.file.name,
+            other.path_match.inside,
+            other.path_match.document,
+            whole_path,
+        ) == wanted:
             return str(other.wanted)
     return scalar_text(path_match.source, path_match.document, path)
 
@@ -369,7 +375,7 @@ def _check_not_digest(target: ValueTarget, texts: Mapping[str, str]) -> None:
 
 def _is_digest_of(target: ValueTarget, key: str, text: str) -> bool:
     """Whether a key holds the digest of the image that a target is a part of."""
-    stem, own = digest_key_stem(key), key_stem(target.key)
+    stem, own_stem = digest_key_stem(key), key_stem(target.key)
     if stem is None or not text or _part(target) not in _VERSIONED:
         return False
     if not ("digest" in key.lower() or is_digest(text)):
@@ -378,8 +384,8 @@ def _is_digest_of(target: ValueTarget, key: str, text: str) -> bool:
         return False  # it is the checksum of a download
     others = {
         key_stem(sibling) for sibling in target.sibling_texts if _IMAGE_KEY.search(sibling)
-    } - {own}
-    return stem == own or (not stem and not others)
+    } - {own_stem}
+    return stem == own_stem or (not stem and not others)
 
 
 def _part(target: ValueTarget) -> str:

@@ -78,8 +78,10 @@ def other_image_paths(target: ValueTarget, targets: Collection[ValueTarget]) -> 
         return []
     if target.wanted.part == REGISTRY and steps[-2:-1] == ("global",):
         return []
-    own = key_stem(target.key)
-    if any(_is_part(key) and key_stem(key) == own for key, text in target.sibling_texts.items()):
+    own_stem = key_stem(target.key)
+    if any(
+        _is_part(key) and key_stem(key) == own_stem for key, text in target.sibling_texts.items()
+    ):
         return []
     if any(other.map_key == target.map_key and not other.path_match.missing for other in targets):
         return []
@@ -184,13 +186,17 @@ def _helm_value(target: ValueTarget) -> tuple[int, Path, str] | None:
     None if the target is not in such values.
     """
     path_match = target.path_match
-    below = (*path_match.path, *map(str, path_match.missing))
+    whole_path = (*path_match.path, *map(str, path_match.missing))
     if len(path_match.inside) == 1:
         document, path = path_match.inside[0]
-        return (document, path[:-1], path_text(below)) if path[-2:] == ("helm", "values") else None
-    for depth in range(2, len(below)):
-        if not path_match.inside and below[depth - 2 : depth] == ("helm", "valuesObject"):
-            return path_match.document, below[: depth - 1], path_text(below[depth:])
+        return (
+            (document, path[:-1], path_text(whole_path))
+            if path[-2:] == ("helm", "values")
+            else None
+        )
+    for depth in range(2, len(whole_path)):
+        if not path_match.inside and whole_path[depth - 2 : depth] == ("helm", "valuesObject"):
+            return path_match.document, whole_path[: depth - 1], path_text(whole_path[depth:])
     return None
 
 

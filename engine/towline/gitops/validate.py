@@ -26,19 +26,19 @@ def expanded_size(root: yaml.Node) -> float:
     It is infinite if a node contains itself.
     """
     sizes: dict[int, float] = {}
-    above = set[int]()
+    open_nodes = set[int]()
     waiting: list[tuple[yaml.Node, bool]] = [(root, False)]
     while waiting:
         node, done = waiting.pop()
-        below = _children(node)
+        children = _children(node)
         if done:
-            above.discard(id(node))
-            sizes[id(node)] = 1 + sum(sizes[id(child)] for child in below)
-        elif id(node) in above:
+            open_nodes.discard(id(node))
+            sizes[id(node)] = 1 + sum(sizes[id(child)] for child in children)
+        elif id(node) in open_nodes:
             return math.inf
         elif id(node) not in sizes:
-            above.add(id(node))
-            waiting += [(node, True), *((child, False) for child in below)]
+            open_nodes.add(id(node))
+            waiting += [(node, True), *((child, False) for child in children)]
     return sizes[id(root)]
 
 

@@ -70,15 +70,15 @@ def sibling_texts(path_match: PathMatch, parent: Path) -> SiblingTexts:
     read as if it were a map.
     """
     source, document = path_match.source, path_match.document
-    own = map_texts(source, document, parent)
+    texts = map_texts(source, document, parent)
     if (
         path_match.path[-1:] != ("value",)
-        or "name" not in own
+        or "name" not in texts
         or not parent
         or not isinstance(parent[-1], int)
     ):
-        return SiblingTexts(path=parent, texts=own, paths={key: (*parent, key) for key in own})
-    first = own["name"].rpartition(".")[0]
+        return SiblingTexts(path=parent, texts=texts, paths={key: (*parent, key) for key in texts})
+    first = texts["name"].rpartition(".")[0]
     items: dict[str, int] = {}
     for number in range(_MOST_PARAMETERS):
         name = map_texts(source, document, (*parent[:-1], number)).get("name")
@@ -139,10 +139,10 @@ class ValueTarget:
     @property
     def old(self) -> str:
         """The text of the target now; empty if there is none."""
-        whole = not self.path_match.missing and self.path_match.path
+        exists = not self.path_match.missing and self.path_match.path
         return (
             scalar_text(self.path_match.source, self.path_match.document, self.path_match.path)
-            if whole
+            if exists
             else ""
         )
 

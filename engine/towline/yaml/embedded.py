@@ -93,13 +93,13 @@ class EmbeddedText:
         ends_line = self._begins_line(splice.end) and (
             splice.text.endswith("\n") or (begins_line and not splice.text)
         )
-        first, *more = splice.text.split("\n")
+        first, *further = splice.text.split("\n")
         if begins_line and ends_line:
             start, first = self._line(start), self.indent + first if first else ""
         lines = [
             first,
-            *(self.indent + line if line else "" for line in more[:-1]),
-            *("" if ends_line else self.indent + line for line in more[-1:]),
+            *(self.indent + line if line else "" for line in further[:-1]),
+            *("" if ends_line else self.indent + line for line in further[-1:]),
         ]
         return Splice(
             start=start,

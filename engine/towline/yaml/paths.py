@@ -117,9 +117,9 @@ def find_matches(
         for search, root in _searches(source, (), through=follow)
         for match in search.follow(root, (), steps)
     ]
-    whole = [match for match in matches if not match.missing]
-    if whole or not matches:
-        return whole
+    complete = [match for match in matches if not match.missing]
+    if complete or not matches:
+        return complete
     least = min(len(match.missing) for match in matches)
     near = [match for match in matches if len(match.missing) == least]
     if len(near) > 1 and not optional:
@@ -163,11 +163,11 @@ class _PathSearch:
             node = resolve_alias(node, self.targets)
         if isinstance(node, AliasNode):  # an edit refuses it, with the alias's position
             return [
-                self._place(
+                self._match(
                     node, (*path, *(step for step in steps if not isinstance(step, Selector))), ()
                 )
             ]
-        candidates = [[self._place(node, path, steps)]]
+        candidates = [[self._match(node, path, steps)]]
         if steps:
             found = [
                 *self._keys(node, path, steps),
@@ -177,7 +177,7 @@ class _PathSearch:
             candidates = [*filter(None, found), *candidates]
         return min(candidates, key=lambda matches: len(matches[0].missing))
 
-    def _place(self, node: Node, path: Path, missing: tuple[PathStep, ...]) -> PathMatch:
+    def _match(self, node: Node, path: Path, missing: tuple[PathStep, ...]) -> PathMatch:
         return PathMatch(
             source=self.source,
             document=self.document,

@@ -114,8 +114,8 @@ def texts_below(root: Any) -> Iterator[tuple[tuple[Any, ...], str]]:
         if not isinstance(node, dict | list) or id(node) in seen:
             continue
         seen.add(id(node))
-        below = node.items() if isinstance(node, dict) else enumerate(node)
-        waiting += reversed([((*path, step), value) for step, value in below])
+        children = node.items() if isinstance(node, dict) else enumerate(node)
+        waiting += reversed([((*path, step), value) for step, value in children])
 
 
 def load_template(data: bytes) -> list[Any] | None:
@@ -155,16 +155,16 @@ def _is_too_large(root: yaml.Node) -> bool:
     read, or an alias inside of its own anchor, which no tool accepts.
     """
     sizes: dict[int, tuple[int, int]] = {}  # levels, and entries of the map
-    above = set[int]()
+    open_nodes = set[int]()
     waiting: list[tuple[yaml.Node, bool]] = [(root, False)]
     while waiting:
         node, done = waiting.pop()
         if not isinstance(node, yaml.CollectionNode) or id(node) in sizes:
             continue
-        below = _children(node)
+        children = _children(node)
         if done:
-            above.discard(id(node))
-            levels = 1 + max((sizes.get(id(child), (0, 0))[0] for child in below), default=0)
+            open_nodes.discard(id(node))
+            levels = 1 + max((sizes.get(id(child), (0, 0))[0] for child in children), default=0)
             entries = sum(sizes.get(id(child), (0, 0))[1] for child in _merged(node))
             entries += len(node.value) if isinstance(node, yaml.MappingNode) else 0
             sizes[id(node)] = levels, entries
@@ -172,11 +172,11 @@ def _is_too_large(root: yaml.Node) -> bool:
                 isinstance(node, yaml.MappingNode) and entries > _MOST_ENTRIES
             ):
                 return True
-        elif id(node) in above:
+        elif id(node) in open_nodes:
             return True
         else:
-            above.add(id(node))
-            waiting += [(node, True), *((child, False) for child in below)]
+            open_nodes.add(id(node))
+            waiting += [(node, True), *((child, False) for child in children)]
     return False
 
 

@@ -82,12 +82,14 @@ def pair_removed(key: Node, value: Node) -> EventPatch:
 
 def entry_inserted(parent: MappingNode | Items, number: int, key: str, value: Value) -> EventPatch:
     """A new pair, or item if `key` is empty, behind pair or item `number` (-1: none yet)."""
-    below = (
+    values = (
         [value for _, value in parent.pairs] if isinstance(parent, MappingNode) else parent.items
     )
-    place = parent.number + 1 if number < 0 else _number_after(below[number])
+    event_number = parent.number + 1 if number < 0 else _number_after(values[number])
     return EventPatch(
-        first=place, last=place, events=(*(_events(key) if key else ()), *_events(value))
+        first=event_number,
+        last=event_number,
+        events=(*(_events(key) if key else ()), *_events(value)),
     )
 
 
@@ -118,15 +120,15 @@ def _proven(source: YamlSource, patches: Sequence[EventPatch], after: _After) ->
         return False
     for part, (start, end) in enumerate(pairwise((*starts, len(after.masked)))):
         first, last = before.numbers[part], before.numbers[part + 1]
-        own = [
+        own_patches = [
             replace(patch, first=patch.first - first, last=patch.last - first)
             for patch in patches
             if first <= patch.first < last
         ]
-        if not own and before.piece(part) != after.masked[start:end]:
+        if not own_patches and before.piece(part) != after.masked[start:end]:
             return False
-        if own and not _is_part_proven(
-            source, _EditedPart(before.events(part), own, start, end), after
+        if own_patches and not _is_part_proven(
+            source, _EditedPart(before.events(part), own_patches, start, end), after
         ):
             return False
     return True

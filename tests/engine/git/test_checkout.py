@@ -279,7 +279,7 @@ def test_what_is_no_branch_of_the_remote_has_no_tip(clone: Path, branch: str) ->
 
 
 def test_a_bare_repository_among_the_files_is_no_checkout(clone: Path) -> None:
-    """Otherwise who commits one to the step's folder says what the default branch has."""
+    """Otherwise a commit to the step's folder would decide what the default branch has."""
     inner, evil = clone / "part", clone.parent / "evil"
     evil.mkdir()
     git(evil, "init", "--quiet", "--initial-branch=trunk")

@@ -1,4 +1,4 @@
-"""The messages of git, and what they mean; each text was printed by a git or an ssh."""
+"""The faults in messages of git; each message was printed by a git or an ssh."""
 
 from __future__ import annotations
 

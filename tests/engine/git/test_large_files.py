@@ -73,7 +73,7 @@ def test_a_file_for_which_there_is_no_room_is_named(
 def test_files_of_which_none_is_too_large_by_itself_are_so_together(
     order: int, server: GitServer, opened: Opened, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The files fetched so far take no room from the next, which would otherwise be blamed."""
+    """The files fetched so far do not count for the next file, which would be named otherwise."""
     monkeypatch.setattr(limits, "USUAL_LIMITS", replace(limits.USUAL_LIMITS, file_size=3 * MIB))
     sizes = [1, MIB, MIB * 3 // 2, MIB * 3 // 2][::order]
     server.create("demo", {f"file-{number}": os.urandom(size) for number, size in enumerate(sizes)})

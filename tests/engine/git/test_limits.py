@@ -1,4 +1,4 @@
-"""git takes limited memory and disk, whatever a server sends and however often."""
+"""git gets limited memory and disk, for any data of a server and any number of answers."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""One process writes at a time, and none is stopped by another."""
+"""One process writes at a time, and no process is stopped by another."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def environ(tmp_path: Path) -> Mapping[str, str]:
 
 
 def in_no_time(seconds: float) -> Deadline:
-    """A deadline on a clock that moves only while somebody sleeps."""
+    """A deadline on a clock that moves only by sleeping."""
     passed: list[float] = []
     return Deadline.after(
         seconds,

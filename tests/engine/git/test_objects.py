@@ -75,7 +75,7 @@ def test_a_commit_needs_a_name(repository: GitRepository) -> None:
 def test_of_messages_that_are_too_long_together_the_last_are_read(
     server: GitServer, bare: Path, opened: Opened, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A message must not allow who may push to keep everybody else out."""
+    """A user who may push must not lock everybody else out by a message."""
     assert bare.exists()
     monkeypatch.setattr(limits, "USUAL_LIMITS", replace(limits.USUAL_LIMITS, output=MIB))
     for number in range(20):

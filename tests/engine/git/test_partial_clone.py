@@ -153,7 +153,7 @@ def test_an_old_server_that_gives_out_branches_only_is_out_of_scope_until_all_is
 ) -> None:
     copy.clone("", WHOLE_TREE)
     entry = next(entry for entry in copy.listing(copy.branches()["main"]) if entry.path == "README")
-    # what both sides fall back to
+    # client and server fall back to this protocol
     (copy.path / "config").write_text(
         (copy.path / "config").read_text() + "[protocol]\n\tversion = 0\n"
     )
@@ -273,7 +273,7 @@ def test_what_is_not_there_is_told_apart(server: GitServer, copy: PartialClone) 
 def test_a_clone_that_fails_for_another_reason_is_not_put_down_to_the_branch(
     server: GitServer, copy: PartialClone, slept: list[float]
 ) -> None:
-    # the pack breaks off; the branches are looked at
+    # the pack breaks off, and the branches are listed
     answers: list[int | str | None] = [None, None, "cut", None, None]
     server.fault = lambda _method, _path: answers.pop(0) if answers else None
     assert list(copy.clone("", WHOLE_TREE)) == ["main"]

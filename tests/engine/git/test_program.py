@@ -74,7 +74,7 @@ def full(tmp_path: Path) -> Iterator[Path]:
 
 
 def spy(folder: Path, environ: Mapping[str, str]) -> dict[str, str]:
-    """An environment whose git writes down its arguments and variables before it runs."""
+    """An environment whose git records its arguments and variables before it runs."""
     folder.mkdir()
     script = folder / "git"
     real = next(
@@ -113,7 +113,7 @@ def test_the_password_is_in_no_argument_no_file_and_no_child_that_does_not_need_
             if path.is_file()
         )
 
-    # the processes of other tests, which run beside this one, know another
+    # the processes of other tests that run at the same time have another one
     word = secrets.token_hex(12)
     environ_of_spy = spy(tmp_path / "spy", environ)
     with GitServer(guarded, "ann", word) as server:
@@ -130,7 +130,7 @@ def test_the_password_is_in_no_argument_no_file_and_no_child_that_does_not_need_
     assert files == {"a": b"1"}
     assert any("git-remote-http" in text for text in seen), "looked while git was talking"
     assert not [text for text in seen if word in text]
-    # the two that talk to the server
+    # the two processes that talk to the server
     assert {run.split()[1] for run in runs if word in run} == {"clone", "-c"}
     assert {run.split()[1] for run in runs if word not in run} == {
         "for-each-ref",
@@ -190,7 +190,7 @@ CLOSED = {
 
 
 def recorded(folder: Path) -> dict[str, str]:
-    """The variables that the spy wrote down."""
+    """The variables that the spy recorded."""
     return {
         line.partition("=")[0]: line.partition("=")[2]
         for line in (folder / "spy/record").read_text().splitlines()[1:]
@@ -291,7 +291,7 @@ def test_a_server_that_comes_back_is_asked_again(
     server: GitServer, opened: Opened, slept: list[float]
 ) -> None:
     server.create("demo", {"a": b"1"})
-    # each failure is followed by a look at the branches
+    # after each failure, the branches are listed
     answers: list[int | str | None] = [503, None, None, "drop", "drop"]
     server.fault = lambda _method, _path: answers.pop(0) if answers else None
     assert opened().fetch("main").branch == "main"

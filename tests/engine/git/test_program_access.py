@@ -1,4 +1,4 @@
-"""The credentials of a remote: which processes get them, how, and where they never lie."""
+"""The credentials of a remote: which processes get them, how, and where they are never written."""
 
 from __future__ import annotations
 

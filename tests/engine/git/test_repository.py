@@ -139,7 +139,7 @@ def test_where_head_names_no_branch_that_is_there_a_new_one_would_lack_all_that_
     server.create("empty", {})
     left = iter([503])
 
-    # it is asked again whether there is any branch
+    # the server is asked again for its branches
     def once(_method: str, _path: str) -> int | None:
         asked = [
             exchange

@@ -1,4 +1,4 @@
-"""Signatures, verified by the programs of those who read them."""
+"""Signatures, verified by the programs with which people verify them."""
 
 from __future__ import annotations
 

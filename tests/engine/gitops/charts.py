@@ -24,7 +24,7 @@ spec:
 
 
 def chart(**templates: str) -> dict[str, str]:
-    """A chart's files below `chart/app/`: `deployment.yaml` and what `templates` adds
+    """A chart's files below `chart/app/`: `deployment.yaml` and the files that `templates` adds
     (`name=text` becomes templates/name.yaml).
     """
     files = {

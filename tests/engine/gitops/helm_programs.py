@@ -1,4 +1,4 @@
-"""Helm programs: the one of this machine, and versions built once into the user's cache."""
+"""Helm programs: the program of this machine, and versions built once into the user's cache."""
 
 from __future__ import annotations
 

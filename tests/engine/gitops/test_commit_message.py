@@ -35,7 +35,7 @@ def git_finds(message: str) -> list[str]:
         f"chore: deploy\n\n{SIGNED}",
         f"chore: deploy\n\nBecause.\n\n{CHANGE}\n{SIGNED}\nCo-authored-by: Ann <ann@example.com>\n",
         f"chore: deploy\n\n{FOLDED}\n{SIGNED}",
-        # git takes a paragraph with a line of its own for trailers
+        # git takes a paragraph that has one of git's own lines for trailers
         f"chore: deploy\n\nFixes the pipeline,\nat last.\n{SIGNED}",
         "chore: deploy\n\n(cherry picked from commit 0123456789abcdef)\nit is\na backport",
         f"chore: deploy\n\none\ntwo\nthree\nfour\n{SIGNED}",  # but not where most of it is text

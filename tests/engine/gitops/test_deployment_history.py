@@ -82,9 +82,9 @@ def test_a_later_build_of_the_same_job_supersedes_and_says_which() -> None:
         (replace(NEWER, build="", build_number="", source="https://git.example/other.git"), False),
         (replace(NEWER, build="", build_number=""), True),
         (replace(NEWER, build="", build_number="", source_time="yesterday"), False),
-        # no zone: UTC
+        # a time without a zone is in UTC
         (replace(NEWER, build="", build_number="", source_time="2026-01-02T09:30:00"), True),
-        # number and URL do not belong together
+        # the URL does not end in the number
         (replace(NEWER, build=f"{JOB}/12/", build_number="7", source_time=""), False),
     ],
 )
@@ -98,12 +98,12 @@ def test_what_is_later(theirs: Provenance, *, expected: bool) -> None:
         ({}, True),
         # a later commit under a lower number: the counter has started again
         ({"source_time": "2026-01-03T10:00:01Z"}, False),
-        # of the same commit the higher number is the later build
+        # two builds of one commit: the higher number is the later build
         ({"source_time": "2026-01-03T10:00:00Z"}, True),
         ({"source_time": "2026-01-03T12:00:00+03:00"}, True),
         ({"source_time": ""}, True),
         ({"source_time": "2026-01-04T10:00:00Z", "source": ""}, True),
-        # times of two sources say nothing
+        # times of two sources cannot be compared
         ({"source_time": "2026-01-04T10:00:00Z", "source": "https://git.example/other.git"}, True),
         ({"source_time": "2026-01-04T10:00:00Z", "source": "git@GIT.example:shop.git"}, False),
         (
@@ -114,7 +114,7 @@ def test_what_is_later(theirs: Provenance, *, expected: bool) -> None:
         ({"source_time": "9999-12-31T23:59:59-14:00"}, True),
         ({"source_time": "0001-01-01T00:00:00+14:00"}, True),
         ({"source_time": "2026-01-04T10:00:00Z", "build": f"{JOB}/1/", "build_number": "1"}, False),
-        # a later build of an earlier commit is meant
+        # a later build of an earlier commit is intended
         ({"build": f"{JOB}/13/", "build_number": "13"}, False),
         ({"build": f"{JOB}/12/", "build_number": "12"}, False),  # the same build again
     ],
@@ -234,9 +234,9 @@ def test_an_image_that_both_have_deployed_does_not_tell_that_the_newer_is_in_pla
         (replace(OURS, deployment="cart"), OURS, True),
         (Provenance(), OURS, True),
         (NEWER, OURS, False),
-        # the last deployment decides, whatever it knows
+        # the last deployment decides, even with few trailers
         (replace(OURS, build="", build_number="", source_time=""), OURS, False),
-        # compares with nothing
+        # it cannot be compared with others
         (Provenance(), Provenance(deployment="shop", stage="Release"), False),
     ],
 )
@@ -268,7 +268,7 @@ def deployed(source: str) -> str:
         ([("d", deployed("a")), ("b", "came in between, not built yet"), ("a", "built")], False),
         ([("b", "on top of it"), ("d", deployed("a")), ("a", "built")], False),
         ([("d", deployed("a"))], True),  # a shallow checkout
-        ([("d", deployed("")), ("a", "built")], True),  # nobody knew what was built
+        ([("d", deployed("")), ("a", "built")], True),  # the source commit is not known
     ],
 )
 def test_a_commit_is_a_deployment_where_all_before_it_has_been_built(

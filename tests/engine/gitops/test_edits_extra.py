@@ -171,7 +171,7 @@ def node_at(text: str, leaf: Leaf) -> Any:
 
 
 def explicit(text: str, leaf: Leaf) -> bool:
-    """Whether it has a tag that not every parser takes for a text."""
+    """Whether the scalar has a tag that some parser does not read as a text."""
     return (
         re.search(
             r"!(?!!str\b)",
@@ -184,7 +184,7 @@ def explicit(text: str, leaf: Leaf) -> bool:
 
 
 def prove(data: bytes, leaf: Leaf, value: str) -> str:
-    """Edit one scalar: `exact`, `multi` (it stood in several lines), `same` or `refused`;
+    """Edit one scalar: `exact`, `multi` (it had several lines), `same` or `refused`;
     anything else fails.
     """
     text = data.decode()
@@ -232,7 +232,7 @@ def edited(data: bytes, dice: random.Random, tally: Counter[str]) -> None:
     text = data.decode()
     try:
         found = [leaf for leaf in leaves(text) if not explicit(text, leaf)]
-    except yaml.YAMLError:  # a file that only libyaml's siblings can read
+    except yaml.YAMLError:  # a file that libyaml cannot read
         tally["not read"] += 1
         return
     for leaf in dice.sample(found, min(EDITS, len(found))):
@@ -240,13 +240,13 @@ def edited(data: bytes, dice: random.Random, tally: Counter[str]) -> None:
 
 
 def users(data: bytes, dice: random.Random, tally: Counter[str]) -> None:
-    """Change each text that aliases repeat, once in one place and once for all its users.
+    """Change each text that aliases repeat, once for one alias and once for all of them.
 
-    PyYAML says which users it has.
+    PyYAML finds the aliases.
     """
     try:
         roots = composed(data.decode())
-    except yaml.YAMLError:  # as above
+    except yaml.YAMLError:  # libyaml cannot read it
         tally["not read"] += 1
         return
     lines = data.decode().splitlines()
@@ -278,7 +278,7 @@ def _paths(node: Any, path: YamlPath) -> Iterator[tuple[Any, YamlPath]]:
 
 
 def everywhere(data: bytes, leaf: Leaf, value: str, group: list[YamlPath]) -> str:
-    """Change one text for all its users: `all`, `same` or `refused`; anything else fails."""
+    """Change one text for all its aliases: `all`, `same` or `refused`; anything else fails."""
     said: list[str] = []
     one = ValueEdit(document=leaf.document, path=leaf.path, value=value)
     try:
@@ -293,7 +293,7 @@ def everywhere(data: bytes, leaf: Leaf, value: str, group: list[YamlPath]) -> st
         *re.findall(r"line [0-9]+ \((.*?)\)(?:,| and)", text),
     }
     leading = [{path_text(path[:length]) for length in range(1, len(path) + 1)} for path in group]
-    # each is named, or what it stands in
+    # each field is named, or the field around it
     assert [path for path, parts in zip(group, leading, strict=True) if not parts & named] == []
     assert named - set().union(*leading) == set()
     before, after = (

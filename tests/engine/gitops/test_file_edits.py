@@ -83,9 +83,8 @@ def test_a_link_is_read_as_the_file_that_it_leads_to(
             read.update(files)
             return {"out.yaml": files["apps/values.yaml"]}
 
-    options = UpdateOptions(
-        within=("apps/*", "out.yaml")
-    )  # where the link leads to is not fetched at first
+    # The target of the link is not fetched at first.
+    options = UpdateOptions(within=("apps/*", "out.yaml"))
     assert update(
         repository,
         branch="main",

@@ -80,7 +80,7 @@ def test_where_it_is_strict_the_next_image_for_such_an_entry_is_an_error() -> No
     files["l/kustomization.yaml"] = (
         "images: [{name: webshp}]\nresources: ['https://example.com/x']\n"
     )
-    # the other one may run it
+    # the other kustomization may run it
     assert len(said(files, "webshp", "[kl]/kustomization.yaml", strict=True)) == 1
     # no image to compare with
     assert (

@@ -72,7 +72,7 @@ def nested(data: bytes, dice: random.Random, tally: Counter[str]) -> None:
     try:
         inner = text_at(file)
         found = [leaf for leaf in leaves(inner) if not explicit(inner, leaf)]
-    # a file that only libyaml's siblings can read, or whose first line is farther in than the rest
+    # a file that libyaml cannot read, or whose first line is indented deeper than the others
     except yaml.YAMLError:
         tally["not read"] += 1
         return

@@ -234,7 +234,7 @@ def test_a_push_whose_answer_was_lost_is_recognised_and_not_repeated(
     server: GitServer, repository: GitRepository, *, afterwards: bool
 ) -> None:
     server.fault = Once(SENDING, lambda: "cut")
-    if afterwards:  # somebody pushes on top of ours before the branch is read again
+    if afterwards:  # another push lands on top of our commit before the branch is read again
         server.fault = Twice(
             server.fault,
             Once("service=git-upload-pack", another_writer(server), times=1),
@@ -268,7 +268,7 @@ def test_a_commit_with_the_runs_own_request_is_recognised_whatever_its_id(
         server.add("demo", {"apps/demo.yaml": AFTER}, message="Rewritten\n\nTowline-Request: run-1")
         return "drop"
 
-    # curl sends a request again where a kept connection is closed on it
+    # curl sends a request again if the server closes a kept connection
     server.fault = Once(SENDING, rewritten, times=2)
     done = update(repository, branch="main", change=Replace(), text=TEXT)
     assert done.commit in git(server, "rev-list", "main").split()
@@ -740,7 +740,7 @@ def test_of_the_files_that_are_looked_at_those_count_that_the_base_brings(
 
 
 class Waiting(Replace):
-    """A change whose place exists only once the base has come in; it reads none of it."""
+    """A change at a path that exists only after the merge with the base; it reads no file there."""
 
     def wants(self, listing: Sequence[str]) -> Sequence[str]:
         if "theirs" not in listing:

@@ -144,7 +144,7 @@ class Author:
         )
 
     def property(self) -> str:
-        """An anchor, an alias of an earlier one, or a tag."""
+        """An anchor, an alias of an earlier anchor, or a tag."""
         chance = self.dice.random()
         if chance < 0.4:
             self.anchors.append(f"a{len(self.anchors)}")
@@ -217,7 +217,7 @@ class Author:
                 self.lines.append(f"{start}-{gap}{item}{dice.choice(_COMMENTS)}")
 
     def repeats(self) -> None:
-        """Write texts and maps with anchors, and their users.
+        """Write texts and maps with anchors, and aliases of them.
 
         Users are aliases, also in flow style and of maps that have aliases, and merge keys.
         """

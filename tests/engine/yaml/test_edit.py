@@ -304,7 +304,7 @@ def test_with_all_every_user_of_a_text_says_the_new_one_and_nothing_else_does(
     path = "i" if number < 0 else f"k{number}"
     after, said = shared(text, ValueEdit(path=(path,), value="new"), policy=ALL)
     assert yaml.safe_load(after) == yaml.safe_load(text.replace("&i old", "&i new"))
-    # through an alias, the anchor's own place changes, too
+    # with an alias, the anchored value changes, too
     assert bool(said) == any("*i" in use for use in uses)
 
 
@@ -458,7 +458,7 @@ def test_any_scalar_is_set_to_any_text_or_refused(
     try:
         result = change(text, ValueEdit(path=path, value=value))
     except RenderError:
-        assert styles[0] is not None  # PyYAML tags what is no text then: !!int "5"
+        assert styles[0] is not None  # PyYAML tags a value that is not a text: !!int "5"
         return
     assert yaml.safe_load(result) == with_value(yaml.safe_load(text), path, value)
     assert result.endswith("# tail")
@@ -496,7 +496,7 @@ def test_in_any_file_only_the_wanted_path_changes(text: str, value: str) -> None
         before, after = (
             list(yaml.load_all(each, Loader=yaml.CSafeLoader)) for each in (text, result)
         )
-    # a made-up file that is no YAML, or that says !!int x
+    # a made-up file that is not YAML, or that has !!int x
     except (RenderError, yaml.YAMLError, ValueError):
         return
     # an alias may stand inside its own anchor

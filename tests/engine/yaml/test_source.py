@@ -54,7 +54,7 @@ def test_templates_are_masked_by_as_many_characters(text: str, masked: str) -> N
             "a:\n  b: |-  # why\n{{ if .xxx }}\n      {{ with .y }}\n    c\n",
             "a:\n  b: |-  # why\n    xxxxxxxxx\n      xxxxxxxxxxxxx\n    c\n",
         ),
-        # to a program that knows no templates the text begins in column 3
+        # for a program without templates, the text begins in column 3
         ("a: |\n  {{ if .x }}\n      b\n", "a: |\n  xxxxxxxxxxx\n      b\n"),
         ("- |\n  {{/* a\n  b */}}\n  c\n", "- |\n  xxxxxx\n  xxxxxx\n  c\n"),
         (

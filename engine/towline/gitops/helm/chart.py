@@ -289,8 +289,8 @@ class HelmChart:
             if len(charts) == 1:
                 return self._in_another_form(rendering, charts, forms[0], (first, text))
         each = [
-            self._rendered_with_images(replace(rendering, charts=(place,)), [chart], [form])
-            for place, chart, form in zip(rendering.charts, charts, forms, strict=True)
+            self._rendered_with_images(replace(rendering, charts=(folder,)), [chart], [form])
+            for folder, chart, form in zip(rendering.charts, charts, forms, strict=True)
         ]
         return [part for parts, _ in each for part in parts], "".join(text for _, text in each)
 
@@ -342,8 +342,8 @@ class HelmChart:
         except RenderError as fault:
             if len(charts) == 1:
                 raise _located_fault(fault, rendering.charts[0], charts[0]) from fault
-            for place, chart in zip(rendering.charts, charts, strict=True):
-                self._rendered(replace(rendering, charts=(place,)), [chart])
+            for folder, chart in zip(rendering.charts, charts, strict=True):
+                self._rendered(replace(rendering, charts=(folder,)), [chart])
             raise
 
     def _charts(self, listing: Sequence[str]) -> list[str]:
@@ -464,9 +464,11 @@ def _located_fault(fault: RenderError, folder: Path, chart: str) -> RenderError:
     """`fault` with the repository's paths instead of Helm's, and the template's line as `where`."""
     name = chart.rstrip("/") or "."
     message = _one_line(with_names(fault.message, {f"{folder}/": chart, str(folder): name}))
-    place = _TEMPLATE_LINE.search(fault.where) or _TEMPLATE_LINE.search(message)
-    if place:
-        where = f"{chart}{place.group(1)}" + (f":{place.group(2)}" if place.group(2) else "")
+    template_line = _TEMPLATE_LINE.search(fault.where) or _TEMPLATE_LINE.search(message)
+    if template_line:
+        where = f"{chart}{template_line.group(1)}" + (
+            f":{template_line.group(2)}" if template_line.group(2) else ""
+        )
     else:
         where = f"{chart}{fault.where}" if fault.where == "Chart.yaml" else fault.where or name
     return RenderError(message, where=where, hint=fault.hint or "try it with `helm template`")

@@ -349,9 +349,9 @@ def _checked(pairs: list[tuple[str, object]]) -> None:
 def _schemas(files: Iterable[tuple[str, bytes]], around: str) -> Iterator[tuple[str, bytes]]:
     """Each schema with its path for people, those in packed charts too; raises RenderError."""
     for name, content in files:
-        place = f"{around}{normal_path(name)}"
-        if place.rpartition("/")[2] == _SCHEMA_FILE:
-            yield place, content
+        path = f"{around}{normal_path(name)}"
+        if path.rpartition("/")[2] == _SCHEMA_FILE:
+            yield path, content
         elif is_packed_chart(name):
-            inner = ((member.name, data) for member, data in archive_members(place, content))
-            yield from _schemas(inner, f"{place}/")
+            inner = ((member.name, data) for member, data in archive_members(path, content))
+            yield from _schemas(inner, f"{path}/")

@@ -57,9 +57,9 @@ def default_values(path: str, files: Mapping[str, bytes]) -> Mapping[str, Any]:
     folder = chart_folder(path, files)
     if folder is None:
         return {}
-    own = f"{folder}{_VALUES}"
+    own_values = f"{folder}{_VALUES}"
     return effective_values(
-        {other: files[other] for other in files if other != path or path != own}, folder, ()
+        {other: files[other] for other in files if other != path or path != own_values}, folder, ()
     )
 
 
@@ -71,9 +71,9 @@ def effective_values(
     below = {path: names for path in paths if (names := _subchart_names(path.removeprefix(chart)))}
     values: dict[str, Any] = {}
     for path, names in sorted(below.items(), key=lambda item: len(item[1]), reverse=True):
-        own = first_mapping(files[path])
+        subchart_values = first_mapping(files[path])
         for keys in _subchart_keys(files, chart, names):
-            values = merge_values(values, nest(keys, own))
+            values = merge_values(values, nest(keys, subchart_values))
     for data in (files.get(f"{chart}{_VALUES}", b""), *overrides):
         values = merge_values(values, first_mapping(data))
     return values
@@ -177,8 +177,8 @@ def reader_folders(
     folder = chart_folder(path, files)
     if folder is None or not _is_values_file(path, folder, files):
         return set()
-    own = path == f"{folder}values.yaml"
-    if not new if own else set(keys) <= default_values(path, files).keys():
+    is_default_values = path == f"{folder}values.yaml"
+    if not new if is_default_values else set(keys) <= default_values(path, files).keys():
         return set()
     return {f"{folder}templates/", f"{folder}charts/"}
 

@@ -64,8 +64,8 @@ def with_registry(values: Mapping[str, Any], path: tuple[str, ...], host: str) -
 def keeps_other_images(before: str, after: str, text: str, images: Collection[Reference]) -> bool:
     """Whether a text occurs as often in both renderings, not counting the images themselves."""
     ends = "|".join(re.escape(f"/{image.image.name}") for image in images)
-    ours = re.compile(rf"{_BEGIN}{_WORD}(?:{ends})[:@]{_WORD}")
-    return ours.sub("", before).count(text) == ours.sub("", after).count(text)
+    own_images = re.compile(rf"{_BEGIN}{_WORD}(?:{ends})[:@]{_WORD}")
+    return own_images.sub("", before).count(text) == own_images.sub("", after).count(text)
 
 
 def _texts_below(values: Mapping[str, Any]) -> Iterator[tuple[tuple[str, ...], str]]:
@@ -219,11 +219,11 @@ class ChartHint:
 
 def _other_images_condition(found: Sequence[FoundImage], before: str, image: Reference) -> str:
     """A condition that names the other images which would then use the new registry too."""
-    ours = f"/{image.image.name}"
+    own_name = f"/{image.image.name}"
     texts = [
         other.text
         for other in found
-        if other.runs and other.text.startswith(f"{before}/") and ours not in other.text
+        if other.runs and other.text.startswith(f"{before}/") and own_name not in other.text
     ]
     others = list(dict.fromkeys(texts))
     return f", if {list_some(others)} can be pulled from there too" if others else ""

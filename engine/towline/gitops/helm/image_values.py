@@ -57,9 +57,9 @@ def values_for_images(
     values: dict[str, Any] = {}
     for key, image in images.items():
         *above, last = [str(step) for step in parse_dotted(key)]
-        below = values
+        nested = values
         for part in above:
-            below = below.setdefault(part, {})
+            nested = nested.setdefault(part, {})
         existing = value_at(base, *above, last)
         new = (
             image.text
@@ -68,7 +68,7 @@ def values_for_images(
                 image, existing, _global_registry(base, (*above, last)), other=key in otherwise
             )
         )
-        below[last] = {**below.get(last, {}), **new} if isinstance(new, dict) else new
+        nested[last] = {**nested.get(last, {}), **new} if isinstance(new, dict) else new
     return values
 
 

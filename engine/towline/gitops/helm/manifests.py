@@ -48,7 +48,7 @@ def removed_resources(old: bytes, new: bytes) -> list[str]:
 
 def _resources(documents: list[Any]) -> list[tuple[str, str]]:
     """Kind and name of each resource; a name in several namespaces gets a number."""
-    found = dict.fromkeys(place for document in documents for place in _resource_keys(document))
+    found = dict.fromkeys(key for document in documents for key in _resource_keys(document))
     counted = Counter[tuple[str, str]]()
     named = list[tuple[str, str]]()
     for kind, name, _ in found:
@@ -250,12 +250,14 @@ def differences(node: yaml.Node | None, other: yaml.Node | None, path: Path = ()
     A list of another length, and a map with other keys, differs as a whole.
     """
     if isinstance(node, yaml.MappingNode) and isinstance(other, yaml.MappingNode):
-        below = _entries(node), _entries(other)
-        if list(below[0]) != list(below[1]) and set(below[0]) != set(below[1]):
+        both_entries = _entries(node), _entries(other)
+        if list(both_entries[0]) != list(both_entries[1]) and set(both_entries[0]) != set(
+            both_entries[1]
+        ):
             yield path
             return
-        for key, child in below[0].items():
-            yield from differences(child, below[1][key], (*path, key))
+        for key, child in both_entries[0].items():
+            yield from differences(child, both_entries[1][key], (*path, key))
     elif (
         isinstance(node, yaml.SequenceNode)
         and isinstance(other, yaml.SequenceNode)

@@ -59,13 +59,13 @@ def lock_digest(
     `wanted` are the dependencies of the chart, `locked` those of the lock. The digest is empty if
     they are too many for a lock; aliases can make that of a few lines.
     """
-    known = [
+    dependencies = [
         [_ordered(dependency) for dependency in wanted],
         [_ordered(dependency) for dependency in locked],
     ]
-    if sum(1 for _ in islice(_values(known), _MOST_VALUES)) == _MOST_VALUES:
+    if sum(1 for _ in islice(_values(dependencies), _MOST_VALUES)) == _MOST_VALUES:
         return ""
-    text = json.dumps(known, ensure_ascii=False, separators=(",", ":"))
+    text = json.dumps(dependencies, ensure_ascii=False, separators=(",", ":"))
     for sign, escaped in _ESCAPED.items():
         text = text.replace(sign, escaped)
     return f"sha256:{hashlib.sha256(text.encode()).hexdigest()}"
@@ -112,9 +112,9 @@ def _values(value: object) -> Iterator[object]:
     """A value and all values below it, each as often as it occurs."""
     waiting = [value]
     while waiting:
-        yield (below := waiting.pop())
+        yield (inner := waiting.pop())
         waiting += (
-            below.values() if isinstance(below, dict) else below if isinstance(below, list) else ()
+            inner.values() if isinstance(inner, dict) else inner if isinstance(inner, list) else ()
         )
 
 
@@ -224,8 +224,8 @@ class _Packer:
         self, files: Iterable[tuple[str, bytes]], around: str, depth: int = 0
     ) -> Iterable[tuple[str, bytes]]:
         for name, content in files:
-            place = f"{around}{normal_path(name)}"
-            yield name, self._repack(place, content, depth) if is_packed_chart(name) else content
+            path = f"{around}{normal_path(name)}"
+            yield name, self._repack(path, content, depth) if is_packed_chart(name) else content
 
     def _repack(self, place: str, data: bytes, depth: int) -> bytes:
         if depth == _DEEPEST_PACKED:

@@ -141,13 +141,13 @@ class HelmProgram:
             path.write_bytes(content)
             names[str(path)] = name
             options += ["--values", str(path)]
-        texts, left = [], self.limits.output
+        texts, remaining = [], self.limits.output
         for chart in rendering.charts:
             texts.append(
                 self._template(rendering, [rendering.release, str(chart), *options], names)
             )
-            left -= len(texts[-1])
-            if left < 0:
+            remaining -= len(texts[-1])
+            if remaining < 0:
                 raise RenderError(
                     f"the charts give more than {self.limits.output} bytes together",
                     where=str(chart),

@@ -186,8 +186,8 @@ class Effect:
 
     def _check_paths(self, found: Sequence[FoundImage], warn: Callable[[str], None]) -> None:
         """Check each written place; raises ConfigError if another image stands there."""
-        for place, image in self.placed:
-            at_place = [image_found for image_found in found if image_found.location == place]
+        for path, image in self.placed:
+            at_place = [image_found for image_found in found if image_found.location == path]
             if any(is_same_image(image_found, image) for image_found in at_place):
                 continue  # several places have this path, and the others were left alone
             others = [
@@ -196,7 +196,7 @@ class Effect:
             if not others:
                 continue
             message = (
-                f"{place} belongs to another image: {list_some(others)}, not {_image_text(image)}"
+                f"{path} belongs to another image: {list_some(others)}, not {_image_text(image)}"
             )
             if self.level != WARN:
                 raise ConfigError(
@@ -305,8 +305,13 @@ def _with_known_digest(deployed: DeployedImage) -> Reference:
 
 def _image_text(image: Reference) -> str:
     """The image for messages: with its tag alone, if it has one."""
-    known = image.image
-    return str(replace(image, image=replace(known, digest="" if known.tag else known.digest)))
+    name_and_tag = image.image
+    return str(
+        replace(
+            image,
+            image=replace(name_and_tag, digest="" if name_and_tag.tag else name_and_tag.digest),
+        )
+    )
 
 
 def _contains_version(

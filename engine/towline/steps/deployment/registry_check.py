@@ -61,11 +61,11 @@ def _client(task: Task, image: DeployedImage, transport: Transport) -> RegistryC
     Only the step that promotes an image can say that it was promoted: else a file in the workspace
     could switch the check off.
     """
-    settings, known = task.settings, task.pipeline_environment
+    settings, environment = task.settings, task.pipeline_environment
     host = image.reference.registry.host
     pushed, promoted = (
-        _registry_on_host(host, known.get(_TARGET_URL)),
-        _registry_on_host(host, proven_values(known).get(_PROMOTED)),
+        _registry_on_host(host, environment.get(_TARGET_URL)),
+        _registry_on_host(host, proven_values(environment).get(_PROMOTED)),
     )
     registry = pushed or image.reference.registry  # with the scheme that it was pushed by
     found = registry_login(

@@ -70,16 +70,16 @@ class Deployment:
 
     def images(self) -> Iterator[dict[str, str]]:
         """Each image with its container, key or deployment: ours, or of the newer deployment."""
-        ours = [
+        own_images = [
             (name, image) for target in self.targets for name, image in target.plan.images.items()
         ]
         if not self.update.newer:
-            yield from ({"name": name, "image": image.full} for name, image in ours)
+            yield from ({"name": name, "image": image.full} for name, image in own_images)
             return
         for text in self.update.newer.provenance.images:
             names = [
                 name
-                for name, image in ours
+                for name, image in own_images
                 if text.startswith((f"{image.repository}:", f"{image.repository}@"))
             ]
             yield from (
@@ -155,8 +155,8 @@ def replaced_lines(deployment: Deployment) -> list[str]:
         for value in dict.fromkeys(replaced)
         if value.old != value.new
     ]
-    more = len(lines) - _MOST_LINES
-    return lines if more <= 0 else [*lines[:_MOST_LINES], f"and {more} more"]
+    omitted = len(lines) - _MOST_LINES
+    return lines if omitted <= 0 else [*lines[:_MOST_LINES], f"and {omitted} more"]
 
 
 def commits(pushed: Sequence[Deployment]) -> str:

@@ -119,7 +119,9 @@ def git_address(url: str) -> HostAddress:
 
 def _ssh_key(task: Task) -> SshKey | None:
     """The SSH key with the hosts that it may go to, None without both; raises CredentialError."""
-    text, known = key_text(task, "gitSshPrivateKey"), task.settings.text("gitSshKnownHosts")
+    text, known_hosts = key_text(task, "gitSshPrivateKey"), task.settings.text("gitSshKnownHosts")
     if not text:
-        return SshKey(known_hosts=known) if known else None
-    return parse_ssh_key(text, known_hosts=known, origin=task.settings.origin("gitSshPrivateKey"))
+        return SshKey(known_hosts=known_hosts) if known_hosts else None
+    return parse_ssh_key(
+        text, known_hosts=known_hosts, origin=task.settings.origin("gitSshPrivateKey")
+    )

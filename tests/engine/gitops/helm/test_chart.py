@@ -53,7 +53,7 @@ def fault(files: Mapping[str, str], **given: Any) -> RenderError:
     return caught.value
 
 
-# What is wanted
+# Wanted paths
 
 
 def test_the_chart_s_files_the_values_of_the_repository_and_the_file_itself_are_wanted() -> None:
@@ -151,7 +151,7 @@ def test_a_chart_path_outside_of_the_repository_is_refused(path: str) -> None:
         change(chart_path=path).wants(["chart/app/Chart.yaml"])
 
 
-# What is rendered
+# Renderings
 
 
 def test_the_chart_is_rendered_with_the_image_release_and_namespace() -> None:
@@ -652,7 +652,7 @@ def test_a_cluster_s_version_goes_to_the_program_and_the_library_refuses_it(tmp_
         applied(chart(), cluster=cluster, renderer=HelmLibrary())
 
 
-# What differs by itself
+# Random values
 
 RANDOM = {
     "password": (

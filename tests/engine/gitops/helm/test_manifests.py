@@ -46,7 +46,10 @@ def test_a_template_that_begins_with_a_separator_is_the_one_of_its_first_documen
         ("kind: A\na: b\n", "---\n# Source: x\nkind:   A\n\n# a note\na: b   # another\n\n\n"),
         ("a: 'x y'\n", 'a: "x y"\n'),
         ("a: {b: 1, c: [2]}\n", "a:\n  c:\n  - 2\n  b: 1\n"),
-        ("a: |+\n  b\n\n\n", "a: |+\n  b\n"),  # Helm 3 cuts off what ends a document
+        (
+            "a: |+\n  b\n\n\n",
+            "a: |+\n  b\n",
+        ),  # Helm 3 cuts blank lines off at the end of a document
         ("a: |\n  b\n", 'a: "b\\n"\n'),
     ],
 )

@@ -123,4 +123,4 @@ def test_a_lock_that_aliases_multiply_is_refused(digest: str) -> None:
             of="Chart.yaml",
         )
     assert caught.value.where == "c/Chart.lock"
-    assert "helm dependency update" not in caught.value.hint  # which would make the same one
+    assert "helm dependency update" not in caught.value.hint  # an update would make the same lock

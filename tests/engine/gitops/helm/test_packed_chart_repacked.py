@@ -1,4 +1,4 @@
-"""Helm gets the files of a packed chart that were checked, however others would read it."""
+"""Helm gets the checked files of a packed chart, even if other readers find other files in it."""
 
 from __future__ import annotations
 
@@ -97,9 +97,8 @@ def test_a_chart_renders_with_what_is_packed_in_it() -> None:
 
 
 def test_all_of_them_together_are_as_large_as_one_may_be(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(
-        packed_chart, "MOST_UNPACKED", 30_000
-    )  # for each of them with its heads, too
+    # The limit is for all files together, and for each archive with its headers.
+    monkeypatch.setattr(packed_chart, "MOST_UNPACKED", 30_000)
     files = {f"charts/{number}.tgz": packed(entry("a/x", bytes(14_000))) for number in range(3)}
     assert len(repack_charts(dict(list(files.items())[:2]), "app/")) == 2
     with pytest.raises(RenderError, match="packed charts hold more than") as caught:

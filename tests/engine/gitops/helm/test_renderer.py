@@ -50,7 +50,7 @@ def test_the_program_s_words_become_the_error_with_the_repository_s_paths(tmp_pa
         renderer=HelmProgram(program=fake_helm(tmp_path, body)),
     )
     assert (found.message, found.where) == ("failed to parse env/prod.yaml: oh", "chart/app")
-    # as Helm 3 says it
+    # the message of Helm 3
     body = (
         "sys.exit('Error: template: app/templates/bad.yaml:2:13: executing <.Values.a.b>: nil"
         " pointer')"

@@ -1,4 +1,4 @@
-"""The library's output beside that of `helm template` (Helm 4.2.3, tried).
+"""The library's output, compared with the output of `helm template` (Helm 4.2.3).
 
 `test_helm_programs` compares both.
 """

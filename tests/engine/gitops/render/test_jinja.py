@@ -122,7 +122,7 @@ def test_a_quoted_text_stays_that_text(text: str) -> None:
     assert yaml.safe_load(f"a: {quote(text)}\n") == {"a": text}
 
 
-# Of what JSON can say, YAML readers disagree on nothing but half surrogate pairs, which are no
+# YAML readers agree on all values that JSON can have, except half surrogate pairs, which are not
 # text.
 VALUES = st.recursive(
     st.none() | st.booleans() | st.integers() | st.text(st.characters(exclude_categories=["Cs"])),

@@ -135,7 +135,7 @@ def test_nothing_of_the_workspace_is_imported(
 
 
 def test_a_checkout_that_is_not_installed_renders_too(tmp_path: Path) -> None:
-    """As in a zip file: what `python -I` finds by itself is not enough.
+    """As in a zip file: the modules that `python -I` finds by itself are not enough.
 
     Here the only copy of the engine is on PYTHONPATH, its libraries beside it.
     """

@@ -99,7 +99,7 @@ def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Place]:
 def at(
     name: str, part: str, act: Callable[[], object], times: int = 1
 ) -> Callable[[str, str], Any]:
-    """What `act` gives for the first requests to a repository whose path contains `part`."""
+    """The result of `act` for the first requests to a repository whose path contains `part`."""
     left = [act] * times
     return lambda _method, path: (
         left.pop()() if path.startswith(f"/{name}.git") and part in path and left else None

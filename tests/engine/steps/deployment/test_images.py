@@ -194,7 +194,7 @@ NAMES, DIGESTS = "container/targetImageNameTags", "container/targetImageDigests"
 def test_the_digest_that_a_step_has_pushed_stands_over_what_the_workspace_says_by_now(
     claimed: dict[str, object], digest: str
 ) -> None:
-    """Of another image, which counts as a value, the workspace's word is all that there is."""
+    """For an image that no step has provably pushed, the digest of the workspace counts."""
     known = {key: value for key, value in {**PUSHED, **claimed}.items() if value is not None}
     found = images(
         PipelineEnvironment(known, PUSHED),
@@ -229,7 +229,7 @@ def test_another_place_is_none_that_was_pushed_to(text: str) -> None:
 def test_another_digest_than_the_one_that_was_pushed_is_refused_where_the_workspace_says_it() -> (
     None
 ):
-    """Whoever writes it into the configuration, or into the call, means it."""
+    """A digest in the configuration, or in the call, is intended."""
     text = f"app:2.0@{THREE}"
     with pytest.raises(
         DigestMismatch,

@@ -18,7 +18,7 @@ NEW = "reg.example.com:5000/app:2"
 
 
 class Whole:
-    """A Change that writes every file as it is, as one that renders does."""
+    """A Change that writes every file unchanged, as a rendering does."""
 
     def wants(self, listing: Sequence[str]) -> Sequence[str]:
         return listing

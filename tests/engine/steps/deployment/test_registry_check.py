@@ -188,9 +188,9 @@ TO, PROMOTED = "container/targetRegistryUrl", "container/promotedTo"
     ("values", "facts", "asked"),
     [
         ([TO, PROMOTED], [TO, PROMOTED], False),
-        # what a step has promoted stays promoted, whoever removes the file
+        # an image that a step has promoted stays promoted, even if the file is removed
         ([TO], [TO, PROMOTED], False),
-        # nobody leaves out the look by adding one
+        # adding a file does not switch the look-up off
         ([TO, PROMOTED], [TO], True),
         ([TO, PROMOTED], [], True),
         ([TO], [TO], True),

@@ -60,7 +60,7 @@ def test_a_key_is_taken_by_path_and_as_text_and_not_shown(workspace: Path, given
     ending = deploy(
         workspace, PIPER_signingPrivateKey=str(workspace / "key") if given == "path" else text
     )
-    assert ending.code == 6, ending.err  # nobody is at that port: the key was taken
+    assert ending.code == 6, ending.err  # no server is at that port: the key was accepted
     assert text.splitlines()[1] not in ending.err
 
 
