@@ -4,13 +4,13 @@ import com.cloudbees.groovy.cps.CpsTransformer
 import com.cloudbees.groovy.cps.Envs
 import com.cloudbees.groovy.cps.NonCPS
 import com.cloudbees.groovy.cps.Outcome
+import com.cloudbees.groovy.cps.TransformerConfiguration
 import com.cloudbees.groovy.cps.impl.CpsCallableInvocation
 import com.cloudbees.groovy.cps.sandbox.DefaultInvoker
 import com.cloudbees.groovy.cps.sandbox.Invoker
 import com.cloudbees.groovy.cps.sandbox.SandboxInvoker
 import org.apache.commons.io.input.ClassLoaderObjectInputStream
 import org.codehaus.groovy.control.CompilerConfiguration
-import org.codehaus.groovy.control.customizers.CompilationCustomizer
 import org.codehaus.groovy.control.customizers.ImportCustomizer
 import org.jenkinsci.plugins.workflow.steps.FlowInterruptedException
 
@@ -55,8 +55,9 @@ class CpsHarness {
         } as CpsCallableInvocation.MismatchHandler)
     }
 
-    private static GroovyClassLoader loader(ClassLoader parent, String base, CompilationCustomizer transformer) {
+    private static GroovyClassLoader loader(ClassLoader parent, String base, CpsTransformer transformer) {
         CompilerConfiguration configuration = new CompilerConfiguration(scriptBaseClass: base)
+        transformer.configuration = new TransformerConfiguration().withClosureType(CpsClosure2)
         configuration.addCompilationCustomizers(new ImportCustomizer().addImports(NonCPS.name), transformer)
         return new GroovyClassLoader(parent, configuration)
     }
@@ -89,10 +90,12 @@ class CpsHarness {
             def warnError(Map m, Closure c)        { catchError([buildResult: 'UNSTABLE'] + m, c) }
             def retry(Map m, Closure c) {
                 enter_('retry', m)
+                int left = m.count as int
                 try {
-                    for (int attempt = 1; ; attempt++) {
+                    while (true) {
                         try { return c() } catch (Throwable failure) {
-                            if (attempt >= (m.count as int) || !again_(m.conditions, failure)) { throw failure }
+                            left--
+                            if (left == 0 || !again_(m.conditions, failure)) { throw failure }
                         }
                     }
                 } finally { leave_('retry') }
@@ -162,7 +165,7 @@ class CpsHarness {
         branches << next
         perform(next)
         if (steps.aborted != null) {
-            branches.each { Branch other -> other.stop = other.request == null ? null : steps.aborted }
+            branches.findAll { it.request != null && !it.is(next) }.each { Branch other -> other.stop = steps.aborted }
             steps.aborted = null
         }
     }
@@ -223,7 +226,10 @@ class CpsHarness {
         Map<String, Closure> bodies = arguments.findAll { it.value instanceof Closure }
         steps.record.add('parallel', [arguments.findAll { !(it.value instanceof Closure) } + [branches: bodies.keySet() as List]], Scope.secretsOf(owner.scope), owner.name)
         owner.fork = new Fork(owner: owner, failFast: arguments.failFast ?: false, names: bodies.keySet() as List)
-        if (!bodies) { joined(owner.fork) }
+        if (!bodies) {
+            joined(owner.fork)
+            return
+        }
         bodies.each { String name, Closure body ->
             Branch branch = new Branch(id: ++lastBranch, name: owner.name ? "$owner.name/$name" : name, scope: owner.scope, parent: owner.fork, program: programOf(body))
             owner.fork.branches[name] = branch

@@ -1,6 +1,9 @@
+import com.cloudbees.groovy.cps.Block
 import com.cloudbees.groovy.cps.SerializableScript
 import com.cloudbees.groovy.cps.impl.Caller
+import com.cloudbees.groovy.cps.impl.CpsClosure
 import groovy.transform.CompileStatic
+import org.codehaus.groovy.runtime.InvokerHelper
 
 /** What CpsScript is in Jenkins. */
 abstract class CpsStepScript extends SerializableScript {
@@ -11,9 +14,23 @@ abstract class CpsStepScript extends SerializableScript {
         CpsHarness.CURRENT.get().dispatch(this, name, (args instanceof Object[] ? args as List : [args]))
     }
 
+    // Groovy has methods of these names for every object; Jenkins makes them steps
+    Object sleep(long time) { invokeMethod('sleep', time) }
+
+    @Override void println(Object text) { invokeMethod('echo', text as String) }
+
     @Override Object getProperty(String name) {
         try { return super.getProperty(name) } catch (MissingPropertyException e) { return CpsHarness.CURRENT.get().global(this, name) }
     }
+}
+
+/** A closure of the pipeline, under Jenkins' own name, for the same reason. */
+class CpsClosure2 extends CpsClosure {
+    CpsClosure2(Object owner, Object thisObject, List<String> parameters, Block code, com.cloudbees.groovy.cps.Env capture) {
+        super(owner, thisObject, parameters, code, capture)
+    }
+
+    Object sleep(long time) { InvokerHelper.invokeMethod(owner, 'sleep', time) }
 }
 
 /** `env`, under Jenkins' own name. */

@@ -19,7 +19,7 @@ class HarnessTest extends LibraryTest {
     }
 
     @Test void 'CPS code called from a comparator is caught'() {
-        CpsHarness h = answering()
+        CpsHarness h = new CpsHarness(jenkins, false)
         try { h.run('def l = [3, 1, 2]; Collections.sort(l, { a, b -> a <=> b } as Comparator); return l') } catch (AssertionError ignored) { assert h.mismatches; return }
         assert false
     }
@@ -153,7 +153,8 @@ class HarnessTest extends LibraryTest {
     }
 
     @Test void 'the library that stands first in the configuration owns a var, trusted before untrusted'() {
-        CpsHarness h = answering([:], [:])
+        answering([:], [:])
+        CpsHarness h = new CpsHarness(jenkins, false)
         h.addLibrary('first', [gitOpsUpdateDeployment: "Object call(Map p) { return 'first' }", shared: "Object call() { return 'untrusted' }"], false, true)
         h.addLibrary('last', [imagePushToRegistry: "Object call(Map p) { return 'last' }", shared: "Object call() { return 'trusted' }"])
         Object answer = h.run("return [gitOpsUpdateDeployment(script: this), imagePushToRegistry(script: this), shared()]")

@@ -157,7 +157,8 @@ class SandboxGate extends GroovyInterceptor {
     /** What CpsWhitelist allows besides the lists. */
     private static boolean isCps(Object receiver, String method) {
         (receiver instanceof CpsStepScript && method in ['invokeMethod', 'println', 'print', 'printf', 'evaluate']) ||
-            (receiver instanceof EnvActionImpl && method in ['getProperty', 'setProperty'])
+            (receiver instanceof EnvActionImpl && method in ['getProperty', 'setProperty']) ||
+            (method == 'sleep' && (receiver instanceof CpsClosure2 || receiver instanceof CpsStepScript))
     }
 
     // Which method Groovy is about to call: the most general type that has it, and there the most specific one
