@@ -1,32 +1,43 @@
-import groovy.json.JsonOutput
-import groovy.json.JsonSlurperClassic
+import groovy.json.JsonSlurper
 
 /**
- * The bridge to the engine (docs/contract.md): writes the request, runs the engine, reads its result.
- * It decides nothing.
+ * The bridge to the engine (docs/contract.md): one shell step takes the request to the engine and
+ * brings its result back. It decides nothing.
  *
  * arguments: script; step, or command: 'plan' (with stage: name, the plan of that stage only);
- * parameters of the call; ifActive: obey the stage's flags and conditions.
+ * parameters of the call; ifActive: obey the stage's flags and conditions. The plan's step says
+ * bindings (the Jenkins credentials to bind beforehand) and reads (the secrets of the pipeline
+ * environment that the step reads; no others are sent).
  */
 Map call(Map arguments) {
     String name = arguments.step ?: arguments.command
-    if (arguments.script == null) {
-        error('[' + name + '] the pipeline environment belongs to the Jenkinsfile: call it with script: this')
-    }
-    String folder = env.WORKSPACE_TMP + '/towline-' + UUID.randomUUID()   // pwd(tmp: true) would be in the workspace inside of dir()
-    List variables = ['TOWLINE_CALL_FOLDER=' + folder, 'TOWLINE_CALL_COMMAND=' + (arguments.step ? 'run' : arguments.command),
-                      'TOWLINE_CALL_STEP=' + (arguments.step ?: ''), 'TOWLINE_CALL_STAGE=' + (arguments.stage ?: ''),
-                      'TOWLINE_CALL_IF_ACTIVE=' + (arguments.ifActive ? 'yes' : '')]
-    Map request = requestFor(arguments, variables)
-    Map result = [:]
-    try {
-        writeFile(file: folder + '/engine.sh', text: libraryResource('towline/engine.sh'), encoding: 'UTF-8')
-        result = settle(name, folder, variables, request)
-    } finally {
-        dir(folder) { deleteDir() }
-    }
+    checkPlace(name, arguments.script)
+    String resource = towlineRequest.resource(arguments.script, 'towline/bridge.json')   // read first: no slurper may be alive across a step
+    Map library = towlineSecrets.plain(new JsonSlurper().parseText(resource))
+    Map run = [name: name, launcher: library.launcher, secrets: [:], variables: [
+        'TOWLINE_CALL_COMMAND=' + (arguments.step ? 'run' : arguments.command), 'TOWLINE_CALL_STEP=' + (arguments.step ?: ''),
+        'TOWLINE_CALL_STAGE=' + (arguments.stage ?: ''), 'TOWLINE_CALL_IF_ACTIVE=' + (arguments.ifActive ? 'yes' : '')]]
+    run.request = towlineRequest.of(arguments, library, run.secrets)
+    Map result = arguments.bindings ? settleBound(run, arguments.bindings) : settle(run)
     conclude(arguments.script, name, result)
     return result
+}
+
+/** The same for a step of the engine, if another library has a step of that name, too: towline.step('NAME', script: this). */
+Map step(Map parameters, String name) {
+    return call(script: parameters.script, step: name, parameters: parameters)
+}
+
+void checkPlace(String name, Object script) {
+    if (script == null) {
+        error('[' + name + '] the pipeline environment belongs to the Jenkinsfile: call it with script: this')
+    }
+    if (!env.WORKSPACE) {
+        error('[' + name + '] this step runs on an agent: call it inside of node { }, or in a stage that has an agent')
+    }
+    if (env.WORKSPACE.matches('(?s)[A-Za-z]:.*|\\\\\\\\.*')) {
+        error('[' + name + '] agents with Windows are not supported: run it on an agent with Linux, such as node(\'linux\') { }')
+    }
 }
 
 /**
@@ -35,82 +46,64 @@ Map call(Map arguments) {
  * Each time that it asks for Jenkins credentials they are bound and it runs again, at most twice: for
  * the login for Vault, then for values that Vault does not hold.
  */
-Map settle(String name, String folder, List variables, Map request, int left = 2) {
-    writeFile(file: folder + '/request.json', text: JsonOutput.toJson(request), encoding: 'UTF-8')
-    Map result = runEngine(name, folder, variables)
-    if (result.status == 'bind' && left > 0) {
-        request.bound = request.bound + result.bindings
-        withCredentials(credentialsFor(name, result.bindings)) {
-            result = settle(name, folder, variables, request, left - 1)
-        }
+Map settle(Map run, int left = 2) {
+    Map result = runEngine(run)
+    return result.status == 'bind' && left > 0 ? settleBound(run, result.bindings, left - 1) : result
+}
+
+Map settleBound(Map run, List bindings, int left = 2) {
+    Map result = [:]
+    run.request.bound = run.request.bound + bindings
+    withCredentials(credentialsFor(run.name, bindings)) {
+        result = settle(run, left)
     }
     return result
 }
 
-/** The request of docs/contract.md; secret values go to `variables` (NAME=value) instead. */
-Map requestFor(Map arguments, List variables) {
-    Map parameters = new LinkedHashMap(arguments.parameters ?: [:])
-    Map request = [
-        protocol: 1,
-        version: libraryResource('towline/VERSION').trim(),
-        step: arguments.step ?: '',
-        stage: parameters.stageName ?: env.STAGE_NAME ?: '',
-        secrets: [:],
-        bound: [],
-        build: buildFacts(),
-        defaults: documents(parameters.defaults ?: []),
-    ]
-    for (String ours in ['script', 'stageName', 'defaults']) { parameters.remove(ours) }
-    request.parameters = towlineSecrets.withoutSecrets(parameters, 'parameters/', request.secrets, variables)
-    Map known = arguments.script.towlineEnvironment.all(arguments.script)
-    request.pipelineEnvironment = towlineSecrets.withoutSecrets(known, 'pipelineEnvironment/', request.secrets, variables)
-    request.unproven = arguments.script.towlineEnvironment.unproven(known)
-    return request
+/** Runs the engine in the workspace and returns its result; brings the engine to the agent if the agent lacks it. */
+Map runEngine(Map run) {
+    List variables = run.variables + towlineRequest.variables(run.request, run.secrets)
+    Map result = launch(run, variables)
+    if (result.status == 'deliver') {
+        String target = result.target
+        writeFile(file: target, text: libraryResource(resource: 'towline/engine.pyz', encoding: 'Base64'), encoding: 'Base64')
+        result = launch(run, variables + ['TOWLINE_DELIVERED=' + target])
+    }
+    if (result.exitCode != 0 && goesOn(result) && result.status != 'superseded') {
+        error('[' + run.name + '] the engine ended with exit code ' + result.exitCode + ' although it reported ' + result.status)
+    }
+    return result
 }
 
-/**
- * Facts that Jenkins has about the build; user and password are removed from URLs.
- *
- * startedBy is the id of a user, else Jenkins' description of the cause.
- */
-Map buildFacts() {
-    Map variables = [number: 'BUILD_NUMBER', url: 'BUILD_URL', job: 'JOB_NAME', branch: 'BRANCH_NAME', tag: 'TAG_NAME', changeRequest: 'CHANGE_ID',
-                     sourceRepository: 'GIT_URL', sourceCommit: 'GIT_COMMIT']
-    List causes = currentBuild.getBuildCauses()
-    Map facts = [startedBy: (causes*.userId + causes*.shortDescription).find { Object said -> said instanceof String } ?: '']
-    for (String fact in variables.keySet()) {
-        if (env.getProperty(variables[fact])) {
-            facts[fact] = env.getProperty(variables[fact]).replaceFirst('://[^/]*@', '://')
+/** The result that the launcher prints. */
+Map launch(Map run, List variables) {
+    String text = ''
+    try {
+        withEnv(variables) {
+            text = sh(label: 'towline ' + run.name, returnStdout: true, script: run.launcher)
         }
+    } catch (IOException ended) {   // Jenkins: AbortException
+        if (!('' + ended.message).startsWith('script returned exit code')) {
+            throw ended
+        }
+        error('[' + run.name + '] the engine was ended before it had a result (' + ended.message + '); the lines above may say why. ' +
+            'next: see whether the agent ran out of memory or was shut down, then run it again')
     }
-    return facts
+    return resultIn(run.name, text)
 }
 
-/** The platform team's default documents (one, or a list): maps of name and text, or names of library resources. */
-List documents(Object defaults) {
-    List texts = []
-    for (Object entry in (defaults instanceof List ? defaults : [defaults])) {
-        texts.add(entry instanceof Map ? [name: entry.name, text: entry.text] : [name: entry.toString(), text: libraryResource(entry.toString())])
+Map resultIn(String name, String text) {
+    Object result = null
+    try {
+        result = new JsonSlurper().parseText(text)
+    } catch (SecurityException rejected) {
+        throw rejected
+    } catch (RuntimeException ignored) {
+        result = null
     }
-    return texts
-}
-
-/** Runs the engine once in the workspace and returns its result; fails the build if there is none. */
-Map runEngine(String name, String folder, List variables) {
-    int code = 0
-    withEnv(variables) {
-        code = sh(label: 'towline ' + name, returnStatus: true, script: '''set +x
-exec /bin/sh "$TOWLINE_CALL_FOLDER/engine.sh" "$TOWLINE_CALL_COMMAND" ${TOWLINE_CALL_STEP:+"$TOWLINE_CALL_STEP"} \\
-    --request "$TOWLINE_CALL_FOLDER/request.json" --result "$TOWLINE_CALL_FOLDER/result.json" \\
-    ${TOWLINE_CALL_STAGE:+--stage "$TOWLINE_CALL_STAGE"} ${TOWLINE_CALL_IF_ACTIVE:+--if-active}''') as int
-    }
-    if (!fileExists(folder + '/result.json')) {
-        error('[' + name + '] the engine did not run to its end (exit code ' + code + ') and left no result; the lines above say why')
-    }
-    String text = readFile(file: folder + '/result.json', encoding: 'UTF-8')   // read first: no slurper may be alive across a step
-    Map result = new JsonSlurperClassic().parseText(text)
-    if (code != 0 && goesOn(result) && result.status != 'superseded') {
-        error('[' + name + '] the engine ended with exit code ' + code + ' although it reported ' + result.status)
+    result = towlineSecrets.plain(result)
+    if (!(result instanceof Map && result.status instanceof String)) {
+        error('[' + name + '] the engine left no result that can be read; the lines above may say why. next: use library and engine of the same version')
     }
     return result
 }
@@ -131,14 +124,15 @@ List credentialsFor(String name, List bindings) {
 /** Publishes the result, and fails the build if the step failed. */
 void conclude(Object script, String name, Map result) {
     script.towlineEnvironment.merge(result.pipelineEnvironment, script)
-    for (Map link in result.links) {
-        echo('[' + name + '] ' + link.name + ': ' + link.target)
+    List lines = result.links.collect { Map link -> '[' + name + '] ' + link.name + ': ' + link.target }
+    if (result.status == 'superseded') {
+        lines.add(describe(name, result))
+    }
+    if (lines) {
+        echo(lines.join('\n'))
     }
     for (Map report in result.reports) {
         archiveArtifacts(artifacts: report.target, allowEmptyArchive: true)
-    }
-    if (result.status == 'superseded') {
-        echo(describe(name, result))
     }
     if (result.status == 'aborted') {
         currentBuild.result = 'ABORTED'

@@ -9,6 +9,8 @@ class towlineEnvironment implements Serializable {
 
     private static final long serialVersionUID = 1L
 
+    /** Texts of the library's resources, which are read once in a build. */
+    final Map resources = [:]
     private final Map values = [:]
 
     Object get(String key) {
@@ -46,7 +48,7 @@ class towlineEnvironment implements Serializable {
         values.putAll(changes ?: [:])
         Object piper = changes ? pipers(script) : null
         if (piper != null) {
-            piper.setCPEMap(script, new LinkedHashMap(changes))
+            piper.setCPEMap(script, new HashMap(changes))
         }
     }
 

@@ -1,24 +1,22 @@
-import groovy.json.JsonOutput
-
-/** Secrets travel to the engine as environment variables, not in a file (docs/contract.md, Request). */
+/** Secrets travel to the engine apart from the request (docs/contract.md, Secrets of a request). */
 
 /**
  * A copy of `entries` without nulls and secrets.
  *
- * An entry that is secret, or contains a secret, is added to `variables` (NAME=value) instead, and its
- * variable's name to `secrets`.
+ * An entry that is secret, or contains a secret, is added whole to `secrets` instead, and its key
+ * there to `keys`. `reads` are the only entries whose secrets are wanted; null: all.
  */
-Map withoutSecrets(Map entries, String place, Map secrets, List variables) {
-    Map names = known(libraryResource('towline/secret_names.txt'))
+Map withoutSecrets(Map entries, String place, Map names, Map keys, Map secrets, List reads = null) {
     Map kept = [:]
     for (Object key in entries.keySet()) {
         Object value = plain(entries.get(key))
-        if (value != null && isHeld(key, value, false, true, names)) {
-            String variable = 'TOWLINE_SECRET_' + (secrets.size() + 1)
-            secrets[place + key] = value instanceof String ? variable : [json: variable]
-            variables.add(variable + '=' + asVariable(place + key, value instanceof String ? value : JsonOutput.toJson(value)))
-        } else if (value != null) {
+        if (value == null) { continue }
+        if (!isHeld(key, value, false, true, names)) {
             kept[key.toString()] = value
+        } else if (reads == null || reads.contains(key.toString())) {
+            String number = (secrets.size() + 1).toString()
+            keys[place + key] = number
+            secrets[number] = value
         }
     }
     return kept
@@ -46,8 +44,10 @@ Object plain(Object value) {
 /**
  * Whether the value of `key` contains a secret text or number.
  *
- * It does if a key above it is secret (`named`), or this key is. `keyed` is false for the keys of a
- * map in which every name may occur (`names.free`): such a key makes no value secret.
+ * `names` has a pattern of the names of secrets (`secret`), and the names of maps and lists of ids
+ * that are not secret (`free`). A value contains a secret if a key above it is secret (`named`), or
+ * this key is. `keyed` is false for the keys of a map in which every name may occur (`names.free`):
+ * such a key makes no value secret.
  */
 boolean isHeld(Object key, Object value, boolean named, boolean keyed, Map names) {
     boolean free = keyed && !named && (value instanceof Map || areIds(value)) && names.free.contains(plainName(key))
@@ -75,7 +75,7 @@ boolean areIds(Object value) {
  * the name (secret.py).
  */
 boolean isInQuery(String text, Map names) {
-    return text.contains('://') && text.split('[?&;]').drop(1).any { String part ->
+    return text.contains('://') && (text.split('[?&;]') as List).drop(1).any { String part ->
         part.matches('(?s)[^=#\\s]+=[^#\\s].*') && (part.tokenize('=')[0].contains('%') || isNamed(part.tokenize('=')[0], names))
     }
 }
@@ -87,28 +87,4 @@ boolean isNamed(Object key, Map names) {
 String plainName(Object key) {
     String name = key.toString()
     return name.substring(name.lastIndexOf('/') + 1).toLowerCase(Locale.ROOT).replaceAll('[^a-z0-9]', '')
-}
-
-/**
- * The list of names: `secret` is a pattern of the names of secrets, `free` has the names of maps and
- * lists of ids that are not secret. The engine reads the list in the same way (secret.py).
- */
-Map known(String list) {
-    Map words = ['': [], '=': [], '-': [], '*': []]
-    for (String line in list.readLines()) {
-        if (line.matches('[=*-]?[a-z0-9]+')) {
-            String sign = line.matches('[a-z0-9]+') ? '' : line.substring(0, 1)
-            words.get(sign).add(line.substring(sign.length()))
-        }
-    }
-    String ends = words.get('-').join('|')
-    return [secret: '(?!.*(?:' + ends + ')$)(?:.*(?:' + words.get('').join('|') + ').*|' + words.get('=').join('|') + ')', free: words.get('*')]
-}
-
-/** The value of a variable; Linux cannot start a program with a variable of more than 128 KiB. */
-String asVariable(String name, String text) {
-    if (text.getBytes('UTF-8').length > 130000) {
-        error('[towline] ' + name + ' contains a secret and is too large for an environment variable; remove values that no step needs')
-    }
-    return text
 }

@@ -1,7 +1,12 @@
+import groovy.json.JsonOutput
+import groovy.json.JsonSlurper
+import org.jenkinsci.plugins.workflow.steps.FlowInterruptedException
 import org.junit.Test
 
 /** vars/towline.groovy against a prepared engine: what it asks, what it does with the answer, what it leaves behind. */
 class BridgeTest extends LibraryTest {
+    BridgeTest() { sandboxed = true }
+
 
     @Test void 'the request says what the contract names'() {
         CpsHarness h = answering()
@@ -57,23 +62,81 @@ class BridgeTest extends LibraryTest {
         assert engine.request().stage == ''
     }
 
-    @Test void 'the engine runs in the workspace and its files lie outside of it'() {
+    @Test void 'the engine runs in the folder of the call, and no file is made'() {
         CpsHarness h = answering()
         h.run("dir('sub') { imagePushToRegistry script: this }")
-        List<String> arguments = engine.arguments()
-        assert arguments[0..2] == ['run', 'imagePushToRegistry', '--request']
-        assert arguments[4] == '--result' && arguments.size() == 6
-        assert new File(arguments[3]).parentFile.parentFile == jenkins.temporary()
+        assert engine.arguments() == ['run', 'imagePushToRegistry', '--request', 'env:TOWLINE_REQUEST', '--result', '-']
         assert engine.workingFolder() == new File(jenkins.workspace, 'sub').path
+        assert !h.trace.contains('writeFile')
     }
 
     @Test void 'every step is a place where the program survives a restart'() {
         CpsHarness h = answering()
         Map result = h.run("node { stage('Build') { imagePushToRegistry script: this, targetRegistryPassword: 'pa55word' } }") as Map
         assert result.status == 'success'
-        assert h.trace.count('sh') == 1
-        assert h.roundTrips == h.trace.size() && h.roundTrips > 10
+        assert h.roundTrips == h.trace.size() && h.roundTrips > 5
     }
+
+    @Test void 'a call takes one shell step and one block, and reads the library once in a build'() {
+        CpsHarness h = answering(BIND, [:], [:], [links: [[name: 'a', target: 'b'], [name: 'c', target: 'd']]])
+        jenkins.credentials.putAll([registry: [username: 'bob', password: 'boundpa55'], tok: [text: 'boundt0ken']])
+        h.run("""imagePushToRegistry script: this, targetRegistryPassword: 'pa55word'
+            towline script: this, step: 'imagePushToRegistry', bindings: [[credentialsId: 'tok', kind: 'string', variables: [text: 'PIPER_githubToken']]]
+            gitOpsUpdateDeployment script: this""")
+        assert jenkins.record.perCall('towline') == [
+            [libraryResource: 1, withEnv: 2, sh: 2, withCredentials: 1],
+            [withEnv: 1, sh: 1, withCredentials: 1],
+            [withEnv: 1, sh: 1, echo: 1]]
+    }
+
+    // The place of a call
+
+    @Test void 'a call outside of a node says so, and what to do'() {
+        CpsHarness h = answering()
+        assert failure { h.runWithoutNode('imagePushToRegistry script: this') } ==
+            '[imagePushToRegistry] this step runs on an agent: call it inside of node { }, or in a stage that has an agent'
+        assert engine.calls == 0
+    }
+
+    @Test void 'an agent with Windows gets one clear line'() {
+        CpsHarness h = answering()
+        jenkins.windows = true
+        assert failure(h, 'imagePushToRegistry script: this') ==
+            "[imagePushToRegistry] agents with Windows are not supported: run it on an agent with Linux, such as node('linux') { }"
+        assert engine.calls == 0 && jenkins.shells == []
+    }
+
+    @Test void 'a step of ours is there by its name also if another library has that name'() {
+        CpsHarness h = answering()
+        h.addVar('imagePushToRegistry', "void call(Map p) { throw new Exception('another library') }")
+        Map result = h.run("towline.step('imagePushToRegistry', script: this, stageName: 'Build', tagLatest: true)") as Map
+        assert result.status == 'success'
+        assert engine.request().with { [step, stage, parameters] } == ['imagePushToRegistry', 'Build', [tagLatest: true]]
+    }
+
+    // Requests that are too large for a variable
+
+    @Test void 'a request over 96 KiB is in one file beside the workspace, which is removed'() {
+        CpsHarness h = answering()
+        h.run("imagePushToRegistry script: this, note: 'ä' * 17000")
+        assert engine.request().parameters.note == 'ä' * 17000
+        List<String> arguments = engine.arguments()
+        assert arguments[2] == '--request' && new File(arguments[3]).parentFile.parentFile == jenkins.temporary()
+        assert jenkins.record.perCall('towline') == [[libraryResource: 1, writeFile: 1, withEnv: 1, sh: 1]]
+        assert engine.environment().TOWLINE_REQUEST == null
+        assertNothingIsLeft()
+    }
+
+    @Test void 'the largest request for a variable arrives in one'() {
+        answering(EMPTY, [:]).run("imagePushToRegistry script: this, note: ''")
+        int rest = 98304 - engine.requestText().length()
+        answering(EMPTY, [:]).run("imagePushToRegistry script: this, note: 'x' * $rest; imagePushToRegistry script: this, note: 'x' * ${rest + 1}")
+        assert engine.requestText(0).length() == 98304 && engine.arguments(0)[3] == 'env:TOWLINE_REQUEST'
+        assert engine.requestText(1).length() == 98305 && engine.arguments(1)[3] != 'env:TOWLINE_REQUEST'
+        assertNothingIsLeft()
+    }
+
+    static final Map EMPTY = [:]
 
     @Test void 'the answer is the result as the engine wrote it'() {
         Map result = answering([outputs: [images: [[digest: 'sha256:1']]]]).run('imagePushToRegistry script: this') as Map
@@ -107,7 +170,7 @@ class BridgeTest extends LibraryTest {
 
     // Secrets
 
-    @Test void 'secret entries travel as variables and stand nowhere else'() {
+    @Test void 'secret entries travel in one variable and stand nowhere else'() {
         CpsHarness h = answering()
         String awkward = 'p\'a"s$WORKSPACE${BUILD_NUMBER}$$a $(x) `y`\\n=%äz'
         jenkins.others.secretValue = { awkward }
@@ -117,21 +180,49 @@ class BridgeTest extends LibraryTest {
         Map request = engine.request()
         assert request.parameters == [vaultSecretId: '', user: 'bob']
         assert request.pipelineEnvironment == ['custom/passwordPolicy/note': 'no secret']
-        assert request.secrets.keySet() == ['parameters/targetRegistryPassword', 'parameters/githubToken', 'parameters/PRIVATEKEY',
-                                            'pipelineEnvironment/container/repositoryPassword'] as Set
-        Map environment = engine.environment()
-        assert environment[request.secrets['parameters/targetRegistryPassword']] == awkward
-        assert environment[request.secrets['parameters/githubToken']] == 't0ken9'
-        assert environment[request.secrets['parameters/PRIVATEKEY']] == 'k3y3y'
-        assert environment[request.secrets['pipelineEnvironment/container/repositoryPassword']] == 'stagingpa55'
-        List<String> places = jenkins.raw + jenkins.shells + [engine.requestText()] + engine.arguments()
-        [awkward, 'stagingpa55', 't0ken9', 'k3y3y'].each { String secret -> assert !places.any { it.contains(secret) } }
+        assert engine.secrets() == ['parameters/targetRegistryPassword': awkward, 'parameters/githubToken': 't0ken9', 'parameters/PRIVATEKEY': 'k3y3y',
+                                    'pipelineEnvironment/container/repositoryPassword': 'stagingpa55']
+        assert engine.environment().keySet().findAll { it.startsWith('TOWLINE_SECRET') } == ['TOWLINE_SECRETS'] as Set
+        assert recorded().find([awkward, 'stagingpa55', 't0ken9', 'k3y3y']) == []
+    }
+
+    @Test void 'a secret of any form and of 100 KiB arrives unchanged'() {
+        List<String> awkward = ['a\nb\r\n\tc', '\u0000\u007f\u2028', '\ud83d\ude00ß', 'x' * 102400, '\n"' * 30000, ' ', '$HOME $$ ${x}', "'; rm -rf x #", '\\', '\ud800']
+        awkward.eachWithIndex { String secret, int at ->
+            CpsHarness h = answering()
+            jenkins.others.secretValue = { -> secret }
+            h.run("imagePushToRegistry script: this, token: secretValue(), password: 'short'")
+            assert engine.secrets() == ['parameters/token': secret, 'parameters/password': 'short']
+            assert recorded().find([secret].findAll { it.trim().length() > 1 }) == []
+        }
+    }
+
+    @Test void 'secrets of any size are kept out of the record, at the end of a variable too'() {
+        for (int length in (96200..98400).step(100)) {
+            CpsHarness h = answering()
+            jenkins.others.filler = { -> 'x' * length }
+            h.run("imagePushToRegistry script: this, aPassword: filler(), token: 'hunter2hunter2'")
+            assert engine.secrets() == ['parameters/aPassword': 'x' * length, 'parameters/token': 'hunter2hunter2']
+            assert recorded().find(['hunter2hunter2']) == []
+        }
+    }
+
+    @Test void 'only those secrets of the pipeline environment are sent that the plan says the step reads'() {
+        CpsHarness h = answering([:], [:], [:])
+        h.run("""towlineEnvironment.merge(['container/repositoryPassword': 'stagingpa55', 'custom/token': 't0ken9', artifactVersion: '1'])
+            towline script: this, step: 'imagePushToRegistry', reads: ['container/repositoryPassword'], parameters: [githubToken: 'other']
+            towline script: this, step: 'gitOpsUpdateDeployment', reads: []
+            towline script: this, step: 'gitOpsUpdateDeployment'""")
+        assert engine.secrets(0) == ['parameters/githubToken': 'other', 'pipelineEnvironment/container/repositoryPassword': 'stagingpa55']
+        assert engine.secrets(1) == [:] && engine.environment(1).TOWLINE_SECRETS == null
+        assert engine.secrets(2).size() == 2
+        assert (0..2).every { engine.request(it).pipelineEnvironment == [artifactVersion: '1'] }
     }
 
     @Test void 'a Docker configuration as text is a secret, too'() {
         answering().run("imagePushToRegistry script: this, dockerConfigJSON: '{\"auths\": {}}'")
         assert engine.request().parameters == [:]
-        assert engine.environment()[engine.request().secrets['parameters/dockerConfigJSON']] == '{"auths": {}}'
+        assert engine.secrets() == ['parameters/dockerConfigJSON': '{"auths": {}}']
     }
 
     @Test void 'values are those of JSON, and of another object there is its name'() {
@@ -142,14 +233,12 @@ class BridgeTest extends LibraryTest {
                                                targetRegistryUrl: 'https://y.invalid', dockerBuildImage: 'de']
     }
 
-    @Test void 'a secret list is handed over as JSON'() {
+    @Test void 'a secret list is handed over as a list'() {
         answering().run("imagePushToRegistry script: this, tokens: ['a1', 'b2'], pin: 1, password: 7")
-        assert engine.request().secrets.keySet() == ['parameters/tokens', 'parameters/password'] as Set
-        assert engine.environment()[engine.request().secrets['parameters/tokens'].json] == '["a1","b2"]'
-        assert engine.environment()[engine.request().secrets['parameters/password'].json] == '7'
+        assert engine.secrets() == ['parameters/tokens': ['a1', 'b2'], 'parameters/password': 7]
     }
 
-    @Test void 'an entry that holds a secret at any depth is handed over whole, as JSON'() {
+    @Test void 'an entry that holds a secret at any depth is handed over whole'() {
         CpsHarness h = answering()
         jenkins.others.plugin = { -> Locale.GERMAN }
         h.run('''String inner = 'hunter2$HOME'
@@ -160,12 +249,11 @@ class BridgeTest extends LibraryTest {
         Map request = engine.request()
         assert request.parameters == [targetImages: [app: 'shop/app'], plain: [a: ['de']], requirePullSecret: true, tokens: [], nobody: [password: null]]
         assert request.pipelineEnvironment == [:]
-        Map environment = engine.environment()
-        Closure decoded = { String name -> new groovy.json.JsonSlurper().parseText(environment[request.secrets[name].json]) }
-        assert decoded('parameters/targets') == [[serverUrl: 'x', password: 'bhunter2$HOME']]
-        assert decoded('parameters/nested') == [[a: [[[token: 'hunter2$HOME']], 'de']]]
-        assert decoded('pipelineEnvironment/custom/config') == [password: 'ahunter2$HOME', user: 'bob']
-        assert environment[request.secrets['pipelineEnvironment/container/registryUrl']] == 'https://bob:open-sesame@staging.invalid/x'
+        assert engine.secrets() == [
+            'parameters/targets': [[serverUrl: 'x', password: 'bhunter2$HOME']],
+            'parameters/nested': [[a: [[[token: 'hunter2$HOME']], 'de']]],
+            'pipelineEnvironment/custom/config': [password: 'ahunter2$HOME', user: 'bob'],
+            'pipelineEnvironment/container/registryUrl': 'https://bob:open-sesame@staging.invalid/x']
         assert !engine.requestText().contains('hunter2') && !engine.requestText().contains('open-sesame')
     }
 
@@ -177,7 +265,7 @@ class BridgeTest extends LibraryTest {
         Map request = engine.request()
         assert request.parameters == [open: open, plain: 'a?token=b']
         assert request.secrets.keySet() == ['parameters/secret', 'pipelineEnvironment/custom/from'] as Set
-        assert engine.environment()[request.secrets['parameters/secret']] == secret
+        assert engine.secrets()['parameters/secret'] == secret
         assert !engine.requestText().contains('hunter2')
     }
 
@@ -186,7 +274,7 @@ class BridgeTest extends LibraryTest {
         String secret = 'https://files.invalid/defaults.yml?%74oken=hunter2'
         h.run("imagePushToRegistry script: this, open: 'https://files.invalid/a?ref=%74oken', secret: '$secret'")
         assert engine.request().parameters == [open: 'https://files.invalid/a?ref=%74oken']
-        assert engine.environment()[engine.request().secrets['parameters/secret']] == secret
+        assert engine.secrets() == ['parameters/secret': secret]
         assert !engine.requestText().contains('hunter2')
     }
 
@@ -210,21 +298,13 @@ class BridgeTest extends LibraryTest {
         assert !engine.requestText().contains('hunter2')
     }
 
-    @Test void 'a secret that no variable can hold is an error'() {
-        CpsHarness h = answering()
-        assert failure(h, "towlineEnvironment.set('custom/config', [password: 'x', text: 'ä' * 70000]); imagePushToRegistry script: this")
-            .startsWith('[towline] pipelineEnvironment/custom/config contains a secret and is too large')
-        assert engine.calls == 0
-        assertNothingIsLeft()
-    }
-
     @Test void 'the shell text is the same whatever is called'() {
         CpsHarness h = answering([:], [:], [:])
         h.run("""imagePushToRegistry script: this, targetRegistryPassword: 'pa55word'
             gitOpsUpdateDeployment script: this, filePath: '\$(touch x); y'
             towline script: this, command: 'plan', stage: 'Build'""")
         assert jenkins.shells.size() == 3 && jenkins.shells.unique().size() == 1
-        assert jenkins.shells[0].startsWith('set +x\n')
+        assert jenkins.shells[0] == new File('resources/towline/engine.sh').text
     }
 
     // Jenkins credentials
@@ -244,7 +324,8 @@ class BridgeTest extends LibraryTest {
         assert engine.environment(0).findAll { it.key.startsWith('PIPER_') }.isEmpty()
         assert engine.environment(1).findAll { it.key.startsWith('PIPER_') } ==
             [PIPER_targetRegistryUser: 'bob', PIPER_targetRegistryPassword: 'boundpa55', PIPER_githubToken: 'boundt0ken']
-        assert engine.environment(1).TOWLINE_SECRET_1 == 't0ken9'
+        assert engine.secrets(1) == ['parameters/githubToken': 't0ken9']
+        assert recorded().find(['boundpa55', 'boundt0ken', 't0ken9']) == []
         assertNothingIsLeft()
     }
 
@@ -278,8 +359,7 @@ class BridgeTest extends LibraryTest {
             [], ['PIPER_vaultAppRoleID', 'PIPER_vaultAppRoleSecretID'],
             ['PIPER_githubToken', 'PIPER_targetRegistryPassword', 'PIPER_targetRegistryUser', 'PIPER_vaultAppRoleID', 'PIPER_vaultAppRoleSecretID']]
         assert (0..2).collect { engine.request(it).bound } == [[], LOGIN.bindings, LOGIN.bindings + BIND.bindings]
-        ['boundr0le', 'bounds3cret', 'boundpa55', 'boundt0ken'].each { String secret ->
-            assert !(0..2).any { engine.requestText(it).contains(secret) } && !(jenkins.raw + jenkins.shells).any { it.contains(secret) } }
+        assert recorded().find(['boundr0le', 'bounds3cret', 'boundpa55', 'boundt0ken']) == []
         assertNothingIsLeft()
     }
 
@@ -346,23 +426,119 @@ class BridgeTest extends LibraryTest {
         assert jenkins.build.result == 'ABORTED'
     }
 
+    @Test void 'an aborted build ends as aborted, however the engine ends'() {
+        for (String end in ['exit 143', 'printf \'{"status": "aborted", "exitCode": 143}\'; exit 143', 'printf \'{"status": "success", "exitCode": 0}\'; exit 0']) {
+            CpsHarness h = answering([:])
+            engine.program.text = "#!/bin/sh\ntrap '${end.replace("'", "'\\''")}' TERM\ntouch \"\$0.runs\"\nwhile :; do sleep 0.1; done\n"
+            jenkins.abortWhen = { -> new File(engine.program.path + '.runs').exists() }
+            try {
+                h.run("try { imagePushToRegistry script: this } finally { echo 'told' }")
+                assert false
+            } catch (FlowInterruptedException stopped) {
+                assert stopped.result == 'ABORTED'
+            }
+            assert jenkins.processes == []
+            assertNothingIsLeft()
+        }
+    }
+
+    // An agent that lacks the engine
+
+    /** The library as it is released: the launcher names the checksum of the engine that is beside it. */
+    void release(byte[] engine, String checksum) {
+        File folder = new File(tmp.root, 'released/towline')
+        folder.mkdirs()
+        new File(folder, 'engine.pyz').bytes = engine
+        Map bridge = new JsonSlurper().parse(new File('resources/towline/bridge.json')) as Map
+        String launcher = (bridge.launcher as String).replace("library_sha256=''", "library_sha256='$checksum'")
+        new File(folder, 'bridge.json').text = JsonOutput.toJson(bridge + [launcher: launcher])
+        jenkins.resources.add(0, folder.parentFile)
+        jenkins.agent.putAll([TOWLINE_HOME: new File(tmp.root, 'cache').path, PATH: '/usr/bin:/bin'])
+    }
+
+    static final String PROGRAM = """import os
+os.environ.pop('TOWLINE_REQUEST', None)
+print('{"status": "success", "exitCode": 0, "summary": "delivered", "pipelineEnvironment": {}, "links": [], "reports": []}')
+"""
+
+    static byte[] zip(String program) {
+        ByteArrayOutputStream bytes = new ByteArrayOutputStream()
+        new java.util.zip.ZipOutputStream(bytes).withCloseable { zip ->
+            zip.putNextEntry(new java.util.zip.ZipEntry('__main__.py'))
+            zip.write(program.bytes)
+            zip.closeEntry()
+        }
+        return bytes.toByteArray()
+    }
+
+    static String sha256(byte[] bytes) { java.security.MessageDigest.getInstance('SHA-256').digest(bytes).encodeHex() }
+
+    @Test void 'an agent without an engine gets that of the library, once'() {
+        byte[] engine = zip(PROGRAM)
+        release(engine, sha256(engine))
+        CpsHarness h = new CpsHarness(jenkins, true)
+        Map result = h.run("imagePushToRegistry script: this, token: 'hunter2hunter2'; return imagePushToRegistry(script: this, note: 'x' * 100000)") as Map
+        assert result.summary == 'delivered'
+        assert jenkins.record.perCall('towline') == [[libraryResource: 2, writeFile: 1, withEnv: 2, sh: 2], [writeFile: 1, withEnv: 1, sh: 1]]
+        assert jenkins.findSecrets(['hunter2hunter2']) == []
+        assertNothingIsLeft()
+    }
+
+    @Test void 'a large request is not left behind by a delivery'() {
+        byte[] engine = zip(PROGRAM)
+        release(engine, sha256(engine))
+        assert (new CpsHarness(jenkins, true).run("imagePushToRegistry script: this, note: 'x' * 100000") as Map).summary == 'delivered'
+        assertNothingIsLeft()
+    }
+
+    @Test void 'an engine that arrives broken is not run'() {
+        byte[] engine = zip(PROGRAM)
+        release(zip('print("another one")'), sha256(engine))
+        assert failure(new CpsHarness(jenkins, true), 'imagePushToRegistry script: this').contains('has another checksum than')
+        assertNothingIsLeft()
+    }
+
+    // Endings of the engine
+
     @Test void 'an engine that leaves no result did not run'() {
-        assert failure(answering([exit: 127]), 'imagePushToRegistry script: this') ==
-            '[imagePushToRegistry] the engine did not run to its end (exit code 127) and left no result; the lines above say why'
+        assert failure(answering([exit: 127]), 'imagePushToRegistry script: this').startsWith(
+            '[imagePushToRegistry] the engine ended with exit code 127 and left no result (category: infrastructure). next: ')
         assertNothingIsLeft()
     }
 
     @Test void 'an engine that ends well without a result is not believed either'() {
-        assert failure(answering([exit: 0]), 'imagePushToRegistry script: this').contains('(exit code 0) and left no result')
+        assert failure(answering([exit: 0]), 'imagePushToRegistry script: this').contains('left no result')
     }
 
     @Test void 'an engine that reports success and ends in an error is not believed'() {
         assert failure(answering([exit: 1, status: 'success']), 'imagePushToRegistry script: this').contains('exit code 1 although it reported success')
     }
 
+    @Test void 'a result that cannot be read is not believed'() {
+        for (String text in ['{"status": }', '{[}', '{"status": 7}', '{}']) {
+            assert failure(answering([text: text]), 'imagePushToRegistry script: this').contains('left no result that can be read')
+            assertNothingIsLeft()
+        }
+    }
+
+    @Test void 'a launcher that is killed says so in our words'() {
+        CpsHarness h = answering([:])
+        engine.program.text = '#!/bin/sh\nkill -9 "$PPID" $$\n'
+        String why = failure(h, 'imagePushToRegistry script: this')
+        assert why.startsWith('[imagePushToRegistry] the engine was ended before it had a result (script returned exit code ') && why.contains('next: ')
+    }
+
+    @Test void 'a large request of a launcher that is killed lies beside the workspace without secrets'() {
+        CpsHarness h = answering([:])
+        engine.program.text = '#!/bin/sh\nkill -9 "$PPID" $$\n'
+        failure(h, "imagePushToRegistry script: this, note: 'x' * 100000, token: 'hunter2hunter2'")
+        List<File> left = []
+        jenkins.temporary().eachFileRecurse(groovy.io.FileType.FILES) { left << it }
+        assert left*.name == ['request.json'] && !left[0].text.contains('hunter2')
+    }
+
     @Test void 'after a success nothing is left'() {
         answering().run('imagePushToRegistry script: this')
-        assert engine.listing() == ['engine.sh', 'request.json']
         assertNothingIsLeft()
     }
 

@@ -2,6 +2,8 @@ import org.junit.Test
 
 /** vars/towlineEnvironment.groovy: alone, and beside Piper's library. */
 class EnvironmentTest extends LibraryTest {
+    EnvironmentTest() { sandboxed = true }
+
     /** What Piper's own var offers, as far as ours relies on it. */
     static final String PIPER = '''class commonPipelineEnvironment implements Serializable {
             Map known = ['container/imageNameTag': 'piper:1', artifactVersion: '1.0', 'custom/theirs': 't']

@@ -7,23 +7,38 @@ abstract class LibraryTest {
     @Rule public TemporaryFolder tmp = new TemporaryFolder()
     StepBackend jenkins
     FakeEngine engine
+    /** Whether Jenkinsfile and library run in the sandbox. */
+    boolean sandboxed = CpsHarness.SANDBOXED
+    private int engines = 0
 
     @Before void startJenkins() { jenkins = new StepBackend(tmp.root) }
 
     CpsHarness answering(Map... answers) {
-        engine = new FakeEngine(new File(tmp.root, 'engine'), (answers ?: [[:]]) as List<Map>)
+        engine = new FakeEngine(new File(tmp.root, "engine-${++engines}"), (answers ?: [[:]]) as List<Map>)
         jenkins.agent.TOWLINE_ENGINE = engine.program.path
-        return new CpsHarness(jenkins)
+        return new CpsHarness(jenkins, sandboxed)
     }
 
     /** The message with which the Jenkinsfile fails. */
     static String failure(CpsHarness harness, String jenkinsfile) {
+        return failure { harness.run(jenkinsfile) }
+    }
+
+    static String failure(Closure<Object> run) {
         try {
-            harness.run(jenkinsfile)
+            run()
         } catch (Exception e) {          // Jenkins' AbortException is an IOException
             return e.message
         }
         throw new AssertionError('the Jenkinsfile did not fail' as Object)
+    }
+
+    /** All that stays of the build, and what went to the engine openly: where secrets are searched for. */
+    SecretSearch recorded() {
+        SecretSearch search = jenkins.search()
+        search.places.requests = (0..<engine.calls).collect { engine.requestText(it) }
+        search.places.arguments = (0..<engine.calls).collectMany { engine.arguments(it) }
+        return search
     }
 
     void assertNothingIsLeft() {

@@ -11,7 +11,7 @@ class StageTest extends LibraryTest {
 
     /** The calls of the engine in short: command, step or stage, --if-active. */
     List<List<String>> calls() {
-        (0..<engine.calls).collect { int call -> List<String> a = engine.arguments(call); a.findAll { !it.startsWith('/') && !(it in ['--request', '--result']) } }
+        (0..<engine.calls).collect { int call -> List<String> a = engine.arguments(call); a.findAll { !it.startsWith('/') && !(it in ['--request', 'env:TOWLINE_REQUEST', '--result', '-']) } }
     }
 
     @Test void 'a stage alone asks for its plan and runs what is not ruled out'() {
