@@ -11,9 +11,10 @@ class BuildRecord {
     static final String OVERSIZE = 'OVERSIZE_VALUE'
     static final String UNSERIALIZABLE = 'UNSERIALIZABLE'
     /** Jenkins' name of the argument of a step that is called with one value. */
-    static final Map<String, String> SINGLE = [sh: 'script', echo: 'message', error: 'message', unstable: 'message', withEnv: 'overrides', withCredentials: 'bindings',
-        dir: 'path', stage: 'name', node: 'label', libraryResource: 'resource', fileExists: 'file', readFile: 'file', stash: 'name', unstash: 'name', input: 'message',
-        lock: 'resource', milestone: 'ordinal', archiveArtifacts: 'artifacts', timeout: 'time', sleep: 'time', catchError: 'message', warnError: 'message', retry: 'count']
+    static final Map<String, String> SINGLE = [
+        sh: 'script', echo: 'message', error: 'message', unstable: 'message', withEnv: 'overrides', withCredentials: 'bindings', dir: 'path', stage: 'name',
+        node: 'label', libraryResource: 'resource', fileExists: 'file', readFile: 'file', stash: 'name', unstash: 'name', input: 'message', lock: 'resource',
+        milestone: 'ordinal', archiveArtifacts: 'artifacts', sleep: 'time']
 
     /** One call of a step: its name, its arguments as they are kept, the message with which it failed, and its branch of `parallel`. */
     static class Step {
@@ -30,12 +31,15 @@ class BuildRecord {
     final List<Map> calls = []
 
     Step add(String name, List args, Map<String, String> secrets, String branch) {
-        List plain = args.findAll { !(it instanceof Closure) }
-        Map given = plain.size() == 1 && plain[0] instanceof Map ? plain[0] as Map :
-            plain.size() == 1 ? [(SINGLE.get(name, 'value')): plain[0]] : plain.withIndex().collectEntries { Object value, int at -> [("argument${at}" as String): value] }
-        Step step = new Step(name: name, branch: branch, arguments: given.collectEntries { k, v -> [(k as String): kept(v, secrets)] })
+        Map<String, Object> kept = named(name, args).collectEntries { k, v -> [(k as String): kept(v, secrets)] }
+        Step step = new Step(name: name, branch: branch, arguments: kept)
         steps << step
         return step
+    }
+
+    private static Map named(String name, List args) {
+        if (args.size() == 1) { return args[0] instanceof Map ? args[0] as Map : [(SINGLE.getOrDefault(name, 'value')): args[0]] }
+        return args.withIndex().collectEntries { Object value, int at -> ["argument$at": value] }
     }
 
     /** A value as it is kept. */
@@ -68,8 +72,9 @@ class BuildRecord {
     }
 
     private static long size(Object value) {
-        value == null || value == OVERSIZE || value == UNSERIALIZABLE ? (value == null ? 0 : 1) : value instanceof CharSequence ? value.length() :
-            value instanceof Collection || value instanceof Map || value instanceof Object[] ? value.size() : 1
+        if (value == null) { return 0 }
+        if (value == OVERSIZE || value == UNSERIALIZABLE) { return 1 }
+        return value instanceof CharSequence || value instanceof Collection || value instanceof Map || value instanceof Object[] ? value.size() : 1
     }
 
     List<String> getNames() { steps*.name }
@@ -94,15 +99,19 @@ class SecretSearch {
     /** The forms of a secret: plain, URL-quoted, base64 at each of the three offsets, JSON-escaped, hexadecimal, quoted for a shell. */
     static Map<String, String> forms(String secret) {
         byte[] bytes = secret.getBytes('UTF-8')
-        Map<String, String> all = [plain: secret, url: URLEncoder.encode(secret, 'UTF-8'), 'url with %20': URLEncoder.encode(secret, 'UTF-8').replace('+', '%20'),
-            json: JsonOutput.toJson(secret)[1..-2], 'json in UTF-8': secret.replace('\\', '\\\\').replace('"', '\\"').replace('\n', '\\n'), hex: bytes.encodeHex().toString(),
-            'json in json': JsonOutput.toJson(JsonOutput.toJson(secret)[1..-2])[1..-2], shell: secret.replace("'", "'\\''"), 'shell with double quotes': secret.replace("'", "'\"'\"'")]
+        String url = URLEncoder.encode(secret, 'UTF-8'), json = JsonOutput.toJson(secret)[1..-2]
+        Map<String, String> all = [
+            plain: secret, url: url, 'url with %20': url.replace('+', '%20'), hex: bytes.encodeHex().toString(), base64: bytes.encodeBase64().toString(),
+            json: json, 'json in UTF-8': secret.replace('\\', '\\\\').replace('"', '\\"').replace('\n', '\\n'), 'json in json': JsonOutput.toJson(json)[1..-2],
+            shell: secret.replace("'", "'\\''"), 'shell with double quotes': secret.replace("'", "'\"'\"'")]
         for (int shift in 0..2) {     // a secret inside of a longer text that is encoded as a whole: without the characters that its neighbours change
             String text = (([0] * shift + (bytes as List)) as byte[]).encodeBase64().toString().replaceAll('=+$', '')
             String inside = text.substring(shift == 0 ? 0 : shift + 1, Math.max(shift == 0 ? 0 : shift + 1, ((bytes.length + shift).intdiv(3)) * 4))
-            if (inside.length() >= 6) { all["base64 at $shift" as String] = inside; all["base64url at $shift" as String] = inside.replace('+', '-').replace('/', '_') }
+            if (inside.length() >= 6) {
+                all["base64 at $shift" as String] = inside
+                all["base64url at $shift" as String] = inside.replace('+', '-').replace('/', '_')
+            }
         }
-        all.base64 = bytes.encodeBase64().toString()
         return all
     }
 

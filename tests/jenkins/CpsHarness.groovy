@@ -9,6 +9,10 @@ import com.cloudbees.groovy.cps.impl.CpsCallableInvocation
 import com.cloudbees.groovy.cps.sandbox.DefaultInvoker
 import com.cloudbees.groovy.cps.sandbox.Invoker
 import com.cloudbees.groovy.cps.sandbox.SandboxInvoker
+import hudson.AbortException
+import java.nio.file.Files
+import java.nio.file.Path
+import java.util.stream.Stream
 import org.apache.commons.io.input.ClassLoaderObjectInputStream
 import org.codehaus.groovy.control.CompilerConfiguration
 import org.codehaus.groovy.control.customizers.ImportCustomizer
@@ -48,7 +52,7 @@ class CpsHarness {
         trusted = loader(blocks, 'CpsSteps', new CpsTransformer())
         untrusted = loader(trusted, 'CpsSteps', sandboxed ? new SandboxedTransformer() : new CpsTransformer())
         libraries << others
-        addLibrary('towline', new File('vars').listFiles().findAll { it.name.endsWith('.groovy') }.collectEntries { [(it.name - '.groovy'): it] }, !sandboxed)
+        addLibrary('towline', varsOf(new File('.')), !sandboxed)
         gate.isGlobal = { String name -> owner(name) != null || name in GLOBALS || environment().containsKey(name) }
         CpsCallableInvocation.registerMismatchHandler({ Object er, String exp, Object ar, String got ->
             if (!(got == 'call' && owner(exp))) { mismatches << ("expected to call $exp but wound up catching $got" as String) }
@@ -111,6 +115,21 @@ class CpsHarness {
         Library library = new Library(name, isTrusted, vars)
         libraries.add(first ? 0 : libraries.size(), library)
         return library
+    }
+
+    /** A library from its checkout, as the controller loads it: one with a symbolic link anywhere in it is rejected. */
+    Library addCheckout(String name, File checkout, boolean isTrusted = true, boolean first = false) {
+        Stream<Path> paths = Files.walk(checkout.toPath())
+        try {
+            if (paths.anyMatch { Path path -> Files.isSymbolicLink(path) }) { throw new AbortException('Rejecting library: symlink found') }
+        } finally { paths.close() }
+        steps.resources.add(first ? 0 : steps.resources.size(), new File(checkout, 'resources'))
+        return addLibrary(name, varsOf(checkout), isTrusted, first)
+    }
+
+    private static Map<String, Object> varsOf(File checkout) {
+        List<File> files = new File(checkout, 'vars').listFiles().findAll { it.name.endsWith('.groovy') }
+        return files.collectEntries { [(it.name - '.groovy'): it] }
     }
 
     /** The library whose var of that name counts: the first trusted one, else the first; the order in @Library says nothing. */
@@ -177,9 +196,15 @@ class CpsHarness {
         branch.request = null
         branch.stop = null
         trace << (request.name as String)
-        Outcome outcome
-        try { outcome = new Outcome(stop == null ? call(branch, request.name as String, request.args as List) : null, stop) } catch (Throwable t) { outcome = new Outcome(null, t) }
-        advance(branch, outcome)
+        advance(branch, stop == null ? outcomeOf(branch, request.name as String, request.args as List) : new Outcome(null, stop))
+    }
+
+    private Outcome outcomeOf(Branch branch, String name, List args) {
+        try {
+            return new Outcome(call(branch, name, args), null)
+        } catch (Throwable failure) {
+            return new Outcome(null, failure)
+        }
     }
 
     private Object call(Branch branch, String name, List args) {
@@ -195,15 +220,14 @@ class CpsHarness {
     /** Every branch waits: the first time limit is over, or the sleeper wakes, or somebody aborts the build. */
     private void letTimePass() {
         List<Branch> waiting = branches.findAll { it.request != null }
-        Throwable aborted = waiting.findResult { Branch one -> steps.scope = one.scope; steps.abortWhen || steps.loseAgentWhen ? steps.interruption(steps.now) : null }
+        waiting.each { Branch one -> one.stop = steps.interruption(steps.now, one.scope) }
+        if (steps.aborted != null) { waiting.each { Branch one -> one.stop = steps.aborted } }
         steps.aborted = null
+        if (waiting.any { it.stop != null }) { return }
         List<Long> times = waiting*.request*.until.findAll { it } + waiting.collect { Scope.limit(it.scope)?.deadline }.findAll { it }
-        if (aborted == null && !times) { throw new AssertionError("the build waits for ever: ${waiting*.request}" as Object) }
-        if (aborted == null) { steps.now = Math.max(steps.now, times.min()) }
-        for (Branch one in waiting) {
-            steps.scope = one.scope
-            one.stop = aborted ?: steps.interruption(steps.now)
-        }
+        if (!times) { throw new AssertionError("the build waits for ever: ${waiting*.request}" as Object) }
+        steps.now = Math.max(steps.now, times.min())
+        waiting.each { Branch one -> one.stop = steps.interruption(steps.now, one.scope) }
     }
 
     /** Goes on with a branch until its next step or its end. */
@@ -224,14 +248,16 @@ class CpsHarness {
     /** Starts the branches of `parallel`, which inherit the blocks around it. */
     private void fork(Branch owner, Map arguments) {
         Map<String, Closure> bodies = arguments.findAll { it.value instanceof Closure }
-        steps.record.add('parallel', [arguments.findAll { !(it.value instanceof Closure) } + [branches: bodies.keySet() as List]], Scope.secretsOf(owner.scope), owner.name)
+        Map kept = arguments.findAll { !(it.value instanceof Closure) } + [branches: bodies.keySet() as List]
+        steps.record.add('parallel', [kept], Scope.secretsOf(owner.scope), owner.name)
         owner.fork = new Fork(owner: owner, failFast: arguments.failFast ?: false, names: bodies.keySet() as List)
         if (!bodies) {
             joined(owner.fork)
             return
         }
         bodies.each { String name, Closure body ->
-            Branch branch = new Branch(id: ++lastBranch, name: owner.name ? "$owner.name/$name" : name, scope: owner.scope, parent: owner.fork, program: programOf(body))
+            String path = owner.name ? "$owner.name/$name" : name
+            Branch branch = new Branch(id: ++lastBranch, name: path, scope: owner.scope, parent: owner.fork, program: programOf(body))
             owner.fork.branches[name] = branch
             branches << branch
         }
@@ -258,7 +284,7 @@ class CpsHarness {
         fork.outcomes[name] = out
         if (out.failure && fork.failure == null) {
             fork.failure = out.abnormal
-            if (fork.failFast) { fork.branches.each { String other, Branch one -> if (!fork.outcomes.containsKey(other)) { stop(one, "Failed in branch $name") } } }
+            if (fork.failFast) { fork.branches.findAll { !fork.outcomes.containsKey(it.key) }.each { stop(it.value, "Failed in branch $name") } }
         }
         if (fork.outcomes.size() == fork.names.size()) { joined(fork) }
     }
@@ -315,7 +341,7 @@ class CpsHarness {
             case 'currentBuild': return new RunWrapper()
             case 'params': return new HashMap(steps.params)
             case 'scm':
-                if (steps.source == null) { throw new hudson.AbortException("‘checkout scm’ is only available when using “Multibranch Pipeline” or “Pipeline script from SCM”") }
+                if (steps.source == null) { throw new AbortException("‘checkout scm’ is only available when using “Multibranch Pipeline”") }
                 return new NotSerializableSource()
         }
         if (environment().containsKey(name)) { return environment()[name] }

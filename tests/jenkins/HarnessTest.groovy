@@ -1,3 +1,6 @@
+import hudson.AbortException
+import java.nio.file.Files
+import org.jenkinsci.plugins.workflow.steps.MissingContextVariableException
 import org.junit.Test
 
 /** The harness must be able to fail: what these tests break, workflow-cps would break too. */
@@ -14,13 +17,21 @@ class HarnessTest extends LibraryTest {
 
     @Test void 'a step called inside NonCPS code is caught'() {
         CpsHarness h = answering()
-        try { h.run("@NonCPS def f() { [1, 2].each { echo('x' + it) }; return 'done' }\nreturn f()") } catch (AssertionError ignored) { assert h.mismatches; return }
-        assert false
+        mismatched(h, "@NonCPS def f() { [1, 2].each { echo('x' + it) }; return 'done' }\nreturn f()")
     }
 
     @Test void 'CPS code called from a comparator is caught'() {
         CpsHarness h = new CpsHarness(jenkins, false)
-        try { h.run('def l = [3, 1, 2]; Collections.sort(l, { a, b -> a <=> b } as Comparator); return l') } catch (AssertionError ignored) { assert h.mismatches; return }
+        mismatched(h, 'def l = [3, 1, 2]; Collections.sort(l, { a, b -> a <=> b } as Comparator); return l')
+    }
+
+    static void mismatched(CpsHarness harness, String jenkinsfile) {
+        try {
+            harness.run(jenkinsfile)
+        } catch (AssertionError ignored) {
+            assert harness.mismatches
+            return
+        }
         assert false
     }
 
@@ -65,8 +76,8 @@ class HarnessTest extends LibraryTest {
         }""")
         assert jenkins.record.steps*.arguments == [[overrides: ['A=othersecret', 'OVERSIZE_VALUE']],
             [bindings: [[kind: 'usernamePassword', credentialsId: 'login', usernameVariable: 'USER', passwordVariable: 'PASS']]],
-            [file: 'a', text: 'x ${PASS} y'], [file: 'b', text: 'OVERSIZE_VALUE'], [overrides: ['C=${PASS}', 'D=othersecret']], [message: 'c'], [message: 'boundpa55'],
-            [overrides: 'OVERSIZE_VALUE'], [message: 'd']]
+            [file: 'a', text: 'x ${PASS} y'], [file: 'b', text: 'OVERSIZE_VALUE'], [overrides: ['C=${PASS}', 'D=othersecret']], [message: 'c'],
+            [message: 'boundpa55'], [overrides: 'OVERSIZE_VALUE'], [message: 'd']]
         assert jenkins.findSecrets(['othersecret']) == ['record of withEnv: plain']
         assert jenkins.findSecrets(['boundpa55']) == ['console: plain', 'record of echo: plain']
         assert jenkins.findSecrets(['nowhere', '', null]) == []
@@ -103,7 +114,8 @@ class HarnessTest extends LibraryTest {
             stash name: 's', includes: 'out/**'
             dir('other') { unstash 's'; echo readFile('out/a.txt').length() + '' }
             currentBuild.description = 'by hunter22'""")
-        assert jenkins.findSecrets(['hunter22']).findAll { !it.startsWith('record') } == ['archived a.txt: plain', 'description: plain', 'stash s: a.txt: plain']
+        List<String> files = jenkins.findSecrets(['hunter22']).findAll { !it.startsWith('record') }
+        assert files == ['archived a.txt: plain', 'description: plain', 'stash s: a.txt: plain']
         assert new File(jenkins.workspace, 'other/out/a.txt').text == 'hunter22'
     }
 
@@ -121,17 +133,33 @@ class HarnessTest extends LibraryTest {
     }
 
     @Test void 'a step that needs an agent fails outside of node as in Jenkins, and there is no workspace'() {
-        ["sh 'true'": 'hudson.Launcher', "writeFile file: 'a', text: ''": 'hudson.FilePath', "dir('a') { }": 'hudson.FilePath', 'pwd()': 'hudson.FilePath'].each { String step, String type ->
+        Map<String, String> steps = ["sh 'true'": 'Launcher', "writeFile file: 'a', text: ''": 'FilePath', "dir('a') { }": 'FilePath', 'pwd()': 'FilePath']
+        steps.each { String step, String type ->
             try {
                 answering().runWithoutNode(step)
                 assert false
-            } catch (org.jenkinsci.plugins.workflow.steps.MissingContextVariableException e) {
-                assert e.message == "Required context class $type is missing\nPerhaps you forgot to surround the step with a step that provides this, such as: node" as String
+            } catch (MissingContextVariableException e) {
+                assert e.message == "Required context class hudson.$type is missing\n" +
+                    'Perhaps you forgot to surround the step with a step that provides this, such as: node'
             }
         }
         assert answering().runWithoutNode("""List outside = [env.WORKSPACE, env.WORKSPACE_TMP]
             echo 'x'; withEnv(['A=b']) { stage('s') { libraryResource 'towline/VERSION' } }
             node { return outside + [env.WORKSPACE, env.WORKSPACE_TMP] }""") == [null, null, jenkins.workspace.path, jenkins.workspace.path + '@tmp']
+    }
+
+    @Test void 'a library with a symbolic link is rejected, and ours has none'() {
+        CpsHarness h = answering()
+        File checkout = tmp.newFolder('library')
+        new File(checkout, 'vars').mkdirs()
+        new File(checkout, 'vars/theirs.groovy').text = "String call() { return libraryResource('t.txt') }"
+        new File(checkout, 'resources').mkdirs()
+        new File(checkout, 'resources/t.txt').text = 'resource'
+        h.addCheckout('theirs', checkout)
+        assert h.run('return theirs()') == 'resource'
+        Files.createSymbolicLink(new File(checkout, 'link').toPath(), new File('/etc/passwd').toPath())
+        try { h.addCheckout('again', checkout); assert false } catch (AbortException e) { assert e.message == 'Rejecting library: symlink found' }
+        assert !'git ls-files --stage'.execute().text.readLines().any { it.startsWith('120000') }
     }
 
     @Test void 'steps are counted per call of a var'() {
@@ -145,7 +173,8 @@ class HarnessTest extends LibraryTest {
 
     @Test void 'a script with an interpreter of its own is not traced, and standard output is captured without being shown'() {
         CpsHarness h = answering()
-        assert h.run("""return sh(returnStdout: true, script: '#!/bin/sh\\nprintf out; echo err >&2; false; :') + sh(returnStdout: true, script: 'printf more')""") == 'outmore'
+        assert h.run("""return sh(returnStdout: true, script: '#!/bin/sh\\nprintf out; echo err >&2; false; :') +
+            sh(returnStdout: true, script: 'printf more')""") == 'outmore'
         assert jenkins.log == ['err\n', '+ printf more\n']
         assert failure(h, "sh(returnStdout: true, script: '#!/bin/sh\\necho result; exit 3')") == 'script returned exit code 3'
         assert jenkins.log[-1] == 'result\n'          // Jenkins shows what it captured if the script fails

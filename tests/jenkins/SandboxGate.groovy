@@ -31,7 +31,8 @@ import org.kohsuke.groovy.sandbox.SandboxTransformer
  */
 @CompileStatic
 class SandboxGate extends GroovyInterceptor {
-    private static final List<Class> GDK = [DefaultGroovyMethods, StringGroovyMethods, EncodingGroovyMethods, DateGroovyMethods, ProcessGroovyMethods] as List<Class>
+    private static final List<Class> GDK = [DefaultGroovyMethods, StringGroovyMethods, EncodingGroovyMethods, DateGroovyMethods,
+                                            ProcessGroovyMethods] as List<Class>
     final Set<String> allowed
     /** What was used of the list, and what was rejected. */
     final Set<String> used = new TreeSet<String>()
@@ -45,8 +46,8 @@ class SandboxGate extends GroovyInterceptor {
 
     @Override Object onMethodCall(GroovyInterceptor.Invoker invoker, Object receiver, String method, Object... args) throws Throwable {
         Method found = methodOf(receiver, method, args)
-        if (found == null && (receiver instanceof Number || (receiver instanceof String && method == 'plus'))) { return super.onMethodCall(invoker, receiver, method, args) }
-        if (found == null) {
+        boolean arithmetic = receiver instanceof Number || (receiver instanceof String && method == 'plus')
+        if (found == null && !arithmetic) {
             List<String> tried = []
             for (Class type in GDK) {
                 Method gdk = staticMethodOf(type, method, ([receiver] + Arrays.asList(args)).toArray())
@@ -57,7 +58,7 @@ class SandboxGate extends GroovyInterceptor {
             throw reject(receiver instanceof GroovyObject ? 'method groovy.lang.GroovyObject invokeMethod java.lang.String java.lang.Object' +
                 " (${receiver.class.name} $method${types(args)})" : "unclassified method ${receiver.class.name} $method${types(args)}")
         }
-        if (!isOwn(found.declaringClass) && !isCps(receiver, method)) { permit(signature('method', found)) }
+        if (found != null && !isOwn(found.declaringClass) && !isCps(receiver, method)) { permit(signature('method', found)) }
         return super.onMethodCall(invoker, receiver, method, args)
     }
 
@@ -98,7 +99,8 @@ class SandboxGate extends GroovyInterceptor {
         }
         Field field = fieldOf(receiver, property)
         if (field != null && may(field, "field ${field.declaringClass.name} ${field.name}", tried)) { return super.onGetProperty(invoker, receiver, property) }
-        if (receiver instanceof EnvActionImpl || (receiver instanceof CpsStepScript && isGlobal(property))) { return super.onGetProperty(invoker, receiver, property) }
+        boolean global = receiver instanceof EnvActionImpl || (receiver instanceof CpsStepScript && isGlobal(property))
+        if (global) { return super.onGetProperty(invoker, receiver, property) }
         if (receiver instanceof Class) {
             Class type = receiver as Class
             Method getter = staticMethodOf(type, 'get' + named)
@@ -114,9 +116,10 @@ class SandboxGate extends GroovyInterceptor {
         List<String> tried = []
         Method setter = methodOf(receiver, 'set' + property.capitalize(), value)
         Field field = fieldOf(receiver, property)
-        if ((receiver instanceof Script && !(property in ['binding', 'metaClass'])) || receiver instanceof EnvActionImpl ||
+        boolean permitted = (receiver instanceof Script && !(property in ['binding', 'metaClass'])) || receiver instanceof EnvActionImpl ||
             (setter != null && may(setter, signature('method', setter), tried)) ||
-            (field != null && may(field, "field ${field.declaringClass.name} ${field.name}", tried))) { return super.onSetProperty(invoker, receiver, property, value) }
+            (field != null && may(field, "field ${field.declaringClass.name} ${field.name}", tried))
+        if (permitted) { return super.onSetProperty(invoker, receiver, property, value) }
         throw reject(tried ? tried[0] : "unclassified field ${receiver.class.name} $property")
     }
 
@@ -172,7 +175,8 @@ class SandboxGate extends GroovyInterceptor {
     }
 
     private static Field fieldOf(Object receiver, String name) {
-        typesOf(receiver.class, new LinkedHashSet<Class>()).collectMany { Class type -> type.declaredFields as List<Field> }.find { Field one -> one.name == name } as Field
+        List<Field> all = typesOf(receiver.class, new LinkedHashSet<Class>()).collectMany { Class type -> type.declaredFields as List<Field> }
+        return all.find { Field one -> one.name == name }
     }
 
     private static Set<Class> typesOf(Class type, Set<Class> all) {
@@ -193,7 +197,8 @@ class SandboxGate extends GroovyInterceptor {
     private static boolean fits(Class[] parameters, Object[] args, boolean open) {
         int fixed = parameters.length - 1
         if (open && args.length >= fixed && !(args.length == parameters.length && parameters[fixed].isInstance(args[fixed]))) {
-            return (0..<fixed).every { int i -> accepts(parameters[i], args[i]) } && (fixed..<args.length).every { int i -> accepts(parameters[fixed].componentType, args[i]) }
+            return (0..<fixed).every { int i -> accepts(parameters[i], args[i]) } &&
+                (fixed..<args.length).every { int i -> accepts(parameters[fixed].componentType, args[i]) }
         }
         return parameters.length == args.length && (0..<args.length).every { int i -> accepts(parameters[i], args[i]) }
     }
@@ -206,8 +211,8 @@ class SandboxGate extends GroovyInterceptor {
 
     private static Class wrapper(Class type) { type.primitive ? BOXES[type] : type }
 
-    private static final Map<Class, Class> BOXES = [(int): Integer, (long): Long, (boolean): Boolean, (char): Character, (double): Double, (float): Float, (byte): Byte,
-                                                    (short): Short, (void): Void] as Map<Class, Class>
+    private static final Map<Class, Class> BOXES = [(int): Integer, (long): Long, (boolean): Boolean, (char): Character, (double): Double, (float): Float,
+                                                    (byte): Byte, (short): Short, (void): Void] as Map<Class, Class>
 
     private static boolean isCloser(Method one, Method other) {
         for (int i = 0; i < Math.min(one.parameterTypes.length, other.parameterTypes.length); i++) {

@@ -30,7 +30,7 @@ class SandboxTest extends LibraryTest {
         assert sandboxed("return [a: [1, 'x'], 'b-c': [:]]") == [a: [1, 'x'], 'b-c': [:]]
         assert sandboxed("def o = new groovy.json.JsonSlurper().parseText('{\"a\": [1]}'); return o.a[0]") == 1
         assert sandboxed("return groovy.json.JsonOutput.toJson([a: [1]])") == '{"a":[1]}'
-        assert sandboxed("return [groovy.json.JsonOutput.toJson('x'), groovy.json.JsonOutput.toJson(7), groovy.json.JsonOutput.toJson(true)]") == ['"x"', '7', 'true']
+        ["'x'": '"x"', 7: '7', true: 'true'].each { Object value, String json -> assert sandboxed("return groovy.json.JsonOutput.toJson($value)") == json }
         assert (sandboxed("return groovy.json.JsonOutput.toJson(UUID.randomUUID())") as String).length() == 38
         assert (sandboxed("return groovy.json.JsonOutput.toJson(new Date(0L))") as String).startsWith('"1970-')
         assert sandboxed("return 'AB'.toLowerCase(Locale.ROOT)") == 'ab'
@@ -43,7 +43,8 @@ class SandboxTest extends LibraryTest {
             [1, 2].each { n += it }
             towlineEnvironment.set('k', "v\${n}")
             env.X = 'y'
-            return [n, towlineEnvironment.get('k') as String, env.X, env.BUILD_NUMBER, BUILD_NUMBER, currentBuild.currentResult]""") == [4, 'v4', 'y', '7', '7', 'SUCCESS']
+            return [n, towlineEnvironment.get('k') as String, env.X, env.BUILD_NUMBER, BUILD_NUMBER, currentBuild.currentResult]""") ==
+            [4, 'v4', 'y', '7', '7', 'SUCCESS']
     }
 
     @Test void 'a class of the machine, the build object and reflection are out of reach'() {
@@ -55,7 +56,8 @@ class SandboxTest extends LibraryTest {
     }
 
     @Test void 'a global variable is reached by any script, and one that there is not is missing'() {
-        assert sandboxed('towlineEnvironment.set("k", 2); Object s = this; return [this.env.BUILD_NUMBER, s.env.BUILD_NUMBER, s.towlineEnvironment.get("k")]') == ['7', '7', 2]
+        assert sandboxed('''towlineEnvironment.set('k', 2); Object s = this
+            return [this.env.BUILD_NUMBER, s.env.BUILD_NUMBER, s.towlineEnvironment.get('k')]''') == ['7', '7', 2]
         assert sandboxed("Object s = this; try { return s.commonPipelineEnvironment } catch (MissingPropertyException ignored) { return 'none' }") == 'none'
     }
 

@@ -67,7 +67,7 @@ class SeedPipelineTest {
     @Test void 'one line brings the image to the target and into three manifests, and once more changes nothing'() {
         StepBackend first = build(1)
         CpsHarness harness = library(first)
-        harness.run(jenkinsfile(first))
+        harness.runWithoutNode(jenkinsfile(first))
         Map state = servers.state
         assertDeployed(state)
         assert harness.roundTrips == harness.trace.size()
@@ -77,7 +77,7 @@ class SeedPipelineTest {
 
         servers.ask('stop-staging')
         StepBackend second = build(2)
-        library(second).run(jenkinsfile(second))
+        library(second).runWithoutNode(jenkinsfile(second))
         Map later = servers.state
         assert later.targetWrites == state.targetWrites
         assert later.commits == state.commits
@@ -91,7 +91,7 @@ class SeedPipelineTest {
         jenkins.credentials.putAll(['vault-role': [text: vault.role], 'vault-secret': [text: vault.secret]] as Map<String, Map<String, String>>)
         new File(jenkins.agent.TOWLINE_DEFAULTS).text += "  vaultServerUrl: ${vault.url}\n  vaultPath: secret/team\n" +
             '  vaultAppRoleTokenCredentialsId: vault-role\n  vaultAppRoleSecretTokenCredentialsId: vault-secret\n'
-        library(jenkins).run(jenkinsfile(jenkins))
+        library(jenkins).runWithoutNode(jenkinsfile(jenkins))
         assertDeployed(servers.state)
         List<List<String>> bound = jenkins.entered.findAll { it[0] == 'withCredentials' }.collect { List one -> (one[1] as List<Map>)*.credentialsId }
         assert bound == [['vault-role', 'vault-secret']] + STAGES.collectMany { [['vault-role', 'vault-secret'], ['git-login']] }
@@ -127,7 +127,7 @@ class SeedPipelineTest {
         promoteBy("        dockerRegistryUrl: ${servers.facts.releases.url}\n        dockerCredentialsId: release-login\n        sourceCredentialsId: target-login")
         StepBackend first = build(1)
         CpsHarness harness = library(first)
-        harness.run(jenkinsfile(first))
+        harness.runWithoutNode(jenkinsfile(first))
         Map state = servers.state
         assertPromoted(state)
         assert first.entered.findAll { it[0] == 'stage' }*.getAt(1) == ['Build', 'Acceptance', 'Performance', 'Promote', 'Release']
@@ -136,7 +136,7 @@ class SeedPipelineTest {
 
         servers.ask('stop-staging')
         StepBackend second = build(2)
-        library(second).run(jenkinsfile(second))
+        library(second).runWithoutNode(jenkinsfile(second))
         Map later = servers.state
         assert [later.targetWrites, later.releasesWrites, later.commits] == [state.targetWrites, state.releasesWrites, state.commits]
         assertNoSecretAndNothingLeft(second)
@@ -158,14 +158,14 @@ class SeedPipelineTest {
         String usual = configuration.text
         promoteBy('        containerPushToRegistry: false')
         StepBackend first = build(1)
-        library(first).run(jenkinsfile(first))
+        library(first).runWithoutNode(jenkinsfile(first))
         assertDeployed(servers.state)
         assert servers.state.releasesWrites == 0
 
         configuration.text = usual
         promoteBy('        containerPushToRegistry: true')
         StepBackend second = build(2)
-        library(second).run(jenkinsfile(second))
+        library(second).runWithoutNode(jenkinsfile(second))
         assert servers.state.releasesDigest == servers.facts.image.digest
         assert (servers.state.files['manifest-release-stage.yaml'] as String).contains(servers.facts.releases.host as String)
         assert (servers.state.files['manifest-acceptance-stage.yaml'] as String).contains(servers.facts.target.host as String)
@@ -184,7 +184,7 @@ class SeedPipelineTest {
 
     @Test void 'the steps called one by one in a Jenkinsfile of its own do the same'() {
         StepBackend jenkins = build(1)
-        library(jenkins).run('''@Library('towline') _
+        library(jenkins).runWithoutNode('''@Library('towline') _
 node {
     checkout scm
     withEnv(['GIT_URL=https://git.invalid/demo.git']) {

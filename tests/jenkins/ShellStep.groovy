@@ -22,7 +22,8 @@ class ShellStep {
         ProcessBuilder builder = new ProcessBuilder(script.startsWith('#!') ? [file.path] : ['sh', '-xe', file.path]).directory(jenkins.cwd())
         builder.environment().clear()
         builder.environment().putAll(jenkins.processEnvironment() + [JENKINS_SERVER_COOKIE: cookie, JENKINS_NODE_COOKIE: agent.cookie])
-        builder.redirectOutput(ProcessBuilder.Redirect.appendTo(arguments.returnStdout ? out : console)).redirectError(ProcessBuilder.Redirect.appendTo(console))
+        builder.redirectOutput(ProcessBuilder.Redirect.appendTo(arguments.returnStdout ? out : console))
+        builder.redirectError(ProcessBuilder.Redirect.appendTo(console))
         try {
             Process process = builder.start()
             process.outputStream.close()
@@ -52,7 +53,7 @@ class ShellStep {
         while (!process.waitFor(20, TimeUnit.MILLISECONDS)) {
             long passed = System.currentTimeMillis() - started
             if (stopped == null) {
-                stopped = jenkins.interruption(jenkins.now + passed)
+                stopped = jenkins.interruption(jenkins.now + passed, jenkins.scope)
                 if (stopped != null) {
                     asked = passed
                     if (agent.lost) { kill('KILL', processes(agent.cookie)); process.waitFor(); break }

@@ -101,7 +101,7 @@ class StageTest extends LibraryTest {
     @Test void 'a pipeline plans once and runs every stage that is not ruled out, in order'() {
         CpsHarness h = answering(plan(stage('Build', [step('imagePushToRegistry')]), stage('Acceptance', [step('gitOpsUpdateDeployment')], 'undecided'),
                                       stage('Release', [step('gitOpsUpdateDeployment')], 'no')), [:], [:])
-        h.run('''@Library('towline') _
+        h.runWithoutNode('''@Library('towline') _
 towlinePipeline script: this, nodeLabel: 'linux', defaults: [[name: 'acme', text: 'general: {}']]''')
         assert calls() == [['plan'], ['run', 'imagePushToRegistry', '--if-active'], ['run', 'gitOpsUpdateDeployment', '--if-active']]
         assert (0..2).collect { engine.request(it).stage } == ['', 'Build', 'Acceptance']
@@ -123,7 +123,7 @@ towlinePipeline script: this, nodeLabel: 'linux', defaults: [[name: 'acme', text
         jenkins.source = tmp.newFolder('project')
         new File(jenkins.source, 'a.txt').text = 'x'
         jenkins.checkedOut = [GIT_URL: 'https://git.invalid/a.git', GIT_COMMIT: 'c0ffee']
-        h.run('towlinePipeline script: this')
+        h.runWithoutNode('towlinePipeline script: this')
         assert new File(jenkins.workspace, 'a.txt').text == 'x'
         assert engine.request().build.sourceRepository == 'https://git.invalid/a.git'
         assert engine.request().build.sourceCommit == 'c0ffee'

@@ -8,7 +8,8 @@ import org.jenkinsci.plugins.workflow.steps.MissingContextVariableException
 /** One build of Jenkins: its pipeline steps, done for real on an agent in a temporary folder, and what stays of them. */
 class StepBackend {
     /** Steps that need an agent. */
-    static final Set<String> ON_AGENT = ['sh', 'writeFile', 'readFile', 'fileExists', 'deleteDir', 'pwd', 'dir', 'stash', 'unstash', 'archiveArtifacts', 'isUnix', 'checkout'] as Set
+    static final Set<String> ON_AGENT = ['sh', 'writeFile', 'readFile', 'fileExists', 'deleteDir', 'pwd', 'dir', 'stash', 'unstash', 'archiveArtifacts',
+                                         'isUnix', 'checkout'] as Set
 
     final File folder
     /** The workspace of the first agent, and of all agents unless `freshAgents` is set. */
@@ -129,8 +130,9 @@ class StepBackend {
     }
 
     private void needAgent(String name) {
-        if (name in ON_AGENT && scope?.agent == null) { throw new MissingContextVariableException(name in ['sh', 'isUnix'] ? 'hudson.Launcher' : 'hudson.FilePath') }
-        if (name in ON_AGENT && scope.agent.lost) { throw new AgentOfflineException(scope.agent.label) }
+        if (!(name in ON_AGENT)) { return }
+        if (scope?.agent == null) { throw new MissingContextVariableException(name in ['sh', 'isUnix'] ? 'hudson.Launcher' : 'hudson.FilePath') }
+        if (scope.agent.lost) { throw new AgentOfflineException(scope.agent.label) }
     }
 
     // Blocks
@@ -225,7 +227,10 @@ class StepBackend {
             String resource = resourceOf(args.drop(1))
             return resource in lockedElsewhere || (locks.containsKey(resource) && locks[resource] != branch)
         }
-        if (request.name == 'sleep') { return now < (request.until = request.until ?: now + (args[0] instanceof Map ? milliseconds([unit: 'SECONDS'] + args[0]) : (args[0] as long) * 1000)) }
+        if (request.name == 'sleep') {
+            request.until = request.until ?: now + milliseconds([unit: 'SECONDS'] + (args[0] instanceof Map ? args[0] : [time: args[0]]))
+            return now < request.until
+        }
         return request.name == 'input' && !others.containsKey('input') && !answers.any { mayAnswer(it, args) }
     }
 
@@ -234,8 +239,10 @@ class StepBackend {
         return !submitters || !answer.proceed || (answer.by as String) in submitters.tokenize(', ')
     }
 
-    /** Why a step at that time is stopped, or null. */
-    FlowInterruptedException interruption(long time) {
+    private static final String REMOVED = 'Agent was removed'
+
+    /** Why a step in that scope is stopped at that time, or null. */
+    FlowInterruptedException interruption(long time, Scope scope) {
         if (abortWhen?.call()) {
             abortWhen = null
             return aborted = new FlowInterruptedException('ABORTED', 'Aborted by ann')
@@ -244,7 +251,7 @@ class StepBackend {
             loseAgentWhen = null
             scope.agent.lost = true
             scope.agent.workspace.renameTo(new File(folder, 'lost-' + UUID.randomUUID()))
-            return new FlowInterruptedException('ABORTED', 'Agent was removed')
+            return new FlowInterruptedException('ABORTED', REMOVED)
         }
         Scope limit = Scope.limit(scope)
         if (limit != null && time >= limit.deadline) {
@@ -257,7 +264,7 @@ class StepBackend {
     // Plain steps
 
     Object do_sh(Map m) {
-        if (windows) { throw new IOException('Cannot run program "nohup" (in directory "C:\\jenkins\\workspace\\demo"): CreateProcess error=2, The system cannot find the file specified') }
+        if (windows) { throw new IOException('Cannot run program "nohup": CreateProcess error=2, The system cannot find the file specified') }
         shells << (m.script as String)
         return new ShellStep(this).run(m)
     }
@@ -267,7 +274,8 @@ class StepBackend {
     /** Jenkins masks what the blocks of withCredentials around the step have bound, and nothing else. */
     void say(String text) {
         raw << text
-        log << Scope.secretsOf(scope).values().findAll { it }.sort { -it.length() }.inject(text) { String shown, String secret -> shown.replace(secret, '****') }
+        List<String> secrets = Scope.secretsOf(scope).values().findAll { it }.sort { -it.length() }       // a longer one may contain a shorter one
+        log << secrets.inject(text) { String shown, String secret -> shown.replace(secret, '****') }
     }
 
     Object do_writeFile(Map m) {
@@ -306,7 +314,7 @@ class StepBackend {
     Object do_archiveArtifacts(Map m) {
         archived << m
         List<File> files = matching(m.artifacts as String, m.excludes as String)
-        if (!files && !m.allowEmptyArchive) { throw new AbortException("No artifacts found that match the file pattern \"${m.artifacts}\". Configuration error?") }
+        if (!files && !m.allowEmptyArchive) { throw new AbortException("No artifacts found that match the file pattern \"$m.artifacts\"") }
         copy(files, cwd(), archive)
         return null
     }
@@ -314,7 +322,8 @@ class StepBackend {
     Object do_archiveArtifacts(String artifacts) { do_archiveArtifacts(artifacts: artifacts) }
 
     Object do_stash(Map m) {
-        List<File> files = matching((m.includes ?: '**') as String, m.excludes as String).findAll { m.useDefaultExcludes == false || !it.path.contains('/.git/') }
+        List<File> files = matching((m.includes ?: '**') as String, m.excludes as String)
+        if (m.useDefaultExcludes != false) { files.removeAll { it.path.contains('/.git/') } }
         if (!files && !m.allowEmpty) { throw new AbortException("No files included in stash ‘${m.name}’") }
         stashes[m.name as String] = new File(folder, "stash-${++stashed}")
         copy(files, cwd(), stashes[m.name as String])
@@ -351,7 +360,7 @@ class StepBackend {
 
     Object do_milestone(Map m) {
         int ordinal = (m.ordinal ?: lastMilestone + 1) as int
-        if (ordinal <= lastMilestone) { throw new AbortException("Invalid milestone ordinal: $ordinal. Ordinals must be increasing, and the previous one is $lastMilestone") }
+        if (ordinal <= lastMilestone) { throw new AbortException("Invalid milestone ordinal: $ordinal is not above $lastMilestone, the previous one") }
         if (ordinal <= newerMilestone) { throw new FlowInterruptedException('NOT_BUILT', 'Superseded by #8') }
         lastMilestone = ordinal
         return null
@@ -375,8 +384,9 @@ class StepBackend {
 
     /** Whether `retry` tries once more: without conditions always, unless the build was aborted; else if one of them holds. */
     Object again(List conditions, Throwable failure) {
-        boolean gone = failure instanceof AgentOfflineException || (failure instanceof FlowInterruptedException && failure.causes*.shortDescription == ['Agent was removed'])
-        return conditions ? gone && conditions.any { it in ['agent', 'nonresumable'] } : !(failure instanceof FlowInterruptedException) || gone
+        boolean stopped = failure instanceof FlowInterruptedException
+        boolean gone = failure instanceof AgentOfflineException || (stopped && failure.causes*.shortDescription == [REMOVED])
+        return conditions ? gone && conditions.any { it in ['agent', 'nonresumable'] } : !stopped || gone
     }
 
     static final List<String> RESULTS = ['SUCCESS', 'UNSTABLE', 'FAILURE', 'NOT_BUILT', 'ABORTED']

@@ -38,7 +38,12 @@ class WaitingTest extends LibraryTest {
         jenkins.answers << [proceed: true, by: 'ann']
         h.run("Map kept = [a: 1]; timeout(5) { input 'Deploy?' }; echo 'kept ' + kept.a")
         assert jenkins.log[-1] == 'kept 1' && h.trace == ['enter_', 'input', 'leave_', 'echo'] && h.roundTrips == 4
-        try { answering().run("def m = ('a' =~ 'a'); timeout(5) { input 'Deploy?' }; return m"); assert false } catch (NotSerializableException e) { assert e.message.contains('Matcher') }
+        try {
+            answering().run("def m = ('a' =~ 'a'); timeout(5) { input 'Deploy?' }; return m")
+            assert false
+        } catch (NotSerializableException e) {
+            assert e.message.contains('Matcher')
+        }
     }
 
     @Test void 'a build that waits for ever is a mistake of the test'() {
@@ -87,7 +92,8 @@ class WaitingTest extends LibraryTest {
     @Test void 'a step of a plugin that is not installed is missing by its name'() {
         CpsHarness h = answering()
         jenkins.missing.addAll(['lock', 'milestone', 'archiveArtifacts'])
-        ["lock('r') { }": 'lock', 'milestone 1': 'milestone', "archiveArtifacts 'a'": 'archiveArtifacts', 'noSuchStep()': 'noSuchStep'].each { String step, String name ->
+        Map<String, String> steps = ["lock('r') { }": 'lock', 'milestone 1': 'milestone', "archiveArtifacts 'a'": 'archiveArtifacts', 'nothing()': 'nothing']
+        steps.each { String step, String name ->
             try { h.run(step); assert false } catch (NoSuchMethodError e) { assert e.message == "No such DSL method '$name' found among steps [...]" as String }
         }
     }
