@@ -18,21 +18,21 @@ from towline.record import frozen, replace
 
 TAGS = "productiveTags"
 _BRANCH = "productiveBranch"
-# Piper's steps that read what holds for all stages
+# Piper's steps that read the settings for all stages
 _INIT_STEPS = ("piperInitRunStageConfiguration", "piperPipelineStageInit")
 _USUAL_BRANCHES = ("master", "main")
 
 
 def _no_document() -> ConfigDocument | None:
-    """The configuration on a tip that is not here."""
+    """The configuration on a tip that is not fetched: None."""
 
 
 @frozen
 class DefaultBranch:
-    """The default branch of the project's repository, and the word for it (`by`).
+    """The default branch of the project's repository; `by` is the source that names it.
 
-    Without a `name` nobody says which it is. `tip` gives the project's configuration on the
-    branch's tip, None if the tip is not fetched.
+    `name` is empty if it is unknown. `tip` returns the project's configuration on the branch's tip,
+    None if the tip is not fetched.
     """
 
     name: str = ""
@@ -49,8 +49,8 @@ class DefaultBranch:
 class BranchRules:
     """The sources of settings for the whole pipeline: documents, and above them agent variables.
 
-    The agent is trusted. `default` gives the default branch. `own`: settings of the project's
-    documents count as if they were on that branch.
+    The agent is trusted. `default` returns the default branch. `own`: the project's documents count
+    as if they were those on the default branch.
     """
 
     documents: ConfigDocuments
@@ -59,7 +59,7 @@ class BranchRules:
     own: bool = False
 
     def setting(self, key: str, *, trusted: bool = False) -> Setting | None:
-        """The setting for the whole pipeline, with `trusted` of trusted layers alone; or None."""
+        """The setting for the whole pipeline, None without one; if `trusted`, of trusted layers."""
         layers = (*unfiltered_layers(self.documents, _INIT_STEPS, "Init"), self.agent)
         return fold_settings(
             layer.only([key]) for layer in layers if layer.trusted or not trusted
@@ -68,7 +68,7 @@ class BranchRules:
 
 @frozen
 class Verdict:
-    """Whether a branch is productive, and by whose word.
+    """Whether a branch is productive, and `why`.
 
     `ignored` is the reason why the branch's own configuration is ignored; `warning` says that it
     will be ignored one day.
@@ -83,9 +83,9 @@ class Verdict:
 def judge_branch(rules: BranchRules, branch: str) -> Verdict:
     """Whether builds of the branch deploy; raises ConfigError if the setting is not a name or glob.
 
-    The agent's setting wins over that of the project on the tip of its default branch, and this one
-    over the platform team's documents; if nobody names a branch, it is the default one. Another
-    branch's own configuration is ignored.
+    The strongest setting wins: the agent's, then the project's on the tip of the default branch,
+    then the platform team's. If none names a branch, the default branch is productive. The
+    configuration on any other branch is ignored.
     """
     if agents := fold_settings([rules.agent.only([_BRANCH])]).get(_BRANCH):
         return Verdict(
@@ -122,9 +122,7 @@ def judge_branch(rules: BranchRules, branch: str) -> Verdict:
         return Verdict(
             productive=True,
             why=ignored,
-            warning=(
-                f"{ignored}; it counts because of `{ENFORCEMENT}: {WARN}`, and will not without it"
-            ),
+            warning=(f"{ignored}; it counts only while `{ENFORCEMENT}: {WARN}` is set"),
         )
     return replace(verdict, ignored=ignored)
 
@@ -158,7 +156,7 @@ def _verdict_of(setting: Setting, branch: str) -> Verdict:
 
 
 def _verdict_of_default(default: DefaultBranch, branch: str) -> Verdict:
-    why = "nobody says which branch is the default one, so main or master is"
+    why = "the default branch is unknown, so main and master count as productive"
     why = f"the default branch is {default.name}, as {default.by} says" if default.name else why
     return Verdict(productive=branch in default.names, why=why)
 
@@ -166,7 +164,7 @@ def _verdict_of_default(default: DefaultBranch, branch: str) -> Verdict:
 def _why_ignored(claimed: Setting, branch: str) -> str:
     return (
         f"only the branch's own configuration calls {branch} productive ({claimed.origin}), which"
-        " is ignored: let the default branch say it, and the build fetch that one too, or"
+        " is ignored: set it on the default branch and let the build fetch that branch, or"
         f" {_how_to_name(str(claimed.value))}"
     )
 
@@ -190,9 +188,9 @@ def _fits(setting: Setting, branch: str) -> bool:
 
 
 def is_productive_tag(rules: BranchRules, tag: str) -> bool:
-    """Whether a trusted layer takes the tag for productive; raises ConfigError.
+    """Whether a trusted layer says that the tag is productive; raises ConfigError.
 
-    Otherwise whoever may push a tag could deploy.
+    Only trusted layers count: else everybody who may push a tag could deploy.
     """
     setting = rules.setting(TAGS, trusted=True)
     if setting is None:

@@ -20,13 +20,13 @@ from towline.record import field, frozen
 class BuildContext:
     """The facts of a build besides its configuration.
 
-    `branch` and `tag` are both empty for a job that has one source only, which its owner has set
-    and which is the productive one. `unknown` says why nobody knows what is built; empty if it is
-    known. `orchestrator` is `Jenkins`, `AzureDevOps`, `GitHubActions` or `Unknown`. `agent` are the
-    agent's variables for the whole pipeline, `pipeline_environment` the values written so far.
-    `extensions`: the project's extensions are allowed. `deployment`: nothing is checked out but a
-    deployment that Towline has made. `default` gives the repository's default branch. `warn` is
-    called with each refusal that is only a warning yet.
+    `branch` and `tag` are both empty for a job with a single source, which its owner has set; it
+    counts as productive. `unknown` says why the source is not known; empty if it is. `orchestrator`
+    is `Jenkins`, `AzureDevOps`, `GitHubActions` or `Unknown`. `agent` are the agent's variables for
+    the whole pipeline, `pipeline_environment` the values written so far.
+    `extensions`: the project's extensions are allowed. `deployment`: the commit that is built is a
+    deployment of Towline. `default` returns the repository's default branch. `warn` is called with
+    each refusal that `enforcement: warn` makes a warning.
     """
 
     workspace: Workspace
@@ -80,12 +80,12 @@ class PipelineView:
         if build.change_request:
             return "a change request"
         if build.unknown:
-            return f"a branch that nobody knows ({build.unknown}; name it with `--branch`)"
+            return f"an unknown branch ({build.unknown}; name it with `--branch`)"
         if not build.tag:
             return f"branch {build.branch}"
         own = self.documents.project.section("general").get(TAGS)
         ignored = "" if own is None else "; that of the project is ignored"
-        return f"tag {build.tag}, which no trusted `{TAGS}` fits{ignored}"
+        return f"tag {build.tag}, which no trusted `{TAGS}` matches{ignored}"
 
     def run_in_all_branches(self, stage: str) -> Setting | None:
         """The strongest `runInAllBranches` in the stage's own sections, None if there is none.

@@ -15,7 +15,7 @@ from towline.pipeline.ci_systems import CHANGE_REF, EVENTS, MERGED, REFS, SIGNS,
 from towline.record import fields, frozen
 
 ALLOW = "allowChangeRequest"  # of trusted layers: builds of change requests publish, too
-NO_CHANGE = "none"  # what says that no change request is built
+NO_CHANGE = "none"  # the value that says that no change request is built
 _VARIABLE = re.compile(r"\{(\w+)\}")
 _COMMIT = re.compile(r"[0-9a-fA-F]{40}(?:[0-9a-fA-F]{24})?")
 _BRANCH_REF, _TAG_REF = "refs/heads/", "refs/tags/"
@@ -25,9 +25,9 @@ _BRANCH_REF, _TAG_REF = "refs/heads/", "refs/tags/"
 class BuildFacts:
     """The facts of a build; unknown ones are empty.
 
-    `branch_by` is the variable that names branch or tag. With `exact` that name holds for this
-    commit alone, since builds of the system may run for a branch and check out another commit.
-    `default` is the repository's default branch, as the variable `default_by` says.
+    `branch_by` is the variable that names branch or tag. If `exact`, the name counts only for this
+    commit: such a build may run for a branch and check out another commit. `default` is the
+    repository's default branch, which the variable `default_by` names.
     """
 
     system: str = ""
@@ -89,7 +89,7 @@ def build_facts(environ: Mapping[str, str], name: str = "") -> BuildFacts:
     if whole and branch.startswith(_TAG_REF):
         tag = branch.removeprefix(_TAG_REF)
     elif system.name == "Jenkins" and branch == environ.get("TAG_NAME"):
-        tag = branch  # by another value it is somebody's own variable
+        tag = branch  # with another value, TAG_NAME is a variable of somebody else
     if whole:
         branch = branch.removeprefix(_BRANCH_REF) if branch.startswith(_BRANCH_REF) else ""
     texts |= {
@@ -151,8 +151,8 @@ class Checkout:
 class Revision:
     """The revision that is built: a change request, a branch or a tag.
 
-    It is none of them for a job of Jenkins without a branch. `unknown` is the reason why nobody
-    knows the revision.
+    All are empty for a Jenkins job without a branch. `unknown` is the reason why the revision is
+    not known.
     """
 
     change_request: str = ""
@@ -166,9 +166,9 @@ def built_revision(
 ) -> Revision:
     """The revision that is built, by the first source that names one.
 
-    The sources are: a change request, a named branch, the CI system's own one, a job of Jenkins,
-    git. `change_request` is the sign of a change request (`none` and `false`: there is none),
-    `branch` is the branch that the caller names.
+    The order is: a change request, the caller's `branch`, the CI system's branch or tag, a Jenkins
+    job without a branch, the checkout. `change_request` is the sign of a change request; `none` and
+    `false` say that there is none.
     """
     if names_change(change_request):
         return Revision(change_request=change_request)
@@ -191,7 +191,7 @@ def built_revision(
         return Revision(branch=checkout.branch)
     return Revision(
         unknown=(
-            "no variable of a CI system names it, and HEAD is on none"
+            "no variable of a CI system names it, and HEAD is detached"
             if checkout.commits
             else "no variable of a CI system names it"
         )
@@ -199,13 +199,13 @@ def built_revision(
 
 
 def _other_commit(facts: BuildFacts, checkout: Checkout) -> str:
-    """The reason why the CI system's revision is not the one that is checked out; else empty.
+    """The reason why the checkout is not the CI system's revision; empty if it is.
 
-    A commit that a step has made on top of it, for a version, is not another revision.
+    A commit that a step has made on top of it, for a version, does not make it another revision.
     """
     known = [
         commit.lower() for commit in (checkout.commits[:1] if facts.exact else checkout.commits)
     ]
     if not facts.commit or not known or facts.commit.lower() in known:
         return ""
-    return f"HEAD is {known[0][:12]}, and the branch is that of {facts.commit[:12]}"
+    return f"HEAD is {known[0][:12]}, and the CI system builds commit {facts.commit[:12]}"

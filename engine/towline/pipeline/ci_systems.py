@@ -1,10 +1,9 @@
 """Pure.
 
-CI systems by the variables that their documentation names: the tables behind ci.py, and of
-docs/contract.md, "CI systems".
+Tables of CI systems and their variables, for ci.py and docs/contract.md, "CI systems".
 
-A fact is a list of texts with variables in braces, of which the first counts whose variables are
-all set.
+The source is each system's documentation. A fact is a list of texts with variables in braces; the
+first text whose variables are all set is taken.
 """
 
 from __future__ import annotations
@@ -68,7 +67,7 @@ REFS = (
     "CIRCLE_BRANCH",
     "CODEBUILD_WEBHOOK_TRIGGER",
 )
-# What is built for that event has become part of its branch.
+# For that event, the change that is built has been merged into its branch.
 MERGED = {"GERRIT_CHANGE_NUMBER": ("GERRIT_EVENT_TYPE", "change-merged")}
 
 
@@ -76,9 +75,9 @@ MERGED = {"GERRIT_CHANGE_NUMBER": ("GERRIT_EVENT_TYPE", "change-merged")}
 class System:
     """The signs of a CI system (a variable, or `NAME=value`), and its facts.
 
-    `own`: signs of a build that checks out the very branch that it is of, a push for example; there
-    a step may have made a commit of its own on top. On GitHub a workflow checks out what it likes:
-    one that a person starts, or a schedule, often another branch than the one that it runs for.
+    `own`: signs of a build that checks out the branch that it runs for, such as a push; a step may
+    have made a commit on top of it. Other builds may check out another branch: on GitHub, workflows
+    that a person or a schedule starts often do.
     """
 
     name: str
@@ -170,8 +169,8 @@ SYSTEMS = (
         source=("{BITBUCKET_GIT_HTTP_ORIGIN}",),
         started_by=("{BITBUCKET_STEP_TRIGGERER_UUID}",),
     ),
-    # its numbers count jobs: a later one may be of an earlier commit, that somebody has kept
-    # waiting
+    # no `number`: its numbers count jobs, and a later job may build an earlier commit, after it has
+    # waited for an approval
     System(
         name="CircleCI",
         known_by=("CIRCLECI",),

@@ -1,7 +1,7 @@
 """The definition of a pipeline: stages, their steps, and conditions, in the V1 format (facts 3.2).
 
 Piper's own definitions are read as they are; `changeRequests` and `publishes` are Towline's
-additions. What Piper ignores is ignored, but for a key that is nearly one of those that count.
+additions. Unknown keys are ignored, as in Piper, unless they misspell a known key.
 """
 
 from __future__ import annotations
@@ -37,10 +37,8 @@ class StepDefinition:
     """A step of a stage.
 
     A step that `publishes` does not run for a change request. `orchestrators` are those that run
-    it; empty for all of them.
-
-    `parameters` are what the stage passes to a step of another library; `$(stage)` stands for the
-    stage's name.
+    it; empty for all of them. The stage passes `parameters` to a step of another library;
+    `$(stage)` stands for the stage's name.
     """
 
     name: str
@@ -130,7 +128,7 @@ class _Part:
                 "a part of the stage definition must be a"
                 f" map{f' with {required}' if required else ''}",
                 where=self.where(),
-                hint=f"keys that count: {', '.join(keys)}",
+                hint=f"known keys: {', '.join(keys)}",
             )
         for key in self.value:
             near = "" if key in keys else close(str(key), keys, cutoff=CUTOFF_KEY)

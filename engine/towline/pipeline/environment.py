@@ -40,7 +40,7 @@ class PipelineEnvironment(Mapping[str, object]):
 
 
 def proven_values(values: Mapping[str, object]) -> Mapping[str, object]:
-    """The values that this pipeline's own steps have written; none if nobody kept them apart."""
+    """The values that this pipeline's own steps have written; none if they are not recorded."""
     return values.facts if isinstance(values, PipelineEnvironment) else {}
 
 
@@ -56,7 +56,7 @@ def is_changed(values: Mapping[str, object], key: str) -> bool:
 
 
 def value_origin(values: Mapping[str, object], key: str) -> str:
-    """The place of a value for people; it says if no step is known to have written the value."""
+    """The origin of a value for people; it says if no step is known to have written the value."""
     origin = f"{key} in the pipeline environment"
     if is_proven(values, key):
         return origin
@@ -93,7 +93,7 @@ def read_environment(folder: Path, place: str = ENVIRONMENT_FOLDER) -> dict[str,
         try:
             data = read_inside(folder, str(path), _LARGEST)
         except (Outside, Misfit):
-            continue  # something else has taken its place
+            continue  # it is not a regular file inside the folder any more
         except OSError as fault:
             raise MachineError(
                 f"cannot read {path.name}: {fault.strerror}",
@@ -107,7 +107,7 @@ def read_environment(folder: Path, place: str = ENVIRONMENT_FOLDER) -> dict[str,
                 where=ENVIRONMENT_FOLDER,
                 hint="remove what does not belong there",
             )
-        # a step of Piper's cannot leave an empty text otherwise
+        # Piper's steps write this text for an empty value
         text = "" if data == _EMPTIED else data.decode("utf-8", errors="replace")
         # sorted after the text of the same key, so it wins over a stale one, as in Piper
         if key.endswith(_JSON):

@@ -32,8 +32,8 @@ from towline.record import field, frozen, replace
 from towline.suggest import nearest
 
 _DEPLOYMENT = (
-    "the commit is a deployment that Towline made of an image that has been built already: to build"
-    " it would deploy it again, and so on"
+    "the commit is a deployment that Towline made of an image that is built already: a build of it"
+    " would deploy again, without end"
 )
 _STAGE = "$(stage)"
 
@@ -73,7 +73,7 @@ def plan_stages(
 
 
 def unproductive_source(documents: ConfigDocuments, build: BuildContext) -> str:
-    """The branch or tag that is built, for people, if it is known and not deployed; else empty."""
+    """The branch or tag that is built, for people, if it is not productive; else empty."""
     if build.change_request or build.unknown:
         return ""
     view = PipelineView(documents=documents, build=build, pipeline=definition(), planning=True)
@@ -102,7 +102,7 @@ def decide_step(
     )
     found = _find_stage(view, stage, step)
     known = [*(each.name for each in view.pipeline.stages), *_own_stage_names(view)]
-    if found.name not in known:  # a mistyped stage would deploy nothing and call that success
+    if found.name not in known:  # a misspelt stage would deploy nothing and succeed
         raise ConfigError(f"there is no stage {stage!r}", hint=nearest(stage, known))
     defined = find_step(view, found, step)
     if defined is None:

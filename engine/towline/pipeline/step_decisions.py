@@ -23,10 +23,10 @@ CHANGE_REQUEST_PUBLISHES_NOTHING = "a change-request build pushes and deploys no
 def decide_steps(
     view: PipelineView, stage: StageDefinition, made: Mapping[str, Decision] | None = None
 ) -> dict[str, Decision]:
-    """The decision on each step of the stage that this orchestrator runs; some are `made` already.
+    """The decision on each step of the stage that this orchestrator runs; `made` are known ones.
 
-    There are two rounds, as in Piper: first flags and conditions, then the conditions that switch a
-    step off again, which see the decisions on the other steps.
+    There are two rounds, as in Piper: first flags and conditions, then `notActiveConditions`, which
+    see the decisions on the other steps.
     """
     steps = {step.name: step for step in stage.steps if runs_here(view, step)}
     decisions: dict[str, Decision] = {}
@@ -71,7 +71,7 @@ def refusals(view: PipelineView, stage: StageDefinition) -> dict[str, Decision]:
 def refusal(view: PipelineView, stage: StageDefinition, step: StepDefinition) -> Decision | None:
     """Why this kind of build may not run the step whatever its flags say; None if it may.
 
-    A branch that is not productive cannot have itself published: by a `runInAllBranches` or a stage
+    A branch that is not productive cannot publish itself by a `runInAllBranches`, or by a stage,
     that only its own configuration has.
     """
     build = view.build
@@ -84,11 +84,10 @@ def refusal(view: PipelineView, stage: StageDefinition, step: StepDefinition) ->
     claim = _own_claim(view, stage)
     if not claim or (verdict := view.verdict()).productive:
         return None
-    problem = f"{step.name} publishes, and only {claim} of {view.source()} itself has it run"
+    problem = f"{step.name} publishes, and only {claim} of {view.source()} itself lets it run"
     if only_warns(view.rules):
         build.warn(
-            f"{problem}; it does because of `enforcement: warn`, and will not without it:"
-            f" {_how_to_allow(stage)}"
+            f"{problem}; it runs only while `enforcement: warn` is set: {_how_to_allow(stage)}"
         )
         return None
     more = f"; {verdict.ignored}" if verdict.ignored else ""
@@ -96,9 +95,9 @@ def refusal(view: PipelineView, stage: StageDefinition, step: StepDefinition) ->
 
 
 def _own_claim(view: PipelineView, stage: StageDefinition) -> str:
-    """The project's own setting that has the stage run on every branch, for people.
+    """The project's own setting that lets the stage run on every branch, for people.
 
-    Empty if a trusted layer or the pipeline itself has it run.
+    Empty if a trusted layer or the pipeline itself lets it run.
     """
     setting = view.run_in_all_branches(stage.name)
     if setting is not None:
@@ -113,7 +112,7 @@ def _own_claim(view: PipelineView, stage: StageDefinition) -> str:
 
 def _how_to_allow(stage: StageDefinition) -> str:
     return (
-        f"let the platform team have it run there by `stages: {{{stage.name}: {{runInAllBranches:"
+        f"let the platform team allow it by `stages: {{{stage.name}: {{runInAllBranches:"
         " true}}` in its default documents (TOWLINE_DEFAULTS)"
     )
 

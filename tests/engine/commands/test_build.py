@@ -159,5 +159,5 @@ def test_what_is_built_is_held_against_what_is_checked_out(checkout: Path) -> No
     git(checkout, "checkout", "--quiet", "--detach")
     assert (
         revision_of(call(checkout, {}))[0].unknown
-        == "no variable of a CI system names it, and HEAD is on none"
+        == "no variable of a CI system names it, and HEAD is detached"
     )

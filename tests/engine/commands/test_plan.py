@@ -70,7 +70,7 @@ def test_a_branch_that_is_not_productive_is_said_to_be_the_reason(workspace: Pat
 def test_a_reason_that_is_the_stage_s_is_said_once(workspace: Path) -> None:
     lines = Ending(["plan", "--all"], workspace).out.splitlines()
     assert "  imagePushToRegistry: no" in lines
-    assert not any("a branch that nobody knows" in line for line in lines if line.startswith("  "))
+    assert not any("an unknown branch" in line for line in lines if line.startswith("  "))
 
 
 def test_a_change_request_is_said_to_be_why_little_is_active(workspace: Path) -> None:
@@ -158,7 +158,7 @@ def test_where_nobody_knows_the_branch_nothing_is_deployed_and_the_flag_is_named
     assert "the branch of this build is unknown" in ending.err
     assert "nobody knows" not in Ending(["plan", *MAIN], workspace).err
     assert (
-        "does not run for a branch that nobody knows (no variable of a CI system names it; name it"
+        "does not run for an unknown branch (no variable of a CI system names it; name it"
         " with `--branch`)" in text
     )
 
@@ -170,7 +170,8 @@ def test_a_tag_is_productive_by_the_word_of_a_trusted_layer_alone(workspace: Pat
 
     configure(workspace, f"{SAMPLE}\ngeneral:\n  productiveTags: ['v*']\n")
     assert (
-        "tag v1.2, which no trusted `productiveTags` fits; that of the project is ignored" in text()
+        "tag v1.2, which no trusted `productiveTags` matches; that of the project is ignored"
+        in text()
     )
     for value, expected in (
         ("['v*']", "Release: yes"),

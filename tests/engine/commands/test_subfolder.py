@@ -73,7 +73,7 @@ def test_a_request_s_branch_is_held_against_the_commit_of_the_checkout(project: 
     named = {"branch": "main", "sourceCommit": new}
     assert why(project, *request(project, build=named)).startswith("yes")
     git(project, "checkout", "--quiet", "--detach", old)
-    assert f"but HEAD is {old[:12]}, and the branch is that of {new[:12]}" in why(
+    assert f"but HEAD is {old[:12]}, and the CI system builds commit {new[:12]}" in why(
         project, *request(project, build=named)
     )
 

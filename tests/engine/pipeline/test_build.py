@@ -33,8 +33,8 @@ def view(project: str = "", team: str = "", **known: Any) -> PipelineView:
         ({"change_request": True, "branch": "main"}, "a change request", False),
         ({"branch": "main"}, "branch main", True),
         ({"branch": "side"}, "branch side", False),
-        ({"unknown": "why"}, "a branch that nobody knows (why; name it with `--branch`)", False),
-        ({"tag": "v1"}, "tag v1, which no trusted `productiveTags` fits", False),
+        ({"unknown": "why"}, "an unknown branch (why; name it with `--branch`)", False),
+        ({"tag": "v1"}, "tag v1, which no trusted `productiveTags` matches", False),
     ],
 )
 def test_what_is_built_is_named_and_judged(

@@ -36,9 +36,7 @@ JOB = BuildFacts(system="Jenkins", commit=ONE)
         # then what the caller says
         (BRANCH, Checkout(commits=[TWO]), {"branch": "refs/heads/x"}, Revision(branch="x")),
         (TAG, Checkout(), {"branch": "main"}, Revision(branch="main")),
-        # then the CI's own branch or tag, where HEAD is that commit, or one that a step has made on
-        # top
-        # of it
+        # then the CI system's branch or tag, if HEAD is its commit or one that a step made on top
         (BRANCH, Checkout(commits=[ONE], branch="other"), {}, Revision(branch="main")),
         (BRANCH, Checkout(commits=[ONE.upper()]), {}, Revision(branch="main")),
         (BRANCH, Checkout(commits=[THREE, TWO, ONE]), {}, Revision(branch="main")),
@@ -58,8 +56,8 @@ JOB = BuildFacts(system="Jenkins", commit=ONE)
             {},
             Revision(
                 unknown=(
-                    "GITHUB_REF names branch main, but HEAD is 222222222222, and the branch is that"
-                    " of 111111111111"
+                    "GITHUB_REF names branch main, but HEAD is 222222222222, and the CI system"
+                    " builds commit 111111111111"
                 )
             ),
         ),
@@ -69,8 +67,8 @@ JOB = BuildFacts(system="Jenkins", commit=ONE)
             {},
             Revision(
                 unknown=(
-                    "GITHUB_REF names branch main, but HEAD is 222222222222, and the branch is that"
-                    " of 111111111111"
+                    "GITHUB_REF names branch main, but HEAD is 222222222222, and the CI system"
+                    " builds commit 111111111111"
                 )
             ),
         ),
@@ -80,8 +78,8 @@ JOB = BuildFacts(system="Jenkins", commit=ONE)
             {},
             Revision(
                 unknown=(
-                    "CI_COMMIT_TAG names tag v1, but HEAD is 222222222222, and the branch is that"
-                    " of 111111111111"
+                    "CI_COMMIT_TAG names tag v1, but HEAD is 222222222222, and the CI system"
+                    " builds commit 111111111111"
                 )
             ),
         ),
@@ -104,7 +102,7 @@ JOB = BuildFacts(system="Jenkins", commit=ONE)
             BuildFacts(),
             Checkout(commits=[ONE]),
             {},
-            Revision(unknown="no variable of a CI system names it, and HEAD is on none"),
+            Revision(unknown="no variable of a CI system names it, and HEAD is detached"),
         ),
         (BuildFacts(), Checkout(), {}, Revision(unknown="no variable of a CI system names it")),
     ],

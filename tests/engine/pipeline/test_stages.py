@@ -561,7 +561,7 @@ DEPLOYS = "stages: {Release: {gitOpsUpdateDeployment: true}}"
         ),
         (
             "stages: {Release: {runInAllBranches: true}}\n",
-            "only runInAllBranches (.pipeline/config.yml:1) of branch x itself has it run",
+            "only runInAllBranches (.pipeline/config.yml:1) of branch x itself lets it run",
         ),
         (
             "stages: {Mine: {gitOpsUpdateDeployment: true}}\n",
@@ -702,10 +702,10 @@ def test_a_productive_branch_that_is_no_name_is_a_fault_with_its_line(value: str
     ("known", "what"),
     [
         (
-            {"unknown": "HEAD is on none"},
-            "a branch that nobody knows (HEAD is on none; name it with `--branch`)",
+            {"unknown": "HEAD is detached"},
+            "an unknown branch (HEAD is detached; name it with `--branch`)",
         ),
-        ({"tag": "v1"}, "tag v1, which no trusted `productiveTags` fits"),
+        ({"tag": "v1"}, "tag v1, which no trusted `productiveTags` matches"),
     ],
 )
 def test_what_is_of_no_known_branch_is_not_productive(known: dict[str, Any], what: str) -> None:
