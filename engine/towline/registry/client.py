@@ -238,6 +238,7 @@ class RegistryClient:
                 raise errors.NoReferrersApi(
                     f"the {self.endpoint} answers {what} when asked for the referrers of {digest}",
                     where=str(self.registry),
+                    forbidden=status == 403,
                 )
             found += parse_manifest(body, OCI_INDEX, where=f"{self.registry}/{repository}").children
             following = _NEXT.search(headers.get("Link", ""))

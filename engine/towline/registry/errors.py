@@ -222,7 +222,11 @@ class TransferInterrupted(Exception):
 
 
 class NoReferrersApi(RegistryError):
-    """The registry, or a proxy before it, does not list referrers."""
+    """The registry, or a proxy before it, does not list referrers; `forbidden`: it answers 403."""
+
+    def __init__(self, message: str, *, where: str, forbidden: bool = False) -> None:
+        super().__init__(message, where=where)
+        self.forbidden = forbidden
 
 
 class ManifestIncomplete(Exception):

@@ -109,7 +109,11 @@ def ways(report: CopyReport) -> tuple[int, int, int]:
 
 
 def put_list(
-    target: FakeRegistry, subject: ImageParts, *referrers: ImageParts, kind: str = OCI_INDEX
+    target: FakeRegistry,
+    subject: ImageParts,
+    *referrers: ImageParts,
+    kind: str = OCI_INDEX,
+    repository: str = "app",
 ) -> None:
     entries = [
         {"mediaType": one.media_type, "digest": one.digest, "size": len(one.manifest)}
@@ -121,6 +125,6 @@ def put_list(
     put(
         ImageParts(manifest=body, media_type=kind, digest=digest_of(body)),
         target,
-        "app",
+        repository,
         referrers_tag(subject.digest),
     )

@@ -14,7 +14,12 @@ from towline.registry.copy.deadline import deadline_check
 from towline.registry.copy.early_uploads import EarlyUploads
 from towline.registry.copy.job import OPTIONAL, BlobOutcome, CopyJob, CopyReport
 from towline.registry.copy.plan import CopyBlob, CopyPlan
-from towline.registry.copy.referrers import REFERRER_FAULTS, ReferrerLists, concerns_image
+from towline.registry.copy.referrers import (
+    REFERRER_FAULTS,
+    ReferrerLists,
+    ReferrersApi,
+    concerns_image,
+)
 from towline.registry.copy.survey import Survey
 from towline.registry.copy.transfer import Transfer
 from towline.registry.errors import ManifestIncomplete
@@ -37,8 +42,10 @@ def copy_images(jobs: Sequence[CopyJob], copying: Copying) -> tuple[CopyReport, 
 def _copied(
     jobs: Sequence[CopyJob], copying: Copying, early: EarlyUploads
 ) -> tuple[CopyReport, ...]:
-    surveys, check = [Survey(job, copying) for job in jobs], deadline_check(copying.transport)
+    api, check = ReferrersApi(), deadline_check(copying.transport)
+    surveys = [Survey(job, copying, api) for job in jobs]
     in_parallel(Survey.ask, surveys, tick=check)
+    in_parallel(Survey.settle_referrers, surveys, tick=check)
     referrers = [[Survey(job, copying) for job in survey.referrer_jobs] for survey in surveys]
     all_referrers = [referrer for several in referrers for referrer in several]
     answers = in_parallel(

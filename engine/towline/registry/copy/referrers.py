@@ -20,7 +20,7 @@ from towline.errors import (
     TowlineError,
 )
 from towline.parallel import in_parallel
-from towline.record import replace
+from towline.record import mutable, replace
 from towline.registry.client import RegistryClient
 from towline.registry.copy.job import NOT_COPIED, OPTIONAL, REQUIRED, CopyJob
 from towline.registry.errors import NoReferrersApi
@@ -30,6 +30,11 @@ from towline.registry.source import ImageSource
 _COSIGN_SUFFIXES = ("sig", "att", "sbom")
 _LEVELS, _MOST_REFERRERS = 3, 1000
 _HINT = "remove what is not needed, or leave out copyReferrers: true, then that is a warning"
+_HINT_REFUSED = "run it again; if it stays so, see what the registry or a proxy before it refuses"
+_HINT_FORBIDDEN = (
+    "give the login the right to read referrers; if the registry does not support them, leave out"
+    " copyReferrers: true, then that is a warning"
+)
 # the faults that a single referrer may have
 REFERRER_FAULTS = (RegistryError, CredentialError, ConfigError)
 _T = TypeVar("_T")
@@ -65,23 +70,47 @@ def concerns_image(fault: TowlineError, source: ImageSource) -> bool:
     )
 
 
+@mutable
+class ReferrersApi:
+    """What the answers to all jobs of a copy have shown of the source's referrers API.
+
+    Shared by the threads of a copy: a field is set to True, and never back.
+    """
+
+    works: bool = False  # the source has answered with the list of some manifest
+    # a tag lists the referrers of a manifest whose own list was forbidden: 403 means "no such API"
+    replaced_by_tags: bool = False
+
+
 class ReferrerLists:
     """The lists of referrers in one repository of `source`, from all three places; thread-safe.
 
     As few questions as possible: one answer with all tags says which of the tags exist. `wanted`
     says what becomes of a referrer that is listed and cannot be read: REQUIRED raises the fault,
     NOT_COPIED ignores it, OPTIONAL keeps it in `faults`, under the tag it is about, or under "" for
-    a list that the registry refuses.
+    a list that the registry refuses. `api` is shared with the other lists of the same source. If a
+    list is refused although the source gives others, that is a fault; `defers`: the caller looks at
+    `contradicted` instead, once all lists of the source are asked for.
     """
 
     def __init__(
-        self, source: ListsReferrers, repository: str, *, wanted: str = NOT_COPIED
+        self,
+        source: ListsReferrers,
+        repository: str,
+        *,
+        wanted: str = NOT_COPIED,
+        api: ReferrersApi | None = None,
+        defers: bool = False,
     ) -> None:
         self.source = source
         self._repository = repository
         self._tags: frozenset[str] | None = None
         self._tags_read = False
-        self._keeps: bool | None = None  # whether the source keeps lists; None: not known
+        self._api = api or ReferrersApi()
+        self._defers = defers
+        self._none_listed = False  # the questions so far brought no list
+        self._assumed = False  # a list was refused, or not asked for, as if there were no API
+        self._forbidden: list[NoReferrersApi] = []
         self._wanted = wanted
         self.faults: dict[str, TowlineError] = {}
         self._begun: dict[str, _Answer] = {}
@@ -103,18 +132,18 @@ class ReferrerLists:
         """
         answers = self._asked(digests)
         lists = [answer for answer in answers.values() if isinstance(answer, tuple)]
-        self._keeps = self._keeps or bool(lists)
+        self._note(has_list=bool(lists))
         for answer in answers.values():
-            if isinstance(answer, NoReferrersApi) and self._keeps:
-                message = f"{answer.message}, and lists the referrers of others"
-                self.leave_behind("", RegistryError(message, where=answer.where))
-            elif isinstance(answer, TowlineError) and not isinstance(answer, NoReferrersApi):
+            if isinstance(answer, NoReferrersApi):
+                self._judge_refusal(answer)
+            elif isinstance(answer, TowlineError):
                 self.leave_behind("", answer)
         without = [digest for digest, answer in answers.items() if not isinstance(answer, tuple)]
         tags = [referrers_tag(digest) for digest in without]
         by_tag = self._by_tag(
             self.source.find_manifest, [tag for tag in tags if self._may_have(tag)]
         )
+        self._note_forbidden(answers, by_tag)
         found = [entry for listed in lists for entry in listed]
         return found + [entry for manifest in by_tag.values() for entry in manifest.children]
 
@@ -143,6 +172,22 @@ class ReferrerLists:
         )
         return {tag: head.digest for tag, head in heads.items()}
 
+    @property
+    def contradicted(self) -> bool:
+        """Whether lists were given up as if there were no API, and the source has one."""
+        return self._assumed and self._api.works
+
+    def check_forbidden(self) -> None:
+        """Leave behind the referrers whose list is forbidden (403) and that no tag lists either.
+
+        Called when all jobs are answered: a registry without the API may answer 403 as well
+        (facts 3.3), and shows that by a tag in place of a list that it has forbidden.
+        """
+        if self._forbidden and not self._api.replaced_by_tags:
+            fault = self._forbidden[0]
+            message = f"{fault.message}, and no tag lists them"
+            self.leave_behind("", CredentialError(message, where=fault.where, hint=_HINT_FORBIDDEN))
+
     def leave_behind(self, about: str, fault: TowlineError) -> None:
         """Raise, keep or ignore the fault of a referrer that cannot be copied, as `wanted` says."""
         if self._wanted == REQUIRED:
@@ -158,7 +203,7 @@ class ReferrerLists:
         unasked = [
             digest
             for digest in dict.fromkeys(digests)
-            if digest not in self._begun and self._keeps is not False
+            if digest not in self._begun and not self._skips_question()
         ]
         questions: list[Callable[[], _Answer]] = [
             self.read_tags,
@@ -169,12 +214,43 @@ class ReferrerLists:
         return {digest: found.get(digest) for digest in digests}
 
     def _own_list(self, digest: str) -> tuple[Descriptor, ...] | None:
-        answer = None if self._keeps is False else self._list_of(digest)
+        answer = None if self._skips_question() else self._list_of(digest)
         found = answer if isinstance(answer, tuple) else None
         if isinstance(answer, TowlineError) and not isinstance(answer, NoReferrersApi):
             self.leave_behind("", answer)
-        self._keeps = self._keeps or found is not None
+        self._note(has_list=found is not None)
         return found
+
+    def _skips_question(self) -> bool:
+        """Whether a list is not asked for, because the source seems to have no API."""
+        if self._none_listed and not self._api.works:
+            self._assumed = True
+        return self._none_listed and not self._api.works
+
+    def _note(self, *, has_list: bool) -> None:
+        """Remember whether the source has answered with a list."""
+        if has_list:
+            self._api.works = True
+        else:
+            self._none_listed = True
+
+    def _judge_refusal(self, answer: NoReferrersApi) -> None:
+        """A fault if the source lists the referrers of other manifests, else "no such API"."""
+        if self._api.works and not self._defers:
+            message = f"{answer.message}, and lists the referrers of others"
+            self.leave_behind("", RegistryError(message, where=answer.where, hint=_HINT_REFUSED))
+        else:
+            self._assumed = True
+
+    def _note_forbidden(
+        self, answers: Mapping[str, _Answer], by_tag: Mapping[str, Manifest]
+    ) -> None:
+        """Remember the lists that were forbidden, and whether a tag takes the place of one."""
+        for digest, answer in answers.items():
+            if isinstance(answer, NoReferrersApi) and answer.forbidden:
+                self._forbidden.append(answer)
+                if referrers_tag(digest) in by_tag:
+                    self._api.replaced_by_tags = True
 
     def _list_of(self, digest: str) -> _Answer:
         try:

@@ -27,6 +27,7 @@ from towline.registry.copy.referrers import (
     REFERRER_FAULTS,
     ListsReferrers,
     ReferrerLists,
+    ReferrersApi,
     concerns_image,
     referrer_jobs,
 )
@@ -40,11 +41,13 @@ _SECONDS_FOR_REFERRERS = 10.0
 class Survey:
     """The questions of one job to its source and targets, as few and as late as possible.
 
-    The reasons are in facts/registry.md, section 2.1.
+    The reasons are in facts/registry.md, section 2.1. `api` is shared by all jobs of a copy.
     """
 
-    def __init__(self, job: CopyJob, copying: Copying) -> None:
+    def __init__(self, job: CopyJob, copying: Copying, api: ReferrersApi | None = None) -> None:
         self._job = job
+        self._api = api
+        self._settling = False  # all jobs have asked for their lists of referrers
         self._copying = copying
         self._image = SourceImage(job, copying)
         self._pending: tuple[Reference, ...] = ()  # targets that do not have the digest
@@ -173,9 +176,6 @@ class Survey:
             else:
                 self.referrer_jobs = self._find_jobs_soon()
             self._referrers_found = True
-            for kind, fault in self._lists.faults.items():
-                how = "are copied in part" if kind else "stay behind, except those that a tag names"
-                self._warn(how, fault)
         # if the staging registry is gone, and something of it is needed, another request says so
         except RegistryUnreachable as fault:
             if self._pending and self._job.referrers == REQUIRED:
@@ -186,6 +186,25 @@ class Survey:
                 raise
             self._warn("stay behind", fault)
 
+    def settle_referrers(self) -> None:
+        """Judge the lists of referrers that the source has refused; warn of what stays behind.
+
+        Called when all jobs have asked: only then it is known whether the source gives other lists.
+        A list that it refused is then asked for once more. Raises the errors of the registry
+        family if the referrers are REQUIRED.
+        """
+        if self._lists is None or not self._referrers_found:
+            return
+        self._settling = True
+        source = self._copying.source
+        if self._lists.contradicted and isinstance(source, ListsReferrers):
+            self._lists = self._lists_of(source)
+            self._find_referrers()
+        self._lists.check_forbidden()
+        for kind, fault in self._lists.faults.items():
+            how = "are copied in part" if kind else "stay behind, except those that a tag names"
+            self._warn(how, fault)
+
     def _warn(self, what: str, fault: Exception) -> None:
         message = getattr(fault, "message", str(fault))
         self._copying.warn(
@@ -193,7 +212,13 @@ class Survey:
         )
 
     def _lists_of(self, source: ListsReferrers) -> ReferrerLists:
-        return ReferrerLists(source, self._job.repository, wanted=self._job.referrers)
+        return ReferrerLists(
+            source,
+            self._job.repository,
+            wanted=self._job.referrers,
+            api=self._api,
+            defers=not self._settling,
+        )
 
     def _find_jobs_soon(self) -> tuple[CopyJob, ...]:
         """The jobs of the referrers, from a registry that nothing else is needed of.

@@ -176,7 +176,9 @@ def test_a_list_that_cannot_be_had_is_told(
     put(make_image(), source, "app", "1")
     source.fault = on("GET", "referrers", Status(code=401), times=9)
     warnings = list[str]()
-    Survey(wanted(source, target, "app:1", "app:1"), pair.copying(warn=warnings.append)).ask()
+    survey = Survey(wanted(source, target, "app:1", "app:1"), pair.copying(warn=warnings.append))
+    survey.ask()
+    survey.settle_referrers()
     assert len(warnings) == 1
     assert "stay behind, except those that a tag names: the source registry" in warnings[0]
 
