@@ -4,7 +4,11 @@
  * An extension is a Groovy file of the project or of the platform team: `Map call(Map)` with script, originalStage (a
  * closure), stageName and config, as in Piper's pipeline.
  */
-void call(Map task, Map plan, int at = 0, Closure body) {
+void call(Map task, Map plan, Closure body) {
+    runInside(task, plan, 0, body)
+}
+
+void runInside(Map task, Map plan, int at, Closure body) {
     List files = plan.extensions ?: []
     if (at >= files.size()) {
         body()
@@ -16,5 +20,5 @@ void call(Map task, Map plan, int at = 0, Closure body) {
     }
     echo('[towlineExtension] stage ' + task.stage + ' runs inside ' + files[at])
     extension.call([script: task.script, stageName: task.stage, config: plan.configuration ?: [:],
-                    originalStage: { call(task, plan, at + 1, body) }])
+                    originalStage: { runInside(task, plan, at + 1, body) }])
 }

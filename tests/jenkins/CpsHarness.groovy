@@ -105,6 +105,7 @@ class CpsHarness {
                 } finally { leave_('retry') }
             }
             def retry(int count, Closure c)        { retry([count: count], c) }
+            def load(String path)                  { return parsed_(path).run() }
         }'''
 
     /** A var of another library, which stands before ours in the controller's configuration. */
@@ -207,12 +208,15 @@ class CpsHarness {
         }
     }
 
+    private int loaded = 0
+
     private Object call(Branch branch, String name, List args) {
         switch (name) {
             case 'enter_': branch.scope = steps.enter(args[0] as String, args.drop(1), branch.scope, branch.id, branch.name); return null
             case 'leave_': branch.scope = steps.leave(branch.scope); return null
             case 'caught_': return steps.caught(*args)
             case 'again_': return steps.again(*args)
+            case 'parsed_': return untrusted.parseClass(steps.step('readFile', args, branch.scope, branch.name) as String, "Script${++loaded}.groovy").newInstance()
             default: return steps.step(name, args, branch.scope, branch.name)
         }
     }
@@ -323,7 +327,7 @@ class CpsHarness {
         throw new NoSuchMethodError("No such DSL method '${name == 'enter_' ? args[0] : name}' found among steps [...]")
     }
 
-    private static final List<String> INTERNAL = ['leave_', 'caught_', 'again_', 'parallel']
+    private static final List<String> INTERNAL = ['leave_', 'caught_', 'again_', 'parsed_', 'parallel']
 
     /** The instance of a var that belongs to the script `from`. */
     Object var(CpsStepScript from, String name) {

@@ -54,6 +54,9 @@ class RunWrapper implements Serializable {
 
     String getCurrentResult() { build().build.result ?: 'SUCCESS' }
 
+    /** Milliseconds since the build began. */
+    long getDuration() { build().now }
+
     String getDescription() { build().build.description }
 
     void setDescription(String text) { build().build.description = text }
@@ -73,7 +76,10 @@ class RunWrapper implements Serializable {
 }
 
 /** Jenkins pickles its SCM objects; that no program of ours holds one over a step is the stricter claim. */
-class NotSerializableSource { }
+class NotSerializableSource {
+    final List extensions = []
+    final List<Map> userRemoteConfigs = [[url: 'https://git.invalid/project.git']]
+}
 
 /** What IteratorHack is in workflow-cps: for-in over lists, sets and maps may hold steps. Static, or it would call itself. */
 @CompileStatic

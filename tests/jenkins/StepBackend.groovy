@@ -340,10 +340,11 @@ class StepBackend {
         return null
     }
 
+    /** Of the job's own source the newest commit; of a map as the git plugin takes it the commit that it names. */
     Object do_checkout(Object scm) {
-        assert scm instanceof NotSerializableSource
+        assert scm instanceof NotSerializableSource || scm.userRemoteConfigs
         copy(filesOf(source), source, cwd())
-        return new HashMap(checkedOut)
+        return new HashMap(checkedOut + (scm instanceof Map ? [GIT_COMMIT: scm.branches[0].name] : [:]))
     }
 
     Object do_input(Map m) {
