@@ -25,7 +25,7 @@ import org.jenkinsci.plugins.workflow.steps.FlowInterruptedException
  */
 class CpsHarness {
     /** Whether Jenkinsfile and library run in the sandbox if a test does not say. */
-    static final boolean SANDBOXED = false
+    static final boolean SANDBOXED = true
     static final ThreadLocal<CpsHarness> CURRENT = new ThreadLocal<>()
     final StepBackend steps
     final boolean sandboxed
