@@ -49,6 +49,7 @@ bench:
 	@tools/setup.sh test
 	@.venv/bin/python tests/bench/image_copy.py --json build/bench-image-copy.json
 	@.venv/bin/python tests/bench/startup.py
+	@.venv/bin/python tests/bench/delivery.py
 	@.venv/bin/python tests/bench/edits.py
 	@.venv/bin/python tests/bench/gitops.py
 	@.venv/bin/python tests/bench/isolation.py

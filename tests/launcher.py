@@ -77,6 +77,7 @@ class Agent:
         self.beside.mkdir()
         self.home = folder / "home"
         self.home.mkdir()
+        self.full_disk = False  # no file may get larger than a block
         self.programs = folder / "programs"
         self.programs.mkdir()
         for name in (*PROGRAMS, shell):
@@ -101,7 +102,8 @@ class Agent:
     def command(self) -> list[str]:
         """The command line of the shell with the launcher."""
         shell = str(self.programs / self.shell)
-        return [shell, *(["sh"] if self.shell == "busybox" else []), str(self.script)]
+        limit = ["/bin/sh", "-c", 'ulimit -f 1; exec "$@"', "sh"] if self.full_disk else []
+        return [*limit, shell, *(["sh"] if self.shell == "busybox" else []), str(self.script)]
 
     def environment(self, more: Mapping[str, str | None]) -> dict[str, str]:
         """The variables of a call; None removes one."""

@@ -114,25 +114,36 @@ PATH=${safe_path:-/usr/bin:/bin}
 
 # ---- programs
 
-is_new_python() {
-    "$1" -I -S -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null
+# Succeeds if the program $1 is a Python that can run the engine, and sets `sum` to the SHA-256
+# checksum of the file $2, or to nothing if it cannot be read. Both at once: each start takes time.
+check() {
+    sum=$("$1" -I -S -c '
+import sys
+if sys.version_info < (3, 11):
+    sys.exit(1)
+import hashlib
+try:
+    with open(sys.argv[1], "rb") as file:
+        print(hashlib.file_digest(file, "sha256").hexdigest())
+except OSError:
+    pass' "$2" 2>/dev/null)
 }
 
-# Sets `found` to the first usable program $1 on PATH; fails if there is none. A Python that is too
-# old is passed over.
+# Sets `found` to the first usable program $1 on PATH; fails if there is none. A Python has to pass
+# `check` with the file $2.
 search() {
     rest=$PATH:
     while [ -n "$rest" ]; do
         found=${rest%%:*}/$1 rest=${rest#*:}
-        if usable "$found" && { [ "$1" = towline ] || is_new_python "$found"; }; then return; fi
+        if usable "$found" && { [ "$1" = towline ] || check "$found" "$2"; }; then return; fi
     done
     return 1
 }
 
-# Sets `python` to a Python that can run the engine.
+# Sets `python` to a Python that can run the engine, and `sum` to the checksum of the file $1.
 find_python() {
     for name in python3 python3.14 python3.13 python3.12 python3.11; do
-        if search "$name"; then
+        if search "$name" "$1"; then
             python=$found
             return
         fi
@@ -141,12 +152,9 @@ find_python() {
         "install it so that 'python3' or 'python3.11' is on PATH, outside of the workspace"
 }
 
-# Prints the SHA-256 checksum of the file $1; nothing if it cannot be read.
-checksum() {
-    [ -f "$1" ] && "$python" -I -S -c '
-import hashlib, sys
-with open(sys.argv[1], "rb") as file:
-    print(hashlib.file_digest(file, "sha256").hexdigest())' "$1" 2>/dev/null || :
+# Succeeds if the engine in the cache has the checksum $1.
+is_cached() {
+    check "$python" "$cache/engine.pyz" && [ "$sum" = "$1" ]
 }
 
 # Downloads $TOWLINE_FETCH_URL into the file $1. Prints why if it fails. By Python, which the engine
@@ -236,8 +244,7 @@ new_incoming() {
 # Moves the complete file $1 into its place, if its checksum is $2; else fails. A rename replaces
 # whatever another build has put there meanwhile by the same bytes.
 accept() {
-    sum=$(checksum "$1")
-    if [ "$sum" = "$2" ] && mv -f -- "$1" "$cache/engine.pyz"; then
+    if check "$python" "$1" && [ "$sum" = "$2" ] && mv -f -- "$1" "$cache/engine.pyz"; then
         rmdir -- "${1%/*}" 2>/dev/null || :
         return
     fi
@@ -249,16 +256,17 @@ accept() {
 # only saves downloads. A build that waits in vain, or for a dead one, goes on without the lock.
 fetch() {
     lock=$cache/lock waited=0
-    until (umask 077 && mkdir -- "$lock" && echo "$$ $(uname -n)" > "$lock/owner") 2>/dev/null; do
-        [ "$(checksum "$cache/engine.pyz")" != "$1" ] || return 0
+    until (umask 077 && mkdir -- "$lock") 2>/dev/null; do
+        if is_cached "$1"; then return; fi
         [ -z "$stopped" ] || end_aborted
-        if [ $waited -ge 320 ] || is_dead "$lock/owner"; then rm -rf -- "$lock"; fi
-        [ $waited -lt 330 ] || break
+        if { [ $waited -ge 320 ] || is_dead "$lock/owner"; } && rm -rf -- "$lock"; then continue; fi
+        [ -d "$lock" ] && [ $waited -lt 330 ] || break
         sleep 1
         waited=$((waited + 1))
     done
     held=$lock
-    [ "$(checksum "$cache/engine.pyz")" = "$1" ] || fetch_now "$1"
+    (echo "$$ $(uname -n)" > "$lock/owner") 2>/dev/null || :
+    is_cached "$1" || fetch_now "$1"
     release_lock
 }
 
@@ -321,16 +329,13 @@ run_cached() {
         url=$library_url sha256=$library_sha256
         [ -n "$sha256" ] || fail_missing
     fi
-    find_python
     find_cache "$sha256"
+    find_python "$cache/engine.pyz"
     if [ -n "${TOWLINE_DELIVERED:-}" ] && [ -z "$url" ]; then
         take_delivery "$sha256"
-    else
-        sum=$(checksum "$cache/engine.pyz")
-        if [ "$sum" != "$sha256" ]; then
-            [ -z "$sum" ] || note "'$cache/engine.pyz' has another checksum and is replaced"
-            if [ -n "$url" ]; then fetch "$sha256"; else ask_delivery "$sha256"; fi
-        fi
+    elif [ "$sum" != "$sha256" ]; then
+        [ -z "$sum" ] || note "'$cache/engine.pyz' has another checksum and is replaced"
+        if [ -n "$url" ]; then fetch "$sha256"; else ask_delivery "$sha256"; fi
     fi
     run "$python" -I "$cache/engine.pyz" "$@"
 }
@@ -347,7 +352,7 @@ fail_missing() {
 run_program() {
     case $1 in
         *.pyz)
-            find_python
+            find_python "$1"
             run "$python" -I "$@" ;;
     esac
     first=''

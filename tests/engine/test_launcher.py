@@ -9,6 +9,7 @@ import os
 import shutil
 import signal
 import stat
+import subprocess
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -566,6 +567,38 @@ def test_a_download_that_fails_says_why_and_leaves_nothing(
     server.start()
     assert [path for path in agent.home.rglob("*") if path.is_file()] == []
     assert agent.run(**source(server)).result["status"] == "success"
+
+
+def test_a_full_disk_is_told_and_leaves_nothing(agent: Agent, server: FileServer) -> None:
+    server.data = bytes(5000) + ENGINE  # Python reads archives that begin with something else
+    named = source(server, sha256(server.data))
+    agent.full_disk = True
+    message = agent.run(**named).message
+    assert "cannot be downloaded" in message
+    assert "File too large" in message
+    assert [path for path in agent.home.rglob("*") if path.is_file()] == []
+    agent.full_disk = False
+    assert agent.run(**named).result["status"] == "success"
+
+
+def test_a_lock_that_cannot_be_made_is_not_waited_for(agent: Agent, server: FileServer) -> None:
+    folder = agent.cached(SUM).parent
+    folder.mkdir(parents=True, mode=0o700)
+    folder.parent.chmod(0o700)
+    (folder / "lock").write_text("in the way of the folder")
+    assert agent.run(**source(server)).result["status"] == "success"
+
+
+def test_a_lock_of_a_build_that_is_gone_is_not_waited_for(agent: Agent, server: FileServer) -> None:
+    gone = subprocess.Popen(["true"])
+    gone.wait()
+    lock = agent.cached(SUM).parent / "lock"
+    lock.mkdir(parents=True)
+    for folder in lock.parents[:2]:
+        folder.chmod(0o700)
+    (lock / "owner").write_text(f"{gone.pid} {os.uname().nodename}\n")
+    assert agent.run(**source(server)).result["status"] == "success"
+    assert not lock.exists()
 
 
 def test_no_message_shows_the_user_or_the_query_of_the_url(agent: Agent) -> None:
