@@ -11,6 +11,8 @@ class towlineEnvironment implements Serializable {
 
     /** Texts of the library's resources, which are read once in a build. */
     final Map resources = [:]
+    /** What the build has pushed and deployed, a line each. */
+    final List done = []
     private final Map values = [:]
 
     Object get(String key) {

@@ -24,7 +24,7 @@ void runStages(Map parameters, Map run) {
     node(parameters.nodeLabel ?: '') {
         run.source = towlineSource(script: parameters.script)
         withEnv(towlineSource.variables(run.source)) {
-            run.plan = planOf(parameters)
+            run.plan = towlineInit(parameters)
             after = runUntilConfirm(parameters, run.plan)
         }
     }
@@ -36,12 +36,6 @@ void runStages(Map parameters, Map run) {
             }
         }
     }
-}
-
-Map planOf(Map parameters) {
-    Map planned = towline(script: parameters.script, command: 'plan', parameters: [defaults: parameters.defaults])
-    echo('[towlinePipeline] ' + planned.summary)
-    return planned.outputs
 }
 
 /** Runs the stages; if Confirm has to ask before one of them, returns that one and all after it. */

@@ -5,6 +5,7 @@
  * neither the other steps nor how the build ended.
  */
 void call(Map arguments) {
+    describe(arguments.script)
     List parts = arguments.plan.stages.findAll { Map part -> part.technicalName == 'postPipelineHook' && part.active != 'no' }
     if (!parts) {
         return
@@ -22,5 +23,12 @@ void call(Map arguments) {
             throw fault
         }
         echo('[towlinePost] failed, too: ' + fault.message)
+    }
+}
+
+/** Says on the page of the build what it has pushed and deployed. */
+void describe(Object script) {
+    if (script != null && script.towlineEnvironment.done) {
+        currentBuild.description = script.towlineEnvironment.done.join('\n')
     }
 }

@@ -52,10 +52,14 @@ Map buildFacts() {
     return facts
 }
 
-/** The platform team's default documents (one, or a list): maps of name and text, or names of library resources. */
+/**
+ * The platform team's default documents (one, or a list): maps of name and text, or names of library resources.
+ *
+ * The controller may name resources for all jobs, which come first: the variable TOWLINE_DEFAULTS_RESOURCES, with commas.
+ */
 List documents(Object script, Object defaults) {
     List texts = []
-    for (Object entry in (defaults instanceof List ? defaults : [defaults])) {
+    for (Object entry in (env.TOWLINE_DEFAULTS_RESOURCES ?: '').tokenize(', ') + (defaults instanceof List ? defaults : [defaults])) {
         texts.add(entry instanceof Map ? [name: entry.name, text: entry.text] : [name: entry.toString(), text: resource(script, entry.toString())])
     }
     return texts

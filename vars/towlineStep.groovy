@@ -33,8 +33,11 @@ void tolerate(Map task, Map step) {
 
 void run(Map task, Map step) {
     if (step.engine) {
-        towline(script: task.script, step: step.name, ifActive: true, bindings: step.bindings, reads: step.reads,
-                parameters: [stageName: task.stage, defaults: task.defaults])
+        Map result = towline(script: task.script, step: step.name, ifActive: true, bindings: step.bindings, reads: step.reads,
+                             parameters: [stageName: task.stage, defaults: task.defaults])
+        if (result.status == 'success') {
+            task.script.towlineEnvironment.done.add(task.stage + ': ' + result.summary)
+        }
     } else if (step.active == 'yes' || isActiveNow(task, step.name)) {
         runOther(task, step)
     }

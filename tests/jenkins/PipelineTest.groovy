@@ -279,6 +279,76 @@ class PipelineTest extends LibraryTest {
         assert jenkins.log.contains('true')
     }
 
+    @Test void 'the page of the build says what was pushed and deployed'() {
+        Map ours = plan([stage('Build', [step('imagePushToRegistry', [engine: true]), step('gitOpsUpdateDeployment', [engine: true])])])
+        CpsHarness h = pipeline(ours, [summary: 'app:1 pushed'], [status: 'unchanged', summary: 'nothing to do'])
+        h.runWithoutNode(ONE_LINE)
+        assert jenkins.build.description == 'Build: app:1 pushed'
+    }
+
+    @Test void 'a commit of Towline itself builds nothing'() {
+        CpsHarness h = pipeline(plan([stage('Build', [step('one')])], [deployCommit: [is: true, why: 'HEAD deploys app:1 to Acceptance']]))
+        h.runWithoutNode(ONE_LINE)
+        assert ran == [] && jenkins.build.result == 'NOT_BUILT'
+        assert jenkins.log.any { it.contains('nothing to build: HEAD deploys app:1 to Acceptance') }
+    }
+
+    @Test void 'the controller names default documents for all jobs, and the call adds to them'() {
+        CpsHarness h = pipeline(plan([stage('Build', [])]))
+        jenkins.build.TOWLINE_DEFAULTS_RESOURCES = 'company/a.yml, company/b.yml'
+        File company = tmp.newFolder('company-library', 'company')
+        ['a', 'b'].each { String name -> new File(company, name + '.yml').text = "general: {$name: 1}" }
+        jenkins.resources << company.parentFile
+        h.runWithoutNode("towlinePipeline script: this, defaults: [[name: 'team', text: 'general: {}']]")
+        assert engine.request().defaults*.name == ['company/a.yml', 'company/b.yml', 'team']
+        assert engine.request().defaults[0].text == 'general: {a: 1}'
+    }
+
+    // Beside Piper's library
+
+    /** Piper's library with two steps of the same names as ours, above or below ours in the controller's list. */
+    CpsHarness beside(boolean first, Map... answers) {
+        CpsHarness h = pipeline(answers)
+        h.addLibrary('piper-lib-os', [imagePushToRegistry: "void call(Map p) { echo 'piper pushes' }", gitOpsUpdateDeployment: "void call(Map p) { echo 'piper deploys' }",
+                                      sonarExecuteScan: "void call(Map p) { echo 'piper scans' }"], true, first)
+        return h
+    }
+
+    @Test void 'whichever library is first has the names, and both orders have the call without a collision'() {
+        CpsHarness above = beside(false, [:], [:])
+        above.run("imagePushToRegistry script: this\ntowline.step('imagePushToRegistry', script: this)")
+        assert engine.calls == 2 && !jenkins.log.contains('piper pushes')
+    }
+
+    @Test void 'below the other library, its step has the name, and ours is called without a collision'() {
+        CpsHarness below = beside(true, [:])
+        below.run("imagePushToRegistry script: this\ntowline.step('imagePushToRegistry', script: this, targetImageTag: '1')")
+        assert jenkins.log.contains('piper pushes')
+        assert engine.calls == 1 && engine.request().step == 'imagePushToRegistry' && engine.request().parameters == [targetImageTag: '1']
+    }
+
+    @Test void 'the pipeline runs our steps by the engine in both orders, and the others of the other library'() {
+        [true, false].each { boolean first ->
+            jenkins.log.clear()
+            new File(tmp.root, 'engine').deleteDir()
+            Map planned = plan([stage('Build', [step('imagePushToRegistry', [engine: true]), step('sonarExecuteScan'), step('gitOpsUpdateDeployment', [engine: true])])])
+            beside(first, planned, [:], [:]).runWithoutNode(ONE_LINE)
+            assert jenkins.log.contains('piper scans') && !jenkins.log.any { it in ['piper pushes', 'piper deploys'] }
+            assert (1..2).collect { engine.request(it).step } == ['imagePushToRegistry', 'gitOpsUpdateDeployment']
+        }
+    }
+
+    @Test void 'an extension of a stage of the other pipeline may call a step of ours'() {
+        CpsHarness h = beside(true, [:])
+        File extension = new File(jenkins.workspace, '.pipeline/extensions/Acceptance.groovy')
+        extension.parentFile.mkdirs()
+        String page = new File('docs/migrating-from-piper.md').text
+        extension.text = page.substring(page.indexOf('```groovy') + 10, page.indexOf('```', page.indexOf('```groovy') + 10))
+        h.run("load('.pipeline/extensions/Acceptance.groovy').call(script: this, stageName: 'Acceptance', config: [:], originalStage: { echo 'stage of the other' })")
+        assert jenkins.log.contains('stage of the other')
+        assert engine.request().step == 'gitOpsUpdateDeployment' && engine.request().stage == 'Acceptance'
+    }
+
     @Test void 'a build gets a version of its own unless a library has prepared one'() {
         Map version = [version: [value: '20261201-c0ffee', source: 'commit']]
         Map planned = plan([stage('Init', [step('artifactPrepareVersion', [required: false])], [technicalName: 'init']), stage('Build', [step('one')])], version)
