@@ -10,9 +10,22 @@ Map call(Map arguments) {
     }
     Map facts = factsOf(checkout(script.scm))
     if (arguments.commit && facts.GIT_COMMIT != arguments.commit) {   // the branch has moved since
-        facts = factsOf(checkout(pinned(script.scm, arguments.commit)))
+        goBack(arguments.commit)
+        facts.GIT_COMMIT = arguments.commit
     }
     return facts
+}
+
+/** Checks out the commit that the build began with; without the network, so only if it is in the clone and has no submodules. */
+void goBack(String commit) {
+    int code = 0
+    withEnv(['TOWLINE_COMMIT=' + commit]) {
+        code = sh(label: 'towline: check out the commit of this build', returnStatus: true, script: '''#!/bin/sh
+git -c advice.detachedHead=false checkout --quiet --detach "$TOWLINE_COMMIT" && [ ! -e .gitmodules ]''')
+    }
+    if (code != 0) {
+        error('[towlineSource] the source has moved on since this build began with ' + commit + ', and this agent cannot go back to it; run the build again')
+    }
 }
 
 /** The facts as arguments of withEnv. */
@@ -32,15 +45,6 @@ Map factsOf(Object checkedOut) {
         }
     }
     return facts
-}
-
-/** The same repository at one commit; only git can do that. */
-Map pinned(Object source, String commit) {
-    try {
-        return [$class: 'GitSCM', branches: [[name: commit]], extensions: source.extensions, userRemoteConfigs: source.userRemoteConfigs]
-    } catch (MissingPropertyException ignored) {
-        error('[towlineSource] the source has moved on since this build began with ' + commit + ', and only git can go back to it; run the build again')
-    }
 }
 
 boolean hasSource(Object script) {

@@ -76,10 +76,7 @@ class RunWrapper implements Serializable {
 }
 
 /** Jenkins pickles its SCM objects; that no program of ours holds one over a step is the stricter claim. */
-class NotSerializableSource {
-    final List extensions = []
-    final List<Map> userRemoteConfigs = [[url: 'https://git.invalid/project.git']]
-}
+class NotSerializableSource { }
 
 /** What IteratorHack is in workflow-cps: for-in over lists, sets and maps may hold steps. Static, or it would call itself. */
 @CompileStatic

@@ -98,16 +98,38 @@ class PipelineTest extends LibraryTest {
 
     // The same commit
 
-    @Test void 'the agent after Confirm gets the commit that was built, though the branch has moved'() {
+    String git(String... words) { new ProcessBuilder(['git', '-c', 'user.name=a', '-c', 'user.email=a@b.invalid', *words] as List<String>).directory(jenkins.source).start().text.trim() }
+
+    /** A project in git whose branch moves on while the build waits. */
+    List<String> built(Map<String, String> more = [:]) {
         CpsHarness h = pipeline(three())
+        jenkins.freshAgents = true
         jenkins.source = tmp.newFolder('project')
-        jenkins.checkedOut = [GIT_URL: 'https://git.invalid/a.git', GIT_COMMIT: 'c0ffee']
+        git('init', '-q')
+        more.each { String name, String text -> new File(jenkins.source, name).text = text }
+        Closure commit = { String text ->
+            new File(jenkins.source, 'a.txt').text = text
+            git('add', '-A')
+            git('commit', '-q', '-m', text)
+            jenkins.checkedOut = [GIT_URL: 'https://git.invalid/a.git', GIT_COMMIT: git('rev-parse', 'HEAD')]
+        }
+        commit('old')
         jenkins.answers << [proceed: true, by: 'ann']
-        List<String> commits = []
-        jenkins.others.one = { Map given -> commits << jenkins.environment().GIT_COMMIT; jenkins.checkedOut.GIT_COMMIT = 'bad0'; null }
-        jenkins.others.two = { Map given -> commits << jenkins.environment().GIT_COMMIT; null }
+        List<String> seen = []
+        Closure look = { -> seen << jenkins.environment().GIT_COMMIT + ' ' + new File(jenkins.cwd(), 'a.txt').text }
+        jenkins.others.one = { Map given -> look(); commit('new'); null }
+        jenkins.others.two = { Map given -> look(); null }
         h.runWithoutNode(ONE_LINE)
-        assert commits == ['c0ffee', 'c0ffee']
+        return seen
+    }
+
+    @Test void 'the agent after Confirm gets the commit that was built, though the branch has moved'() {
+        List<String> seen = built()
+        assert seen.size() == 2 && seen[0] == seen[1] && seen[0].endsWith(' old')
+    }
+
+    @Test void 'a commit that cannot be had again ends the build before anything is deployed'() {
+        try { built('.gitmodules': ''); assert false } catch (hudson.AbortException e) { assert e.message.contains('run the build again') }
     }
 
     // Post
@@ -199,7 +221,7 @@ class PipelineTest extends LibraryTest {
     }
 
     @Test void 'an extension wraps its stage, the outermost first'() {
-        String around = "void call(Map p) { echo('%s ' + p.stageName + ' ' + p.config.who); p.originalStage(); echo 'after %s' }\nreturn this"
+        String around = "void call(Map p) { echo('%s ' + p.stageName + ' ' + p.config.who); p.originalStage.call(); echo 'after %s' }\nreturn this"
         extended(['a/Build.groovy': around.replace('%s', 'outer'), 'b/Build.groovy': around.replace('%s', 'inner')]).runWithoutNode(ONE_LINE)
         assert jenkins.log.findAll { it.contains('outer') || it.contains('inner') } == ['outer Build team', 'inner Build team', 'after inner', 'after outer']
         assert ran == ['one']
@@ -310,7 +332,7 @@ class PipelineTest extends LibraryTest {
     CpsHarness beside(boolean first, Map... answers) {
         CpsHarness h = pipeline(answers)
         h.addLibrary('piper-lib-os', [imagePushToRegistry: "void call(Map p) { echo 'piper pushes' }", gitOpsUpdateDeployment: "void call(Map p) { echo 'piper deploys' }",
-                                      sonarExecuteScan: "void call(Map p) { echo 'piper scans' }"], true, first)
+                                      sonarExecuteScan: "void call(Map p) { echo 'piper scans' }"], false, first)
         return h
     }
 

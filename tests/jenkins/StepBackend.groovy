@@ -340,11 +340,10 @@ class StepBackend {
         return null
     }
 
-    /** Of the job's own source the newest commit; of a map as the git plugin takes it the commit that it names. */
     Object do_checkout(Object scm) {
-        assert scm instanceof NotSerializableSource || scm.userRemoteConfigs
+        assert scm instanceof NotSerializableSource
         copy(filesOf(source), source, cwd())
-        return new HashMap(checkedOut + (scm instanceof Map ? [GIT_COMMIT: scm.branches[0].name] : [:]))
+        return new HashMap(checkedOut)
     }
 
     Object do_input(Map m) {
