@@ -45,12 +45,22 @@ class towlineEnvironment implements Serializable {
         return keys
     }
 
-    /** Stores the changes; with a script also in Piper's library, if it is loaded. */
+    /**
+     * Stores the changes; with a script also in Piper's library, if it is loaded.
+     *
+     * The handle of a secret (docs/trust.md) stays here: a step of Piper's would take it for the secret.
+     */
     void merge(Map changes, Object script = null) {
         values.putAll(changes ?: [:])
         Object piper = changes ? pipers(script) : null
         if (piper != null) {
-            piper.setCPEMap(script, new HashMap(changes))
+            Map shared = [:]
+            for (Object key in changes.keySet()) {
+                if (!script.towlineSecrets.isHandle(changes.get(key))) {
+                    shared.put(key, changes.get(key))
+                }
+            }
+            piper.setCPEMap(script, shared)
         }
     }
 

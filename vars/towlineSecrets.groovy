@@ -62,8 +62,13 @@ boolean holdsSecret(Object value, boolean named, boolean keyed, Map names) {
     if (value instanceof List) {
         return value.any { Object item -> holdsSecret(item, named, true, names) }
     }
-    return value != null && value != '' && !(value instanceof Boolean) &&
+    return value != null && value != '' && !(value instanceof Boolean) && !isHandle(value) &&
         (named || value.toString().matches('(?s).*://[^/\\s?#:]*:[^/\\s?#]+@.*') || isInQuery(value.toString(), names))
+}
+
+/** Whether a value stands in the place of a secret that is on the agent (docs/contract.md, Handles of secrets). */
+boolean isHandle(Object value) {
+    return value instanceof String && value.matches('towline-secret:[0-9a-f]{32}(:[A-Za-z0-9_=-]+)?')
 }
 
 boolean areIds(Object value) {

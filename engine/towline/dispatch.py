@@ -64,6 +64,8 @@ PARTS = {
     "credentials": "towline.commands.credentials",
     "app_login": "towline.steps.deployment.app_login",
     "jwt_library": "towline.hosting.jwt_library",
+    "sealing": "towline.pipeline.sealing",
+    "cipher_library": "towline.pipeline.cipher_library",
     "progress_lines": "towline.registry.copy.progress_lines",
     "chart_repositories": "towline.steps.deployment.chart_repositories",
     "registry_check": "towline.steps.deployment.registry_check",

@@ -1,11 +1,27 @@
 import groovy.json.JsonOutput
 import groovy.json.JsonSlurper
 import org.jenkinsci.plugins.workflow.steps.FlowInterruptedException
+import org.junit.After
 import org.junit.Test
 
 /** vars/towline.groovy against a prepared engine: what it asks, what it does with the answer, what it leaves behind. */
 class BridgeTest extends LibraryTest {
     BridgeTest() { sandboxed = true }
+
+    /** Whatever a test does, no secret stays of its build: neither one that Jenkins bound nor one that another library had. */
+    @After void searchRecords() {
+        if (engine == null || allowed) { return }
+        List<String> secrets = jenkins.credentials.values().collectMany { [it.text, it.password] }
+        for (int call in (0..<engine.calls)) { secrets += texts(engine.secrets(call).values()) }
+        assert recorded().find(secrets.findAll { it && it.length() > 2 }) == []
+    }
+
+    /** Set by a test that lists itself what stays. */
+    private boolean allowed = false
+
+    static List<String> texts(Object value) {
+        value instanceof Map ? texts(value.values()) : value instanceof Collection ? value.collectMany { texts(it) } : [value.toString()]
+    }
 
 
     @Test void 'the request says what the contract names'() {
@@ -210,13 +226,39 @@ class BridgeTest extends LibraryTest {
     @Test void 'only those secrets of the pipeline environment are sent that the plan says the step reads'() {
         CpsHarness h = answering([:], [:], [:])
         h.run("""towlineEnvironment.merge(['container/repositoryPassword': 'stagingpa55', 'custom/token': 't0ken9', artifactVersion: '1'])
-            towline script: this, step: 'imagePushToRegistry', reads: ['container/repositoryPassword'], parameters: [githubToken: 'other']
+            towline script: this, step: 'imagePushToRegistry', reads: ['container/repositoryPassword'], parameters: [githubToken: 'an0ther']
             towline script: this, step: 'gitOpsUpdateDeployment', reads: []
             towline script: this, step: 'gitOpsUpdateDeployment'""")
-        assert engine.secrets(0) == ['parameters/githubToken': 'other', 'pipelineEnvironment/container/repositoryPassword': 'stagingpa55']
+        assert engine.secrets(0) == ['parameters/githubToken': 'an0ther', 'pipelineEnvironment/container/repositoryPassword': 'stagingpa55']
         assert engine.secrets(1) == [:] && engine.environment(1).TOWLINE_SECRETS == null
         assert engine.secrets(2).size() == 2
         assert (0..2).every { engine.request(it).pipelineEnvironment == [artifactVersion: '1'] }
+    }
+
+    @Test void 'what stays of the secrets of another library are its own records'() {
+        allowed = true
+        CpsHarness h = answering([:])
+        h.addVar('theirStep', """void call(Map p) {
+            writeFile(file: '.pipeline/commonPipelineEnvironment/container/repositoryPassword', text: 'stagingpa55')
+            withEnv(['PIPER_parametersJSON={"password": "t0ken9"}']) { echo('theirs: t0ken9') }
+            p.script.towlineEnvironment.merge(['container/repositoryPassword': 'stagingpa55', 'custom/token': 't0ken9'])
+        }""")
+        h.run("theirStep script: this; imagePushToRegistry script: this")
+        assert engine.secrets().values() as Set == ['stagingpa55', 't0ken9'] as Set
+        assert recorded().find(['stagingpa55']) == ['record of writeFile: plain']
+        assert recorded().find(['t0ken9']) == ['console: plain', 'record of echo: plain', 'record of withEnv: plain']
+    }
+
+    static final String HANDLE = 'towline-secret:' + '0f' * 16
+
+    @Test void 'a secret of the engine has a handle in the pipeline environment, which is no secret'() {
+        CpsHarness h = answering([pipelineEnvironment: ['container/repositoryPassword': HANDLE, 'custom/login': HANDLE + ':c2VhbGVk']], [:])
+        assert h.run("""imagePushToRegistry script: this
+            imagePushToRegistry script: this, sourceRegistryPassword: towlineEnvironment.get('container/repositoryPassword'), password: 'towline-secret:hunter2'
+            return towlineEnvironment.get('container/repositoryPassword')""") == HANDLE
+        assert engine.request(1).pipelineEnvironment == ['container/repositoryPassword': HANDLE, 'custom/login': HANDLE + ':c2VhbGVk']
+        assert engine.request(1).parameters == [sourceRegistryPassword: HANDLE]
+        assert engine.secrets(1) == ['parameters/password': 'towline-secret:hunter2']
     }
 
     @Test void 'a Docker configuration as text is a secret, too'() {
@@ -282,7 +324,7 @@ class BridgeTest extends LibraryTest {
         List secret = ['apiKey', 'API-KEY', 'custom/api_key', 'passphrase', 'pwd', 'dbPwd', 'kubeConfig', 'sshKey', 'accessKey', 'authorization', 'cookie', 'auth', 'credentials']
         List open = ['gitHttpsCredentialsId', 'githubTokenCredentialsId', 'registryCredentialsVaultSecretName', 'tokenUrl', 'privateKeyFile', 'vaultTestCredentialPath', 'authorName', 'tokenTtl', 'secretIdDays']
         CpsHarness h = answering()
-        jenkins.others.entries = { -> (secret + open).collectEntries { [(it): 'hunter2'] } }
+        jenkins.others.entries = { -> secret.collectEntries { [(it): 'hunter2'] } + open.collectEntries { [(it): 'open'] } }
         h.run("towline script: this, step: 'imagePushToRegistry', parameters: entries()")
         assert engine.request().secrets.keySet() == secret.collect { 'parameters/' + it } as Set
         assert engine.request().parameters.keySet() == open as Set
@@ -291,7 +333,7 @@ class BridgeTest extends LibraryTest {
     @Test void 'ids in a list, and maps whose keys people choose, are no secrets'() {
         answering().run("""imagePushToRegistry script: this, credentials: ['git-token', 'registry.example_1'], targetImages: ['token-service': 'shop/token'],
                 a: [credentials: ['my-token': ['github.com']]], b: [credentials: ['bob:hunter2']], c: [credentials: [[name: 'hunter2']]], d: [credentials: 'hunter2'],
-                e: [credentials: ['git-token', 7]], tokens: ['git-token'], containers: [app: [password: 'hunter2']], secret: [credentials: ['hunter2']]""")
+                e: [credentials: ['git-tok3n', 7]], tokens: ['git-tok3n'], containers: [app: [password: 'hunter2']], secret: [credentials: ['hunter2']]""")
         Map request = engine.request()
         assert request.parameters == [credentials: ['git-token', 'registry.example_1'], targetImages: ['token-service': 'shop/token'], a: [credentials: ['my-token': ['github.com']]]]
         assert request.secrets.keySet() == ['b', 'c', 'd', 'e', 'tokens', 'containers', 'secret'].collect { 'parameters/' + it } as Set

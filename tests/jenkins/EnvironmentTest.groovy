@@ -61,6 +61,16 @@ class EnvironmentTest extends LibraryTest {
             return commonPipelineEnvironment.seen""") == [['container/targetImageNameTag': 'app:1']]
     }
 
+    @Test void 'the handle of a secret is not handed over to Piper, whose steps would take it for the secret'() {
+        String handle = 'towline-secret:' + '0f' * 16
+        CpsHarness h = answering([pipelineEnvironment: ['container/repositoryPassword': handle, 'container/repositoryUsername': 'bob']], [:])
+        h.addVar('commonPipelineEnvironment', PIPER)
+        assert h.run('imagePushToRegistry script: this; gitOpsUpdateDeployment script: this; return commonPipelineEnvironment.seen') ==
+            [['container/repositoryUsername': 'bob']]
+        assert engine.request(1).pipelineEnvironment['container/repositoryPassword'] == handle
+        assert engine.request(1).unproven as Set == ['container/imageNameTag', 'artifactVersion', 'custom/theirs'] as Set
+    }
+
     @Test void 'a fault inside of Piper is not taken for its absence'() {
         CpsHarness h = answering()
         h.addVar('commonPipelineEnvironment', 'class commonPipelineEnvironment implements Serializable { Map getCPEMap(script) { return script.noSuchThing } }')

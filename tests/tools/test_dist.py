@@ -107,6 +107,7 @@ for name in sorted(zipfile.ZipFile(sys.argv[1]).namelist()):
         "towline.gitops.render.helm_library": "helm_python",
         "towline.gitops.validate": "kubernetes_validate",
         "towline.hosting.jwt_library": "cryptography",
+        "towline.pipeline.cipher_library": "cryptography",
     }
 
 

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cache
 
 from towline import dispatch
-from towline.commands import build, context
+from towline.commands import build, context, secret_handles
 from towline.commands.build import stage_of
 from towline.commands.build_context import build_context, standing_of
 from towline.commands.call import Call
@@ -17,6 +17,7 @@ from towline.commands.context import (
     documents,
     given,
     has_team_documents,
+    hide_secrets,
     hide_settings,
     known_stages,
     no_stage,
@@ -174,14 +175,7 @@ def execute(arguments: argparse.Namespace, call: Call) -> Outcome:
     )
     decision = _decision(arguments, call, known, given_there)
     if decision.active != "yes":
-        call.console.say(
-            f"{schema.name}:"
-            f" skipped{f' in stage {call.request.stage}' if call.request.stage else ''}:"
-            f" {decision.why}"
-        )
-        return Outcome(
-            status=SKIPPED, summary=f"skipped: {decision.why}", outputs={"why": decision.why}
-        )
+        return _skipped(call, schema, decision.why)
     inputs = Inputs(
         stage=call.request.stage,
         documents=known,
@@ -193,8 +187,10 @@ def execute(arguments: argparse.Namespace, call: Call) -> Outcome:
         bound=call.request.bound_ids,
     )
     standing = standing_of(known, given_there, sign)
-    if login := to_bind(schema, inputs, call, standing):
-        return _bind(login)
+    state_key = secret_handles.to_bind(call, known, schema.name)
+    if wanted := (*to_bind(schema, inputs, call, standing), *state_key):
+        return _bind(wanted)
+    secret_handles.note_lost(call)
     lost = _lost(call, known) if _may_log_in(schema, inputs) else None  # before anything is sent
     with _hints(call, known, schema, inputs), _vault(schema, inputs, call, standing) as layer:
         settings = resolve(
@@ -210,6 +206,12 @@ def execute(arguments: argparse.Namespace, call: Call) -> Outcome:
         # not before: binding runs the engine once more
         settings.warnings = (*settings.warnings, *(_lost(call, known) if lost is None else lost))
         return _perform(arguments, call, task, why=decision.why)
+
+
+def _skipped(call: Call, schema: StepSchema, why: str) -> Outcome:
+    where = f" in stage {call.request.stage}" if call.request.stage else ""
+    call.console.say(f"{schema.name}: skipped{where}: {why}")
+    return Outcome(status=SKIPPED, summary=f"skipped: {why}", outputs={"why": why})
 
 
 def _bind(bindings: tuple[Binding, ...]) -> Outcome:
@@ -330,6 +332,7 @@ def _perform(arguments: argparse.Namespace, call: Call, task: Task, *, why: str)
     for note in settings.notes:
         call.console.note(note)
     sweep(call.environ)
+    secret_handles.sweep(call)
     doing = "dry run" if arguments.dry_run else "runs"
     call.console.say(
         f"{schema.name}: {doing}{f' in stage {call.request.stage}' if call.request.stage else ''}:"
@@ -343,34 +346,45 @@ def _perform(arguments: argparse.Namespace, call: Call, task: Task, *, why: str)
         outcome: Outcome = step.run(task)
     except TowlineError as fault:
         _show(call, arguments, fault.outputs)
-        if leaves and (lost := _leave(call, fault.pipeline_environment)):
+        fault.pipeline_environment, lost = _left(call, arguments, fault.pipeline_environment)
+        if lost:
             call.console.warn(f"{lost.where}: {lost.message}; {lost.hint}")
         raise
     _show(call, arguments, outcome.outputs)
+    left, lost = _left(call, arguments, outcome.pipeline_environment)
     status = "dry run" if arguments.dry_run else outcome.status
     call.console.say(
         f"{schema.name}: {status}: {outcome.summary} ({time.monotonic() - started:.2f} s)"
     )
     outputs = {**outcome.outputs, "why": why}
-    if leaves and (lost := _leave(call, outcome.pipeline_environment)):
+    if lost:
         lost.message = f"what this step publishes is published, but {lost.message}"
         lost.hint += "; then run the step again: it leaves what is published already as it is"
-        lost.outputs, lost.pipeline_environment = outputs, outcome.pipeline_environment
+        lost.outputs, lost.pipeline_environment = outputs, left
         raise lost
-    return replace(outcome, outputs=outputs)
+    return replace(outcome, outputs=outputs, pipeline_environment=left)
 
 
-def _leave(call: Call, values: Mapping[str, object]) -> TowlineError | None:
-    """Leave the step's values for later steps; return the error if that fails."""
+def _left(
+    call: Call, arguments: argparse.Namespace, values: Mapping[str, object]
+) -> tuple[Mapping[str, object], TowlineError | None]:
+    """Leave the step's values for later steps: in a shell on disk, in Jenkins in the result.
+
+    Returns the values for the result, and the error if not all can be left.
+    """
     try:
-        context.write(call, values)
+        hide_secrets(call, values, "the pipeline environment", trusted=True)
+        if call.requested:
+            return secret_handles.hidden(call, values), None
+        if not arguments.dry_run:
+            context.write(call, values)
     except (ConfigError, MachineError) as fault:
         fault.message = (
             f"not all that later steps need to know is written ({', '.join(values)}): "
             f"{fault.message}"
         )
-        return fault
-    return None
+        return (secret_handles.without_secrets(values) if call.requested else values), fault
+    return values, None
 
 
 def _show(call: Call, arguments: argparse.Namespace, outputs: Mapping[str, object]) -> None:

@@ -191,6 +191,13 @@ PIPELINE = StepSchema(
             name="allowChangeRequest", type="boolean", description="", scope=_SCOPE, trusted=True
         ),
         Parameter(name="defaultHosts", type="list", description="", scope=(GENERAL,), trusted=True),
+        Parameter(
+            name="stateKeyCredentialsId",
+            type="string",
+            description="",
+            scope=(GENERAL,),
+            trusted=True,
+        ),
         Parameter(name="projectExtensionsDirectory", type="string", description="", scope=_SCOPE),
     ),
 )

@@ -1,0 +1,159 @@
+"""Secrets of the pipeline environment that stay on the agent: in Jenkins they have handles.
+
+A step's secret never enters Jenkins: it stays in a folder of the build (pipeline/build_secrets.py),
+and the result has a handle in its place. A later step of the build on the same agent gets the
+secret for its handle. On another agent the handle counts as no value, so that the secret is fetched
+again from Vault or a Jenkins credential; with `stateKeyCredentialsId` the handle carries the
+sealed secret (pipeline/sealing.py).
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+
+from towline import dispatch
+from towline.commands import build
+from towline.commands.call import Call
+from towline.config.documents import ConfigDocuments
+from towline.contract import Binding
+from towline.errors import CredentialError, MachineError
+from towline.literals import from_json
+from towline.pipeline.build_secrets import BuildSecrets, Handle, handle_of
+from towline.record import replace
+from towline.secret import secret_texts
+
+STATE_KEY = "stateKeyCredentialsId"
+_VARIABLE = "PIPER_stateSecretKey"
+_ENVIRONMENT = "pipelineEnvironment/"
+
+
+def hidden(call: Call, values: Mapping[str, object]) -> dict[str, object]:
+    """Return a step's values with a handle in place of each that contains a secret.
+
+    Raises ConfigError and MachineError if a secret can be neither kept nor sealed.
+    """
+    return {
+        key: str(_kept(call, value)) if any(secret_texts({key: value})) else value
+        for key, value in values.items()
+    }
+
+
+def without_secrets(values: Mapping[str, object]) -> dict[str, object]:
+    """Return the values that contain no secret."""
+    return {key: value for key, value in values.items() if not any(secret_texts({key: value}))}
+
+
+def resolved(call: Call, values: Mapping[str, object], prefix: str) -> dict[str, object]:
+    """Return the entries `values` of the request with the secrets of their handles, masked.
+
+    An entry is left out if its secret is not on this agent, or if no step of this build has set it:
+    a pull request may have written the handle of another build into the workspace. `prefix` is
+    that of the entries in the request's secrets. Raises ConfigError, CredentialError, MachineError.
+    """
+    found = dict(values)
+    for key, handle in _handles(values):
+        secret = None
+        if prefix == _ENVIRONMENT and key in call.request.unproven:
+            call.console.warn(
+                f"{key} in the pipeline environment is the handle of a secret, but no step of this"
+                " build is known to have set it; it is ignored"
+            )
+        else:
+            secret = _secret(call, handle)
+        if secret is None:
+            del found[key]
+        else:
+            (found[key],) = secret
+            for text in secret_texts({"secret": secret[0]}):
+                call.console.hide(text)
+    return found
+
+
+def note_lost(call: Call) -> None:
+    """Say which secrets are on another agent, so that they are looked for elsewhere."""
+    for key, handle in _handles(call.request.pipeline_environment):
+        if key not in call.request.unproven and _secret(call, handle) is None:
+            call.console.note(
+                f"the secret {key} is on another agent, so this step looks for it in Vault and in"
+                f" Jenkins credentials; {STATE_KEY} lets secrets follow a build to other agents"
+            )
+
+
+def to_bind(call: Call, known: ConfigDocuments, step: str) -> tuple[Binding, ...]:
+    """Return the Jenkins credential with the key for secrets that leave the agent, if it is needed.
+
+    It is needed to open a handle, and by a step that may leave secrets.
+    """
+    name = _named_key(call, known) if call.requested and _VARIABLE not in call.environ else ""
+    if not name:
+        return ()
+    entries = (*_handles(call.request.pipeline_environment), *_handles(call.request.parameters))
+    needed = any(handle.sealed and not _secrets(call).read(handle.id) for _, handle in entries)
+    if needed or getattr(dispatch.step(step), "LEAVES_SECRETS", False):
+        return (Binding(credentials_id=name, kind="string", variables={"text": _VARIABLE}),)
+    return ()
+
+
+def sweep(call: Call) -> None:
+    """Remove the secrets of this user's builds that are over."""
+    _secrets(call).sweep()
+
+
+def _named_key(call: Call, known: ConfigDocuments) -> str:
+    """Return the id in the agent's variable, else in the last trusted document with one."""
+    found = call.environ.get(f"PIPER_{STATE_KEY}", "")
+    for document in () if found else known.defaults:
+        value = document.section("general").get(STATE_KEY)
+        if document.trusted and isinstance(value, str):
+            found = value
+    return found
+
+
+def _handles(values: Mapping[str, object]) -> Iterator[tuple[str, Handle]]:
+    for key, value in values.items():
+        if handle := handle_of(value):
+            yield key, handle
+
+
+def _kept(call: Call, value: object) -> Handle:
+    key, secrets = call.environ.get(_VARIABLE, ""), _secrets(call)
+    try:
+        handle = Handle(id=secrets.keep(value))
+    except MachineError:
+        if not key:
+            raise
+        handle = Handle(id=secrets.new_id())
+    if not key:
+        return handle
+    context = (*_build(call), handle.id)
+    sealed = dispatch.part("sealing").seal(json.dumps(value), key, context, call.environ)
+    return replace(handle, sealed=sealed)
+
+
+def _secret(call: Call, handle: Handle) -> tuple[object] | None:
+    """Return the secret of a handle, in a tuple of its own; None if it cannot be had here."""
+    key = call.environ.get(_VARIABLE, "")
+    if (kept := _secrets(call).read(handle.id)) or not (handle.sealed and key):
+        return kept
+    context = (*_build(call), handle.id)
+    text = dispatch.part("sealing").unseal(handle.sealed, key, context, call.environ)
+    if text is None:
+        raise CredentialError(
+            "a sealed secret of the pipeline environment does not open",
+            where=STATE_KEY,
+            hint="it belongs to another build or another key: run the step again that has left it",
+        )
+    return (from_json(text),)
+
+
+def _secrets(call: Call) -> BuildSecrets:
+    return BuildSecrets(call.folder, _build(call), call.environ)
+
+
+def _build(call: Call) -> tuple[str, ...]:
+    """Return the names that tell the build from others: one without a number is its workspace's."""
+    known = build.build_of(call)
+    if known.number or known.url:
+        return known.job, known.number, known.url
+    return known.job, str(call.folder.resolve())
