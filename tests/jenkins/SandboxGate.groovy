@@ -54,6 +54,7 @@ class SandboxGate extends GroovyInterceptor {
                 if (gdk != null && may(gdk, signature('staticMethod', gdk), tried)) { return super.onMethodCall(invoker, receiver, method, args) }
             }
             if (tried) { throw reject(tried[0]) }
+            if (receiver instanceof Map && (receiver as Map).get(method) instanceof Closure) { return super.onMethodCall(invoker, receiver, method, args) }
             if (receiver instanceof CpsStepScript) { return super.onMethodCall(invoker, receiver, method, args) }        // a step or a var
             throw reject(receiver instanceof GroovyObject ? 'method groovy.lang.GroovyObject invokeMethod java.lang.String java.lang.Object' +
                 " (${receiver.class.name} $method${types(args)})" : "unclassified method ${receiver.class.name} $method${types(args)}")

@@ -47,6 +47,8 @@ class SandboxTest extends LibraryTest {
             [4, 'v4', 'y', '7', '7', 'SUCCESS']
     }
 
+    @Test void 'a closure in a map is called like a method'() { assert sandboxed('Map m = [twice: { int n -> 2 * n }]; return m.twice(3)') == 6 }
+
     @Test void 'a class of the machine, the build object and reflection are out of reach'() {
         assert rejected("return new File('/etc/passwd').text") == 'new java.io.File java.lang.String'
         assert rejected('return currentBuild.rawBuild') == 'method RunWrapper getRawBuild'
