@@ -89,7 +89,7 @@ def documents(call: Call, config: str) -> ConfigDocuments:
     Those that come with the call of a change request are not trusted. Raises UsageError and
     ConfigError.
     """
-    _agree(call.request.version)
+    _tell_versions(call)
     carried = [
         parse_document(entry.text, entry.name, trusted=True) for entry in call.request.defaults
     ]
@@ -140,7 +140,7 @@ def hide_settings(call: Call, settings: Settings) -> None:
 
 def team_documents(call: Call) -> tuple[ConfigDocument, ...]:
     """Return the platform team's documents alone; raises UsageError and ConfigError."""
-    _agree(call.request.version)
+    _tell_versions(call)
     files = (team_file(call.folder, path) for path in _team_files(call))
     return (
         *files,
@@ -318,15 +318,8 @@ def _secret(call: Call, name: str, text: object) -> object:
         ) from None
 
 
-def _agree(library: str) -> None:
-    """Raise UsageError unless library and engine have one major version.
-
-    While that is 0, they must have one minor version.
-    """
-    ours, theirs = version().split("."), library.split(".")
-    parts = 2 if ours[0] == "0" else 1
-    if library and ours[:parts] != theirs[:parts]:
-        raise UsageError(
-            f"the library is version {library}, the engine is {version()}",
-            hint="install the engine of the library's version",
-        )
+def _tell_versions(call: Call) -> None:
+    """Note that library and engine have different versions, which the protocol allows."""
+    library = call.request.version
+    if library and library != version():
+        call.console.note(f"the library is version {library}, the engine is {version()}")

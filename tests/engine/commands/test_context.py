@@ -26,17 +26,19 @@ def call(workspace: Path, environ: dict[str, str] | None = None, **fields: objec
     )
 
 
-def test_library_and_engine_of_one_version_work_together(workspace: Path) -> None:
-    assert call(workspace, version=version()).code == 3
-
-
-def test_a_library_of_another_minor_version_is_refused_while_the_major_one_is_0(
+def test_a_library_of_another_version_is_served_and_both_versions_are_noted(
     workspace: Path,
 ) -> None:
-    ending = call(workspace, version="0.99.0")
+    same, other = call(workspace, version=version()), call(workspace, version="99.1.0")
+    note = f"the library is version 99.1.0, the engine is {version()}"
+    assert (same.code, note in same.err) == (3, False)
+    assert (other.code, note in other.err) == (3, True)
+
+
+def test_a_library_of_another_protocol_is_refused(workspace: Path) -> None:
+    ending = call(workspace, protocol=2)
     assert ending.code == 2
-    assert "0.99.0" in ending.message
-    assert version() in ending.message
+    assert "protocol" in ending.message
 
 
 def test_with_a_request_a_stale_environment_on_disk_is_not_read(workspace: Path) -> None:
