@@ -16,7 +16,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from types import TracebackType
-from typing import Self, TypeVar
+from typing import TypeVar
 from urllib.parse import urlsplit
 
 from towline.console import detail, silent
@@ -28,6 +28,7 @@ from towline.http.messages import (
     NETWORK_FAULTS,
     SPEAKS_TLS,
     BodySender,
+    Closing,
     HttpRequest,
     Response,
     TruncatedBody,
@@ -56,7 +57,7 @@ class RequestCounts:
     retries: int = 0
 
 
-class Transport:
+class Transport(Closing):
     """Pooled connections by route, the last used first; shared by threads.
 
     `read` limits each socket read in seconds, and also the total time to receive the response
@@ -248,9 +249,6 @@ class Transport:
         self._expired = self.clock.now()
         self.close()
 
-    def __enter__(self) -> Self:
-        return self
-
     def __exit__(
         self,
         kind: type[BaseException] | None,
@@ -259,7 +257,7 @@ class Transport:
     ) -> None:
         if self._timer:
             self._timer.cancel()
-        self.close()
+        super().__exit__(kind, fault, trace)
 
     def _hide_credentials(self, headers: Mapping[str, str]) -> None:
         sent = {

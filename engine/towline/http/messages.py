@@ -81,7 +81,26 @@ class TruncatedBody(TransportError):
     """The response's head came, but not all of its body; asking again may bring it."""
 
 
-class Response:
+class Closing:
+    """Something that a `with` block closes at its end."""
+
+    def close(self) -> None:
+        """Close it; a second call does nothing."""
+        raise NotImplementedError
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        fault: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+
+class Response(Closing):
     """Status, headers and a body that is read once; `close` gives the connection back.
 
     `url` is set by callers that follow redirects.
@@ -187,19 +206,8 @@ class Response:
         self._raw.close()
         finish(reusable)
 
-    def __enter__(self) -> Self:
-        return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        fault: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()
-
-
-class BodySender:
+class BodySender(Closing):
     """Sends a request body in pieces; leaving it without `finish` breaks the request off.
 
     Half a body must never stand for the whole. Without a `size` it is sent in chunks (RFC 9112
@@ -266,15 +274,8 @@ class BodySender:
         self._drop = None
         return self._answer(self._heard)
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        fault: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def close(self) -> None:
+        """Break the request off, unless it is finished."""
         if self._drop is not None:
             self._drop()
 
