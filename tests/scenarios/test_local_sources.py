@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.engine.registry.clients import client, registry_of
+from tests.engine.registry.clients import client, local_image, registry_of, repository_at
 from tests.fakes.archives import (
     config_of,
     layout,
@@ -70,7 +70,7 @@ def copied(
     local = parse_local_location(text)
     target = Reference(registry=registry_of(registry), image=parse_image("team/app:1.0"))
     job = CopyJob(
-        source=None,
+        source=local_image(),
         name=str(local),
         targets=(target,),
         platforms=parse_platforms(platform),
@@ -144,9 +144,10 @@ def test_what_refers_to_an_image_of_a_layout_arrives_where_only_a_tag_lists_it(
         registry.manifest_digest("team/app", f"{referrers_tag(IMAGE.digest)}.sig") == cosign.digest
     )
     with Transport() as transport:
-        listed = ReferrerLists(client(registry, "target", transport), "team/app").referrers(
-            [IMAGE.digest]
-        )
+        listed = ReferrerLists(
+            client(registry, "target", transport),
+            repository_at(client(registry, "target", transport), "team/app"),
+        ).referrers([IMAGE.digest])
     assert {one.digest for one in listed} == {sbom.digest, signature.digest}
     assert not copied(f"oci:{tmp_path}/layout", registry).changed
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.engine.registry.clients import Pair, job, ways
+from tests.engine.registry.clients import Pair, image_at, job, repository_at, ways
 from tests.fakes.docker_registry import DockerRegistry
 from tests.fakes.images import (
     ImageParts,
@@ -269,7 +269,10 @@ def test_a_manifest_whose_blobs_the_target_lost_is_refused_in_its_words(
     staged(source, make_image())
     pair = Pair(source, target, transport)
     with pytest.raises(ManifestIncomplete, match="MANIFEST_BLOB_UNKNOWN"):
-        pair.target.put_manifest("app", "1", pair.source.get_manifest("app", "1"))
+        pair.target.put_manifest(
+            image_at(pair.target, "app", "1"),
+            pair.source.get_manifest(image_at(pair.source, "app", "1")),
+        )
 
 
 def test_a_source_that_is_gone_says_that_build_has_to_run_again(
@@ -341,6 +344,12 @@ def test_a_blob_that_the_registry_has_lost_comes_back_where_the_copy_is_verified
             connection.request("DELETE", f"/v2/app/blobs/{lost}")
             assert connection.getresponse().status == 202
         again = copy_images([job(source, target, "app:1", "app:1")], pair.copying())
-        assert (again[0].changed, pair.target.has_blob("app", lost)) == (False, False)
+        assert (
+            again[0].changed,
+            pair.target.has_blob(repository_at(pair.target, "app"), lost),
+        ) == (False, False)
         [report] = verify_images(again, pair.copying())
-        assert (report.changed, pair.target.has_blob("app", lost)) == (True, True)
+        assert (report.changed, pair.target.has_blob(repository_at(pair.target, "app"), lost)) == (
+            True,
+            True,
+        )

@@ -27,11 +27,11 @@ from towline.pipeline.ci import ALLOW, change_variable
 from towline.registry.client import RegistryClient
 from towline.registry.copy.copying import Copying
 from towline.registry.copy.images import copy_images
-from towline.registry.copy.job import CopyJob, outputs, report_line, target_names
+from towline.registry.copy.job import CopyJob, outputs, report_line, target_repositories
 from towline.registry.copy.progress import Progress
 from towline.registry.copy.verify import verify_images
 from towline.registry.local.locations import ImageLocation, RegistryLocation, parse_location
-from towline.registry.source import ImageSource
+from towline.registry.source import LOCAL, ImageSource
 from towline.steps.images import wanted_platforms, wanted_referrers
 from towline.steps.registry_access import begin_copy_deadline, network, registry_client
 from towline.steps.task import Task
@@ -189,7 +189,7 @@ def execute(arguments: argparse.Namespace, call: Call) -> Outcome:
     with placed("TARGET"):
         targets = [_target(text) for text in arguments.targets]
     job = CopyJob(
-        source=source.reference if isinstance(source, RegistryLocation) else None,
+        source=source.reference if isinstance(source, RegistryLocation) else LOCAL.reference(""),
         name=str(source),
         targets=tuple(targets),
         platforms=wanted_platforms(settings),
@@ -202,8 +202,10 @@ def execute(arguments: argparse.Namespace, call: Call) -> Outcome:
             )
         )
         clients = {
-            registry: registry_client(task, transport, registry, role="target", names=names)
-            for registry, names in target_names([job]).items()
+            registry: registry_client(
+                task, transport, registry, role="target", repositories=repositories
+            )
+            for registry, repositories in target_repositories([job]).items()
         }
         for client in clients.values() if not task.dry_run else ():
             _check_publishing(call, client)
@@ -397,7 +399,7 @@ def _opened(
         image = source.reference
         return nullcontext(
             registry_client(
-                task, transport, image.registry, role="source", names=[image.image.name]
+                task, transport, image.registry, role="source", repositories=[image.repository]
             )
         )
     opened: AbstractContextManager[ImageSource] = dispatch.part("local_images").open_source(

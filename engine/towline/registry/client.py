@@ -9,8 +9,6 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping
 from email.message import Message
-from types import TracebackType
-from typing import Self
 
 from towline.errors import (
     ConfigError,
@@ -20,8 +18,8 @@ from towline.errors import (
     TransportError,
 )
 from towline.http.client import Transport, read_with_retries
-from towline.http.messages import HttpRequest, Response
-from towline.image import Registry, parse_digest
+from towline.http.messages import Closing, HttpRequest, Response
+from towline.image import Reference, Registry, Repository, parse_digest
 from towline.literals import json_object
 from towline.registry import errors
 from towline.registry.coding import decode_body
@@ -47,15 +45,15 @@ _NEXT = re.compile(r"<([^<>]{1,4096})>\s*;\s*rel=\"?next\"?")
 _NO_LIST = frozenset({400, 403, 404, 405, 406, 410, 415, 501})
 _SKIP = 256 * 1024
 _PAGES, _REFERRERS, _TAGS = 50, 10_000, 1000
-_SOON = 5.0  # seconds for a list of tags, which some registries rebuild from thousands of them
+_SECONDS_FOR_TAGS = 5.0  # some registries rebuild the list from thousands of tags
 
 
-class Download:
+class Download(Closing):
     """A blob that is being downloaded; its first `skip` bytes are left out."""
 
     def __init__(self, response: Response, endpoint: errors.Endpoint, *, skip: int = 0) -> None:
         self._response = response
-        self._party = endpoint
+        self._endpoint = endpoint
         self._skip = skip
 
     def readinto(self, buffer: memoryview) -> int:
@@ -67,17 +65,10 @@ class Download:
                 self._skip -= got
             return self._response.readinto(buffer)
         except TransportError as fault:
-            raise errors.TransferInterrupted(errors.unreachable(self._party, fault)) from fault
+            raise errors.TransferInterrupted(errors.unreachable(self._endpoint, fault)) from fault
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        fault: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def close(self) -> None:
+        """Close the response; a short rest of it is read."""
         self._response.close()
 
 
@@ -95,7 +86,7 @@ class RegistryClient:
         self._session = RegistrySession(self.endpoint, transport, allow_plain_http=allow_plain_http)
         self.uploads = Uploads(self._session, self.has_blob)
         self._allow_plain_http = allow_plain_http
-        self._logins: dict[str, Login | None] = {}
+        self._logins: dict[Repository, Login | None] = {}
         self._allowance = ManifestAllowance(str(endpoint), str(endpoint.registry))
 
     def __str__(self) -> str:
@@ -120,7 +111,7 @@ class RegistryClient:
         other._allowance = self._allowance
         return other
 
-    def log_in(self, logins: Mapping[str, Login | None]) -> None:
+    def log_in(self, logins: Mapping[Repository, Login | None]) -> None:
         """Use each of these repositories with its own login; called before the first request.
 
         All other repositories use the client's login.
@@ -133,16 +124,18 @@ class RegistryClient:
         """Whether the client has a login for any repository."""
         return any((self.endpoint.login, *self._logins.values()))
 
-    def want(self, repositories: Iterable[str]) -> None:
+    def want(self, repositories: Iterable[Repository]) -> None:
         """Let one token of each login cover these repositories; called before the first request."""
         self._session.want(repositories)
 
-    def head_manifest(self, repository: str, target: str) -> Descriptor | None:
-        """Digest, size and media type of a tag or digest, or None if it does not exist.
+    def head_manifest(self, reference: Reference) -> Descriptor | None:
+        """Digest, size and media type of a manifest, or None if it does not exist.
 
         403 from a target is treated as "not found".
         """
-        with self._ask("HEAD", repository, f"manifests/{target}", {"Accept": ACCEPT}) as response:
+        with self._ask(
+            "HEAD", reference.repository, f"manifests/{reference.target}", {"Accept": ACCEPT}
+        ) as response:
             if response.status == 404 or (
                 response.status == 403 and self.endpoint.role == "target"
             ):
@@ -164,27 +157,24 @@ class RegistryClient:
                 media_type=media_type.partition(";")[0].strip().lower(),
             )
         # the answer has no digest, or the registry does not support HEAD
-        found = self.find_manifest(repository, target)
+        found = self.find_manifest(reference)
         return None if found is None else found.descriptor
 
-    def find_manifest(self, repository: str, target: str) -> Manifest | None:
-        """The manifest of a tag or digest, verified, or None if it does not exist.
+    def find_manifest(self, reference: Reference) -> Manifest | None:
+        """The manifest of a reference, verified, or None if it does not exist.
 
         Raises DigestMismatch if a second read does not match either.
         """
         try:
-            return self._manifest(repository, target)
+            return self._manifest(reference)
         except DigestMismatch:
-            return self._manifest(repository, target)
+            return self._manifest(reference)
 
-    def _manifest(self, repository: str, target: str) -> Manifest | None:
-        url, where = (
-            self._session.url(repository, f"manifests/{target}"),
-            f"{self.registry}/{repository}",
-        )
-        status, headers, body = self._fetch(
-            repository, url, ACCEPT, f"for {repository}, manifest {target}"
-        )
+    def _manifest(self, reference: Reference) -> Manifest | None:
+        repository, target = reference.repository, reference.target
+        url = self._session.url(repository, f"manifests/{target}")
+        where = f"{self.registry}/{repository.name}"
+        status, headers, body = self._fetch(repository, url, ACCEPT, f"for {_named(reference)}")
         if status != 200:
             return None
         if ":" in target:
@@ -203,22 +193,19 @@ class RegistryClient:
             )
         return parse_manifest(body, headers.get("Content-Type", ""), where=where)
 
-    def get_manifest(self, repository: str, target: str) -> Manifest:
-        """The manifest of a tag or digest, verified; raises RegistryError if it does not exist.
+    def get_manifest(self, reference: Reference) -> Manifest:
+        """The manifest of a reference, verified; raises RegistryError if it does not exist.
 
         Raises DigestMismatch too.
         """
-        found = self.find_manifest(repository, target)
+        found = self.find_manifest(reference)
         if found is None:
-            tags = (
-                frozenset()
-                if ":" in target or self.endpoint.step
-                else self.tags(repository) or frozenset()
-            )
-            raise errors.no_image(self.endpoint, repository, target, tags=tags)
+            by_digest = bool(reference.image.digest)
+            tags = None if by_digest or self.endpoint.step else self.tags(reference.repository)
+            raise errors.no_image(self.endpoint, reference, tags=tags or ())
         return found
 
-    def referrers(self, repository: str, digest: str) -> tuple[Descriptor, ...] | None:
+    def referrers(self, repository: Repository, digest: str) -> tuple[Descriptor, ...] | None:
         """The referrers that the registry lists for a manifest, or None if it answers 404.
 
         Raises NoReferrersApi for other answers that mean "no such list", and RegistryError for a
@@ -240,7 +227,9 @@ class RegistryClient:
                     where=str(self.registry),
                     forbidden=status == 403,
                 )
-            found += parse_manifest(body, OCI_INDEX, where=f"{self.registry}/{repository}").children
+            found += parse_manifest(
+                body, OCI_INDEX, where=f"{self.registry}/{repository.name}"
+            ).children
             following = _NEXT.search(headers.get("Link", ""))
             if not following:
                 return tuple(found)
@@ -256,18 +245,18 @@ class RegistryClient:
             where=str(self.registry),
         )
 
-    def tags(self, repository: str) -> frozenset[str] | None:
-        """All tags of a repository if one answer brings them within _SOON seconds, else None."""
+    def tags(self, repository: Repository) -> frozenset[str] | None:
+        """All tags of a repository if one answer brings them within five seconds, else None."""
         url = self._session.url(repository, f"tags/list?n={_TAGS}")
         request = HttpRequest(
-            method="GET", url=url, headers={"Accept": "application/json"}, seconds=_SOON
+            method="GET", url=url, headers={"Accept": "application/json"}, seconds=_SECONDS_FOR_TAGS
         )
         try:
             with self._session.send(request, (self._session.scope(repository),)) as response:
                 if response.status != 200 or _NEXT.search(response.headers.get("Link", "")):
                     return None
                 body = decode_body(
-                    response.read_capped(MANIFEST_LIMIT, seconds=_SOON),
+                    response.read_capped(MANIFEST_LIMIT, seconds=_SECONDS_FOR_TAGS),
                     response.headers,
                     limit=MANIFEST_LIMIT,
                     where=response.where,
@@ -282,12 +271,12 @@ class RegistryClient:
             else None
         )
 
-    def has_blob(self, repository: str, digest: str, size: int = -1) -> bool:
+    def has_blob(self, repository: Repository, digest: str, size: int = -1) -> bool:
         """Whether the repository has the blob, with this size if the registry tells one."""
         found = self.blob_size(repository, digest)
         return found is not None and (size == -1 or found in (-1, size))
 
-    def blob_size(self, repository: str, digest: str) -> int | None:
+    def blob_size(self, repository: Repository, digest: str) -> int | None:
         """Size of a blob in bytes: -1 if the registry does not tell it, None if there is no blob.
 
         403 from a target is treated as "not found".
@@ -299,7 +288,7 @@ class RegistryClient:
         with self._ask("GET", repository, f"blobs/{digest}") as response:
             return self._size(response, repository, digest)
 
-    def _size(self, response: Response, repository: str, digest: str) -> int | None:
+    def _size(self, response: Response, repository: Repository, digest: str) -> int | None:
         if response.status == 200:
             size = response.headers.get("Content-Length", "")
             return (
@@ -313,10 +302,10 @@ class RegistryClient:
         if response.status in (404, 405) or forbidden:
             return None
         raise errors.unexpected_response(
-            self._session.endpoint_of(repository), response, f"for {repository}, blob {digest}"
+            self._session.endpoint_of(repository), response, f"for {repository.name}, blob {digest}"
         )
 
-    def open_blob(self, repository: str, digest: str, *, start: int = 0) -> Download:
+    def open_blob(self, repository: Repository, digest: str, *, start: int = 0) -> Download:
         """A blob to read from byte `start` on; its content is not verified yet.
 
         Raises TransferInterrupted if the request may be repeated.
@@ -336,13 +325,15 @@ class RegistryClient:
                 self.endpoint, response
             )
             fault = errors.unexpected_response(
-                self._session.endpoint_of(repository), response, f"for {repository}, blob {digest}"
+                self._session.endpoint_of(repository),
+                response,
+                f"for {repository.name}, blob {digest}",
             )
             raise errors.TransferInterrupted(fault) if stale else fault
         # a registry without ranges sends the whole blob again
         return Download(response, self.endpoint, skip=start)
 
-    def put_manifest(self, repository: str, target: str, manifest: Manifest) -> bool:
+    def put_manifest(self, reference: Reference, manifest: Manifest) -> bool:
         """Store a manifest under a tag or its digest.
 
         Returns whether the registry keeps the list of referrers of its subject (OCI-Subject).
@@ -351,21 +342,20 @@ class RegistryClient:
         digest may come from a proxy: the registry is then asked whether it has the manifest.
         """
         try:
-            return self._put_manifest(repository, target, manifest)
+            return self._put_manifest(reference, manifest)
         except DigestMismatch:
-            return self._put_manifest(repository, target, manifest)
+            return self._put_manifest(reference, manifest)
 
-    def _put_manifest(self, repository: str, target: str, manifest: Manifest) -> bool:
-        url, headers = (
-            self._session.url(repository, f"manifests/{target}"),
-            {"Content-Type": manifest.media_type},
-        )
+    def _put_manifest(self, reference: Reference, manifest: Manifest) -> bool:
+        repository = reference.repository
+        url = self._session.url(repository, f"manifests/{reference.target}")
+        headers = {"Content-Type": manifest.media_type}
         with self._session.send(
             HttpRequest(method="PUT", url=url, headers=headers, body=manifest.body),
             (self._session.scope(repository),),
         ) as response:
             if response.status not in (200, 201, 202, 204):
-                raise self._refused(repository, target, response)
+                raise self._refused(reference, response)
             stored, subject = (
                 response.headers.get("Docker-Content-Digest", ""),
                 response.headers.get("OCI-Subject", ""),
@@ -377,22 +367,22 @@ class RegistryClient:
                 hint=errors.DAMAGED_HINT,
             )
         if response.status != 201 or not errors.names_digest(response, manifest.digest):
-            self._confirm(repository, target, manifest, response.status)
+            self._confirm(reference, manifest, response.status)
         return bool(subject)
 
-    def _confirm(self, repository: str, target: str, manifest: Manifest, status: int) -> None:
+    def _confirm(self, reference: Reference, manifest: Manifest, status: int) -> None:
         """Wait until the registry has the manifest; raises RegistryError."""
         for _ in poll_attempts(self.transport.clock, sleep=self.transport.wait):
-            head = self.head_manifest(repository, target)
+            head = self.head_manifest(reference)
             if head is not None and head.digest == digest_of(manifest.body, head.digest):
                 return
         raise RegistryError(
-            f"the {self.endpoint} answers {status} to {repository}, manifest {target}, and does not"
-            " have it",
+            f"the {self.endpoint} answered {status} when {_named(reference)} was stored, but does"
+            " not have that manifest",
             where=str(self.registry),
         )
 
-    def _refused(self, repository: str, target: str, response: Response) -> Exception:
+    def _refused(self, reference: Reference, response: Response) -> Exception:
         """The error for a refused manifest.
 
         Something that it names is missing, the repository does not exist, or the registry refuses
@@ -402,23 +392,26 @@ class RegistryClient:
         if status in (400, 404) and _MISSING & set(diagnosis.codes):
             return errors.ManifestIncomplete(
                 RegistryError(
-                    f"the {self.endpoint} does not take {repository}, manifest {target}:"
-                    f" {diagnosis.text}",
+                    f"the {self.endpoint} does not take {_named(reference)}: {diagnosis.text}",
                     where=str(self.registry),
                 )
             )
         if status == 404:
-            return errors.no_repository(self.endpoint, repository)
+            return errors.no_repository(self.endpoint, reference.repository)
         fault = errors.error_for_status(
-            self._session.endpoint_of(repository),
+            self._session.endpoint_of(reference.repository),
             status,
-            f"to store {repository}, manifest {target}",
+            f"to store {_named(reference)}",
             diagnosis.text,
         )
         return errors.as_digest_mismatch(fault) if diagnosis.damaged else fault
 
     def _ask(
-        self, method: str, repository: str, rest: str, headers: Mapping[str, str] | None = None
+        self,
+        method: str,
+        repository: Repository,
+        rest: str,
+        headers: Mapping[str, str] | None = None,
     ) -> Response:
         request = HttpRequest(
             method=method, url=self._session.url(repository, rest), headers=headers or {}
@@ -427,7 +420,7 @@ class RegistryClient:
 
     def _fetch(
         self,
-        repository: str,
+        repository: Repository,
         url: str,
         accept: str,
         doing: str,
@@ -470,6 +463,11 @@ class RegistryClient:
             raise errors.unreachable(self.endpoint, fault) from fault
         self._allowance.take(answer[2])
         return answer
+
+
+def _named(reference: Reference) -> str:
+    """What messages call a manifest."""
+    return f"{reference.image.name}, manifest {reference.target}"
 
 
 def _is_digest(text: str) -> bool:

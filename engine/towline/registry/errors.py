@@ -26,7 +26,7 @@ from towline.http.messages import (
     UntrustedCertificate,
     origin,
 )
-from towline.image import Registry
+from towline.image import Reference, Registry, Repository
 from towline.literals import json_value
 from towline.printable import words
 from towline.record import frozen
@@ -401,16 +401,16 @@ def as_digest_mismatch(fault: TowlineError) -> DigestMismatch:
 
 
 def no_image(
-    endpoint: Endpoint, repository: str, target: str, *, tags: Iterable[str] = ()
+    endpoint: Endpoint, reference: Reference, *, tags: Iterable[str] = ()
 ) -> RegistryError:
     """The error for a 404 of a manifest; `tags` are the repository's tags, as far as known."""
     hint = ""
     if not endpoint.step:
-        near = nearest(target, tags) if tags else ""
+        near = nearest(reference.target, tags) if tags else ""
         hint = "check its name and tag" + (f"; {near}" if near else "")
     elif endpoint.role == "source":
         hint = "was the tag cleaned up? a staging registry is short-lived: Build has to run again"
-    image = f"{repository}{'@' if ':' in target else ':'}{target}"
+    image = reference.repository.reference(reference.target).image
     return RegistryError(
         f"the image {image} does not exist on the {endpoint}",
         where=str(endpoint.registry),
@@ -418,10 +418,10 @@ def no_image(
     )
 
 
-def no_repository(endpoint: Endpoint, repository: str) -> RegistryError:
+def no_repository(endpoint: Endpoint, repository: Repository) -> RegistryError:
     """The error for a 404 when storing."""
     return RegistryError(
-        f"the repository {repository!r} does not exist on the {endpoint}",
+        f"the repository {repository.name!r} does not exist on the {endpoint}",
         where=str(endpoint.registry),
         hint="create it there, or let the registry create repositories on push",
     )

@@ -16,6 +16,7 @@ from towline.errors import RegistryError, TransportError
 from towline.http.client import Transport
 from towline.http.messages import BodySender, HttpRequest, Response, origin
 from towline.http.redirects import MAX_REGISTRY_REDIRECTS, absolute_url, is_redirect, may_follow
+from towline.image import Repository
 from towline.limits import MIB, amount
 from towline.record import replace
 from towline.registry import errors
@@ -71,12 +72,12 @@ class RegistrySession:
         self._asking = Lock()
         self._demanded: list[str] | None = None
 
-    def scope(self, repository: str) -> str:
+    def scope(self, repository: Repository) -> str:
         """The token scope for work in `repository`: pull, and on a target push as well."""
         actions = "pull,push" if self.endpoint.role == "target" else "pull"
         return f"repository:{self.name(repository)}:{actions}"
 
-    def url(self, repository: str, rest: str) -> str:
+    def url(self, repository: Repository, rest: str) -> str:
         """The absolute URL of something in `repository`."""
         return f"{self.base}/v2/{self.name(repository)}/{rest}"
 
@@ -90,22 +91,19 @@ class RegistrySession:
             )
         return url
 
-    def name(self, repository: str) -> str:
+    def name(self, repository: Repository) -> str:
         """The repository's name in the registry; Docker Hub's own images begin with library/."""
-        return (
-            f"library/{repository}"
-            if is_docker_hub(self.endpoint.registry.host) and "/" not in repository
-            else repository
-        )
+        is_official = is_docker_hub(self.endpoint.registry.host) and "/" not in repository.name
+        return f"library/{repository.name}" if is_official else repository.name
 
-    def log_in(self, logins: Mapping[str, Login | None]) -> None:
+    def log_in(self, logins: Mapping[Repository, Login | None]) -> None:
         """Use each of these repositories with its own login; called before the first request."""
         self._logins.update({self.name(repository): login for repository, login in logins.items()})
         self._auths.update(
             {login: self._authorizer(login) for login in set(logins.values()) - self._auths.keys()}
         )
 
-    def want(self, repositories: Iterable[str]) -> None:
+    def want(self, repositories: Iterable[Repository]) -> None:
         """Let one token of each login cover these repositories; called before the first request."""
         wanted: dict[Authorizer, list[str]] = {}
         for repository in repositories:
@@ -114,7 +112,7 @@ class RegistrySession:
         for auth, scopes in wanted.items():
             auth.want(scopes)
 
-    def endpoint_of(self, repository: str) -> errors.Endpoint:
+    def endpoint_of(self, repository: Repository) -> errors.Endpoint:
         """The endpoint with the login for `repository`."""
         return self._auth((self.scope(repository),)).endpoint
 

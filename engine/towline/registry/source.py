@@ -8,6 +8,7 @@ from __future__ import annotations
 from types import TracebackType
 from typing import Protocol, Self
 
+from towline.image import Reference, Registry, Repository
 from towline.registry.manifest import Descriptor, Manifest
 
 
@@ -32,25 +33,30 @@ class Content(Protocol):
         """Close the blob."""
 
 
-class ImageSource(Protocol):
-    """Manifests and blobs by the name of their repository and a tag or digest; shared by threads.
+# the repository of local images, which have neither a registry nor a name there
+LOCAL = Repository(registry=Registry(scheme="", host=""), name="")
 
-    A local source has one image or several, and ignores the repository, which is empty then.
+
+class ImageSource(Protocol):
+    """Manifests by their reference, and blobs by repository and digest; shared by threads.
+
+    A local source has one image or several, all in the repository LOCAL. There, a reference without
+    tag and digest is the image that the source's location names.
     """
 
     def __str__(self) -> str:
         """What messages call the source: `source registry host`, `OCI layout build/image`."""
 
-    def head_manifest(self, repository: str, target: str, /) -> Descriptor | None:
-        """Digest, size and media type of a tag or digest; None if it does not exist."""
+    def head_manifest(self, reference: Reference, /) -> Descriptor | None:
+        """Digest, size and media type of a manifest; None if it does not exist."""
 
-    def get_manifest(self, repository: str, target: str, /) -> Manifest:
-        """The manifest of a tag or digest, checked.
+    def get_manifest(self, reference: Reference, /) -> Manifest:
+        """The manifest of a reference, checked.
 
         Raises RegistryError or ConfigError if it does not exist, and DigestMismatch.
         """
 
-    def open_blob(self, repository: str, digest: str, /, *, start: int = 0) -> Content:
+    def open_blob(self, repository: Repository, digest: str, /, *, start: int = 0) -> Content:
         """A blob from its byte `start` on; nothing of it is checked yet.
 
         Raises TransferInterrupted, and the errors of the source.

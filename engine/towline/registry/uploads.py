@@ -11,14 +11,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from types import TracebackType
-from typing import Self
 from urllib.parse import quote
 
 from towline.errors import CredentialError, RegistryError, RegistryUnreachable, TransportError
 from towline.http.client import RETRIED_STATUSES
-from towline.http.messages import BodySender, HttpRequest, Response, origin
+from towline.http.messages import BodySender, Closing, HttpRequest, Response, origin
 from towline.http.redirects import MAX_REGISTRY_REDIRECTS, absolute_url
+from towline.image import Repository
 from towline.record import frozen, replace
 from towline.registry import errors
 from towline.registry.chunk_size import SMALLEST_CHUNK, ChunkSize
@@ -42,7 +41,7 @@ class UploadSession:
     stands.
     """
 
-    repository: str
+    repository: Repository
     url: str
     offset: int = 0
     named_by: str = ""
@@ -53,17 +52,19 @@ class UploadSession:
 class Uploads:
     """Uploads to one registry, and what its answers have taught; shared by threads."""
 
-    def __init__(self, session: RegistrySession, has_blob: Callable[[str, str, int], bool]) -> None:
+    def __init__(
+        self, session: RegistrySession, has_blob: Callable[[Repository, str, int], bool]
+    ) -> None:
         self.session = session
         self._has_blob = has_blob
         self._mounts_own: bool | None = None
-        self._distrusted: set[str] = set()
+        self._distrusted: set[Repository] = set()
         self.chunks = ChunkSize()
         self._moving: set[str] = set()
         self.accepts_chunks = True
         self._unused: list[UploadSession] = []
 
-    def distrust(self, repository: str) -> None:
+    def distrust(self, repository: Repository) -> None:
         """Trust only the blob sizes that this repository states.
 
         Its content may be wrong, and then a mount from it would be wrong too.
@@ -71,7 +72,11 @@ class Uploads:
         self._distrusted.add(repository)
 
     def start(
-        self, repository: str, digest: str, size: int, from_repository: str = ""
+        self,
+        repository: Repository,
+        digest: str,
+        size: int,
+        from_repository: Repository | None = None,
     ) -> UploadSession | None:
         """Start the upload of a blob of `size` bytes.
 
@@ -79,7 +84,7 @@ class Uploads:
         mount from the repository to itself returns 201 if the blob exists, so one POST both checks
         and starts the upload. Raises the registry family.
         """
-        own = not from_repository
+        own = from_repository is None
         if repository in self._distrusted or (own and self._mounts_own is False):
             return (
                 None
@@ -125,7 +130,7 @@ class Uploads:
             _request_for(upload, "DELETE"), (self.session.scope(upload.repository),)
         ).close()
 
-    def begin(self, repository: str) -> UploadSession:
+    def begin(self, repository: Repository) -> UploadSession:
         """Start the upload of a blob whose digest is not known yet; raises the registry family."""
         return self._start_without_mount(repository)
 
@@ -153,7 +158,7 @@ class Uploads:
         unused, self._unused = self._unused, []
         return unused
 
-    def has_blob_soon(self, repository: str, digest: str, size: int) -> bool:
+    def has_blob_soon(self, repository: Repository, digest: str, size: int) -> bool:
         """Whether the repository has the blob, asked again for some seconds."""
         transport = self.session.transport
         return any(
@@ -179,7 +184,7 @@ class Uploads:
         )
 
     def _mount(
-        self, repository: str, digest: str, from_repository: str
+        self, repository: Repository, digest: str, from_repository: Repository
     ) -> tuple[bool, UploadSession | None]:
         """Whether the registry accepted the mount, and the upload that it began instead, if any.
 
@@ -211,7 +216,7 @@ class Uploads:
         """
         return self._mounts_own is True or "_state=" in upload.url
 
-    def _start_without_mount(self, repository: str) -> UploadSession:
+    def _start_without_mount(self, repository: Repository) -> UploadSession:
         """Start an upload without a mount."""
         with self._post(repository, "", ()) as response:
             if response.status == 404:
@@ -220,11 +225,11 @@ class Uploads:
                 raise errors.unexpected_response(
                     self.session.endpoint_of(repository),
                     response,
-                    f"to store a blob in {repository}",
+                    f"to store a blob in {repository.name}",
                 )
             return self._upload_of(repository, response)
 
-    def _upload_of(self, repository: str, response: Response) -> UploadSession:
+    def _upload_of(self, repository: Repository, response: Response) -> UploadSession:
         asked = response.url or self.session.url(repository, "blobs/uploads/")
         url = self._location(response, asked)
         if not url:
@@ -240,7 +245,7 @@ class Uploads:
         url = absolute_url(location, base, self.session.endpoint.registry) if location else ""
         return url if self.session.follows(url) else ""
 
-    def _post(self, repository: str, query: str, scopes: tuple[str, ...]) -> Response:
+    def _post(self, repository: Repository, query: str, scopes: tuple[str, ...]) -> Response:
         request = HttpRequest(
             method="POST",
             url=self.session.url(repository, "blobs/uploads/") + query,
@@ -249,7 +254,7 @@ class Uploads:
         return self.session.send(request, (self.session.scope(repository), *scopes))
 
 
-class BlobUpload:
+class BlobUpload(Closing):
     """Sends the bytes of one blob into an upload; nothing is stored before `finish`.
 
     After a redirect or 413 the piece at hand is sent again, to the new URL or in smaller parts,
@@ -306,26 +311,16 @@ class BlobUpload:
             endpoint = self._session.endpoint
             raise _registry_error(
                 endpoint,
-                f"answers {response.status} to the blob {self._digest}, and does not have it",
+                f"answered {response.status} when the blob {self._digest} was stored, but does not"
+                " have that blob",
             )
 
     def close(self) -> None:
         """Break off the request under way."""
         self._uploads.chunks.broken(self._end - self.upload.offset)
         if self._sending is not None:
-            self._sending.__exit__(None, None, None)
+            self._sending.close()
             self._sending = None
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        fault: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()
 
     @property
     def _scopes(self) -> tuple[str, ...]:
@@ -457,7 +452,10 @@ class BlobUpload:
             moved = self._redirect_target(response)
             diagnosis = errors.read_error(response)
         fault = errors.error_for_status(
-            endpoint, status, f"to store {self._digest} in {self.upload.repository}", diagnosis.text
+            endpoint,
+            status,
+            f"to store {self._digest} in {self.upload.repository.name}",
+            diagnosis.text,
         )
         if moved is not None:
             self._follow_redirect(moved)

@@ -27,12 +27,12 @@ from towline.registry.copy.job import (
     outputs,
     report_line,
     summary,
-    target_names,
+    target_repositories,
 )
 from towline.registry.copy.progress import Progress
 from towline.registry.copy.verify import verify_images
 from towline.registry.local.locations import DaemonImage, parse_local_location
-from towline.registry.source import ImageSource
+from towline.registry.source import LOCAL, ImageSource
 from towline.steps.images import (
     local_targets,
     wanted_images,
@@ -70,9 +70,9 @@ def run(task: Task) -> Outcome:
                     transport,
                     registry,
                     role="target" if registry == targets[0].registry else "",
-                    names=names,
+                    repositories=repositories,
                 )
-                for registry, names in target_names(jobs).items()
+                for registry, repositories in target_repositories(jobs).items()
             },
             progress=Progress(task.console, transport.clock),
             dry_run=task.dry_run,
@@ -124,8 +124,10 @@ def _registry_url(settings: Settings, name: str) -> RegistryUrl:
 def _source_client(
     task: Task, transport: Transport, source: RegistryUrl, jobs: Sequence[CopyJob]
 ) -> RegistryClient:
-    names = list(dict.fromkeys(job.repository for job in jobs))
-    return registry_client(task, transport, source.registry, role="source", names=names)
+    repositories = list(dict.fromkeys(job.source.repository for job in jobs))
+    return registry_client(
+        task, transport, source.registry, role="source", repositories=repositories
+    )
 
 
 def _local_source(task: Task, transport: Transport) -> AbstractContextManager[ImageSource]:
@@ -175,7 +177,7 @@ def _jobs(
     referrers = wanted_referrers(task.settings)
     if source is None:
         local = CopyJob(
-            source=None,
+            source=LOCAL.reference(""),
             name=task.settings.text("localDockerImagePath"),
             targets=local_targets(task, targets),
             platforms=platforms,
@@ -213,7 +215,6 @@ def _is_claimed(task: Task, job: CopyJob) -> bool:
 
     That is so if no step of this build is known to have written it, and none has pushed it before.
     """
-    assert job.source is not None
     pushed = proven_values(task.pipeline_environment).get("container/targetImageDigests")
     ours = isinstance(pushed, list) and job.digest in pushed
     return (

@@ -18,7 +18,7 @@ from towline.http.client import Transport
 from towline.http.connection import Network
 from towline.http.proxy import Proxies
 from towline.http.tls import ClientCertificate, Tls
-from towline.image import Registry, parse_registry
+from towline.image import Registry, Repository, parse_registry
 from towline.pipeline import environment
 from towline.record import field, frozen, replace
 from towline.registry.auth.docker_config import CredentialHelper, find_logins, keys_for
@@ -86,9 +86,14 @@ def begin_copy_deadline(settings: Settings) -> None:
 
 
 def registry_client(
-    task: Task, transport: Transport, registry: Registry, *, role: str, names: Sequence[str]
+    task: Task,
+    transport: Transport,
+    registry: Registry,
+    *,
+    role: str,
+    repositories: Sequence[Repository],
 ) -> RegistryClient:
-    """The client for the images `names` of a registry, with the login for each of them.
+    """The client for some repositories of a registry, with the login for each of them.
 
     Without a `role` it is a further target, for which the login of the first one is not meant.
     Raises CredentialError, ConfigError.
@@ -97,8 +102,10 @@ def registry_client(
     client = RegistryClient(
         endpoint, transport=transport, allow_plain_http=task.settings.flag("allowPlainHttp")
     )
-    client.log_in(registry_logins(task, registry, role=role, paths=names))
-    client.want(names)
+    names = [repository.name for repository in repositories]
+    logins = registry_logins(task, registry, role=role, paths=names)
+    client.log_in({repository: logins[repository.name] for repository in repositories})
+    client.want(repositories)
     return client
 
 

@@ -9,7 +9,15 @@ from typing import Protocol
 from tests.fakes.images import OCI_INDEX, ImageParts, put
 from tests.fakes.registry import FakeRegistry, digest_of
 from towline.http.client import Transport
-from towline.image import Platform, Reference, Registry, parse_image, parse_registry
+from towline.image import (
+    Image,
+    Platform,
+    Reference,
+    Registry,
+    Repository,
+    parse_image,
+    parse_registry,
+)
 from towline.registry.client import RegistryClient
 from towline.registry.copy.copying import Copying
 from towline.registry.copy.images import copy_images
@@ -17,6 +25,10 @@ from towline.registry.copy.job import COPIED, MOUNTED, SKIPPED, CopyJob, CopyRep
 from towline.registry.copy.progress import Progress
 from towline.registry.copy.referrers import referrers_tag
 from towline.registry.errors import Endpoint
+from towline.registry.local.layout import is_digest
+from towline.registry.session import RegistrySession
+from towline.registry.source import LOCAL
+from towline.registry.uploads import Uploads
 from towline.secret import Login
 
 SECRET = "hunter2 %:ä"
@@ -42,6 +54,23 @@ def client(
     return RegistryClient(
         Endpoint(registry=registry_of(server), role=role, login=login), transport=transport
     )
+
+
+def repository_at(place: RegistryClient | RegistrySession | Uploads, name: str) -> Repository:
+    """A repository of the registry that a client, its session or its uploads are for."""
+    endpoint = place.session.endpoint if isinstance(place, Uploads) else place.endpoint
+    return Repository(registry=endpoint.registry, name=name)
+
+
+def image_at(place: RegistryClient, name: str, target: str) -> Reference:
+    """An image of a client's registry, by its tag or digest."""
+    return repository_at(place, name).reference(target)
+
+
+def local_image(target: str = "") -> Reference:
+    """An image of a local source, by its digest or its name there; without, the only one."""
+    image = Image(name="", digest=target) if is_digest(target) else Image(name="", tag=target)
+    return Reference(registry=LOCAL.registry, image=image)
 
 
 def job(

@@ -12,7 +12,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import towline.registry.client as module
-from tests.engine.registry.clients import SECRET, SOURCE_LOGIN, TARGET_LOGIN, client, registry_of
+from tests.engine.registry.clients import (
+    SECRET,
+    SOURCE_LOGIN,
+    TARGET_LOGIN,
+    client,
+    image_at,
+    registry_of,
+    repository_at,
+)
 from tests.fakes.clock import FakeClock
 from tests.fakes.images import OCI_MANIFEST, make_image, make_index, put, refer_to
 from tests.fakes.registry import (
@@ -56,7 +64,7 @@ def manifest_of(seed: int = 0) -> Manifest:
 
 def read_all(puller: RegistryClient, digest: str) -> bytes:
     view, taken = memoryview(bytearray(700)), b""
-    with puller.open_blob("app", digest) as download:
+    with puller.open_blob(repository_at(puller, "app"), digest) as download:
         while got := download.readinto(view):
             taken += view[:got]
     return taken
@@ -72,8 +80,8 @@ def test_a_manifest_is_known_by_tag_and_by_digest(
     parts = make_index(docker=docker)
     put(parts, source, "app", "1")
     for target in ("1", parts.digest):
-        head = puller.head_manifest("app", target)
-        found = puller.get_manifest("app", target)
+        head = puller.head_manifest(image_at(puller, "app", target))
+        found = puller.get_manifest(image_at(puller, "app", target))
         assert head == found.descriptor
         assert (found.body, found.media_type, found.digest) == (
             parts.manifest,
@@ -85,12 +93,12 @@ def test_a_manifest_is_known_by_tag_and_by_digest(
 def test_a_manifest_that_is_not_there_is_none_or_says_so(
     source: FakeRegistry, puller: RegistryClient
 ) -> None:
-    assert puller.head_manifest("app", "1") is None
-    assert puller.find_manifest("app", "1") is None
+    assert puller.head_manifest(image_at(puller, "app", "1")) is None
+    assert puller.find_manifest(image_at(puller, "app", "1")) is None
     with pytest.raises(
         RegistryError, match="the image app:1 does not exist on the source registry"
     ) as caught:
-        puller.get_manifest("app", "1")
+        puller.get_manifest(image_at(puller, "app", "1"))
     assert "Build has to run again" in caught.value.hint
 
 
@@ -118,7 +126,7 @@ def test_a_head_without_what_is_needed_becomes_a_get(
         )
 
     source.answer = poorer  # type: ignore[method-assign]
-    head = puller.head_manifest("app", "1")
+    head = puller.head_manifest(image_at(puller, "app", "1"))
     assert head is not None
     assert head.digest == parts.digest
 
@@ -128,7 +136,7 @@ def test_a_registry_without_head_is_asked_by_get(
 ) -> None:
     digest = put(make_image(), source, "app", "1")
     source.fault = on("HEAD", "", Status(code=405))
-    head = puller.head_manifest("app", "1")
+    head = puller.head_manifest(image_at(puller, "app", "1"))
     assert head is not None
     assert head.digest == digest
 
@@ -140,10 +148,10 @@ def test_a_manifest_with_a_wrong_byte_is_read_once_more_and_then_refused(
     digest = put(make_image(), source, "app", "1")
     target = "1" if by_tag else digest
     source.fault = on("GET", "manifests", Corrupt(at=-1))
-    assert puller.get_manifest("app", target).digest == digest
+    assert puller.get_manifest(image_at(puller, "app", target)).digest == digest
     source.fault = on("GET", "manifests", Corrupt(at=-1), times=2)
     with pytest.raises(DigestMismatch, match=digest):
-        puller.get_manifest("app", target)
+        puller.get_manifest(image_at(puller, "app", target))
     assert source.count("GET") == 4
 
 
@@ -161,7 +169,7 @@ def test_a_digest_that_the_registry_says_of_a_tag_may_be_of_another_algorithm_or
                 body=image.manifest,
             ),
         )
-        assert puller.get_manifest("app", "1").digest == image.digest
+        assert puller.get_manifest(image_at(puller, "app", "1")).digest == image.digest
 
 
 def test_a_manifest_of_schema_1_is_told_as_that_though_its_digest_is_of_something_else(
@@ -173,7 +181,7 @@ def test_a_manifest_of_schema_1_is_told_as_that_though_its_digest_is_of_somethin
     }
     source.fault = on("GET", "", Status(code=200, headers=headers, body=b'{"schemaVersion": 1}'))
     with pytest.raises(RegistryError, match="schema 1"):
-        puller.get_manifest("app", "1")
+        puller.get_manifest(image_at(puller, "app", "1"))
 
 
 @pytest.mark.parametrize("coding", ["gzip", "x-gzip", "deflate"])
@@ -190,8 +198,11 @@ def test_a_manifest_that_comes_packed_is_read_and_known_by_the_digest_of_its_con
     }
     source.fault = lambda _: Status(code=200, headers=headers, body=packed)
     for target in ("1", image.digest):
-        assert puller.get_manifest("app", target).body == image.manifest
-        assert puller.head_manifest("app", target) == puller.get_manifest("app", target).descriptor
+        assert puller.get_manifest(image_at(puller, "app", target)).body == image.manifest
+        assert (
+            puller.head_manifest(image_at(puller, "app", target))
+            == puller.get_manifest(image_at(puller, "app", target)).descriptor
+        )
 
 
 def test_a_packing_that_is_not_known_is_told(source: FakeRegistry, puller: RegistryClient) -> None:
@@ -203,16 +214,16 @@ def test_a_packing_that_is_not_known_is_told(source: FakeRegistry, puller: Regis
         ),
     )
     with pytest.raises(RegistryError, match="Content-Encoding 'br'"):
-        puller.find_manifest("app", "1")
+        puller.find_manifest(image_at(puller, "app", "1"))
 
 
 def test_all_tags_are_those_of_one_answer(source: FakeRegistry, puller: RegistryClient) -> None:
     for tag in ("1", "2"):
         put(make_image(), source, "app", tag)
-    assert puller.tags("app") == frozenset({"1", "2"})
+    assert puller.tags(repository_at(puller, "app")) == frozenset({"1", "2"})
     for body in (b'{"name": "app", "tags": null}', b'{"tags": [null, 5]}'):
         source.fault = on("GET", "tags/list", Status(code=200, body=body))
-        assert puller.tags("app") == frozenset()
+        assert puller.tags(repository_at(puller, "app")) == frozenset()
 
 
 @pytest.mark.parametrize(
@@ -231,14 +242,14 @@ def test_a_list_of_tags_that_cannot_be_had_is_asked_for_once(
     source: FakeRegistry, puller: RegistryClient, time: FakeClock, fault: Fault
 ) -> None:
     source.fault = on("GET", "tags/list", fault, times=9)
-    assert puller.tags("app") is None
+    assert puller.tags(repository_at(puller, "app")) is None
     assert (source.count("GET", "tags/list"), time.sleeps) == (1, [])
 
 
 def test_a_list_of_tags_that_takes_long_is_not_waited_for(
     source: FakeRegistry, puller: RegistryClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("towline.registry.client._SOON", 0.2)
+    monkeypatch.setattr("towline.registry.client._SECONDS_FOR_TAGS", 0.2)
     enough = threading.Event()
     plain = source.answer
 
@@ -249,10 +260,10 @@ def test_a_list_of_tags_that_takes_long_is_not_waited_for(
 
     source.answer = slow  # type: ignore[method-assign]
     digest = put(make_image(), source, "app", "1")
-    assert puller.tags("app") is None
+    assert puller.tags(repository_at(puller, "app")) is None
     assert not enough.is_set()
     enough.set()
-    assert puller.get_manifest("app", "1").digest == digest
+    assert puller.get_manifest(image_at(puller, "app", "1")).digest == digest
 
 
 def test_a_list_whose_next_page_is_missing_is_none_that_ends_there(
@@ -261,10 +272,10 @@ def test_a_list_whose_next_page_is_missing_is_none_that_ends_there(
     source.referrers, image = True, make_image()
     for number in range(3):
         put(refer_to(image, f"application/vnd.example.{number}"), source, "app")
-    assert len(puller.referrers("app", image.digest) or ()) == 3
+    assert len(puller.referrers(repository_at(puller, "app"), image.digest) or ()) == 3
     source.fault = lambda record: Status(code=404) if "from=2" in record.query else None
     with pytest.raises(RegistryError, match="answers 404 when asked for the referrers of"):
-        puller.referrers("app", image.digest)
+        puller.referrers(repository_at(puller, "app"), image.digest)
 
 
 def test_a_list_of_null_has_no_referrers(source: FakeRegistry, puller: RegistryClient) -> None:
@@ -278,7 +289,7 @@ def test_a_list_of_null_has_no_referrers(source: FakeRegistry, puller: RegistryC
             body=b'{"schemaVersion": 2, "manifests": null}',
         ),
     )
-    assert puller.referrers("app", DIGEST) == ()
+    assert puller.referrers(repository_at(puller, "app"), DIGEST) == ()
 
 
 def test_a_manifest_over_four_mebibytes_is_refused(
@@ -286,7 +297,7 @@ def test_a_manifest_over_four_mebibytes_is_refused(
 ) -> None:
     source.create("app").manifests[DIGEST] = (OCI_MANIFEST, b" " * (4 * 1024 * 1024 + 1))
     with pytest.raises(RegistryUnreachable, match="longer than 4194304 bytes"):
-        puller.find_manifest("app", DIGEST)
+        puller.find_manifest(image_at(puller, "app", DIGEST))
 
 
 def test_a_target_that_forbids_questions_has_nothing_and_a_source_refuses(
@@ -297,13 +308,13 @@ def test_a_target_that_forbids_questions_has_nothing_and_a_source_refuses(
 ) -> None:
     for server in (source, target):
         server.fault = lambda record: Status(code=403) if record.method in ("HEAD", "GET") else None
-    assert pusher.head_manifest("app", "1") is None
-    assert pusher.find_manifest("app", "1") is None
-    assert not pusher.has_blob("app", DIGEST)
+    assert pusher.head_manifest(image_at(pusher, "app", "1")) is None
+    assert pusher.find_manifest(image_at(pusher, "app", "1")) is None
+    assert not pusher.has_blob(repository_at(pusher, "app"), DIGEST)
     for question in (
-        lambda: puller.head_manifest("app", "1"),
-        lambda: puller.find_manifest("app", "1"),
-        lambda: puller.has_blob("app", DIGEST),
+        lambda: puller.head_manifest(image_at(puller, "app", "1")),
+        lambda: puller.find_manifest(image_at(puller, "app", "1")),
+        lambda: puller.has_blob(repository_at(puller, "app"), DIGEST),
     ):
         with pytest.raises(CredentialError):
             question()
@@ -314,8 +325,8 @@ def test_a_stored_manifest_keeps_its_bytes_and_type(
 ) -> None:
     target.validates = False
     manifest = manifest_of()
-    pusher.put_manifest("app", "1", manifest)
-    pusher.put_manifest("app", manifest.digest, manifest)
+    pusher.put_manifest(image_at(pusher, "app", "1"), manifest)
+    pusher.put_manifest(image_at(pusher, "app", manifest.digest), manifest)
     assert target.manifest("app", "1") == (manifest.digest, manifest.media_type, manifest.body)
     assert target.count("PUT") == 2
 
@@ -332,9 +343,9 @@ def test_an_answer_that_may_be_somebody_else_s_is_asked_about(
     headers = {"Docker-Content-Digest": manifest.digest} if named else {}
     target.fault = on("PUT", "", Status(code=code, headers=headers))
     with pytest.raises(
-        RegistryError, match=f"answers {code} to app, manifest 1, and does not have it"
+        RegistryError, match=f"answered {code} when app, manifest 1 was stored, but does not have"
     ):
-        pusher.put_manifest("app", "1", manifest)
+        pusher.put_manifest(image_at(pusher, "app", "1"), manifest)
 
 
 @pytest.mark.parametrize("after", [0, 10])
@@ -343,7 +354,7 @@ def test_a_manifest_that_is_cut_is_asked_for_again(
 ) -> None:
     digest = put(make_image(), source, "app", "1")
     source.fault = on("GET", "manifests", CutAnswer(after=after), times=3)
-    assert puller.get_manifest("app", "1").digest == digest
+    assert puller.get_manifest(image_at(puller, "app", "1")).digest == digest
     assert len(time.sleeps) == 3
 
 
@@ -354,7 +365,7 @@ def test_a_registry_that_stores_something_else_is_caught(
         "PUT", "", Status(code=201, headers={"Docker-Content-Digest": DIGEST}), times=2
     )
     with pytest.raises(DigestMismatch, match=f"as {DIGEST}"):
-        pusher.put_manifest("app", "1", manifest_of())
+        pusher.put_manifest(image_at(pusher, "app", "1"), manifest_of())
 
 
 @pytest.mark.parametrize(
@@ -372,7 +383,9 @@ def test_a_manifest_that_did_not_arrive_as_it_was_sent_is_sent_once_more(
     put(image, target, "app")
     target.forget()
     target.fault = on("PUT", "", fault)
-    pusher.put_manifest("app", "1", parse_manifest(image.manifest, image.media_type))
+    pusher.put_manifest(
+        image_at(pusher, "app", "1"), parse_manifest(image.manifest, image.media_type)
+    )
     assert (target.storage["app"].tags, target.count("PUT")) == ({"1": image.digest}, 2)
 
 
@@ -383,7 +396,7 @@ def test_a_manifest_that_never_arrives_as_it_was_sent_is_a_mismatch(
         "PUT", "", Status(code=400, body=b'{"errors":[{"code":"DIGEST_INVALID"}]}'), times=9
     )
     with pytest.raises(DigestMismatch, match="DIGEST_INVALID") as caught:
-        pusher.put_manifest("app", "1", manifest_of())
+        pusher.put_manifest(image_at(pusher, "app", "1"), manifest_of())
     assert (target.count("PUT"), caught.value.hint.startswith("the bytes were correct")) == (
         2,
         True,
@@ -396,16 +409,16 @@ def test_an_incomplete_manifest_is_refused_in_the_registrys_words(
     with pytest.raises(
         ManifestIncomplete, match="does not take app, manifest 1: MANIFEST_BLOB_UNKNOWN"
     ):
-        pusher.put_manifest("app", "1", manifest_of())
+        pusher.put_manifest(image_at(pusher, "app", "1"), manifest_of())
 
 
 def test_an_immutable_tag_is_refused_in_the_registrys_words(
     target: FakeRegistry, pusher: RegistryClient
 ) -> None:
     target.validates, target.immutable_tags = False, True
-    pusher.put_manifest("app", "1", manifest_of())
+    pusher.put_manifest(image_at(pusher, "app", "1"), manifest_of())
     with pytest.raises(RegistryError, match="TAG_INVALID"):
-        pusher.put_manifest("app", "1", manifest_of(seed=1))
+        pusher.put_manifest(image_at(pusher, "app", "1"), manifest_of(seed=1))
 
 
 @pytest.mark.parametrize(
@@ -428,7 +441,7 @@ def test_a_404_for_a_manifest_is_told_apart(
         ),
     )
     with pytest.raises((RegistryError, ManifestIncomplete), match=message):
-        pusher.put_manifest("app", "1", manifest_of())
+        pusher.put_manifest(image_at(pusher, "app", "1"), manifest_of())
 
 
 def test_a_blob_is_read_as_it_is(source: FakeRegistry, puller: RegistryClient) -> None:
@@ -452,7 +465,7 @@ def test_a_blob_that_is_not_there_is_a_registry_error(
 ) -> None:
     source.create("app")
     with pytest.raises(RegistryError, match=r"answers 404 .* BLOB_UNKNOWN"):
-        puller.open_blob("app", DIGEST)
+        puller.open_blob(repository_at(puller, "app"), DIGEST)
 
 
 @pytest.mark.parametrize("ranges", [True, False])
@@ -462,7 +475,7 @@ def test_a_blob_is_read_from_where_it_was_cut(
     source.ranges = ranges
     source.create("app").blobs[DIGEST] = BLOB
     view = memoryview(bytearray(len(BLOB)))
-    with puller.open_blob("app", DIGEST, start=1234) as download:
+    with puller.open_blob(repository_at(puller, "app"), DIGEST, start=1234) as download:
         assert bytes(view[: download.readinto(view)]) == BLOB[1234:]
 
 
@@ -472,7 +485,7 @@ def test_another_range_than_was_asked_for_is_not_taken_for_it(
 ) -> None:
     source.fault = on("GET", "", Status(code=206, headers={"Content-Range": served}, body=BLOB))
     with pytest.raises(RegistryError, match="answers 206"):
-        puller.open_blob("app", DIGEST, start=1234)
+        puller.open_blob(repository_at(puller, "app"), DIGEST, start=1234)
 
 
 def test_no_content_range_makes_bytes_of_another_place_pass(
@@ -486,7 +499,10 @@ def test_no_content_range_makes_bytes_of_another_place_pass(
         source.fault = on(
             "GET", "", Status(code=206, headers={"Content-Range": served}, body=BLOB[1234:])
         )
-        with contextlib.suppress(RegistryError), puller.open_blob("app", DIGEST, start=1234):
+        with (
+            contextlib.suppress(RegistryError),
+            puller.open_blob(repository_at(puller, "app"), DIGEST, start=1234),
+        ):
             assert served.startswith("bytes 1234-")
 
     holds()
@@ -525,7 +541,7 @@ def test_a_list_of_referrers_goes_on_at_this_host_or_not_at_all(
         )
         source.fault = on("GET", "referrers", page)
         with contextlib.suppress(RegistryError):
-            assert puller.referrers("app", DIGEST) == ()
+            assert puller.referrers(repository_at(puller, "app"), DIGEST) == ()
 
     holds()
     assert target.requests == ()
@@ -535,9 +551,9 @@ def test_a_stored_manifest_says_whether_the_registry_lists_referrers(
     target: FakeRegistry, pusher: RegistryClient
 ) -> None:
     target.validates = False
-    assert not pusher.put_manifest("app", "1", manifest_of())
+    assert not pusher.put_manifest(image_at(pusher, "app", "1"), manifest_of())
     target.fault = on("PUT", "", Status(code=201, headers={"OCI-Subject": DIGEST}))
-    assert pusher.put_manifest("app", "1", manifest_of())
+    assert pusher.put_manifest(image_at(pusher, "app", "1"), manifest_of())
 
 
 def test_a_blob_that_breaks_off_may_be_begun_again(
@@ -559,8 +575,9 @@ def test_a_wrong_password_names_registry_user_and_origin_but_never_itself(
     target: FakeRegistry, transport: Transport, auth: str
 ) -> None:
     target.auth, target.username, target.password = auth, TARGET_LOGIN.username, "right"
+    pusher = client(target, "target", transport, TARGET_LOGIN)
     with pytest.raises(CredentialError) as caught:
-        client(target, "target", transport, TARGET_LOGIN).head_manifest("app", "1")
+        pusher.head_manifest(image_at(pusher, "app", "1"))
     told = caught.value.message + caught.value.hint + caught.value.where + repr(caught.value)
     assert target.host in told
     assert "'pusher' (from PIPER_targetRegistryPassword)" in told
@@ -578,7 +595,7 @@ def test_a_password_does_not_go_over_plain_http_to_another_machine(transport: Tr
             Endpoint(registry=registry, role="target", login=TARGET_LOGIN), transport=transport
         )
         with pytest.raises(CredentialError, match="over plain http"):
-            session.has_blob("app", DIGEST)
+            session.has_blob(repository_at(session, "app"), DIGEST)
         assert {record.authorization for record in server.requests} == {""}
 
 
@@ -587,14 +604,15 @@ def test_docker_hubs_own_images_have_a_prefix(transport: Transport) -> None:
         Endpoint(registry=Registry(scheme="https", host="docker.io"), role="source", login=None),
         transport=transport,
     )
+    alpine = repository_at(hub, "alpine")
     assert (
-        hub._session.url("alpine", "manifests/3")
+        hub._session.url(alpine, "manifests/3")
         == "https://registry-1.docker.io/v2/library/alpine/manifests/3"
     )
-    assert (hub._session.scope("alpine"), hub._session.scope("team/app")) == (
+    assert [hub._session.scope(each) for each in (alpine, repository_at(hub, "team/app"))] == [
         "repository:library/alpine:pull",
         "repository:team/app:pull",
-    )
+    ]
 
 
 def test_a_client_says_which_registry_it_is_for(
@@ -612,7 +630,7 @@ def test_a_client_by_another_transport_has_the_same_login(
     mine = client(target, "target", transport, TARGET_LOGIN)
     transport.close()
     with Transport() as other:
-        assert mine.by(other).head_manifest("app", "1") is None
+        assert mine.by(other).head_manifest(image_at(mine.by(other), "app", "1")) is None
 
 
 def test_a_leave_for_the_storage_that_has_ended_is_asked_for_again(
@@ -629,7 +647,7 @@ def test_a_leave_for_the_storage_that_has_ended_is_asked_for_again(
             "GET", "", Status(code=403, body=b"<Error><Code>AccessDenied</Code></Error>")
         )
         with pytest.raises(TransferInterrupted) as caught:
-            puller.open_blob("app", DIGEST)
+            puller.open_blob(repository_at(puller, "app"), DIGEST)
         assert f"stores it at {storage.url}, which answers 403" in caught.value.fault.message
         assert read_all(puller, DIGEST) == BLOB
 
@@ -649,12 +667,12 @@ def test_storage_that_may_be_asked_by_get_alone_is_asked_so(
             else None
         )
         storage.fault = lambda record: Status(code=403) if record.method == "HEAD" else None
-        assert pusher.blob_size("app", DIGEST) == len(BLOB)
+        assert pusher.blob_size(repository_at(pusher, "app"), DIGEST) == len(BLOB)
         storage.storage.clear()
-        assert not pusher.has_blob("app", DIGEST)
+        assert not pusher.has_blob(repository_at(pusher, "app"), DIGEST)
         storage.fault = lambda _: Status(code=403)
         with pytest.raises(RegistryError, match=f"stores it at {storage.url}, which answers 403"):
-            pusher.has_blob("app", DIGEST)
+            pusher.has_blob(repository_at(pusher, "app"), DIGEST)
 
 
 def test_a_list_of_too_many_referrers_ends_at_the_page_that_has_them(
@@ -666,7 +684,7 @@ def test_a_list_of_too_many_referrers_ends_at_the_page_that_has_them(
         put(refer_to(image, f"application/vnd.example.{number}"), source, "app")
     before = len(source.requests)
     with pytest.raises(RegistryError, match=f"lists more than 2 referrers of {image.digest}"):
-        puller.referrers("app", image.digest)
+        puller.referrers(repository_at(puller, "app"), image.digest)
     assert len(source.requests) - before < 4
 
 
@@ -678,14 +696,14 @@ def test_what_a_registry_sends_is_bounded_in_sum_over_all_its_clients(
     monkeypatch.setattr(allowance, "MANIFEST_BYTES", 2 * len(parts.manifest))
     puller = client(source, "source", transport)
     assert (
-        puller.get_manifest("app", "1").digest
-        == puller.by(transport).get_manifest("app", "1").digest
+        puller.get_manifest(image_at(puller, "app", "1")).digest
+        == puller.by(transport).get_manifest(image_at(puller.by(transport), "app", "1")).digest
         == parts.digest
     )
     with pytest.raises(RegistryError, match=r"sends more than .* of manifests and lists"):
-        puller.get_manifest("app", "1")
+        puller.get_manifest(image_at(puller, "app", "1"))
     with pytest.raises(RegistryError, match="sends more than"):
-        puller.by(transport).get_manifest("app", "1")
+        puller.by(transport).get_manifest(image_at(puller.by(transport), "app", "1"))
 
 
 def test_a_client_by_another_transport_has_the_logins_of_the_repositories_too(
@@ -693,6 +711,7 @@ def test_a_client_by_another_transport_has_the_logins_of_the_repositories_too(
 ) -> None:
     target.auth, target.owners = "basic", {"a": (SOURCE_LOGIN.username, SECRET)}
     target.create("a/app").blobs[DIGEST] = b""
-    pusher.log_in({"a/app": SOURCE_LOGIN})
+    app = repository_at(pusher, "a/app")
+    pusher.log_in({app: SOURCE_LOGIN})
     with Transport() as other:
-        assert pusher.by(other).has_blob("a/app", DIGEST)
+        assert pusher.by(other).has_blob(app, DIGEST)

@@ -10,6 +10,7 @@ from tests.fakes.registry import FakeRegistry, Status, on
 from towline.errors import CredentialError, RegistryError, TowlineError, TransportError
 from towline.http.client import Transport
 from towline.http.messages import HttpRequest, Response
+from towline.image import Repository
 from towline.registry.errors import (
     Endpoint,
     login_refused,
@@ -320,6 +321,6 @@ def test_a_fault_at_another_host_names_that_host(endpoint: Endpoint) -> None:
 
 
 def test_a_missing_repository_is_to_be_created(endpoint: Endpoint) -> None:
-    fault = no_repository(endpoint, "team/app")
+    fault = no_repository(endpoint, Repository(registry=endpoint.registry, name="team/app"))
     assert "'team/app' does not exist on the target registry" in fault.message
     assert fault.hint.startswith("create it there")

@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import pytest
 
-from tests.engine.registry.clients import SOURCE_LOGIN, TARGET_LOGIN, registry_of
+from tests.engine.registry.clients import SOURCE_LOGIN, TARGET_LOGIN, registry_of, repository_at
 from tests.fakes.clock import FakeClock
 from tests.fakes.names import OUTSIDE, Names
 from tests.fakes.registry import Answer, FakeRegistry, Record, Status, on
@@ -43,7 +43,7 @@ def send(
 ) -> int:
     with session.send(
         HttpRequest(method=method, url=session.base + path, body=body, repeatable=True),
-        (session.scope(scope),),
+        (session.scope(repository_at(session, scope)),),
     ) as response:
         return response.status
 
@@ -220,7 +220,10 @@ def test_an_upload_with_an_expired_token_comes_back_and_the_next_has_a_new_one(
     session = open_session(target, transport, "target")
     send(session, "POST", "/v2/app/blobs/uploads/")
     target.expire_tokens()
-    assert [upload(session, (session.scope("app"),)) for _ in range(2)] == [401, 404]
+    assert [upload(session, (session.scope(repository_at(session, "app")),)) for _ in range(2)] == [
+        401,
+        404,
+    ]
 
 
 def test_an_upload_elsewhere_carries_no_authorization(
@@ -231,7 +234,9 @@ def test_an_upload_elsewhere_carries_no_authorization(
     send(session, "POST", "/v2/app/blobs/uploads/")
     with (
         session.begin(
-            HttpRequest(method="PUT", url=source.url + "/v2/x"), 0, (session.scope("app"),)
+            HttpRequest(method="PUT", url=source.url + "/v2/x"),
+            0,
+            (session.scope(repository_at(session, "app")),),
         ) as sending,
         sending.finish(),
     ):
@@ -370,7 +375,7 @@ def test_an_upload_to_a_name_that_leads_inside_is_not_sent(
         session.begin(
             HttpRequest(method="PUT", url="https://inside.example.net/upload"),
             3,
-            (session.scope("app"),),
+            (session.scope(repository_at(session, "app")),),
         )
     assert names.dialled == []
 
@@ -378,7 +383,7 @@ def test_an_upload_to_a_name_that_leads_inside_is_not_sent(
 def test_one_token_serves_all_that_is_wanted(target: FakeRegistry, transport: Transport) -> None:
     target.auth = "bearer"
     session = open_session(target, transport, "target")
-    session.want(["app", "other"])
+    session.want([repository_at(session, "app"), repository_at(session, "other")])
     for repository in ("app", "other"):
         send(session, "HEAD", f"/v2/{repository}/manifests/1", scope=repository)
     assert target.scopes == [("repository:app:pull,push", "repository:other:pull,push")]
@@ -392,8 +397,9 @@ def test_each_login_is_told_once_what_is_wanted(
     told: list[int] = []
     monkeypatch.setattr(Authorizer, "want", lambda _, scopes: told.append(len(list(scopes))))
     session = open_session(target, transport, "target")
-    session.log_in({"a/app": SOURCE_LOGIN})
-    session.want(["a/app", *(f"b/web-{number}" for number in range(99))])
+    session.log_in({repository_at(session, "a/app"): SOURCE_LOGIN})
+    names = ["a/app", *(f"b/web-{number}" for number in range(99))]
+    session.want([repository_at(session, name) for name in names])
     assert sorted(told) == [1, 99]
 
 
@@ -403,16 +409,17 @@ def test_each_repository_may_have_a_login_of_its_own(
 ) -> None:
     session = open_session(target, transport, "target")
     target.auth, target.owners = auth, {"b": ("bee", "other-pass-word")}
+    app, web, other = (repository_at(session, name) for name in ("a/app", "b/web", "c"))
     session.log_in(
-        {"b/web": Login(username="bee", password="other-pass-word", origin="auths/b"), "c": None}
+        {web: Login(username="bee", password="other-pass-word", origin="auths/b"), other: None}
     )
-    session.want(["a/app", "b/web"])
+    session.want([app, web])
     assert [
         send(session, "HEAD", f"/v2/{name}/manifests/1", scope=name)
         for name in ("a/app", "b/web", "a/other")
     ] == [404] * 3
     assert [
-        session.endpoint_of(name).user.partition(" (")[0] for name in ("a/app", "b/web", "c")
+        session.endpoint_of(repository).user.partition(" (")[0] for repository in (app, web, other)
     ] == [
         "user 'pusher'",
         "user 'bee'",
@@ -428,7 +435,8 @@ def test_who_is_refused_is_the_one_who_works_in_that_repository(
 ) -> None:
     session = open_session(target, transport, "target")
     target.auth, target.owners = "basic", {"b": ("bee", "other-pass-word")}
-    session.log_in({"b/web": Login(username="bee", password="guess-me-not", origin="auths/b")})
+    guess = Login(username="bee", password="guess-me-not", origin="auths/b")
+    session.log_in({repository_at(session, "b/web"): guess})
     with pytest.raises(CredentialError, match=r"refuses user 'bee' \(from auths/b\)"):
         send(session, "HEAD", "/v2/b/web/manifests/1", scope="b/web")
     assert send(session, "HEAD", "/v2/app/manifests/1") == 404
@@ -449,7 +457,7 @@ def test_a_long_upload_begins_with_a_token_that_does_not_end_at_once(
     with session.begin(
         HttpRequest(method="PUT", url=f"{session.base}/v2/app/blobs/uploads/x?digest=y"),
         size,
-        (session.scope("app"),),
+        (session.scope(repository_at(session, "app")),),
     ):
         assert len(target.scopes) == tokens
 

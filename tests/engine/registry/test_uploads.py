@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.engine.registry.clients import SECRET, TARGET_LOGIN, client
+from tests.engine.registry.clients import SECRET, TARGET_LOGIN, client, repository_at
 from tests.fakes.clock import FakeClock
 from tests.fakes.registry import (
     Chooser,
@@ -43,7 +43,7 @@ def uploads(pusher: RegistryClient) -> Uploads:
 
 
 def store(uploads: Uploads, body: bytes = BLOB, digest: str = DIGEST) -> None:
-    upload = uploads.start("app", digest, len(body))
+    upload = uploads.start(repository_at(uploads, "app"), digest, len(body))
     assert upload is not None
     send(uploads, upload, body, digest)
 
@@ -77,9 +77,9 @@ def test_a_blob_is_stored_in_one_piece(
 ) -> None:
     target.auth, target.relative_location = auth, relative
     target.username, target.password = TARGET_LOGIN.username, TARGET_LOGIN.password
-    assert not pusher.has_blob("app", DIGEST)
+    assert not pusher.has_blob(repository_at(pusher, "app"), DIGEST)
     store(pusher.uploads)
-    assert pusher.has_blob("app", DIGEST)
+    assert pusher.has_blob(repository_at(pusher, "app"), DIGEST)
     assert target.storage["app"].blobs == {DIGEST: BLOB}
     assert [record.bytes_in for record in target.seen("PUT")] == [len(BLOB)]
 
@@ -89,7 +89,15 @@ def test_a_blob_of_another_repository_is_mounted(
 ) -> None:
     target.auth, target.username, target.password = "bearer", TARGET_LOGIN.username, SECRET
     target.create("base").blobs[DIGEST] = BLOB
-    assert pusher.uploads.start("app", DIGEST, len(BLOB), "base") is None
+    assert (
+        pusher.uploads.start(
+            repository_at(pusher.uploads, "app"),
+            DIGEST,
+            len(BLOB),
+            repository_at(pusher.uploads, "base"),
+        )
+        is None
+    )
     assert target.storage["app"].blobs == {DIGEST: BLOB}
     assert target.scopes == [("repository:app:pull,push", "repository:base:pull")]
 
@@ -100,8 +108,16 @@ def test_a_mount_comes_with_a_token_that_may_pull_from_the_other_repository(
     """Without it, distribution answers 202, and all bytes would be sent."""
     target.auth, target.username, target.password = "bearer", TARGET_LOGIN.username, SECRET
     target.create("base").blobs[DIGEST] = BLOB
-    assert not pusher.has_blob("app", DIGEST)
-    assert pusher.uploads.start("app", DIGEST, len(BLOB), "base") is None
+    assert not pusher.has_blob(repository_at(pusher, "app"), DIGEST)
+    assert (
+        pusher.uploads.start(
+            repository_at(pusher.uploads, "app"),
+            DIGEST,
+            len(BLOB),
+            repository_at(pusher.uploads, "base"),
+        )
+        is None
+    )
     assert [record.status for record in target.seen("POST")] == [201]
 
 
@@ -109,7 +125,12 @@ def test_a_mount_that_is_declined_is_an_upload_without_another_request(
     target: FakeRegistry, pusher: RegistryClient
 ) -> None:
     target.mount = False
-    upload = pusher.uploads.start("app", DIGEST, len(BLOB), "base")
+    upload = pusher.uploads.start(
+        repository_at(pusher.uploads, "app"),
+        DIGEST,
+        len(BLOB),
+        repository_at(pusher.uploads, "base"),
+    )
     assert isinstance(upload, UploadSession)
     assert target.count("POST") == 1
 
@@ -119,7 +140,15 @@ def test_a_mount_that_is_refused_is_an_upload_by_the_plain_way(
     target: FakeRegistry, pusher: RegistryClient, status: int
 ) -> None:
     target.fault = on("POST", "", Status(code=status))
-    assert isinstance(pusher.uploads.start("app", DIGEST, len(BLOB), "base"), UploadSession)
+    assert isinstance(
+        pusher.uploads.start(
+            repository_at(pusher.uploads, "app"),
+            DIGEST,
+            len(BLOB),
+            repository_at(pusher.uploads, "base"),
+        ),
+        UploadSession,
+    )
     assert [bool(record.query) for record in target.seen("POST")] == [True, False]
 
 
@@ -128,7 +157,12 @@ def test_a_mount_without_any_answer_is_no_refusal_of_it(
 ) -> None:
     target.fault = on("POST", "", CutAnswer(after=None), times=99)
     with pytest.raises(RegistryUnreachable):
-        pusher.uploads.start("app", DIGEST, len(BLOB), "base")
+        pusher.uploads.start(
+            repository_at(pusher.uploads, "app"),
+            DIGEST,
+            len(BLOB),
+            repository_at(pusher.uploads, "base"),
+        )
     assert {record.method for record in target.requests} == {"POST"}
 
 
@@ -139,7 +173,7 @@ def test_a_repository_that_is_not_there_is_named(
     with pytest.raises(
         RegistryError, match="the repository 'app' does not exist on the target registry"
     ) as caught:
-        pusher.uploads.start("app", DIGEST, len(BLOB))
+        pusher.uploads.start(repository_at(pusher.uploads, "app"), DIGEST, len(BLOB))
     assert caught.value.hint.startswith("create it there")
 
 
@@ -162,17 +196,22 @@ def test_an_upload_without_a_usable_location_is_refused(
         "POST", "", Status(code=202, headers={"Location": location} if location else {}), times=9
     )
     with pytest.raises(RegistryError, match="without a usable Location"):
-        pusher.uploads.start("app", DIGEST, len(BLOB))
+        pusher.uploads.start(repository_at(pusher.uploads, "app"), DIGEST, len(BLOB))
 
 
 def test_an_upload_at_another_host_carries_no_authorization(
     target: FakeRegistry, source: FakeRegistry, pusher: RegistryClient
 ) -> None:
     target.username, target.password, target.auth = TARGET_LOGIN.username, SECRET, "basic"
-    pusher.has_blob("app", DIGEST)
+    pusher.has_blob(repository_at(pusher, "app"), DIGEST)
     source.fault = on("PUT", "", Status(code=201))
     target.create("app").blobs[DIGEST] = BLOB  # as the storage behind the other host has it then
-    send(pusher.uploads, UploadSession(repository="app", url=source.url + "/upload?x=1"))
+    send(
+        pusher.uploads,
+        UploadSession(
+            repository=repository_at(pusher.uploads, "app"), url=source.url + "/upload?x=1"
+        ),
+    )
     assert [(record.authorization, record.query) for record in source.requests] == [
         ("", "x=1&digest=" + DIGEST.replace(":", "%3A"))
     ]
@@ -188,10 +227,15 @@ def test_the_challenge_of_another_host_to_an_upload_is_not_answered(
     with FakeRegistry() as thief:
         challenge = f'Bearer realm="{thief.url}/token",service="x",scope="repository:app:pull,push"'
         source.fault = on("PUT", "", Status(code=401, headers={"WWW-Authenticate": challenge}))
-        pusher.has_blob("app", DIGEST)
-        broken(pusher.uploads, UploadSession(repository="app", url=source.url + "/upload?x=1"))
+        pusher.has_blob(repository_at(pusher, "app"), DIGEST)
+        broken(
+            pusher.uploads,
+            UploadSession(
+                repository=repository_at(pusher.uploads, "app"), url=source.url + "/upload?x=1"
+            ),
+        )
         assert (source.count("PUT"), thief.requests) == (1, ())
-    pusher.has_blob("app", DIGEST)  # and the login at home goes on as it was
+    pusher.has_blob(repository_at(pusher, "app"), DIGEST)  # and the login at home goes on as it was
     assert len(target.scopes) == 1
 
 
@@ -211,7 +255,10 @@ def test_the_digest_stands_in_the_last_request_once(
     target.create("app").blobs[DIGEST] = BLOB  # as the storage behind the other host has it then
     send(
         pusher.uploads,
-        UploadSession(repository="app", url=f"{source.url}/upload?{query}".removesuffix("?")),
+        UploadSession(
+            repository=repository_at(pusher.uploads, "app"),
+            url=f"{source.url}/upload?{query}".removesuffix("?"),
+        ),
     )
     assert [record.query for record in source.requests] == [
         sent + "digest=" + DIGEST.replace(":", "%3A")
@@ -226,7 +273,7 @@ def test_a_trial_of_larger_chunks_that_breaks_off_keeps_no_other_from_one(
     uploads.chunks.taken(MIB)
     for fault in (CutRequest(after=2 * MIB), Status(code=503), Status(code=400)):
         target.fault = on("PATCH", "", fault)
-        upload = uploads.start("app", digest_of(body), len(body))
+        upload = uploads.start(repository_at(uploads, "app"), digest_of(body), len(body))
         assert upload is not None
         with contextlib.suppress(TransferInterrupted, RegistryError):
             send(uploads, upload, body, digest_of(body))
@@ -274,7 +321,9 @@ def test_a_429_is_waited_for_on_the_clock(
     target: FakeRegistry, pusher: RegistryClient, time: FakeClock
 ) -> None:
     target.fault = on("POST", "", Status(code=429, headers={"Retry-After": "3"}))
-    assert isinstance(pusher.uploads.start("app", DIGEST, len(BLOB)), UploadSession)
+    assert isinstance(
+        pusher.uploads.start(repository_at(pusher.uploads, "app"), DIGEST, len(BLOB)), UploadSession
+    )
     assert time.sleeps == [3.0]
 
 
@@ -288,12 +337,12 @@ def test_a_denied_push_is_a_credential_error_in_the_registrys_words(
         times=9,
     )
     with pytest.raises(CredentialError, match="DENIED: read only"):
-        pusher.uploads.start("app", DIGEST, len(BLOB))
+        pusher.uploads.start(repository_at(pusher.uploads, "app"), DIGEST, len(BLOB))
 
 
 def test_one_question_says_that_a_blob_is_there(target: FakeRegistry, uploads: Uploads) -> None:
     target.create("app").blobs[DIGEST] = BLOB
-    assert uploads.start("app", DIGEST, len(BLOB)) is None
+    assert uploads.start(repository_at(uploads, "app"), DIGEST, len(BLOB)) is None
     assert [record.method for record in target.requests] == ["POST"]
 
 
@@ -302,11 +351,13 @@ def test_a_registry_that_mounts_nothing_is_asked_whether_it_has_the_blob(
 ) -> None:
     target.mount = False
     target.create("app").blobs[DIGEST] = BLOB
-    assert uploads.start("app", DIGEST, len(BLOB)) is None
+    assert uploads.start(repository_at(uploads, "app"), DIGEST, len(BLOB)) is None
     assert [record.method for record in target.requests] == ["POST", "HEAD"]
     target.forget()
-    assert uploads.start("app", DIGEST, len(BLOB)) is None
-    assert isinstance(uploads.start("app", digest_of(b"other"), 5), UploadSession)
+    assert uploads.start(repository_at(uploads, "app"), DIGEST, len(BLOB)) is None
+    assert isinstance(
+        uploads.start(repository_at(uploads, "app"), digest_of(b"other"), 5), UploadSession
+    )
     # it has been learned
     assert [record.method for record in target.requests] == ["HEAD", "HEAD", "POST"]
 
@@ -316,14 +367,19 @@ def test_a_blob_that_cannot_be_mounted_from_elsewhere_may_be_there_all_the_same(
 ) -> None:
     target.create("base")
     target.create("app").blobs[DIGEST] = BLOB
-    assert uploads.start("app", DIGEST, len(BLOB), "base") is None
+    assert (
+        uploads.start(
+            repository_at(uploads, "app"), DIGEST, len(BLOB), repository_at(uploads, "base")
+        )
+        is None
+    )
 
 
 def cut(target: FakeRegistry, uploads: Uploads, *, after: int) -> UploadSession:
     """An upload that broke off after this number of bytes, which the registry has kept."""
     target.resumes = True
     target.fault = on("PUT", "", CutRequest(after=after))
-    upload = uploads.start("app", DIGEST, len(BLOB))
+    upload = uploads.start(repository_at(uploads, "app"), DIGEST, len(BLOB))
     assert upload is not None
     with pytest.raises(TransferInterrupted):
         send(uploads, upload)
@@ -366,7 +422,9 @@ def test_a_state_in_the_form_of_quay_is_understood(target: FakeRegistry, uploads
     upload = cut(target, uploads, after=3000)
     target.fault = on("GET", "uploads", Status(code=204, headers={"Range": "bytes=0-99"}))
     state = uploads.state(upload)
-    assert state == UploadSession(repository="app", url=upload.url, offset=100)
+    assert state == UploadSession(
+        repository=repository_at(uploads, "app"), url=upload.url, offset=100
+    )
 
 
 @pytest.mark.parametrize("location", ["ftp://example.com/x", "http://[::1", "http://169.254.1.1/x"])
@@ -382,7 +440,9 @@ def test_an_upload_that_is_sent_where_it_may_not_go_on_stays_where_it_is(
 def test_any_range_is_a_whole_number_of_bytes_from_the_first_on_or_nothing(
     target: FakeRegistry, uploads: Uploads
 ) -> None:
-    upload = UploadSession(repository="app", url=f"{target.url}/v2/app/blobs/uploads/1")
+    upload = UploadSession(
+        repository=repository_at(uploads, "app"), url=f"{target.url}/v2/app/blobs/uploads/1"
+    )
     numbers = st.integers(-2, 10**20).map(str)
 
     @settings(max_examples=60, deadline=None)
@@ -407,7 +467,7 @@ def test_any_range_is_a_whole_number_of_bytes_from_the_first_on_or_nothing(
 def test_bytes_beyond_the_end_of_a_blob_are_an_error(
     target: FakeRegistry, uploads: Uploads, offset: int
 ) -> None:
-    upload = replace(uploads.begin("app"), offset=offset)
+    upload = replace(uploads.begin(repository_at(uploads, "app")), offset=offset)
     target.fault = on("PATCH", "", Status(code=418))  # which goes on for ever otherwise
     with (
         uploads.send(upload, DIGEST, len(BLOB)) as sink,
@@ -438,7 +498,7 @@ def test_what_was_too_large_is_wanted_again_where_it_is_no_longer_at_hand(
 ) -> None:
     body = random.Random(1).randbytes(2 * 1024 * 1024)
     target.largest_body = 1024 * 1024
-    upload = uploads.start("app", digest_of(body), len(body))
+    upload = uploads.start(repository_at(uploads, "app"), digest_of(body), len(body))
     assert upload is not None
     with uploads.send(upload, digest_of(body), len(body)) as sink:
         sink.send(body[: 1024 * 1024])
@@ -463,9 +523,11 @@ def test_what_fits_into_one_request_is_one_all_the_same(
 def test_a_registry_says_how_small_chunks_may_be(target: FakeRegistry, uploads: Uploads) -> None:
     body = bytes(5 * 1024 * 1024)
     least = {"OCI-Chunk-Min-Length": str(2 * 1024 * 1024)}
-    begun = UploadSession(repository="app", url=f"{target.url}/v2/app/blobs/uploads/1")
+    begun = UploadSession(
+        repository=repository_at(uploads, "app"), url=f"{target.url}/v2/app/blobs/uploads/1"
+    )
     target.fault = on("POST", "", Status(code=202, headers={"Location": begun.url, **least}))
-    assert uploads.start("app", digest_of(body), len(body)) == begun
+    assert uploads.start(repository_at(uploads, "app"), digest_of(body), len(body)) == begun
     target.largest_body = 2 * 1024 * 1024 - 1
     with pytest.raises(RegistryError, match="answers 413"):
         store(uploads, body, digest_of(body))
@@ -485,7 +547,7 @@ def test_a_registry_that_drops_a_chunk_is_noticed(target: FakeRegistry, uploads:
 
 
 def test_an_upload_that_is_left_stores_nothing(target: FakeRegistry, uploads: Uploads) -> None:
-    upload = uploads.start("app", DIGEST, len(BLOB))
+    upload = uploads.start(repository_at(uploads, "app"), DIGEST, len(BLOB))
     assert upload is not None
     with uploads.send(upload, DIGEST, len(BLOB)) as sink:
         sink.send(BLOB[:-1])
@@ -494,7 +556,7 @@ def test_an_upload_that_is_left_stores_nothing(target: FakeRegistry, uploads: Up
 
 def test_an_upload_that_expired_brings_a_new_token(target: FakeRegistry, uploads: Uploads) -> None:
     target.auth, target.username, target.password = "bearer", TARGET_LOGIN.username, SECRET
-    upload = uploads.start("app", DIGEST, len(BLOB))
+    upload = uploads.start(repository_at(uploads, "app"), DIGEST, len(BLOB))
     assert upload is not None
     target.expire_tokens()
     with pytest.raises(TransferInterrupted):
@@ -515,7 +577,9 @@ def test_a_201_that_does_not_name_the_blob_does_not_mean_that_it_is_there(
     target: FakeRegistry, uploads: Uploads, answer: Status
 ) -> None:
     target.fault = on("POST", "", answer)
-    assert isinstance(uploads.start("app", DIGEST, len(BLOB)), UploadSession)
+    assert isinstance(
+        uploads.start(repository_at(uploads, "app"), DIGEST, len(BLOB)), UploadSession
+    )
     assert [record.method for record in target.requests] == ["POST", "HEAD", "POST"]
 
 
@@ -524,14 +588,14 @@ def test_an_answer_to_an_upload_that_does_not_name_the_blob_is_asked_about(
     target: FakeRegistry, uploads: Uploads, code: int
 ) -> None:
     target.fault = on("PUT", "", Status(code=code))
-    with pytest.raises(RegistryError, match=rf"answers {code} to the blob .* and does not have it"):
+    with pytest.raises(RegistryError, match=rf"answered {code} when the blob .* but does not have"):
         store(uploads)
 
 
 def test_a_blob_that_an_answer_does_not_name_may_need_a_moment_to_be_seen(
     target: FakeRegistry, uploads: Uploads
 ) -> None:
-    upload = uploads.begin("app")
+    upload = uploads.begin(repository_at(uploads, "app"))
     target.storage["app"].blobs[DIGEST] = BLOB
     target.fault = lambda record: (
         Status(code=201)
@@ -549,7 +613,9 @@ def test_a_blob_of_another_size_is_not_the_one_that_is_meant(
 ) -> None:
     target.mount = False
     target.create("app").blobs[DIGEST] = BLOB[:-1]
-    assert isinstance(uploads.start("app", DIGEST, len(BLOB)), UploadSession)
+    assert isinstance(
+        uploads.start(repository_at(uploads, "app"), DIGEST, len(BLOB)), UploadSession
+    )
 
 
 def test_an_upload_that_is_begun_elsewhere_goes_on_there(
@@ -572,7 +638,7 @@ def elsewhere(target: FakeRegistry, source: FakeRegistry, pusher: RegistryClient
     """
     target.username, target.password, target.auth = TARGET_LOGIN.username, SECRET, "basic"
     source.storage = target.storage
-    pusher.has_blob("app", DIGEST)
+    pusher.has_blob(repository_at(pusher, "app"), DIGEST)
     target.forget()
     target.fault = on(
         "POST", "", Status(code=307, headers={"Location": source.url + "/v2/app/blobs/uploads/"})
@@ -603,7 +669,7 @@ def test_an_upload_that_another_host_places_back_home_carries_no_authorization(
     source.fault = on(
         "POST", "", Status(code=202, headers={"Location": target.url + "/v2/app/manifests/latest"})
     )
-    upload = pusher.uploads.start("app", DIGEST, len(BLOB))
+    upload = pusher.uploads.start(repository_at(pusher.uploads, "app"), DIGEST, len(BLOB))
     assert upload is not None
     broken(pusher.uploads, upload)  # 401
     assert [record.authorization for record in target.seen("PUT")] == [""]
@@ -620,7 +686,9 @@ def test_a_step_of_an_upload_that_another_host_places_back_home_carries_no_autho
     source.fault = on(
         "PATCH", "", Status(code=202, headers={"Location": target.url + "/v2/app/blobs/uploads/1"})
     )
-    upload = UploadSession(repository="app", url=source.url + "/upload")
+    upload = UploadSession(
+        repository=repository_at(pusher.uploads, "app"), url=source.url + "/upload"
+    )
     broken(pusher.uploads, upload, body)  # 401
     assert ([record.authorization for record in target.seen("PATCH")], source.count("PATCH")) == (
         [""],
@@ -637,7 +705,7 @@ def test_every_step_of_an_upload_that_another_host_has_placed_at_home_is_without
     body, place = bytes(2 * MIB), {"Location": target.url + "/v2/app/blobs/uploads/1"}
     pusher.uploads.chunks.refused(len(body))
     source.fault = on("POST", "", Status(code=202, headers=place))
-    upload = pusher.uploads.begin("app")
+    upload = pusher.uploads.begin(repository_at(pusher.uploads, "app"))
     target.fault = on("PATCH", "", Status(code=202, headers=place), times=2)
     broken(pusher.uploads, upload, body)  # 401 to the last request
     assert [record.authorization for record in target.requests if "/1" in record.path] == [""] * 3
@@ -671,9 +739,9 @@ def test_the_bytes_of_an_upload_are_sent_again_to_where_it_is_redirected(
     body = BLOB * 500
     if chunked:
         pusher.uploads.chunks.refused(len(body))
-    pusher.has_blob("app", DIGEST)
+    pusher.has_blob(repository_at(pusher, "app"), DIGEST)
     target.fault = moved(target if home else source, "PUT", "PATCH")
-    upload = pusher.uploads.start("app", digest_of(body), len(body))
+    upload = pusher.uploads.start(repository_at(pusher.uploads, "app"), digest_of(body), len(body))
     assert upload is not None
     send(pusher.uploads, upload, body, digest_of(body))
     assert target.storage["app"].blobs == {digest_of(body): body}
@@ -685,9 +753,9 @@ def test_an_upload_that_is_redirected_away_and_back_home_carries_no_authorizatio
     target: FakeRegistry, source: FakeRegistry, pusher: RegistryClient
 ) -> None:
     target.username, target.password, target.auth = TARGET_LOGIN.username, SECRET, "basic"
-    pusher.has_blob("app", DIGEST)
+    pusher.has_blob(repository_at(pusher, "app"), DIGEST)
     target.fault, source.fault = moved(source, "PUT"), moved(target, "PUT")
-    upload = pusher.uploads.start("app", DIGEST, len(BLOB))
+    upload = pusher.uploads.start(repository_at(pusher.uploads, "app"), DIGEST, len(BLOB))
     assert upload is not None
     broken(pusher.uploads, upload)  # 401
     assert [record.authorization for record in target.seen("PUT")] == ["Basic", ""]
@@ -717,7 +785,7 @@ def test_a_blob_that_is_no_longer_at_hand_goes_in_parts_where_a_host_redirects_i
         )
 
     target.fault = choose
-    upload, broke = uploads.start("app", digest_of(body), len(body)), 0
+    upload, broke = uploads.start(repository_at(uploads, "app"), digest_of(body), len(body)), 0
     while upload:
         with uploads.send(upload, digest_of(body), len(body)) as sink:
             try:
@@ -730,7 +798,9 @@ def test_a_blob_that_is_no_longer_at_hand_goes_in_parts_where_a_host_redirects_i
                     (
                         sink.upload
                         if fault.resume == SAME_OFFSET
-                        else uploads.start("app", digest_of(body), len(body))
+                        else uploads.start(
+                            repository_at(uploads, "app"), digest_of(body), len(body)
+                        )
                     ),
                     broke + 1,
                 )
@@ -744,7 +814,7 @@ def test_an_upload_that_is_sent_round_in_a_circle_is_given_up(
     target: FakeRegistry, uploads: Uploads
 ) -> None:
     target.fault = moved(target, "PUT", times=99)
-    upload = uploads.start("app", DIGEST, len(BLOB))
+    upload = uploads.start(repository_at(uploads, "app"), DIGEST, len(BLOB))
     assert upload is not None
     with pytest.raises(RegistryError, match="redirects an upload more than 10 times"):
         send(uploads, upload)
@@ -776,7 +846,7 @@ def test_what_has_begun_is_handed_over_where_the_question_after_it_fails(
     target.mount = False
     target.fault = on("HEAD", "", Status(code=400))
     with pytest.raises(RegistryError, match="answers 400"):
-        uploads.start("app", DIGEST, len(BLOB))
+        uploads.start(repository_at(uploads, "app"), DIGEST, len(BLOB))
     assert len(uploads.unused()) == len(target.storage["app"].uploads) == 1
 
 
@@ -785,7 +855,7 @@ def test_what_a_question_has_begun_is_handed_over_once_where_nobody_needs_it(
 ) -> None:
     target.mount = False
     target.create("app").blobs[DIGEST] = BLOB
-    assert uploads.start("app", DIGEST, len(BLOB)) is None
+    assert uploads.start(repository_at(uploads, "app"), DIGEST, len(BLOB)) is None
     assert [upload.url.partition("?")[0].rpartition("/")[2] for upload in uploads.unused()] == list(
         target.storage["app"].uploads
     )
@@ -797,7 +867,7 @@ def test_an_upload_that_is_given_up_is_gone(
     target: FakeRegistry, uploads: Uploads, auth: str
 ) -> None:
     target.auth, target.username, target.password = auth, TARGET_LOGIN.username, SECRET
-    upload = uploads.start("app", DIGEST, len(BLOB))
+    upload = uploads.start(repository_at(uploads, "app"), DIGEST, len(BLOB))
     assert upload is not None
     uploads.cancel(upload)
     assert target.storage["app"].uploads == {}

@@ -57,9 +57,7 @@ class PlannedBlobs:
             client = self._copying.targets[repository.registry]
             doubted = repository in self._copying.doubted
             present = in_parallel(
-                lambda blob: client.has_blob(
-                    repository.name, blob.digest, blob.size if doubted else -1
-                ),
+                lambda blob: client.has_blob(repository, blob.digest, blob.size if doubted else -1),
                 wanted,
             )
             wanted = [blob for blob, has in zip(wanted, present, strict=True) if not has]

@@ -149,10 +149,10 @@ class _EarlyTarget:
         configs, layers = set[str](), set[str]()
         try:
             existing = sorted(
-                tag for tag in self.client.tags(self.repository.name) or () if _TAG.fullmatch(tag)
+                tag for tag in self.client.tags(self.repository) or () if _TAG.fullmatch(tag)
             )
             for tag in dict.fromkeys([*self._tags, *existing[-1:]]):
-                manifest = self.client.find_manifest(self.repository.name, tag)
+                manifest = self.client.find_manifest(self.repository.reference(tag))
                 if manifest is not None and manifest.blobs:
                     configs.add(manifest.blobs[0].digest)
                     layers.update(self._layers(manifest.blobs[0]))
@@ -163,9 +163,7 @@ class _EarlyTarget:
     def _layers(self, config: Descriptor) -> Sequence[str]:
         try:
             data = load_json(
-                read_small(
-                    self.client, self.repository.name, config, clock=self.client.transport.clock
-                )
+                read_small(self.client, self.repository, config, clock=self.client.transport.clock)
             )
             return [entry for entry in data["rootfs"]["diff_ids"] if isinstance(entry, str)]
         except (ValueError, KeyError, TypeError):
@@ -237,7 +235,7 @@ class _EarlyUpload:
             self._uploads.abandon(begun)
 
     def _send(self) -> None:
-        session, repository = self.target.client.uploads.session, self.target.repository.name
+        session, repository = self.target.client.uploads.session, self.target.repository
         self._begun = upload = self._uploads.begin(repository)
         request = HttpRequest(
             method="PATCH",

@@ -97,7 +97,7 @@ def _list_again(image: Survey, referrers: Sequence[Survey], copying: Copying) ->
     }
     for repository in repositories:
         client = copying.targets[repository.registry]
-        lists = ReferrerLists(client, repository.name, wanted=OPTIONAL)
+        lists = ReferrerLists(client, repository, wanted=OPTIONAL)
         subjects = [*image.subjects, *(referrer.digest for referrer in referrers)]
         unknown = f"whether {repository.name} lists the referrers of {image} was not found out"
         try:

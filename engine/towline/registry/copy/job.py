@@ -31,7 +31,9 @@ class BlobOutcome:
 
 @frozen
 class CopyJob:
-    """One image to copy: its reference in the source, None for a local image, and its targets.
+    """One image to copy: its reference in the source and its targets.
+
+    The reference of a local image is in the repository LOCAL, without tag and digest.
 
     `digest` is what the source is known to have, if it is known: targets that have it need no
     source, and it does not matter if a tag of the source has moved. If the digest is only
@@ -42,7 +44,7 @@ class CopyJob:
     the same of the referrer itself. `name` is what messages and reports call the source.
     """
 
-    source: Reference | None
+    source: Reference
     name: str
     targets: tuple[Reference, ...]
     digest: str = ""
@@ -53,23 +55,17 @@ class CopyJob:
     as_referrer: str = NOT_COPIED
 
     @property
-    def repository(self) -> str:
-        """The name of the image's repository, as an ImageSource takes it; empty if it is local."""
-        return self.source.image.name if self.source else ""
-
-    @property
-    def target(self) -> str:
-        """The tag or digest to ask the source for; empty if a local source names the image."""
-        return self.digest or (self.source.target if self.source else "")
+    def asked(self) -> Reference:
+        """The reference that the source is asked for: by digest if it is known."""
+        return self.source.repository.reference(self.digest) if self.digest else self.source
 
 
-def target_names(jobs: Iterable[CopyJob]) -> Mapping[Registry, Sequence[str]]:
-    """The names of the images that each target registry gets, each once."""
-    repositories = dict.fromkeys(target.repository for job in jobs for target in job.targets)
-    names: dict[Registry, list[str]] = {}
-    for repository in repositories:
-        names.setdefault(repository.registry, []).append(repository.name)
-    return {registry: tuple(found) for registry, found in names.items()}
+def target_repositories(jobs: Iterable[CopyJob]) -> Mapping[Registry, Sequence[Repository]]:
+    """The repositories of each target registry that get an image, each once."""
+    found: dict[Registry, list[Repository]] = {}
+    for repository in dict.fromkeys(target.repository for job in jobs for target in job.targets):
+        found.setdefault(repository.registry, []).append(repository)
+    return {registry: tuple(repositories) for registry, repositories in found.items()}
 
 
 @frozen

@@ -65,7 +65,7 @@ class ManifestStore:
     ) -> RegistryError | CredentialError | None:
         try:
             add_to_referrers_index(
-                self._targets[repository.registry], repository.name, subject, referrers
+                self._targets[repository.registry], repository, subject, referrers
             )
         except (RegistryError, CredentialError) as fault:
             return fault
@@ -76,9 +76,7 @@ class ManifestStore:
         client, missing = self._targets[put.reference.registry], None
         for _ in poll_attempts(self._transport.clock, sleep=self._transport.wait):
             try:
-                listed = client.put_manifest(
-                    put.reference.image.name, put.reference.target, put.manifest
-                )
+                listed = client.put_manifest(put.reference, put.manifest)
             except (
                 ManifestIncomplete
             ) as fault:  # the registry may need a moment to see what it names
@@ -108,7 +106,7 @@ def _check_refused(
         or put.reference.target == put.manifest.digest
     ):
         raise fault
-    head = client.head_manifest(put.reference.image.name, put.reference.target)
+    head = client.head_manifest(put.reference)
     if head is not None and head.digest == put.manifest.digest:
         return
     if head is None or isinstance(fault, CredentialError):

@@ -23,14 +23,14 @@ _BATCH = 32  # manifests that are read before their sizes are added up
 class CopyBlob:
     """Copy a blob from the repository `source` of the source to `repository` of a target.
 
-    `mount_from` is another repository of the target's registry that has the blob, or empty.
+    `mount_from` is another repository of the target's registry that has the blob, if any.
     """
 
-    source: str
+    source: Repository
     repository: Repository
     digest: str
     size: int
-    mount_from: str = ""
+    mount_from: Repository | None = None
 
 
 @frozen
@@ -78,10 +78,10 @@ class CopyPlan:
 
 
 class ManifestLookup(Protocol):
-    """Manifests by their digests."""
+    """Manifests by their references, with digests."""
 
-    def find_manifests(self, repository: str, digests: Sequence[str], /) -> Sequence[Manifest]:
-        """The manifests of these digests; raises if one does not exist."""
+    def find_manifests(self, references: Sequence[Reference], /) -> Sequence[Manifest]:
+        """The manifests of these references; raises if one does not exist."""
 
 
 class BlobLookup(Protocol):
@@ -91,7 +91,7 @@ class BlobLookup(Protocol):
         """The digests of those blobs that `repository` may not have."""
 
 
-def read_tree(manifests: ManifestLookup, repository: str, root: Manifest) -> ManifestTree:
+def read_tree(manifests: ManifestLookup, repository: Repository, root: Manifest) -> ManifestTree:
     """All manifests and blobs of `root`, read level by level.
 
     Raises RegistryError for an index that is too deep or too wide.
@@ -117,15 +117,16 @@ def read_tree(manifests: ManifestLookup, repository: str, root: Manifest) -> Man
             break
         level = []
         for first in range(0, len(wanted), _BATCH):
-            level += manifests.find_manifests(repository, wanted[first : first + _BATCH])
+            batch = [repository.reference(digest) for digest in wanted[first : first + _BATCH]]
+            level += manifests.find_manifests(batch)
             if sum(len(manifest.body) for manifest in (*found.values(), *level)) > BYTES:
                 raise RegistryError(
                     f"the manifests of the index have more than {BYTES} bytes together",
-                    where=repository,
+                    where=repository.name,
                 )
         found.update({manifest.digest: manifest for manifest in level})
     raise RegistryError(
-        f"the index has more than {DEPTH} levels or {MANIFESTS} manifests", where=repository
+        f"the index has more than {DEPTH} levels or {MANIFESTS} manifests", where=repository.name
     )
 
 
@@ -133,7 +134,7 @@ def plan_copy(
     tree: ManifestTree,
     targets: Sequence[Reference],
     *,
-    source: str,
+    source: Repository,
     mounts: bool,
     planned: BlobLookup,
 ) -> CopyPlan:
@@ -153,7 +154,7 @@ def plan_copy(
                 repository=repository,
                 digest=blob.digest,
                 size=blob.size,
-                mount_from=source if mounts else "",
+                mount_from=source if mounts else None,
             )
             for blob in needed
         ),

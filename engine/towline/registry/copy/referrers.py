@@ -19,6 +19,7 @@ from towline.errors import (
     RegistryUnreachable,
     TowlineError,
 )
+from towline.image import Reference, Repository
 from towline.parallel import in_parallel
 from towline.record import mutable, replace
 from towline.registry.client import RegistryClient
@@ -46,16 +47,16 @@ _Answer = tuple[Descriptor, ...] | TowlineError | None
 class ListsReferrers(ImageSource, Protocol):
     """A source that knows the referrers of its manifests: a registry, or an OCI layout."""
 
-    def find_manifest(self, repository: str, target: str, /) -> Manifest | None:
-        """The manifest of a tag or digest, checked; None if it does not exist."""
+    def find_manifest(self, reference: Reference, /) -> Manifest | None:
+        """The manifest of a reference, checked; None if it does not exist."""
 
-    def referrers(self, repository: str, digest: str, /) -> tuple[Descriptor, ...] | None:
+    def referrers(self, repository: Repository, digest: str, /) -> tuple[Descriptor, ...] | None:
         """The source's own list of a manifest's referrers, None if it has none for this one.
 
         Raises NoReferrersApi if the source keeps no lists.
         """
 
-    def tags(self, repository: str, /) -> frozenset[str] | None:
+    def tags(self, repository: Repository, /) -> frozenset[str] | None:
         """All tags, None if they are not known."""
 
 
@@ -96,7 +97,7 @@ class ReferrerLists:
     def __init__(
         self,
         source: ListsReferrers,
-        repository: str,
+        repository: Repository,
         *,
         wanted: str = NOT_COPIED,
         api: ReferrersApi | None = None,
@@ -159,7 +160,7 @@ class ReferrerLists:
         own = self._own_list(digest)
         if own is not None:
             return own
-        found = self.source.find_manifest(self._repository, referrers_tag(digest))
+        found = self.source.find_manifest(self._repository.reference(referrers_tag(digest)))
         return found.children if found else ()
 
     def cosign_tags(self, digests: Sequence[str]) -> Mapping[str, str]:
@@ -259,12 +260,12 @@ class ReferrerLists:
             return fault
 
     def _by_tag(
-        self, question: Callable[[str, str], _T | None], tags: Sequence[str]
+        self, question: Callable[[Reference], _T | None], tags: Sequence[str]
     ) -> Mapping[str, _T]:
         """The answers to a question about each of these tags; a tag that is listed has to exist."""
         found: dict[str, _T] = {}
         answers = in_parallel(
-            lambda tag: self._answer(partial(question, self._repository, tag)), tags
+            lambda tag: self._answer(partial(question, self._repository.reference(tag))), tags
         )
         for tag, answer in zip(tags, answers, strict=True):
             if isinstance(answer, TowlineError):
@@ -272,7 +273,7 @@ class ReferrerLists:
             elif answer is not None:
                 found[tag] = answer
             elif self._tags is not None:
-                message = f"the {self.source} lists the tag {tag}, and does not have it"
+                message = f"the {self.source} lists the tag {tag}, but has no such tag"
                 self.leave_behind(tag, RegistryError(message))
         return found
 
@@ -335,7 +336,7 @@ def _job(job: CopyJob, digest: str, tag: str) -> CopyJob:
     repositories = dict.fromkeys(target.repository for target in job.targets)
     return replace(
         job,
-        source=job.source.repository.reference(digest) if job.source else None,
+        source=job.source.repository.reference(digest),
         digest=digest,
         claimed=False,
         name=f"{job.name}, {tag or digest}",

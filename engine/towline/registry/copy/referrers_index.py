@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from towline.errors import RegistryError
+from towline.image import Reference, Repository
 from towline.registry.client import RegistryClient
 from towline.registry.copy.referrers import referrers_tag
 from towline.registry.errors import ManifestIncomplete
@@ -23,7 +24,7 @@ _SECONDS_FOR_OTHERS = 0.6
 
 
 def add_to_referrers_index(
-    client: RegistryClient, repository: str, subject: str, referrers: Sequence[Manifest]
+    client: RegistryClient, repository: Repository, subject: str, referrers: Sequence[Manifest]
 ) -> None:
     """Add `referrers` to the index that lists the referrers of the manifest `subject`.
 
@@ -31,46 +32,47 @@ def add_to_referrers_index(
     and written again if somebody else has written it without these referrers. Raises the errors of
     the registry family.
     """
-    tag = referrers_tag(subject)
-    index = client.find_manifest(repository, tag)
+    reference = repository.reference(referrers_tag(subject))
+    index = client.find_manifest(reference)
     for _ in range(_ROUNDS):
-        fields, entries = _content_of(index, client, tag)
+        fields, entries = _content_of(index, client, reference)
         listed = {entry["digest"] for entry in entries}
         fresh = [_entry(referrer) for referrer in referrers if referrer.digest not in listed]
         if not fresh:
             return
         body = json.dumps({**fields, "manifests": entries + fresh}).encode()
-        _write(client, repository, tag, parse_manifest(body, OCI_INDEX))
-        index = _read_again(client, repository, tag, index)
+        _write(client, reference, parse_manifest(body, OCI_INDEX))
+        index = _read_again(client, reference, index)
     raise RegistryError(
-        f"the list of referrers of {subject} in {repository} on the {client} was overwritten each"
-        " time that Towline had written it",
+        f"the list of referrers of {subject} in {repository.name} on the {client} was overwritten"
+        " each time that Towline had written it",
         where=str(client.registry),
         hint="another writer is busy; run it again",
     )
 
 
 def _content_of(
-    index: Manifest | None, client: RegistryClient, tag: str
+    index: Manifest | None, client: RegistryClient, reference: Reference
 ) -> tuple[dict[str, Any], list[Any]]:
     """The fields of the index as it is, and its entries."""
     if index is None:
         return {"schemaVersion": 2, "mediaType": OCI_INDEX}, []
     if index.media_type != OCI_INDEX:
         raise RegistryError(
-            f"the tag {tag} on the {client} is not a list of referrers, and stays as it is",
+            f"the tag {reference.target} on the {client} is not a list of referrers, and stays"
+            " as it is",
             where=str(client.registry),
         )
     fields: dict[str, Any] = json.loads(index.body)
     return fields, fields.get("manifests") or []
 
 
-def _write(client: RegistryClient, repository: str, tag: str, index: Manifest) -> None:
+def _write(client: RegistryClient, reference: Reference, index: Manifest) -> None:
     """Store the index; the registry may need a moment to see the manifests that it names."""
     missing: ManifestIncomplete | None = None
     for _ in poll_attempts(client.transport.clock, sleep=client.transport.wait):
         try:
-            client.put_manifest(repository, tag, index)
+            client.put_manifest(reference, index)
         except ManifestIncomplete as fault:
             missing = fault
         else:
@@ -79,9 +81,7 @@ def _write(client: RegistryClient, repository: str, tag: str, index: Manifest) -
     raise missing.fault from missing
 
 
-def _read_again(
-    client: RegistryClient, repository: str, tag: str, before: Manifest | None
-) -> Manifest:
+def _read_again(client: RegistryClient, reference: Reference, before: Manifest | None) -> Manifest:
     """The index after it was written, once the registry shows it.
 
     Others who had read it before have written it then, too. Raises RegistryError if the registry
@@ -89,12 +89,13 @@ def _read_again(
     """
     clock = client.transport.clock
     for _ in poll_attempts(clock, sleep=client.transport.wait):
-        found = client.find_manifest(repository, tag)
+        found = client.find_manifest(reference)
         if found is not None and (before is None or found.digest != before.digest):
             client.transport.wait(clock.uniform(_SECONDS_FOR_OTHERS / 2, _SECONDS_FOR_OTHERS))
-            return client.find_manifest(repository, tag) or found
+            return client.find_manifest(reference) or found
     raise RegistryError(
-        f"the tag {tag} of {repository} was written, and the {client} does not show it",
+        f"the tag {reference.target} of {reference.image.name} was written, but the {client} does"
+        " not show it",
         where=str(client.registry),
     )
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from towline.errors import placed
+from towline.image import Reference
 from towline.parallel import in_parallel
 from towline.record import compact
 from towline.registry.client import RegistryClient
@@ -26,7 +27,7 @@ class SourceImage:
     def __init__(self, job: CopyJob, copying: Copying) -> None:
         self._job = job
         self._copying = copying
-        self._source_digest = job.target if ":" in job.target else ""
+        self._source_digest = job.asked.image.digest
         self._tree: ManifestTree | None = None
         self.root: Manifest | None = None
         self.asked = False
@@ -52,7 +53,7 @@ class SourceImage:
                 self.find()
             assert self.root is not None
             source = _SourceManifests(self._copying.source)
-            self._tree = read_tree(source, self._job.repository, self.root)
+            self._tree = read_tree(source, self._job.source.repository, self.root)
         return self._tree
 
     @property
@@ -71,9 +72,8 @@ class SourceImage:
         self._source_digest = root.digest
         with placed(job.name):
             if len(job.platforms) == 1 and root.children:
-                root = source.get_manifest(
-                    job.repository, select_platform(root, job.platforms[0]).digest
-                )
+                chosen = select_platform(root, job.platforms[0]).digest
+                root = source.get_manifest(job.source.repository.reference(chosen))
             elif job.platforms and root.children:
                 root = select_platforms(root, job.platforms)
             elif job.platforms:
@@ -90,16 +90,16 @@ class SourceImage:
         if job.digest and not job.as_referrer and isinstance(source, RegistryClient):
             clock, sleep = source.transport.clock, source.transport.wait
             for _ in poll_attempts(clock, seconds=_SECONDS_UNTIL_SHOWN, sleep=sleep):
-                found = source.find_manifest(job.repository, job.digest)
+                found = source.find_manifest(job.asked)
                 if found is not None:
                     return found
-        return source.get_manifest(job.repository, job.target)
+        return source.get_manifest(job.asked)
 
     def _check_platforms(self, root: Manifest) -> None:
         """Raise ConfigError if the image's configuration says that it is for another platform."""
         config = read_small(
             self._copying.source,
-            self._job.repository,
+            self._job.source.repository,
             root.blobs[0],
             clock=self._copying.transport.clock,
         )
@@ -113,6 +113,6 @@ class _SourceManifests:
 
     source: ImageSource
 
-    def find_manifests(self, repository: str, digests: Sequence[str], /) -> Sequence[Manifest]:
-        """The manifests of these digests, in their order."""
-        return in_parallel(lambda digest: self.source.get_manifest(repository, digest), digests)
+    def find_manifests(self, references: Sequence[Reference], /) -> Sequence[Manifest]:
+        """The manifests of these references, in their order."""
+        return in_parallel(self.source.get_manifest, references)

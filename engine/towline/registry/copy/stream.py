@@ -13,10 +13,11 @@ from threading import Event
 
 from towline.errors import DigestMismatch, RegistryError
 from towline.http.client import sleep_unless
+from towline.image import Repository
 from towline.parallel import Cancelled
 from towline.registry.errors import TransferInterrupted
 from towline.registry.manifest import Descriptor
-from towline.registry.source import Content, ImageSource
+from towline.registry.source import LOCAL, Content, ImageSource
 from towline.retry import ATTEMPTS, Clock, backoff
 
 _SMALL_BLOB = 4 * 1024 * 1024
@@ -24,7 +25,9 @@ _PIECE = 1024 * 1024
 _PIECES_AHEAD = 4
 
 
-def read_small(source: ImageSource, repository: str, blob: Descriptor, *, clock: Clock) -> bytes:
+def read_small(
+    source: ImageSource, repository: Repository, blob: Descriptor, *, clock: Clock
+) -> bytes:
     """A whole blob, checked, such as an image's configuration.
 
     Raises RegistryError for a blob of more than 4 MiB, DigestMismatch after reading it twice, and
@@ -41,7 +44,7 @@ def read_small(source: ImageSource, repository: str, blob: Descriptor, *, clock:
         return _read(source, repository, blob, clock)
 
 
-def _read(source: ImageSource, repository: str, blob: Descriptor, clock: Clock) -> bytes:
+def _read(source: ImageSource, repository: Repository, blob: Descriptor, clock: Clock) -> bytes:
     stream = BlobStream(source, repository, blob, stop=Event(), clock=clock)
     return b"".join(bytes(piece) for piece in stream.pieces())
 
@@ -71,7 +74,7 @@ class BlobStream:
     def __init__(
         self,
         source: ImageSource,
-        repository: str,
+        repository: Repository,
         blob: Descriptor,
         *,
         stop: Event,
@@ -137,7 +140,7 @@ class BlobStream:
             raise self._mismatch(f"as {algorithm}:{found}")
 
     def _mismatch(self, how: str) -> DigestMismatch:
-        repository = f" of {self._repository}" if self._repository else ""
+        repository = f" of {self._repository.name}" if self._repository != LOCAL else ""
         return DigestMismatch(
             f"the blob {self._blob.digest}{repository} came from the {self._source} {how}",
             where=str(self._source),

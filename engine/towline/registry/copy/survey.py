@@ -55,7 +55,7 @@ class Survey:
         self._heads: dict[Reference, Descriptor | None] = {}
         source = copying.source
         repositories = {target.repository for target in job.targets}
-        within = job.source is not None and repositories == {job.source.repository}
+        within = repositories == {job.source.repository}
         self._lists = (
             self._lists_of(source)
             if job.referrers and isinstance(source, ListsReferrers) and not within
@@ -128,10 +128,8 @@ class Survey:
         If the source has layers besides that the target does not have, that is a warning, or a
         RegistryError if the referrers are DEMANDED.
         """
-        ours = self._copying.source.get_manifest(self._job.repository, self.digest)
-        theirs = self._copying.targets[target.registry].find_manifest(
-            target.image.name, target.target
-        )
+        ours = self._copying.source.get_manifest(self._reference)
+        theirs = self._copying.targets[target.registry].find_manifest(target)
         source_layers = {blob.digest for blob in ours.blobs[1:]}
         target_layers = {blob.digest for blob in theirs.blobs[1:]} if theirs else set()
         if target_layers <= source_layers:
@@ -214,7 +212,7 @@ class Survey:
     def _lists_of(self, source: ListsReferrers) -> ReferrerLists:
         return ReferrerLists(
             source,
-            self._job.repository,
+            self._job.source.repository,
             wanted=self._job.referrers,
             api=self._api,
             defers=not self._settling,
@@ -251,7 +249,7 @@ class Survey:
             return (self.digest,)
         root = self._image.root or next(iter(self._present.values()), None)
         if root is None and not self._job.platforms:
-            root = lists.source.get_manifest(self._job.repository, self.digest)
+            root = lists.source.get_manifest(self._reference)
         if root is None or any(child.media_type in INDEXES for child in root.children):
             return tuple(manifest.digest for manifest, _ in self._image.read().manifests)
         platforms = [
@@ -347,6 +345,11 @@ class Survey:
         """The digest that the targets are to have; empty as long as only the source knows it."""
         return self._image.digest
 
+    @property
+    def _reference(self) -> Reference:
+        """The image in the source, by its digest."""
+        return self._job.source.repository.reference(self.digest)
+
     def _plan(self, targets: Sequence[Reference], planned: PlannedBlobs) -> CopyPlan:
         """The plan for the targets of one repository."""
         repository = targets[0].repository
@@ -357,7 +360,7 @@ class Survey:
             plan = plan_copy(
                 self._image.read(),
                 targets,
-                source=self._job.repository,
+                source=self._job.source.repository,
                 mounts=self._mounts(repository),
                 planned=planned,
             )
@@ -368,17 +371,11 @@ class Survey:
 
         Then one request for each blob is enough, whether it is there or not.
         """
-        source = self._job.source
-        return (
-            source is not None
-            and source.registry == repository.registry
-            and source.repository != repository
-        )
+        source = self._job.source.repository
+        return source.registry == repository.registry and source != repository
 
     def _ask_target(self, target: Reference) -> None:
-        self._heads[target] = self._copying.targets[target.registry].head_manifest(
-            target.image.name, target.target
-        )
+        self._heads[target] = self._copying.targets[target.registry].head_manifest(target)
 
     def _digest_at(self, target: Reference) -> str:
         """The digest that a target has now."""
@@ -387,15 +384,17 @@ class Survey:
 
     def _manifest_at(self, repository: Repository) -> Manifest | None:
         """The image's manifest, if the repository has it, and all children of an index."""
-        client, name = self._copying.targets[repository.registry], repository.name
+        client = self._copying.targets[repository.registry]
+        reference = repository.reference(self.digest)
         root = self._image.root
         if root is None:
-            root = client.find_manifest(name, self.digest)
-        elif client.head_manifest(name, self.digest) is None:
+            root = client.find_manifest(reference)
+        elif client.head_manifest(reference) is None:
             root = None
         if root is None:
             return None
-        heads = in_parallel(lambda child: client.head_manifest(name, child.digest), root.children)
+        children = [repository.reference(child.digest) for child in root.children]
+        heads = in_parallel(client.head_manifest, children)
         return None if None in heads else root
 
 

@@ -247,20 +247,20 @@ class Transfer:
         for blob in blobs:
             if blob not in moved:
                 first = firsts[blob.repository.registry]
-                upload = self._start(blob, blob.mount_from or first.repository.name)
+                upload = self._start(blob, blob.mount_from or first.repository)
                 moved[blob] = COPIED if upload else MOUNTED
                 if upload:
                     self._deliver([(blob, upload)])
         return moved
 
-    def _start(self, blob: CopyBlob, mount_from: str = "") -> UploadSession | None:
+    def _start(self, blob: CopyBlob, mount_from: Repository | None = None) -> UploadSession | None:
         """The upload of a blob; None if the repository has the blob.
 
         The upload has all bytes already if it was an early one.
         """
         upload = self._early.take(blob) if self._early else None
         upload = upload or self._targets[blob.repository.registry].uploads.start(
-            blob.repository.name, blob.digest, blob.size, mount_from
+            blob.repository, blob.digest, blob.size, mount_from
         )
         self._abandoned.given_up(blob)
         if upload:

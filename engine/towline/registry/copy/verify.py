@@ -94,7 +94,7 @@ def _again(
     """
     doubted = frozenset(target.repository for target in damaged)
     for repository in doubted:
-        copying.targets[repository.registry].uploads.distrust(repository.name)
+        copying.targets[repository.registry].uploads.distrust(repository)
     try:
         return copy_images([report.job for report in reports], replace(copying, doubted=doubted))
     except (RegistryError, ConfigError) as fault:
@@ -131,7 +131,7 @@ def _damaged(reports: Iterable[CopyReport], copying: Copying) -> Mapping[Referen
         for target in _unplanned(report) if copying.dry_run else report.job.targets:
             repository, client = target.repository, copying.targets[target.registry]
             if repository not in lists:
-                lists[repository] = ReferrerLists(client, repository.name)
+                lists[repository] = ReferrerLists(client, repository)
             verification = _Verification(target, client, seconds=seconds)
             try:
                 root = verification.root(report.digest)
@@ -190,7 +190,7 @@ class _Verification:
 
     def root(self, digest: str) -> Manifest:
         """The image's own manifest; raises RegistryError if its digest is not `digest`."""
-        root = self._manifest(self.target.target, digest)
+        root = self._manifest(self.target, digest)
         if root.digest != digest:
             raise self._fault(RegistryError, f"is {root.digest}, not {digest}")
         return root
@@ -200,7 +200,7 @@ class _Verification:
 
         Raises DamagedTarget.
         """
-        tree = read_tree(self, self.target.image.name, root)
+        tree = read_tree(self, self.target.repository, root)
         in_parallel(self._check_blob, tree.blobs, tick=deadline_check(self.client.transport))
         if lists and root.subject:
             self._check_listed(root, lists)
@@ -213,16 +213,16 @@ class _Verification:
                 return
         raise self._fault(DamagedTarget, f"is not listed as a referrer of {referrer.subject}")
 
-    def find_manifests(self, _repository: str, digests: Sequence[str], /) -> Sequence[Manifest]:
-        """The manifests of these digests, checked."""
-        return in_parallel(self._manifest, digests, tick=deadline_check(self.client.transport))
+    def find_manifests(self, references: Sequence[Reference], /) -> Sequence[Manifest]:
+        """The manifests of these references, checked."""
+        return in_parallel(self._manifest, references, tick=deadline_check(self.client.transport))
 
     def _check_blob(self, blob: Descriptor) -> None:
         size: int | None = None
         for _ in poll_attempts(
             self.client.transport.clock, seconds=self.seconds, sleep=self.client.transport.wait
         ):
-            size = self.client.blob_size(self.target.image.name, blob.digest)
+            size = self.client.blob_size(self.target.repository, blob.digest)
             if size in (-1, blob.size):  # some registries do not say
                 return
         if size is None:
@@ -231,19 +231,19 @@ class _Verification:
             WrongContent, f"has {size} bytes for the blob {blob.digest}, not {blob.size}"
         )
 
-    def _manifest(self, target: str, digest: str = "") -> Manifest:
+    def _manifest(self, reference: Reference, digest: str = "") -> Manifest:
         for _ in poll_attempts(
             self.client.transport.clock, seconds=self.seconds, sleep=self.client.transport.wait
         ):
             try:
-                found = self.client.find_manifest(self.target.image.name, target)
+                found = self.client.find_manifest(reference)
             except DigestMismatch as fault:
                 raise self._fault(
-                    WrongContent, f"has other content for the manifest {digest or target}"
+                    WrongContent, f"has other content for the manifest {digest or reference.target}"
                 ) from fault
             if found is not None:
                 return found
-        raise self._fault(DamagedTarget, f"lacks the manifest {target}")
+        raise self._fault(DamagedTarget, f"lacks the manifest {reference.target}")
 
     def _fault(self, kind: type[RegistryError], finding: str) -> RegistryError:
         return kind(

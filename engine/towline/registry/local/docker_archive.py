@@ -11,6 +11,7 @@ from threading import Lock
 from typing import Self
 
 from towline.errors import ConfigError, DigestMismatch
+from towline.image import Image, Reference, Repository
 from towline.literals import json_object, json_value
 from towline.record import frozen
 from towline.registry.gzip import LIBRARY, Packer, sha256_of
@@ -28,6 +29,7 @@ from towline.registry.manifest import (
     digest_of,
     parse_manifest,
 )
+from towline.registry.source import LOCAL
 
 _DOCKER_CONFIG = "application/vnd.docker.container.image.v1+json"
 _DOCKER_LAYER = "application/vnd.docker.image.rootfs.diff.tar.gzip"
@@ -99,29 +101,29 @@ class DockerArchive:
         self._packer.close()
         self._spool.close()
 
-    def head_manifest(self, _repository: str, target: str, /) -> Descriptor | None:
-        """Digest, size and media type of `name:tag`, or of the only image if that is empty.
+    def head_manifest(self, reference: Reference, /) -> Descriptor | None:
+        """Digest, size and media type of an image, or of the only one if the name is empty.
 
         None if it does not exist. Packs the layers of the image.
         """
-        found = self._find(target)
+        found = self._find(reference.image)
         return None if found is None else found.descriptor
 
-    def get_manifest(self, _repository: str, target: str, /) -> Manifest:
-        """The manifest of `name:tag`, or of a digest that was returned before.
+    def get_manifest(self, reference: Reference, /) -> Manifest:
+        """The manifest of an image, or of a digest that was returned before.
 
         Raises ConfigError if it does not exist, and DigestMismatch.
         """
-        found = self._find(target)
+        found = self._find(reference.image)
         if found is None:
             raise ConfigError(
-                f"the {self._name} has no image {target or self._target!r}",
+                f"the {self._name} has no image {reference.image.tag or self._target!r}",
                 where=self._name,
                 hint=f"it has: {self._offers()}",
             )
         return found
 
-    def open_blob(self, _repository: str, digest: str, /, *, start: int = 0) -> FileSlice:
+    def open_blob(self, _repository: Repository, digest: str, /, *, start: int = 0) -> FileSlice:
         """A blob of a manifest that was returned before, from its byte `start` on.
 
         Raises ConfigError for any other blob.
@@ -131,7 +133,7 @@ class DockerArchive:
         if blob is not None:
             content = self._content(blob)
         elif self._layout:
-            content = self._layout.open_blob("", digest)
+            content = self._layout.open_blob(LOCAL, digest)
         if content is None:
             raise ConfigError(
                 f"the {self._name} lacks the blob {digest}", where=self._name, hint=_HINT
@@ -145,10 +147,10 @@ class DockerArchive:
             else self._spool.slice(blob.offset, blob.size)
         )
 
-    def _find(self, target: str) -> Manifest | None:
-        if is_digest(target):
-            return self._manifests.get(target)
-        saved = self._chosen(target)
+    def _find(self, image: Image) -> Manifest | None:
+        if image.digest:
+            return self._manifests.get(image.digest)
+        saved = self._chosen(image.tag)
         if saved is None:
             return None
         with self._lock:

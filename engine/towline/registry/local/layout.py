@@ -12,7 +12,7 @@ from collections.abc import Iterator, Sequence
 from typing import Protocol
 
 from towline.errors import ConfigError, DigestMismatch, MachineError, RegistryError
-from towline.image import parse_digest
+from towline.image import Reference, Repository, parse_digest
 from towline.literals import json_object, json_value
 from towline.registry.local.layout_index import LayoutReferrers, read_entries
 from towline.registry.local.spool import FileSlice
@@ -136,21 +136,22 @@ class OciLayout:
     def __str__(self) -> str:
         return self._name
 
-    def head_manifest(self, repository: str, target: str, /) -> Descriptor | None:
-        """Digest, size and media type of a tag or digest, or of the only image if that is empty.
+    def head_manifest(self, reference: Reference, /) -> Descriptor | None:
+        """Digest, size and media type of a manifest, or of the only image without tag and digest.
 
         None if it does not exist.
         """
-        found = self.find_manifest(repository, target)
+        found = self.find_manifest(reference)
         return None if found is None else found.descriptor
 
-    def get_manifest(self, repository: str, target: str, /) -> Manifest:
-        """The manifest of a tag or digest, checked.
+    def get_manifest(self, reference: Reference, /) -> Manifest:
+        """The manifest of a reference, checked.
 
         Raises ConfigError if it does not exist, and DigestMismatch.
         """
-        found = self.find_manifest(repository, target)
-        if found is None and is_digest(target):
+        found = self.find_manifest(reference)
+        target = reference.image.digest or reference.image.tag
+        if found is None and reference.image.digest:
             raise ConfigError(
                 f"the {self._name} lacks the manifest {target}", where=self._name, hint=_HINT
             )
@@ -162,13 +163,14 @@ class OciLayout:
             )
         return found
 
-    def find_manifest(self, _repository: str, target: str, /) -> Manifest | None:
-        """The manifest of a tag or digest, checked; None if it does not exist."""
-        if is_digest(target):
-            return self._made.get(target) or self._manifest(target)
-        return self._chosen(target or self._target)
+    def find_manifest(self, reference: Reference, /) -> Manifest | None:
+        """The manifest of a reference, checked; None if it does not exist."""
+        digest = reference.image.digest
+        if digest:
+            return self._made.get(digest) or self._manifest(digest)
+        return self._chosen(reference.image.tag or self._target)
 
-    def open_blob(self, _repository: str, digest: str, /, *, start: int = 0) -> FileSlice:
+    def open_blob(self, _repository: Repository, digest: str, /, *, start: int = 0) -> FileSlice:
         """A blob from its byte `start` on; raises ConfigError if it does not exist."""
         content = self._files.open(_path_of(digest))
         if content is None:
@@ -185,14 +187,14 @@ class OciLayout:
         with content:
             return True
 
-    def referrers(self, _repository: str, digest: str, /) -> tuple[Descriptor, ...]:
+    def referrers(self, _repository: Repository, digest: str, /) -> tuple[Descriptor, ...]:
         """The referrers of a manifest, as a registry would list them.
 
         Raises ConfigError for a layout with too many manifests.
         """
         return self._referrers.of(digest)
 
-    def tags(self, _repository: str, /) -> frozenset[str]:
+    def tags(self, _repository: Repository, /) -> frozenset[str]:
         """All tags of index.json; those of cosign as they are in a registry."""
         return frozenset(entry.name for entry in self._entries if entry.name)
 

@@ -26,7 +26,7 @@ from towline.http.connection import Network
 from towline.http.download import display_url, get_bytes
 from towline.http.messages import HttpRequest, origin
 from towline.http.redirects import absolute_url, may_follow
-from towline.image import Registry, is_loopback, parse_registry
+from towline.image import Registry, Repository, is_loopback, parse_registry
 from towline.registry.auth.policy import basic_authorization, check_sending
 from towline.registry.client import RegistryClient
 from towline.registry.copy.stream import BlobStream
@@ -182,6 +182,7 @@ class ChartRepositories:
         _, host = _scheme_and_host(repository)
         scheme = "http" if is_loopback(host) else "https"
         registry, path = parse_registry(f"{scheme}://{repository.removeprefix('oci://')}/{name}")
+        chart = Repository(registry=registry, name=path)
         login = registry_login(self._task, registry, role="", path=path)
         client = RegistryClient(
             Endpoint(registry=registry, role="chart", login=login),
@@ -189,7 +190,7 @@ class ChartRepositories:
             allow_plain_http=self._task.settings.flag("allowPlainHttp"),
         )
         tag = version.replace("+", "_")
-        manifest = client.find_manifest(path, tag)
+        manifest = client.find_manifest(chart.reference(tag))
         layer = (
             next((blob for blob in manifest.blobs if blob.media_type == _CHART_MEDIA_TYPE), None)
             if manifest
@@ -200,7 +201,7 @@ class ChartRepositories:
                 f"{repository}/{name}:{tag} {'is not a chart' if manifest else 'does not exist'}",
                 hint="correct the version, or run `helm dependency update`",
             )
-        return _layer(client, path, layer)
+        return _layer(client, chart, layer)
 
 
 def _scheme_and_host(repository: str) -> tuple[str, str]:
@@ -252,14 +253,15 @@ def _entry(index: bytes, name: str, version: str) -> dict[str, object] | None:
     )
 
 
-def _layer(client: RegistryClient, name: str, layer: Descriptor) -> bytes:
+def _layer(client: RegistryClient, repository: Repository, layer: Descriptor) -> bytes:
     if layer.size > _MAX_CHART:
         raise RenderError(
-            f"the chart in {name} has {layer.size} bytes, and at most {_MAX_CHART} are read",
+            f"the chart in {repository.name} has {layer.size} bytes, and at most {_MAX_CHART} are"
+            " read",
             where=str(client.registry),
             hint="exclude the files that it does not need (.helmignore), or commit charts/",
         )
-    stream = BlobStream(client, name, layer, stop=Event(), clock=client.transport.clock)
+    stream = BlobStream(client, repository, layer, stop=Event(), clock=client.transport.clock)
     return b"".join(bytes(piece) for piece in stream.pieces())
 
 

@@ -14,7 +14,7 @@ from towline.errors import (
     placed,
 )
 from towline.http.client import Transport
-from towline.image import Platform, Registry, parse_platform, parse_registry
+from towline.image import Platform, Registry, Repository, parse_platform, parse_registry
 from towline.pipeline.environment import proven_values
 from towline.registry.client import RegistryClient
 from towline.registry.copy.stream import read_small
@@ -94,19 +94,16 @@ def _registry_on_host(host: str, url: object) -> Registry | None:
 
 
 def _check_image(client: RegistryClient, image: DeployedImage, platform: str) -> None:
-    name, target, where = (
-        image.reference.image.name,
-        image.tag or image.digest,
-        str(client.registry),
-    )
+    repository, where = image.reference.repository, str(client.registry)
+    reference = repository.reference(image.tag or image.digest)
     manifest, found = None, None
     for _ in poll_attempts(
         client.transport.clock,
         seconds=_VISIBLE if image.digest else 0.0,
         sleep=client.transport.wait,
     ):
-        manifest = client.find_manifest(name, target) if platform else None
-        found = client.head_manifest(name, target) if manifest is None else manifest.descriptor
+        manifest = client.find_manifest(reference) if platform else None
+        found = client.head_manifest(reference) if manifest is None else manifest.descriptor
         if found is not None and image.digest in ("", found.digest):
             break
     if found is None:
@@ -129,15 +126,15 @@ def _check_image(client: RegistryClient, image: DeployedImage, platform: str) ->
         )
     if manifest is not None:
         with placed(str(image.reference)):
-            _check_platform(client, name, manifest, parse_platform(platform))
+            _check_platform(client, repository, manifest, parse_platform(platform))
 
 
 def _check_platform(
-    client: RegistryClient, name: str, manifest: Manifest, platform: Platform
+    client: RegistryClient, repository: Repository, manifest: Manifest, platform: Platform
 ) -> None:
     """Pass if an index, or the configuration of a single image, names the platform."""
     if manifest.children or not manifest.blobs:
         select_platform(manifest, platform)
         return
     config = manifest.blobs[0]
-    check_platform(read_small(client, name, config, clock=client.transport.clock), platform)
+    check_platform(read_small(client, repository, config, clock=client.transport.clock), platform)

@@ -4,7 +4,7 @@ import threading
 
 import pytest
 
-from tests.engine.registry.clients import TARGET_LOGIN, client
+from tests.engine.registry.clients import TARGET_LOGIN, client, repository_at
 from tests.fakes.registry import CutAnswer, FakeRegistry, Fault, Record, Status, on
 from towline.http.client import Transport
 from towline.image import Registry, Repository
@@ -23,7 +23,9 @@ class Begun:
 
     def begin(self, number: int) -> tuple[CopyBlob, UploadSession]:
         blob = blob_of(self.client.registry, number)
-        upload = self.client.uploads.start("app", blob.digest, blob.size)
+        upload = self.client.uploads.start(
+            repository_at(self.client.uploads, "app"), blob.digest, blob.size
+        )
         assert upload is not None
         self.leftovers.goes_on(blob, upload)
         return blob, upload
@@ -35,7 +37,7 @@ class Begun:
 
 def blob_of(registry: Registry, number: int) -> CopyBlob:
     return CopyBlob(
-        source="app",
+        source=Repository(registry=registry, name="app"),
         repository=Repository(registry=registry, name="app"),
         digest=f"sha256:{number:064}",
         size=1,
@@ -87,7 +89,12 @@ def test_what_a_question_has_begun_and_nobody_needs_is_cancelled_once(begun: Beg
     begun.target.mount = False
     blob = blob_of(begun.client.registry, 1)
     begun.target.create("app").blobs[blob.digest] = b"x"
-    assert begun.client.uploads.start("app", blob.digest, blob.size) is None
+    assert (
+        begun.client.uploads.start(
+            repository_at(begun.client.uploads, "app"), blob.digest, blob.size
+        )
+        is None
+    )
     assert begun.left() == 1
     begun.leftovers.cancel()
     begun.leftovers.cancel()
@@ -96,7 +103,7 @@ def test_what_a_question_has_begun_and_nobody_needs_is_cancelled_once(begun: Beg
 
 def test_an_upload_is_cancelled_where_it_has_gone_on(begun: Begun) -> None:
     blob, upload = begun.begin(1)
-    moved = UploadSession(repository="app", url=f"{upload.url}&step=2", offset=5)
+    moved = replace(upload, url=f"{upload.url}&step=2", offset=5)
     begun.leftovers.goes_on(blob, moved)
     begun.leftovers.cancel()
     assert [record.query.endswith("&step=2") for record in begun.target.seen("DELETE")] == [True]

@@ -39,6 +39,7 @@ from towline.registry.local.docker_archive import DockerArchive
 from towline.registry.local.growing_blob import GrowingBlob, PackingObserver
 from towline.registry.local.spool import Spool
 from towline.registry.local.tar import Tar
+from towline.registry.source import LOCAL
 from towline.retry import Clock
 
 MIB = 1024 * 1024
@@ -84,7 +85,7 @@ class Desk:
     @property
     def blob(self) -> CopyBlob:
         return CopyBlob(
-            source="",
+            source=LOCAL,
             repository=Repository(registry=self.client.registry, name="app"),
             digest=PACKED.digest,
             size=PACKED.size,
@@ -424,7 +425,9 @@ def copied_to(
                 progress=Progress(None, transport.clock),
                 dry_run=dry_run,
             )
-            return copy_images([CopyJob(source=None, name="app.tar", targets=targets)], copying)[0]
+            return copy_images(
+                [CopyJob(source=LOCAL.reference(""), name="app.tar", targets=targets)], copying
+            )[0]
 
 
 def archive_of(image: ImageParts) -> bytes:

@@ -10,6 +10,7 @@ from tests.engine.registry.clients import (
     TARGET_LOGIN,
     Pair,
     client,
+    image_at,
     job,
     ways,
 )
@@ -539,6 +540,7 @@ def test_a_realm_on_a_foreign_host_gets_no_credential_of_the_copy(
     put(make_image(), source, "app", "1")
     source.auth, source.realm = "bearer", target.url + "/token"
     login = Login(username="u", password="p", origin="o", hosts=(source.host,))
+    puller = client(source, "source", transport, login)
     with pytest.raises(CredentialError, match=f"no credential may be sent to {target.host}"):
-        client(source, "source", transport, login).head_manifest("app", "1")
+        puller.head_manifest(image_at(puller, "app", "1"))
     assert target.requests == ()

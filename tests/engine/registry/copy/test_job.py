@@ -8,7 +8,7 @@ from towline.registry.copy.job import (
     BlobOutcome,
     BlobReport,
     CopyReport,
-    target_names,
+    target_repositories,
 )
 
 
@@ -55,10 +55,14 @@ def test_an_image_has_changed_where_something_was_to_be_done_for_it_or_for_what_
     assert report(referrers=(report(), report(plan=True))).changed
 
 
-def test_the_names_that_a_registry_gets_are_those_of_all_jobs_each_once() -> None:
+def test_the_repositories_that_a_registry_gets_are_those_of_all_jobs_each_once() -> None:
     place: Server = Somewhere()
     jobs = [
         job(place, place, "app:1", "b:1", "a/app:1", "b:2"),
         job(place, place, "web:1", "a/app:2"),
     ]
-    assert target_names(jobs) == {registry_of(place): ("b", "a/app")}
+    assert target_repositories(jobs) == {
+        registry_of(place): tuple(
+            Repository(registry=registry_of(place), name=name) for name in ("b", "a/app")
+        )
+    }

@@ -33,9 +33,9 @@ class Shelf:
         self.asked: list[str] = []
         self._missing = missing
 
-    def find_manifests(self, _repository: str, digests: Sequence[str], /) -> Sequence[Manifest]:
-        self.asked += digests
-        return [root_of(self.parts[digest]) for digest in digests]
+    def find_manifests(self, references: Sequence[Reference], /) -> Sequence[Manifest]:
+        self.asked += [reference.target for reference in references]
+        return [root_of(self.parts[reference.target]) for reference in references]
 
     def missing(self, repository: Repository, blobs: Sequence[Descriptor]) -> frozenset[str]:
         return frozenset(
@@ -48,7 +48,7 @@ def root_of(parts: ImageParts) -> Manifest:
 
 
 def tree_of(parts: ImageParts) -> ManifestTree:
-    return read_tree(Shelf(parts), "app", root_of(parts))
+    return read_tree(Shelf(parts), at("app"), root_of(parts))
 
 
 def at(name: str) -> Repository:
@@ -59,7 +59,7 @@ def planned(
     tree: ManifestTree, *targets: Reference, mounts: bool = False, missing: list[str] | None = None
 ) -> CopyPlan:
     """The plan that copies a tree from the repository `app`."""
-    return plan_copy(tree, targets, source="app", mounts=mounts, planned=Shelf(missing=missing))
+    return plan_copy(tree, targets, source=at("app"), mounts=mounts, planned=Shelf(missing=missing))
 
 
 def test_a_tree_has_children_before_parents_and_every_blob_once() -> None:
@@ -87,7 +87,7 @@ def test_a_child_that_two_indexes_share_is_read_once() -> None:
     child = make_image()
     outer = index_of([index_of([child]), index_of([child], docker=True)])
     shelf = Shelf(outer)
-    read_tree(shelf, "app", root_of(outer))
+    read_tree(shelf, at("app"), root_of(outer))
     assert shelf.asked.count(child.digest) == 1
 
 
@@ -114,7 +114,7 @@ def test_a_plan_has_the_largest_blob_first_and_puts_the_root_by_its_tags_alone()
     assert sizes == sorted(sizes, reverse=True)
     assert {blob.digest for blob in plan.blobs} == set(index.all_blobs())
     assert {(blob.source, blob.repository, blob.mount_from) for blob in plan.blobs} == {
-        ("app", at("team/app"), "")
+        (at("app"), at("team/app"), None)
     }
     assert [put.reference for put in plan.manifests] == [
         at("team/app").reference(child.digest) for child in index.children
@@ -133,10 +133,11 @@ def test_blobs_that_are_there_are_skipped() -> None:
 
 
 @pytest.mark.parametrize(
-    ("mounts", "repository", "mount_from"), [(True, "team/app", "app"), (False, "team/app", "")]
+    ("mounts", "repository", "mount_from"),
+    [(True, "team/app", at("app")), (False, "team/app", None)],
 )
 def test_blobs_are_mounted_between_repositories_of_one_registry(
-    mounts: bool, repository: str, mount_from: str
+    mounts: bool, repository: str, mount_from: Repository | None
 ) -> None:
     plan = planned(tree_of(make_image()), at(repository).reference("1"), mounts=mounts)
     assert {blob.mount_from for blob in plan.blobs} == {mount_from}
@@ -158,8 +159,10 @@ def test_a_plan_is_data_in_the_order_of_its_steps() -> None:
     root = tree_of(make_image()).root
     plan = CopyPlan(
         blobs=(
-            CopyBlob(source="a", repository=at("b"), digest="sha256:1", size=5),
-            CopyBlob(source="a", repository=at("b"), digest="sha256:2", size=4, mount_from="a"),
+            CopyBlob(source=at("a"), repository=at("b"), digest="sha256:1", size=5),
+            CopyBlob(
+                source=at("a"), repository=at("b"), digest="sha256:2", size=4, mount_from=at("a")
+            ),
         ),
         manifests=(PutManifest(reference=at("b").reference(root.digest), manifest=root),),
         tags=plan_tags(root, [at("b").reference("1")]),
@@ -200,7 +203,7 @@ def test_manifests_that_are_too_large_together_are_refused_before_the_last_is_as
     with pytest.raises(
         RegistryError, match=r"the manifests of the index have more than [0-9]+ bytes together"
     ):
-        read_tree(shelf, "app", root_of(index))
+        read_tree(shelf, at("app"), root_of(index))
     assert 40 < len(shelf.asked) < 100
     monkeypatch.setattr(module, "BYTES", sum(len(part.manifest) for part in index.walk()))
     assert len(tree_of(index).manifests) == 101

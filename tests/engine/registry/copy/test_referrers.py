@@ -6,7 +6,7 @@ from collections.abc import Callable
 import pytest
 
 import towline.registry.copy.referrers as module
-from tests.engine.registry.clients import Pair, job, put_list
+from tests.engine.registry.clients import Pair, job, put_list, repository_at
 from tests.fakes.images import (
     ImageParts,
     make_attested,
@@ -128,11 +128,15 @@ def test_all_that_refers_to_an_image_travels_with_it(
     )
     assert {
         entry.digest
-        for entry in ReferrerLists(pair.target, "team/app").referrers([signed.index.digest])
+        for entry in ReferrerLists(pair.target, repository_at(pair.target, "team/app")).referrers(
+            [signed.index.digest]
+        )
     } == {one.digest for one in signed.all[2:]}
     assert [
         entry.digest
-        for entry in ReferrerLists(pair.target, "team/app").referrers([signed.sbom.digest])
+        for entry in ReferrerLists(pair.target, repository_at(pair.target, "team/app")).referrers(
+            [signed.sbom.digest]
+        )
     ] == [signed.all[1].digest]
     assert len(report.referrers) == 8
     assert not copy(pair, source, target).changed
@@ -376,7 +380,7 @@ def test_what_several_share_arrives_where_one_of_them_cannot(
     put(image, source, "app", "1")
     for one in several:
         put(one, source, "app")
-    shown = ReferrerLists(pair.source, "app").referrers([image.digest])
+    shown = ReferrerLists(pair.source, repository_at(pair.source, "app")).referrers([image.digest])
     failing = next(one for one in several if one.digest == shown[0 if first else -1].digest)
     del source.storage["app"].blobs[
         max(failing.blobs, key=lambda digest: len(failing.blobs[digest]))
@@ -408,7 +412,9 @@ def test_what_is_there_and_in_no_list_since_a_run_ended_before_is_listed_by_the_
     ):
         assert {
             entry.digest
-            for entry in ReferrerLists(pair.target, "team/app").referrers([subject.digest])
+            for entry in ReferrerLists(
+                pair.target, repository_at(pair.target, "team/app")
+            ).referrers([subject.digest])
         } == {one.digest for one in several}
     target.forget()
     assert not copy(pair, source, target).changed
@@ -634,7 +640,7 @@ def test_a_list_that_goes_on_at_another_host_is_not_followed(
     }
     source.fault = on("GET", "referrers", Status(code=200, headers=headers, body=body))
     with pytest.raises(RegistryError, match="goes on at another host"):
-        pair.source.referrers("app", make_image().digest)
+        pair.source.referrers(repository_at(pair.source, "app"), make_image().digest)
     assert target.requests == ()
 
 
@@ -652,7 +658,7 @@ def test_a_list_without_an_end_is_given_up(source: FakeRegistry, pair: Pair) -> 
     }
     source.fault = on("GET", "referrers", Status(code=200, headers=headers, body=body), times=999)
     with pytest.raises(RegistryError, match="more than 50 pages"):
-        pair.source.referrers("app", make_image().digest)
+        pair.source.referrers(repository_at(pair.source, "app"), make_image().digest)
 
 
 @pytest.mark.parametrize("status", [400, 403])
@@ -773,7 +779,7 @@ def test_a_tag_that_is_listed_and_not_there_is_told_and_the_others_travel(
         Status(code=status) if record.path.endswith(f"/manifests/{gone}") else None
     )
     expected = (
-        f"lists the tag {gone}, and does not have it"
+        f"lists the tag {gone}, but has no such tag"
         if status == 404
         else f"answers 500 when asked for app, manifest {gone}"
     )
@@ -834,7 +840,9 @@ def test_a_target_that_lists_a_tag_that_it_lost_gets_it_again(
     assert copy(pair, source, target).changed
     assert {
         entry.digest
-        for entry in ReferrerLists(pair.target, "team/app").referrers([signed.index.digest])
+        for entry in ReferrerLists(pair.target, repository_at(pair.target, "team/app")).referrers(
+            [signed.index.digest]
+        )
     } == {one.digest for one in signed.all[2:]}
 
 

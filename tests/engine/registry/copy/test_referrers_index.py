@@ -6,7 +6,7 @@ import threading
 
 import pytest
 
-from tests.engine.registry.clients import Pair, client, put_list
+from tests.engine.registry.clients import Pair, client, put_list, repository_at
 from tests.fakes.clock import FakeClock
 from tests.fakes.images import (
     DOCKER_LIST,
@@ -67,9 +67,10 @@ def test_two_writers_of_a_list_both_find_theirs_in_it(
     writers = [
         threading.Thread(
             target=add_to_referrers_index,
-            args=(client(target, "target", transport), "app", image.digest, [manifest_of(one)]),
+            args=(writer, repository_at(writer, "app"), image.digest, [manifest_of(one)]),
         )
         for one in both
+        for writer in [client(target, "target", transport)]
     ]
     for writer in writers:
         writer.start()
@@ -90,7 +91,9 @@ def test_what_another_writer_has_replaced_is_written_again(
             put_list(target, image, theirs)
 
     target.fault = replace_it
-    add_to_referrers_index(pair.target, "app", image.digest, [manifest_of(ours)])
+    add_to_referrers_index(
+        pair.target, repository_at(pair.target, "app"), image.digest, [manifest_of(ours)]
+    )
     assert listed_by_tag(target, image) == {ours.digest, theirs.digest}
 
 
@@ -102,7 +105,12 @@ def test_a_list_that_is_seen_a_moment_after_it_was_written_is_written_once(
     target.fault = lambda record: (
         Status(code=404) if record.method == "GET" and time.time < begun + 2 else None
     )
-    add_to_referrers_index(pair.target, "app", image.digest, [manifest_of(there(target, image))])
+    add_to_referrers_index(
+        pair.target,
+        repository_at(pair.target, "app"),
+        image.digest,
+        [manifest_of(there(target, image))],
+    )
     assert (target.count("PUT"), 2 <= sum(time.sleeps) < 5) == (1, True)
 
 
@@ -114,11 +122,19 @@ def test_what_a_list_names_may_need_a_moment_to_be_seen_or_never_be(
     target.fault = lambda record: (
         unknown if record.method == "PUT" and time.time < begun + 2 else None
     )
-    add_to_referrers_index(pair.target, "app", image.digest, [manifest_of(there(target, image))])
+    add_to_referrers_index(
+        pair.target,
+        repository_at(pair.target, "app"),
+        image.digest,
+        [manifest_of(there(target, image))],
+    )
     target.fault = on("PUT", "", unknown, times=99)
     with pytest.raises(RegistryError, match="MANIFEST_BLOB_UNKNOWN"):
         add_to_referrers_index(
-            pair.target, "app", image.digest, [manifest_of(there(target, image, "other"))]
+            pair.target,
+            repository_at(pair.target, "app"),
+            image.digest,
+            [manifest_of(there(target, image, "other"))],
         )
 
 
@@ -126,7 +142,9 @@ def test_a_list_of_null_is_an_empty_one(target: FakeRegistry, pair: Pair) -> Non
     image = make_image()
     put_list(target, image)
     sbom = there(target, image)
-    add_to_referrers_index(pair.target, "app", image.digest, [manifest_of(sbom)])
+    add_to_referrers_index(
+        pair.target, repository_at(pair.target, "app"), image.digest, [manifest_of(sbom)]
+    )
     assert listed_by_tag(target, image) == {sbom.digest}
 
 
@@ -143,7 +161,10 @@ def test_a_list_that_never_keeps_what_is_added_is_given_up(
     target.fault = steal
     with pytest.raises(RegistryError, match="was overwritten each time"):
         add_to_referrers_index(
-            pair.target, "app", image.digest, [manifest_of(there(target, image))]
+            pair.target,
+            repository_at(pair.target, "app"),
+            image.digest,
+            [manifest_of(there(target, image))],
         )
 
 
@@ -152,6 +173,9 @@ def test_a_tag_that_is_no_list_stays_as_it_is(target: FakeRegistry, pair: Pair) 
     put_list(target, image, image, kind=DOCKER_LIST)
     with pytest.raises(RegistryError, match="is not a list of referrers, and stays as it is"):
         add_to_referrers_index(
-            pair.target, "app", image.digest, [manifest_of(there(target, image))]
+            pair.target,
+            repository_at(pair.target, "app"),
+            image.digest,
+            [manifest_of(there(target, image))],
         )
     assert target.count("PUT") == 0

@@ -8,6 +8,7 @@ import pytest
 from tests.fakes.clock import FakeClock
 from tests.fakes.registry import digest_of
 from towline.errors import DigestMismatch, RegistryError
+from towline.image import Reference, Registry, Repository
 from towline.parallel import Cancelled
 from towline.registry.copy.stream import BlobStream, read_small
 from towline.registry.errors import TransferInterrupted
@@ -15,6 +16,8 @@ from towline.registry.manifest import Descriptor, Manifest
 from towline.retry import ATTEMPTS
 
 DATA = bytes(range(256)) * 10_000
+
+APP = Repository(registry=Registry(scheme="https", host="source.example"), name="app")
 
 
 class Cut:
@@ -28,13 +31,13 @@ class Cut:
     def __str__(self) -> str:
         return "box"
 
-    def head_manifest(self, repository: str, target: str) -> Descriptor | None:
+    def head_manifest(self, reference: Reference) -> Descriptor | None:
         raise NotImplementedError
 
-    def get_manifest(self, repository: str, target: str) -> Manifest:
+    def get_manifest(self, reference: Reference) -> Manifest:
         raise NotImplementedError
 
-    def open_blob(self, repository: str, digest: str, *, start: int = 0) -> Answer:
+    def open_blob(self, repository: Repository, digest: str, *, start: int = 0) -> Answer:
         self.starts.append(start)
         return Answer(self.data[start:], self.cuts.pop(0) if self.cuts else None)
 
@@ -73,7 +76,7 @@ def stream_of(
         digest=digest or digest_of(source.data),
         size=len(source.data) if size is None else size,
     )
-    return BlobStream(source, "app", blob, stop=stop or Event(), clock=clock.clock)
+    return BlobStream(source, APP, blob, stop=stop or Event(), clock=clock.clock)
 
 
 def test_a_blob_comes_whole_and_is_read_once() -> None:
@@ -149,20 +152,20 @@ def test_a_stop_ends_it() -> None:
 
 def small(data: bytes, size: int, *cuts: int) -> bytes:
     blob = Descriptor(digest=digest_of(data), size=size)
-    return read_small(Cut(data, *cuts), "app", blob, clock=FakeClock().clock)
+    return read_small(Cut(data, *cuts), APP, blob, clock=FakeClock().clock)
 
 
 def test_a_small_blob_that_is_wrong_once_is_read_once_more() -> None:
     class Once(Cut):
         """Wrong bytes the first time."""
 
-        def open_blob(self, repository: str, digest: str, *, start: int = 0) -> Answer:
+        def open_blob(self, repository: Repository, digest: str, *, start: int = 0) -> Answer:
             wrong = b"{!" if not self.starts else self.data
             self.starts.append(start)
             return Answer(wrong, None)
 
     blob = Descriptor(digest=digest_of(b"{}"), size=2)
-    assert read_small(Once(b"{}"), "app", blob, clock=FakeClock().clock) == b"{}"
+    assert read_small(Once(b"{}"), APP, blob, clock=FakeClock().clock) == b"{}"
 
 
 def test_a_small_blob_is_read_as_a_whole_and_checked() -> None:

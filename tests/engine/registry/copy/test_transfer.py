@@ -10,7 +10,7 @@ from urllib.parse import unquote, urlencode
 
 import pytest
 
-from tests.engine.registry.clients import Pair, client
+from tests.engine.registry.clients import Pair, client, repository_at
 from tests.fakes.clock import FakeClock
 from tests.fakes.images import ImageParts, make_image, make_index, missing, put
 from tests.fakes.registry import (
@@ -36,7 +36,7 @@ from towline.errors import (
     RegistryUnreachable,
 )
 from towline.http.client import Transport
-from towline.image import Repository
+from towline.image import Reference, Repository
 from towline.parallel import JOBS
 from towline.record import replace
 from towline.registry.client import Download
@@ -70,7 +70,10 @@ def blob_of(
     source.create("app").blobs[digest] = data
     repository = Repository(registry=pair.target.registry, name="app")
     return CopyBlob(
-        source="app", repository=repository, digest=digest, size=len(data) if size is None else size
+        source=repository_at(pair.source, "app"),
+        repository=repository,
+        digest=digest,
+        size=len(data) if size is None else size,
     )
 
 
@@ -132,11 +135,11 @@ def test_twice_as_many_blobs_are_mounted_at_once(target: FakeRegistry, pair: Pai
         pair,
         *(
             CopyBlob(
-                source="base",
+                source=repository_at(pair.source, "base"),
                 repository=repository,
                 digest=digest_of(data),
                 size=10,
-                mount_from="base",
+                mount_from=repository_at(pair.target, "base"),
             )
             for data in contents
         ),
@@ -802,11 +805,11 @@ def test_an_upload_in_chunks_is_cancelled_at_the_place_that_was_named_last(
 def test_a_mounted_blob_moves_no_byte(target: FakeRegistry, pair: Pair) -> None:
     target.create("base").blobs[digest_of(b"x")] = b"x"
     blob = CopyBlob(
-        source="base",
+        source=repository_at(pair.source, "base"),
         repository=Repository(registry=pair.target.registry, name="app"),
         digest=digest_of(b"x"),
         size=1,
-        mount_from="base",
+        mount_from=repository_at(pair.target, "base"),
     )
     assert transfer(pair, blob) == {blob: MOUNTED}
     assert target.storage["app"].blobs == {digest_of(b"x"): b"x"}
@@ -1014,13 +1017,13 @@ class Stuck:
     def __init__(self) -> None:
         self.over = threading.Event()
 
-    def head_manifest(self, repository: str, target: str) -> None:
+    def head_manifest(self, reference: Reference) -> None:
         raise NotImplementedError
 
-    def get_manifest(self, repository: str, target: str) -> Manifest:
+    def get_manifest(self, reference: Reference) -> Manifest:
         raise NotImplementedError
 
-    def open_blob(self, repository: str, digest: str, *, start: int = 0) -> Download:
+    def open_blob(self, repository: Repository, digest: str, *, start: int = 0) -> Download:
         self.over.wait(60)
         raise ConfigError("over")
 
@@ -1083,7 +1086,7 @@ class Late(Stuck):
     def __str__(self) -> str:
         return "slow box"
 
-    def open_blob(self, repository: str, digest: str, *, start: int = 0) -> Download:
+    def open_blob(self, repository: Repository, digest: str, *, start: int = 0) -> Download:
         assert self.over.wait(30)
         return nullcontext()  # type: ignore[return-value]  # nothing is read from it
 

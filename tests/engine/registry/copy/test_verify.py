@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from tests.engine.registry.clients import Pair, job, ways
+from tests.engine.registry.clients import Pair, job, repository_at, ways
 from tests.fakes.clock import FakeClock
 from tests.fakes.images import OCI_INDEX, ImageParts, make_image, make_index, missing, put, refer_to
 from tests.fakes.registry import Answer, FakeRegistry, Record, Status, digest_of, on
@@ -292,7 +292,10 @@ def test_what_refers_to_the_image_is_read_again_too_and_must_be_listed(
     again = verify_images(copy_images([report.job for report in reports], copying), copying)
     assert missing(sbom, target, "b/app") == ()
     assert {
-        entry.digest for entry in ReferrerLists(pair.target, "b/app").referrers([image.digest])
+        entry.digest
+        for entry in ReferrerLists(pair.target, repository_at(pair.target, "b/app")).referrers(
+            [image.digest]
+        )
     } == {
         sbom.digest,
         other.digest,

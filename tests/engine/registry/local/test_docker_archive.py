@@ -17,6 +17,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.engine.registry.clients import local_image
 from tests.fakes.archives import (
     Member,
     config_of,
@@ -36,6 +37,7 @@ from towline.registry.local.docker_archive import DockerArchive
 from towline.registry.local.spool import Spool
 from towline.registry.local.tar import Tar
 from towline.registry.manifest import Manifest
+from towline.registry.source import LOCAL
 
 IMAGE = make_image(layers=3, size=3000)
 
@@ -57,7 +59,7 @@ def old(image: ImageParts = IMAGE, *names: str) -> bytes:
 
 
 def blob(source: DockerArchive, digest: str, start: int = 0) -> bytes:
-    with source.open_blob("", digest, start=start) as content:
+    with source.open_blob(LOCAL, digest, start=start) as content:
         return content.read()
 
 
@@ -71,7 +73,7 @@ def blobs(source: DockerArchive, manifest: Manifest) -> list[bytes]:
 
 def refused(data: bytes, target: str = "") -> TowlineError:
     with pytest.raises((ConfigError, DigestMismatch)) as caught, opened(data) as source:
-        source.get_manifest("", target)
+        source.get_manifest(local_image(target))
     assert caught.value.where
     return caught.value
 
@@ -110,7 +112,7 @@ def knowing(*layers: bytes) -> dict[str, Any]:
 @pytest.mark.parametrize("library", [zlib, LIBRARY], ids=["zlib", "usual"])
 def test_the_old_shape_becomes_an_image_of_docker(library: object) -> None:
     with opened(old(), library=library) as source:
-        manifest = source.get_manifest("", "app:1")
+        manifest = source.get_manifest(local_image("app:1"))
         config, *layers = blobs(source, manifest)
     assert manifest.media_type == DOCKER_MANIFEST
     assert config == config_of(IMAGE)
@@ -121,7 +123,7 @@ def test_the_old_shape_becomes_an_image_of_docker(library: object) -> None:
 
 def test_the_new_shape_with_plain_layers_becomes_an_image_of_oci() -> None:
     with opened(tar_of(new_save([(["app:1"], IMAGE)], packed=False))) as source:
-        manifest = source.get_manifest("", "")
+        manifest = source.get_manifest(local_image())
         config, *layers = blobs(source, manifest)
     assert manifest.media_type == OCI_MANIFEST
     assert config == config_of(IMAGE)
@@ -135,7 +137,7 @@ def test_the_new_shape_with_plain_layers_becomes_an_image_of_oci() -> None:
 def test_the_new_shape_with_packed_layers_keeps_its_manifest(*, docker: bool) -> None:
     image = make_image(layers=2, docker=docker)
     with opened(tar_of(new_save([(["app:1"], image)], packed=True))) as source:
-        manifest = source.get_manifest("", "app:1")
+        manifest = source.get_manifest(local_image("app:1"))
         assert (manifest.digest, manifest.body, manifest.media_type) == (
             image.digest,
             image.manifest,
@@ -155,14 +157,14 @@ def test_an_image_of_an_index_is_found_below_it() -> None:
         }
     ).encode()
     with opened(tar_of(files)) as source:
-        assert source.get_manifest("", "").digest == IMAGE.digest
+        assert source.get_manifest(local_image()).digest == IMAGE.digest
 
 
 def test_a_manifest_whose_blobs_are_elsewhere_is_made_anew() -> None:
     files = new_save([(["app:1"], IMAGE)], packed=True)
     del files["blobs/" + IMAGE.digest.replace(":", "/")]
     with opened(tar_of(files)) as source:
-        manifest = source.get_manifest("", "")
+        manifest = source.get_manifest(local_image())
         assert blobs(source, manifest) == [config_of(IMAGE), *packed_layers(IMAGE)]
         assert manifest.media_type == DOCKER_MANIFEST
 
@@ -170,7 +172,7 @@ def test_a_manifest_whose_blobs_are_elsewhere_is_made_anew() -> None:
 def test_packed_layers_go_as_they_are_in_the_old_shape_too() -> None:
     data = made_of(config_of(IMAGE), packed_layers(IMAGE))
     with opened(data) as source:
-        assert blobs(source, source.get_manifest("", "")) == [
+        assert blobs(source, source.get_manifest(local_image())) == [
             config_of(IMAGE),
             *packed_layers(IMAGE),
         ]
@@ -179,7 +181,7 @@ def test_packed_layers_go_as_they_are_in_the_old_shape_too() -> None:
 def test_zstd_has_a_name_with_oci_only() -> None:
     layers = [b"\x28\xb5\x2f\xfd" + b"x" * 100, plain_layers(IMAGE)[0]]
     with opened(made_of(knowing(b"", layers[1]), layers)) as source:
-        manifest = source.get_manifest("", "")
+        manifest = source.get_manifest(local_image())
         assert blob(source, manifest.blobs[1].digest) == layers[0]
     kinds = [part["mediaType"].rpartition("+")[2] for part in json.loads(manifest.body)["layers"]]
     assert (manifest.media_type, kinds) == (OCI_MANIFEST, ["zstd", "gzip"])
@@ -189,7 +191,7 @@ def test_the_same_archive_gives_the_same_digest_every_time_and_whatever_its_pack
     digests = set()
     for data in (old(), old(), tar(reversed(old_save([(["other:2"], IMAGE)])), tarfile.GNU_FORMAT)):
         with opened(data) as source:
-            digests.add(source.get_manifest("", "").digest)
+            digests.add(source.get_manifest(local_image()).digest)
     assert len(digests) == 1
 
 
@@ -203,22 +205,22 @@ def test_an_image_is_chosen_by_any_spelling_of_its_name() -> None:
         )
     ) as source:
         first, second = (
-            source.get_manifest("", "docker.io/library/app:1"),
-            source.get_manifest("", "app:2"),
+            source.get_manifest(local_image("docker.io/library/app:1")),
+            source.get_manifest(local_image("app:2")),
         )
-        assert source.get_manifest("", "registry.example/app:1") is first
+        assert source.get_manifest(local_image("registry.example/app:1")) is first
         assert [
             json.loads(blob(source, manifest.blobs[0].digest))["architecture"]
             for manifest in (first, second)
         ] == ["amd64", "arm64"]
-        assert source.head_manifest("", "app:2") == second.descriptor
-        assert source.head_manifest("", second.digest) == second.descriptor
-        assert source.get_manifest("", second.digest) == second
-        assert source.head_manifest("", "sha256:" + "0" * 64) is None
-        assert source.head_manifest("", "app:3") is None
+        assert source.head_manifest(local_image("app:2")) == second.descriptor
+        assert source.head_manifest(local_image(second.digest)) == second.descriptor
+        assert source.get_manifest(local_image(second.digest)) == second
+        assert source.head_manifest(local_image("sha256:" + "0" * 64)) is None
+        assert source.head_manifest(local_image("app:3")) is None
         for target in ("", "app:3"):
             with pytest.raises(ConfigError) as caught:
-                source.get_manifest("", target)
+                source.get_manifest(local_image(target))
             assert "app:1, app:2, registry.example/app:1" in caught.value.hint
 
 
@@ -229,19 +231,19 @@ def test_without_a_name_the_image_of_the_place_is_meant() -> None:
         archive = Tar(spool.fileno(), spool.size, where="app.tar")
         for name in ("app:1", "app:2"):
             with DockerArchive(archive, name="Docker archive app.tar", target=name) as source:
-                assert source.get_manifest("", "") == source.get_manifest("", name)
+                assert source.get_manifest(local_image()) == source.get_manifest(local_image(name))
         with (
             DockerArchive(archive, name="Docker archive app.tar", target="app:3") as source,
             pytest.raises(ConfigError, match="no image 'app:3'"),
         ):
-            source.get_manifest("", "")
+            source.get_manifest(local_image())
 
 
 def test_an_image_without_a_name_is_the_only_one() -> None:
     with opened(tar(old_save([([], IMAGE)]))) as source:
-        assert source.get_manifest("", "").blobs
+        assert source.get_manifest(local_image()).blobs
         with pytest.raises(ConfigError) as caught:
-            source.get_manifest("", "app:1")
+            source.get_manifest(local_image("app:1"))
     assert "no image with a name" in caught.value.hint
 
 
@@ -255,7 +257,10 @@ def test_a_layer_that_images_share_is_packed_once(
         for number, platform in enumerate(("linux/amd64", "linux/arm64"))
     ]
     with opened(tar(old_save(images))) as source:
-        first, second = source.get_manifest("", "app:0"), source.get_manifest("", "app:1")
+        first, second = (
+            source.get_manifest(local_image("app:0")),
+            source.get_manifest(local_image("app:1")),
+        )
         assert first.blobs[1] == second.blobs[1]
         assert source._spool.size == first.blobs[1].size
         assert list(tmp_path.iterdir()) == []
@@ -264,19 +269,19 @@ def test_a_layer_that_images_share_is_packed_once(
 def test_a_layer_twice_in_an_image_is_one_blob() -> None:
     layer = plain_layers(IMAGE)[0]
     with opened(made_of(knowing(layer, layer), [layer], ["0/layer.tar", "0/layer.tar"])) as source:
-        manifest = source.get_manifest("", "")
+        manifest = source.get_manifest(local_image())
     assert len(json.loads(manifest.body)["layers"]) == 2
     assert len({part.digest for part in manifest.blobs}) == 2
 
 
 def test_an_image_of_nothing_has_no_layers() -> None:
     with opened(made_of(knowing(), [])) as source:
-        assert len(source.get_manifest("", "").blobs) == 1
+        assert len(source.get_manifest(local_image()).blobs) == 1
 
 
 def test_threads_ask_at_once_and_the_work_is_done_once() -> None:
     with opened(old()) as source, ThreadPoolExecutor(8) as pool:
-        manifests = list(pool.map(lambda _: source.get_manifest("", ""), range(16)))
+        manifests = list(pool.map(lambda _: source.get_manifest(local_image()), range(16)))
         assert all(manifest is manifests[0] for manifest in manifests)
         found = list(
             pool.map(lambda start: blob(source, manifests[0].blobs[1].digest, start), range(20))
@@ -287,14 +292,14 @@ def test_threads_ask_at_once_and_the_work_is_done_once() -> None:
 def test_a_blob_that_no_manifest_named_is_not_there() -> None:
     for data in (old(), tar_of(new_save([(["app:1"], IMAGE)], packed=False))):
         with opened(data) as source, pytest.raises(ConfigError, match="lacks the blob"):
-            source.open_blob("", "sha256:" + "0" * 64)
+            source.open_blob(LOCAL, "sha256:" + "0" * 64)
 
 
 def test_longer_layer_digests_are_checked_as_well() -> None:
     layer = plain_layers(IMAGE)[0]
     config = {"rootfs": {"diff_ids": ["sha512:" + hashlib.sha512(layer).hexdigest()]}}
     with opened(made_of(config, [layer])) as source:
-        assert source.get_manifest("", "").blobs
+        assert source.get_manifest(local_image()).blobs
     config["rootfs"]["diff_ids"] = ["sha512:" + "0" * 128]
     assert "layer 1 (0/layer.tar)" in refused(made_of(config, [layer])).message
 
@@ -382,10 +387,10 @@ def test_nothing_outside_the_archive_is_read(tmp_path: Path) -> None:
 
 def test_the_threads_and_the_spool_end_with_it() -> None:
     with opened(old()) as source:
-        digest = source.get_manifest("", "").blobs[1].digest
+        digest = source.get_manifest(local_image()).blobs[1].digest
     assert source._spool._file.closed
     with pytest.raises(ValueError, match="closed"):
-        source.open_blob("", digest)
+        source.open_blob(LOCAL, digest)
     with pytest.raises(RuntimeError, match="shutdown"):
         source._packer._pool.submit(int)
 
@@ -411,4 +416,4 @@ def test_no_documents_at_all_break_it(index: object, config: object) -> None:
         "0/layer.tar": b"x" * 600,
     }
     with contextlib.suppress(ConfigError, DigestMismatch), opened(tar_of(files)) as source:
-        assert source.get_manifest("", "").blobs
+        assert source.get_manifest(local_image()).blobs

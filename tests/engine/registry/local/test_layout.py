@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.engine.registry.clients import local_image
 from tests.fakes.archives import layout, tar_of, write
 from tests.fakes.images import ImageParts, index_of, make_attested, make_image, make_index, refer_to
 from towline.errors import ConfigError, DigestMismatch, TowlineError
@@ -19,6 +20,7 @@ from towline.registry.local.layout import LayoutFolder, OciLayout, is_digest
 from towline.registry.local.spool import Spool
 from towline.registry.local.tar import Tar
 from towline.registry.manifest import MANIFEST_LIMIT
+from towline.registry.source import LOCAL
 
 SHAPES = ["folder", "tar"]
 _descriptors: list[int] = []
@@ -53,13 +55,13 @@ def refused(files: Mapping[str, bytes], folder: Path, target: str = "") -> Towli
         pytest.raises((ConfigError, DigestMismatch)) as caught,
         opened(files, "folder", folder) as source,
     ):
-        source.get_manifest("", target)
+        source.get_manifest(local_image(target))
     assert caught.value.where
     return caught.value
 
 
 def blob(source: OciLayout, digest: str, start: int = 0) -> bytes:
-    with source.open_blob("", digest, start=start) as content:
+    with source.open_blob(LOCAL, digest, start=start) as content:
         return content.read()
 
 
@@ -75,13 +77,13 @@ def edited(files: dict[str, bytes], **changes: object) -> dict[str, bytes]:
 def test_the_only_image_needs_no_tag(shape: str, tag: str, tmp_path: Path) -> None:
     image = make_image(layers=2)
     with opened(layout([(tag, image)]), shape, tmp_path) as source:
-        manifest = source.get_manifest("", "")
+        manifest = source.get_manifest(local_image())
         assert (manifest.body, manifest.digest, manifest.media_type) == (
             image.manifest,
             image.digest,
             image.media_type,
         )
-        assert source.head_manifest("", "") == manifest.descriptor
+        assert source.head_manifest(local_image()) == manifest.descriptor
         assert {digest: blob(source, digest) for digest in image.blobs} == dict(image.blobs)
 
 
@@ -91,16 +93,16 @@ def test_the_tag_chooses_among_several(shape: str, tmp_path: Path) -> None:
     with opened(
         layout([("1", first), ("docker.io/library/app:2", second), ("2", second)]), shape, tmp_path
     ) as source:
-        assert source.get_manifest("", "1").digest == first.digest
+        assert source.get_manifest(local_image("1")).digest == first.digest
         assert (
-            source.get_manifest("", "docker.io/library/app:2").digest
-            == source.get_manifest("", "2").digest
+            source.get_manifest(local_image("docker.io/library/app:2")).digest
+            == source.get_manifest(local_image("2")).digest
             == second.digest
         )
-        assert source.head_manifest("", "3") is None
+        assert source.head_manifest(local_image("3")) is None
         for target in ("", "3"):
             with pytest.raises(ConfigError) as caught:
-                source.get_manifest("", target)
+                source.get_manifest(local_image(target))
             assert "1, 2, docker.io/library/app:2" in caught.value.hint
 
 
@@ -109,17 +111,17 @@ def test_without_a_tag_the_one_of_the_place_is_meant(tmp_path: Path) -> None:
     folder = folder_at(write(tmp_path, layout(images.items())))
     for tag, image in images.items():
         assert (
-            OciLayout(folder, name="OCI layout app", target=tag).get_manifest("", "").digest
+            OciLayout(folder, name="OCI layout app", target=tag).get_manifest(local_image()).digest
             == image.digest
         )
     with pytest.raises(ConfigError, match="no image '3'"):
-        OciLayout(folder, name="OCI layout app", target="3").get_manifest("", "")
+        OciLayout(folder, name="OCI layout app", target="3").get_manifest(local_image())
 
 
 def test_one_image_with_two_tags_is_one_image(tmp_path: Path) -> None:
     image = make_image()
     with opened(layout([("1", image), ("latest", image)]), "folder", tmp_path) as source:
-        assert source.get_manifest("", "").digest == image.digest
+        assert source.get_manifest(local_image()).digest == image.digest
 
 
 def test_one_tag_for_two_images_says_nothing(tmp_path: Path) -> None:
@@ -148,7 +150,7 @@ def test_an_entry_that_cannot_be_read_and_may_be_the_image_is_told_as_that(
     assert fault.hint == "add :tag; it has: 1"
     assert (
         OciLayout(folder_at(tmp_path), name="OCI layout app", target="1")
-        .get_manifest("", "")
+        .get_manifest(local_image())
         .digest
         == image.digest
     )
@@ -180,29 +182,29 @@ def test_an_index_json_that_is_the_image_of_several_platforms_is_that_image(
     index: ImageParts, shape: str, tmp_path: Path
 ) -> None:
     with opened(flat(index), shape, tmp_path) as source:
-        found = source.get_manifest("", "")
+        found = source.get_manifest(local_image())
         assert (found.body, found.digest, found.media_type) == (
             index.manifest,
             index.digest,
             index.media_type,
         )
-        assert source.get_manifest("", index.digest) == found
-        assert [source.get_manifest("", child.digest).digest for child in found.children] == [
-            child.digest for child in index.children
-        ]
+        assert source.get_manifest(local_image(index.digest)) == found
+        assert [
+            source.get_manifest(local_image(child.digest)).digest for child in found.children
+        ] == [child.digest for child in index.children]
 
 
 def test_platforms_under_one_tag_are_one_image_of_those_alone(tmp_path: Path) -> None:
     index = make_index(["linux/amd64", "linux/arm64", "linux/s390x"])
     with opened(flat(index, "1", "1", "2"), "folder", tmp_path) as source:
-        found = source.get_manifest("", "1")
+        found = source.get_manifest(local_image("1"))
         assert [child.digest for child in found.children] == [
             child.digest for child in index.children[:2]
         ]
-        assert source.get_manifest("", found.digest) == found
-        assert source.get_manifest("", "2").digest == index.children[2].digest
+        assert source.get_manifest(local_image(found.digest)) == found
+        assert source.get_manifest(local_image("2")).digest == index.children[2].digest
         with pytest.raises(ConfigError, match="more than one image, and no tag says which"):
-            source.get_manifest("", "")
+            source.get_manifest(local_image())
 
 
 @pytest.mark.parametrize(
@@ -227,14 +229,14 @@ def test_what_refers_to_an_image_is_none_itself(shape: str, tag: str, tmp_path: 
         layout([("", several[0]), (tag, image), (tag, several[1])]), shape, tmp_path
     ) as source:
         assert (
-            source.get_manifest("", tag).digest
-            == source.get_manifest("", "").digest
+            source.get_manifest(local_image(tag)).digest
+            == source.get_manifest(local_image()).digest
             == image.digest
         )
-        assert {one.digest for one in source.referrers("", image.digest)} == {
+        assert {one.digest for one in source.referrers(LOCAL, image.digest)} == {
             one.digest for one in several
         }
-        assert source.tags("") == frozenset({tag} - {""})
+        assert source.tags(LOCAL) == frozenset({tag} - {""})
 
 
 @pytest.mark.parametrize("tag", ["", "1.0"])
@@ -251,11 +253,13 @@ def test_lists_of_referrers_and_cosigns_tags_are_no_images_beside_one(
         ]
     )
     with opened(several, "folder", tmp_path) as source:
-        assert source.get_manifest("", "").digest == image.digest
-        assert source.get_manifest("", f"{beside}.sig").digest == make_image(seed=4).digest
-        assert source.tags("") == frozenset({tag, beside, f"{beside}.sig", f"{beside}.att"} - {""})
+        assert source.get_manifest(local_image()).digest == image.digest
+        assert source.get_manifest(local_image(f"{beside}.sig")).digest == make_image(seed=4).digest
+        assert source.tags(LOCAL) == frozenset(
+            {tag, beside, f"{beside}.sig", f"{beside}.att"} - {""}
+        )
         with pytest.raises(ConfigError, match="no image '2'") as caught:
-            source.get_manifest("", "2")
+            source.get_manifest(local_image("2"))
         assert caught.value.hint == f"it has: {tag or 'no image with a tag'}"
 
 
@@ -264,7 +268,7 @@ def test_the_platforms_of_an_index_that_stand_beside_it_are_its_parts(tmp_path: 
     with opened(
         layout([("", index), *(("", child) for child in index.children)]), "folder", tmp_path
     ) as source:
-        assert source.get_manifest("", "").digest == index.digest
+        assert source.get_manifest(local_image()).digest == index.digest
     assert (
         "more than one image"
         in refused(
@@ -281,7 +285,10 @@ def test_an_artifact_without_a_tag_is_no_image_beside_one(tmp_path: Path) -> Non
         manifests=[entries[0], {**entries[1], "artifactType": "application/vnd.example.chart"}],
     )
     with opened(files, "folder", tmp_path) as source:
-        assert (source.get_manifest("", "").digest, source.referrers("", image.digest)) == (
+        assert (
+            source.get_manifest(local_image()).digest,
+            source.referrers(LOCAL, image.digest),
+        ) == (
             image.digest,
             (),
         )
@@ -297,13 +304,13 @@ def test_an_artifact_with_a_tag_of_its_own_may_be_what_is_meant(tmp_path: Path) 
     )
     assert "has more than one image" in refused(files, tmp_path).message
     with opened(files, "folder", tmp_path) as source:
-        assert source.get_manifest("", "2").digest == chart.digest
+        assert source.get_manifest(local_image("2")).digest == chart.digest
 
 
 def test_what_refers_to_another_is_copied_where_it_is_all_there_is(tmp_path: Path) -> None:
     signature = refer_to(make_image())
     with opened(layout([("", signature)]), "folder", tmp_path) as source:
-        assert source.get_manifest("", "").digest == signature.digest
+        assert source.get_manifest(local_image()).digest == signature.digest
 
 
 def test_platforms_beside_what_refers_to_them_are_one_image(tmp_path: Path) -> None:
@@ -317,11 +324,11 @@ def test_platforms_beside_what_refers_to_them_are_one_image(tmp_path: Path) -> N
         ],
     )
     with opened(files, "folder", tmp_path) as source:
-        found = source.get_manifest("", "")
+        found = source.get_manifest(local_image())
         assert [child.digest for child in found.children] == [
             child.digest for child in index.children
         ]
-        assert [one.digest for one in source.referrers("", index.digest)] == [
+        assert [one.digest for one in source.referrers(LOCAL, index.digest)] == [
             refer_to(index).digest
         ]
 
@@ -331,7 +338,7 @@ def test_a_damaged_entry_beside_the_image_is_no_hindrance(tmp_path: Path) -> Non
     files = layout([("1", image), ("2", other)])
     files["blobs/" + other.digest.replace(":", "/")] = b"{}"
     source = OciLayout(folder_at(write(tmp_path, files)), name="OCI layout app", target="1")
-    assert (source.get_manifest("", "").digest, source.referrers("", image.digest)) == (
+    assert (source.get_manifest(local_image()).digest, source.referrers(LOCAL, image.digest)) == (
         image.digest,
         (),
     )
@@ -345,7 +352,7 @@ def test_indexes_in_indexes_are_reached_by_digest(
     outer = index_of([inner, make_image("linux/s390x", docker=True)])
     with opened(layout([("1", outer)]), shape, tmp_path) as source:
         for part in outer.walk():
-            assert source.get_manifest("", part.digest).body == part.manifest
+            assert source.get_manifest(local_image(part.digest)).body == part.manifest
         assert {image.digest for image in source.images()} == {
             part.digest for part in outer.walk() if not part.children
         }
@@ -371,7 +378,7 @@ def test_a_manifest_may_leave_its_type_out(tmp_path: Path) -> None:
             manifest=plain, media_type=image.media_type, digest=digest, blobs=image.blobs
         )
         with opened(layout([("1", bare)]), "folder", tmp_path / digest[-8:]) as source:
-            found = source.get_manifest("", "1")
+            found = source.get_manifest(local_image("1"))
             assert bool(found.children) == ("manifests" in data)
 
 
@@ -387,7 +394,7 @@ def test_longer_digests_are_as_good(shape: str, tmp_path: Path) -> None:
         }
     ).encode()
     with opened(files, shape, tmp_path) as source:
-        assert source.get_manifest("", "").digest == digest
+        assert source.get_manifest(local_image()).digest == digest
         assert source.has_blob(digest)
         assert not source.has_blob("sha512:" + "0" * 128)
 
@@ -399,9 +406,9 @@ def test_a_blob_is_read_from_where_it_broke_off(shape: str, tmp_path: Path) -> N
     with opened(layout([("", image)]), shape, tmp_path) as source:
         assert blob(source, digest, 1234) == image.blobs[digest][1234:]
         with pytest.raises(ConfigError, match="lacks the blob"):
-            source.open_blob("", "sha256:" + "0" * 64)
+            source.open_blob(LOCAL, "sha256:" + "0" * 64)
         with pytest.raises(ConfigError, match="not a digest"):
-            source.open_blob("", "sha256:../../index.json")
+            source.open_blob(LOCAL, "sha256:../../index.json")
 
 
 @pytest.mark.parametrize(
@@ -461,7 +468,7 @@ def test_no_file_outside_the_folder_is_read(tmp_path: Path) -> None:
         (place / name).rename(place / "moved")
         (place / name).symlink_to(outside / name)
         with pytest.raises(ConfigError, match=r"cannot read|no oci-layout"):
-            OciLayout(folder_at(place), name="OCI layout app").get_manifest("", "")
+            OciLayout(folder_at(place), name="OCI layout app").get_manifest(local_image())
 
 
 def test_what_is_no_regular_file_is_refused_without_waiting(tmp_path: Path) -> None:
@@ -472,11 +479,11 @@ def test_what_is_no_regular_file_is_refused_without_waiting(tmp_path: Path) -> N
     folder = folder_at(tmp_path)
     before = set(Path("/proc/self/fd").iterdir())
     with pytest.raises(ConfigError, match="is not a file"):
-        OciLayout(folder, name="OCI layout app").get_manifest("", "")
+        OciLayout(folder, name="OCI layout app").get_manifest(local_image())
     inside.unlink()
     inside.mkdir()
     with pytest.raises(ConfigError, match="is not a file"):
-        OciLayout(folder, name="OCI layout app").get_manifest("", "")
+        OciLayout(folder, name="OCI layout app").get_manifest(local_image())
     assert set(Path("/proc/self/fd").iterdir()) == before
 
 
@@ -512,7 +519,7 @@ def test_no_index_at_all_breaks_it(index: object) -> None:
         with pytest.raises(ConfigError):
             OciLayout(
                 Tar(spool.fileno(), spool.size, where="app.tar"), name="OCI archive app.tar"
-            ).get_manifest("", "")
+            ).get_manifest(local_image())
 
 
 def test_a_digest_is_told_from_a_tag() -> None:

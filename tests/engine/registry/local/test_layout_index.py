@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.engine.registry.clients import Pair, registry_of
+from tests.engine.registry.clients import Pair, local_image, registry_of, repository_at
 from tests.fakes.archives import layout, tar_of, write
 from tests.fakes.images import OCI_INDEX, ImageParts, make_image, make_index, missing, put, refer_to
 from tests.fakes.registry import FakeRegistry, Status, digest_of, on
@@ -98,7 +98,7 @@ def copy(
 ) -> CopyReport:
     """Copy the image of a layout; the copy is read again."""
     targets = (Reference(registry=registry_of(target), image=parse_image("team/app:1")),)
-    job = CopyJob(source=None, name="oci:app:1", targets=targets, referrers=referrers)
+    job = CopyJob(source=local_image(), name="oci:app:1", targets=targets, referrers=referrers)
     if shape == "folder":
         place: OciFolder | OciArchive = OciFolder(
             path=str(write(folder / "app", files)), target="1"
@@ -135,7 +135,7 @@ def test_all_that_refers_to_an_image_of_a_layout_travels_with_it(
     ] == [()] * 7
     assert target.storage["team/app"].tags[signed.old[0]] == signed.signature.digest
     assert target.storage["team/app"].tags["1"] == signed.index.digest
-    there = ReferrerLists(pair.target, "team/app")
+    there = ReferrerLists(pair.target, repository_at(pair.target, "team/app"))
     assert {entry.digest for entry in there.referrers([signed.index.digest])} == {
         one.digest for one in signed.attestations
     }
@@ -295,7 +295,7 @@ def test_a_chosen_platform_takes_its_own_along(
     targets = (Reference(registry=registry_of(target), image=parse_image("team/app:1")),)
     with open_source(place, environ={}) as source:
         job = CopyJob(
-            source=None,
+            source=local_image(),
             name="oci:app:1",
             targets=targets,
             referrers=REQUIRED,

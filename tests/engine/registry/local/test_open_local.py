@@ -15,6 +15,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.engine.registry.clients import local_image
 from tests.fakes.archives import config_of, layout, new_save, old_save, tar, tar_of, write
 from tests.fakes.docker_daemon import DockerDaemon
 from tests.fakes.images import make_image
@@ -25,7 +26,7 @@ from towline.http.client import Transport
 from towline.registry.local.locations import LocalLocation, parse_local_location
 from towline.registry.local.open_local import open_source
 from towline.registry.manifest import Manifest
-from towline.registry.source import ImageSource
+from towline.registry.source import LOCAL, ImageSource
 
 IMAGE = make_image(layers=2)
 SKOPEO = shutil.which("skopeo")
@@ -64,7 +65,7 @@ def parsed(text: str, folder: Path) -> LocalLocation:
 def layers(source: ImageSource, manifest: Manifest) -> object:
     """The digests of the unpacked layers that the image's configuration knows."""
     body = bytearray(manifest.blobs[0].size)
-    with source.open_blob("", manifest.blobs[0].digest) as content:
+    with source.open_blob(LOCAL, manifest.blobs[0].digest) as content:
         assert content.readinto(memoryview(body)) == len(body)
     return json.loads(body)["rootfs"]["diff_ids"]
 
@@ -112,11 +113,11 @@ def test_every_place_is_opened_and_read_to_the_end(
     monkeypatch.setattr(tempfile, "tempdir", str(place / "layout"))
     before, where = set(Path("/proc/self/fd").iterdir()), parsed(text, place)
     with open_source(where, environ={}) as source:
-        manifest = source.get_manifest("", "")
+        manifest = source.get_manifest(local_image())
         assert str(source).startswith(name)
         assert (manifest.digest == IMAGE.digest) == ("old" not in text)
         for blob in manifest.blobs:
-            with source.open_blob("", blob.digest) as content:
+            with source.open_blob(LOCAL, blob.digest) as content:
                 assert content.readinto(memoryview(bytearray(1 << 20))) == blob.size
     assert set(Path("/proc/self/fd").iterdir()) == before
     assert sorted(path.name for path in (place / "layout").iterdir()) == [
@@ -130,7 +131,7 @@ def test_the_daemons_image_is_opened_by_what_the_machine_says(tmp_path: Path) ->
     with DockerDaemon(tmp_path, {"app:1": tar(old_save([(["app:1"], IMAGE)]))}) as daemon:
         where = parse_local_location("docker-daemon:app:1")
         with open_source(where, environ=daemon.environ) as source:
-            assert len(source.get_manifest("", "").blobs) == 3
+            assert len(source.get_manifest(local_image()).blobs) == 3
             assert str(source) == "image app:1 of the Docker daemon"
 
 
@@ -213,7 +214,7 @@ def test_a_fault_while_it_is_used_leaves_nothing_open(place: Path) -> None:
         pytest.raises(ConfigError, match="no image 'other:1'"),
         open_source(parsed("old.tar.gz", place), environ={}) as source,
     ):
-        (source.get_manifest("", ""), source.get_manifest("", "other:1"))
+        (source.get_manifest(local_image()), source.get_manifest(local_image("other:1")))
     assert set(Path("/proc/self/fd").iterdir()) == before
 
 
@@ -239,7 +240,7 @@ def test_skopeo_finds_the_same_platform_and_layers(text: str, place: Path) -> No
         open_source(where, environ={}) as source,
         open_source(parsed("oci:theirs:1", place), environ={}) as theirs,
     ):
-        ours, other = source.get_manifest("", ""), theirs.get_manifest("", "")
+        ours, other = source.get_manifest(local_image()), theirs.get_manifest(local_image())
         assert layers(source, ours) == layers(theirs, other)
         assert len(ours.blobs) == len(other.blobs) == 3
 
@@ -253,7 +254,7 @@ def test_what_skopeo_writes_is_read(kind: str, place: Path) -> None:
     )
     with open_source(parsed(f"{kind}:theirs.tar:app:1", place), environ={}) as source:
         assert (
-            layers(source, source.get_manifest("", ""))
+            layers(source, source.get_manifest(local_image()))
             == json.loads(config_of(IMAGE))["rootfs"]["diff_ids"]
         )
 
@@ -268,10 +269,12 @@ def test_memory_does_not_grow_with_the_image(tmp_path: Path) -> None:
         tar_of({"config.json": config, "layer.tar": layer, "manifest.json": index})
     )
     program = (
-        "import sys; from towline.registry.local.open_local import open_source;"
+        "import sys; from towline.registry.local.open_local import open_source\n"
+        "from towline.registry.source import LOCAL;"
         " from towline.registry.local.locations import parse_local_location as p\n"
         "with open_source(p(sys.argv[1]), environ={}) as s:"
-        " print(len(s.get_manifest('', '').blobs)); print(open('/proc/self/status').read())"
+        " print(len(s.get_manifest(LOCAL.reference('')).blobs));"
+        " print(open('/proc/self/status').read())"
     )
     said = subprocess.run(
         [sys.executable, "-c", program, str(tmp_path / "app.tar")],
