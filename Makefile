@@ -50,6 +50,7 @@ bench:
 	@.venv/bin/python tests/bench/image_copy.py --json build/bench-image-copy.json
 	@.venv/bin/python tests/bench/startup.py
 	@.venv/bin/python tests/bench/delivery.py
+	@.venv/bin/python tests/bench/bridge.py
 	@.venv/bin/python tests/bench/edits.py
 	@.venv/bin/python tests/bench/gitops.py
 	@.venv/bin/python tests/bench/isolation.py
