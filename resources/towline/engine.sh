@@ -183,28 +183,25 @@ except (OSError, ValueError) as fault:
 # Succeeds if the folder $1 belongs to this user, and nobody else may write into it.
 ours() {
     # shellcheck disable=SC2046 # the words of ls: mode, links, owner
-    [ -d "$1" ] && [ ! -L "$1" ] && set -- $(ls -ldn -- "$1") && [ "$3" = "$(id -u)" ] || return 1
-    case $1 in ?????-??-*) ;; *) return 1 ;; esac
+    set -- $(ls -ldn -- "$1")
+    [ "${3:-}" = "$(id -u)" ] || return 1
+    case $1 in d????-??-*) ;; *) return 1 ;; esac
 }
 
 # Sets `cache` to the folder of the engine with checksum $2 below $1. If that is not possible, fails
 # and sets `why`.
 open_cache() {
-    near=$1
-    case $near in /*) ;; *) why="'$near' is not an absolute path" && return 1 ;; esac
+    case $1 in /*) ;; *) why="'$1' is not an absolute path" && return 1 ;; esac
+    cache=${1%/}/engines/$2 near=${1%/}/engines/$2
     while [ ! -d "$near" ] && [ -n "$near" ]; do near=${near%/*}; done
     if ! lies_outside "${near%/}/"; then
         why="'$1' is in the workspace" && return 1
     fi
-    cache=${1%/}/engines/$2
     if ! (umask 077 && mkdir -p -- "$cache") 2>/dev/null || [ ! -w "$cache" ]; then
         why="'$1' cannot be written" && return 1
     fi
-    if ! lies_outside "$cache/"; then
-        why="'$1' is in the workspace" && return 1
-    fi
     if ! ours "$cache" || ! ours "${cache%/*}"; then
-        why="'${cache%/*}' belongs to another user, or others may write into it" && return 1
+        why="'${cache%/*}' belongs to another user, is a link, or others may write into it" && return 1
     fi
 }
 

@@ -118,10 +118,14 @@ def test_in_a_folder_of_the_workspace_the_whole_workspace_is_left_out(agent: Age
 def test_a_program_of_the_workspace_is_neither_the_python_nor_a_tool_of_the_launcher(
     agent: Agent,
 ) -> None:
+    (agent.folder / "empty").mkdir()
     for name in ("python3", "python3.11", "mkdir", "ls", "mv", "find"):
-        program(agent.workspace / "bin", "changed by a pull request", name)
+        for folder in (agent.workspace / "bin", agent.workspace):
+            program(folder, "changed by a pull request", name)
     agent.name_engine(SUM)
-    path = path_of(agent.workspace / "bin", "bin", agent=agent)
+    path = path_of(
+        agent.workspace / "bin", "bin", ".", "", agent.folder / "empty", "/", agent=agent
+    )
     ended = agent.deliver(ENGINE, PATH=path)
     assert ended.result["status"] == "success"
 
@@ -428,17 +432,31 @@ def test_a_named_folder_that_cannot_be_used_is_an_error(agent: Agent) -> None:
     assert list(agent.workspace.iterdir()) == []
 
 
-def test_a_cache_that_others_may_write_into_is_not_used(agent: Agent) -> None:
+@pytest.mark.parametrize("mode", [0o775, 0o757])
+@pytest.mark.parametrize("level", [1, 2])
+def test_a_cache_that_others_may_write_into_is_not_used(
+    agent: Agent, mode: int, level: int
+) -> None:
     agent.name_engine(SUM)
-    for level in (1, 2):
-        home = agent.folder / f"home{level}"
-        folder = agent.cached(SUM, home).parents[level - 1]
-        folder.mkdir(parents=True)
-        folder.chmod(0o777)
-        assert "others may write into it" in agent.run(TOWLINE_HOME=str(home)).message
-        folder.chmod(0o755)
-        if level == 2:
-            assert agent.run(TOWLINE_HOME=str(home)).result["status"] == "deliver"
+    folder = agent.cached(SUM).parents[level - 1]
+    folder.mkdir(parents=True)
+    folder.parent.chmod(0o755)
+    folder.chmod(mode)
+    named = {"TOWLINE_HOME": str(agent.home / ".cache/towline")}
+    assert "others may write into it" in agent.run(**named).message
+    folder.chmod(0o755)
+    assert agent.run(**named).result["status"] == "deliver"
+
+
+def test_a_cache_that_is_a_link_is_not_used(agent: Agent) -> None:
+    agent.name_engine(SUM)
+    link = agent.cached(SUM).parents[1]
+    link.parent.mkdir(parents=True)
+    for target, why in ((agent.workspace, "is in the workspace"), (agent.folder, "is a link")):
+        link.symlink_to(target)
+        assert why in agent.run().err
+        link.unlink()
+    assert list(agent.workspace.iterdir()) == []
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can give a folder to another user")
@@ -621,10 +639,19 @@ def test_a_url_without_a_checksum_is_refused(agent: Agent) -> None:
 def test_of_two_builds_that_download_at_once_the_second_waits(
     agent: Agent, server: FileServer
 ) -> None:
+    waits = agent.folder / "waits"
+    os.mkfifo(waits)
+    sleep = agent.programs / "sleep"
+    real = sleep.readlink()
+    sleep.unlink()
+    words = f"if [ -p {waits} ]; then echo > {waits}; rm {waits}; fi; exec {real}"
+    sleep.write_text(f"#!/bin/sh\n{words} {'sleep' if real.name == 'busybox' else ''} $@\n")
+    sleep.chmod(0o755)
     server.release.clear()
     first = agent.start(**source(server))
     assert server.asked.wait(60)
     second = agent.start(**source(server))
+    waits.read_text()
     server.release.set()
     assert [finish(child).result["status"] for child in (first, second)] == ["success"] * 2
     assert server.count("GET") == 1

@@ -6,6 +6,7 @@ import hashlib
 import io
 import json
 import re
+import shutil
 import subprocess
 import sys
 import tarfile
@@ -147,6 +148,43 @@ def test_another_python_ignores_the_bytecode_and_reads_the_source(tmp_path: Path
     )
     assert run_python("-c", CODE, other).stdout == f"{other}/towline/cli.py\n"
     assert run_python(other, "plan").stdout == run_python(zipapp(), "plan").stdout
+
+
+def other_pythons() -> dict[str, str]:
+    """The other Pythons on this machine: version (3.12) to path."""
+    known = [*Path.home().glob(".pyenv/versions/*/bin/python3")]
+    known += [
+        Path(f"python3.{minor}") for minor in range(6, 20) if shutil.which(f"python3.{minor}")
+    ]
+    code = "import sys; print('%d.%d' % sys.version_info[:2])"
+    found = {}
+    for path in known:
+        ended = subprocess.run([path, "-c", code], capture_output=True, text=True, check=False)
+        if ended.returncode == 0:
+            found[ended.stdout.strip()] = str(path)
+    found.pop(f"{sys.version_info.major}.{sys.version_info.minor}", None)
+    return found
+
+
+def test_every_python_on_this_machine_runs_the_archive_or_says_that_it_is_too_old() -> None:
+    pythons = other_pythons()
+    if not pythons:
+        pytest.skip("there is no other Python")
+    folder = ROOT / "examples/azure-demo-k8s-go"
+    for version, path in pythons.items():
+        ended = subprocess.run(
+            [path, "-I", "-S", zipapp(), "plan"],
+            cwd=folder,
+            env={"PATH": "/usr/bin:/bin"},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        if int(version.partition(".")[2]) < 11:
+            too_old = f"towline: Python {version} is too old; run it by 3.11 or newer\n"
+            assert (ended.returncode, ended.stderr) == (9, too_old)
+        else:
+            assert (ended.returncode, ended.stdout) == (0, run_python(zipapp(), "plan").stdout)
 
 
 def test_an_old_python_says_that_it_is_too_old(tmp_path: Path) -> None:
