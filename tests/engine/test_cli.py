@@ -173,7 +173,7 @@ def test_version_stands_alone(workspace: Path) -> None:
 
 def test_a_word_too_many_is_told_where_words_stand(workspace: Path) -> None:
     assert (
-        "words stand before the flags"
+        "before the flags"
         in Ending(["explain", "imagePushToRegistry", "--set", "targetRegistryUrl"], workspace).hint
     )
 

@@ -130,7 +130,9 @@ def chosen(words: Sequence[str]) -> tuple[Parser, Any, str]:
     parser, parsers = _commands(name if words[:1] == [name] else "")
     if not name or name in _ALONE:
         # prints the help, else says that a command is missing or what is too much
-        parser.parse_args(words)
+        _, extra = parser.parse_known_args(words)
+        if extra:
+            raise UsageError(f"'{name}' takes no arguments, got {extra[0]!r}", hint=_END)
         raise UsageError(f"'{name}' takes no arguments", hint=_END)
     module = dispatch.command(name)
     step = module.configure(
@@ -193,7 +195,7 @@ def unknown(word: str, parser: argparse.ArgumentParser) -> UsageError:
     if not flag.startswith("-"):
         return UsageError(
             f"unexpected word {flag!r}",
-            hint=f"see {parser.prog} --help; words stand before the flags",
+            hint=f"write STEP, KEY and the like before the flags; see {parser.prog} --help",
         )
     return UsageError(f"unknown flag {flag}", hint=nearest(flag, known))
 
