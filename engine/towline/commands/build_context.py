@@ -1,7 +1,7 @@
-"""The context of a build, by which stages, steps and credentials are decided.
+"""The context of a build: its branch or tag, the default branch, and how far it is trusted.
 
-It has the branch, the default branch (as the CI system names it, else as the clone has it), the
-change request, and whether the project's own configuration may name hosts for credentials.
+Together with the configuration, the context decides which stages and steps are active, and whether
+the project's own configuration may name hosts for credentials.
 """
 
 from __future__ import annotations
@@ -28,33 +28,31 @@ from towline.pipeline.workspace import WorkspaceFiles
 from towline.record import replace
 
 _EVENT, _ACTIONS = "GITHUB_EVENT_PATH", "GitHubActions"
-_LARGEST = 32 * 1024 * 1024
+_LARGEST_EVENT = 32 * 1024 * 1024
 
 
-def default_of(call: Call, config: str = "") -> Callable[[], DefaultBranch]:
-    """Return a function that gives the default branch; it is looked for once, at the first call.
+def default_branch_lookup(call: Call, config: str = "") -> Callable[[], DefaultBranch]:
+    """Return a function that returns the default branch, looked up once, at its first call.
 
     `config` is the project's file, if it is not the usual one.
     """
 
     @cache
-    def found() -> DefaultBranch:
-        known = _named(call)
-        return (
-            replace(known, tip=cache(partial(_configuration, call, known.name, config)))
-            if known.name
-            else known
-        )
+    def look_up() -> DefaultBranch:
+        branch = _named(call)
+        if not branch.name:
+            return branch
+        return replace(branch, tip=cache(partial(_configuration, call, branch.name, config)))
 
-    return found
+    return look_up
 
 
 def _named(call: Call) -> DefaultBranch:
-    """Return the default branch as the CI system says it, else as the clone does; else ""."""
-    known = facts(call)
-    if known.default:
-        return DefaultBranch(name=known.default, by=known.default_by)
-    if known.system == _ACTIONS and (name := _of_event(call)):
+    """Return the default branch as the CI system names it, else as the clone does; else no name."""
+    build = facts(call)
+    if build.default:
+        return DefaultBranch(name=build.default, by=build.default_by)
+    if build.system == _ACTIONS and (name := _of_event(call)):
         return DefaultBranch(name=name, by=f"repository.default_branch in {_EVENT}")
     name = default_branch(call.folder, call.environ)
     return DefaultBranch(name=name, by="origin/HEAD") if name else DefaultBranch()
@@ -67,7 +65,7 @@ def _of_event(call: Call) -> str:
     """
     path = call.environ.get(_EVENT, "")
     try:
-        if not path or misfit(Path(path), _LARGEST):
+        if not path or misfit(Path(path), _LARGEST_EVENT):
             return ""
         repository = load_json(Path(path).read_text(encoding="utf-8"))["repository"]
         name = repository["default_branch"]
@@ -117,53 +115,54 @@ def build_context(
         extensions=call.environ.get("PIPER_DISABLE_EXTENSIONS") != "true",
         deployment=is_deployment(commits),
         warn=call.console.warn,
-        default=default_of(call, config),
+        default=default_branch_lookup(call, config),
     )
 
 
-def standing_of(
-    known: ConfigDocuments, context: Callable[[], BuildContext], sign: str
+def build_trust_lookup(
+    documents: ConfigDocuments, context: Callable[[], BuildContext], sign: str
 ) -> Callable[[], BuildTrust]:
-    """Return a function that says what is built; `sign` says that it is a change request.
+    """Return a function that returns how far the build is trusted, judged once, at its first call.
 
-    It looks once, at the first call. Raises ConfigError.
+    `sign` names the variable or flag that says that a change request is built, else "". The
+    returned function raises ConfigError.
     """
 
     @cache
-    def found() -> BuildTrust:
+    def judge() -> BuildTrust:
         if sign:
             return BuildTrust(
                 project=False,
                 build=f"{sign} says that a change request is built, and its author can change that",
                 request=True,
             )
-        given = context()
-        said = judge_build(known, given)
-        if said.warning:
-            given.warn(said.warning)
-        what = _what(given)
-        if said.productive:
+        build = context()
+        judgement = judge_build(documents, build)
+        if judgement.warning:
+            build.warn(judgement.warning)
+        revision = _revision(build)
+        if judgement.productive:
             return BuildTrust(
                 project=True,
                 build=(
-                    f"the productive {what}"
-                    if given.branch or given.tag
+                    f"the productive {revision}"
+                    if build.branch or build.tag
                     else "a job whose branch its owner has set"
                 ),
             )
-        more = f"; {said.ignored}" if said.ignored else ""
+        ignored = f"; {judgement.ignored}" if judgement.ignored else ""
         return BuildTrust(
             project=False,
             build=(
-                said.why
-                if given.unknown
-                else f"{what} is built, which is not productive ({said.why}{more})"
+                judgement.why
+                if build.unknown
+                else f"{revision} is built, which is not productive ({judgement.why}{ignored})"
             ),
         )
 
-    return found
+    return judge
 
 
-def _what(given: BuildContext) -> str:
-    kind = "tag" if given.tag else "branch"
-    return f"{kind} {given.tag or given.branch}"
+def _revision(build: BuildContext) -> str:
+    """Return the tag or branch of a build, for people."""
+    return f"tag {build.tag}" if build.tag else f"branch {build.branch}"

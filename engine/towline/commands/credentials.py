@@ -12,7 +12,7 @@ from functools import cache, partial
 
 from towline import dispatch
 from towline.commands import build
-from towline.commands.build_context import build_context, standing_of
+from towline.commands.build_context import build_context, build_trust_lookup
 from towline.commands.call import Call
 from towline.commands.context import documents, given, hide_settings, pipeline_environment
 from towline.config import program_credentials
@@ -160,7 +160,7 @@ def explain(arguments: argparse.Namespace, call: Call) -> Outcome:
             call, values, branch=arguments.branch, sign=sign, config=arguments.config
         )
     )
-    standing = standing_of(known, there, sign)
+    standing = build_trust_lookup(known, there, sign)
     inputs = Inputs(
         stage=call.request.stage,
         documents=known,

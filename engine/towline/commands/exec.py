@@ -15,7 +15,7 @@ from pathlib import Path
 from towline import deadline
 from towline.commands import build
 from towline.commands.build import stage_of
-from towline.commands.build_context import build_context, standing_of
+from towline.commands.build_context import build_context, build_trust_lookup
 from towline.commands.call import Call
 from towline.commands.context import documents, pipeline_environment, tell_of_files, unknown_stage
 from towline.commands.vault_secrets import entered
@@ -176,7 +176,7 @@ def _held(arguments: argparse.Namespace, call: Call) -> Mapping[str, str]:
     if hint := unknown_stage(call.request.stage, known):
         call.console.warn(f"nothing is configured for stage {call.request.stage!r}: {hint}")
     sign = build.change_request(call, arguments.change_request)
-    standing = standing_of(
+    standing = build_trust_lookup(
         known,
         cache(
             lambda: build_context(

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from towline.commands import team
 from towline.commands.build import build_of
-from towline.commands.build_context import default_of
+from towline.commands.build_context import default_branch_lookup
 from towline.commands.call import Call
 from towline.commands.context import team_documents
 from towline.config.documents import (
@@ -114,7 +114,7 @@ def _own(arguments: argparse.Namespace, call: Call) -> tuple[LintReport, Sequenc
     rules = BranchRules(
         documents=ConfigDocuments(defaults=(*teams, *defaults), project=project),
         agent=agent_layer(PIPELINE, call.environ),
-        default=default_of(call, arguments.config),
+        default=default_branch_lookup(call, arguments.config),
         own=True,
     )
     loops = build_loops([project, *defaults], load_schema(_DEPLOYS), _source(call, rules))

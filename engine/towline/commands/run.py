@@ -11,7 +11,7 @@ from functools import cache
 from towline import dispatch
 from towline.commands import build, context, secret_handles
 from towline.commands.build import stage_of
-from towline.commands.build_context import build_context, standing_of
+from towline.commands.build_context import build_context, build_trust_lookup
 from towline.commands.call import Call
 from towline.commands.context import (
     documents,
@@ -186,7 +186,7 @@ def execute(arguments: argparse.Namespace, call: Call) -> Outcome:
         trusted_call=not sign,
         bound=call.request.bound_ids,
     )
-    standing = standing_of(known, given_there, sign)
+    standing = build_trust_lookup(known, given_there, sign)
     state_key = secret_handles.to_bind(call, known, schema.name)
     if wanted := (*to_bind(schema, inputs, call, standing), *state_key):
         return _bind(wanted)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from towline.commands.build_context import default_of
+from towline.commands.build_context import default_branch_lookup
 from towline.commands.call import Call
 from towline.console import Console, Output
 from towline.contract import Build, Request
@@ -27,7 +27,7 @@ def call(folder: Path, environ: dict[str, str], build: Build | None = None) -> C
 
 
 def named(folder: Path, environ: dict[str, str], build: Build | None = None) -> tuple[str, str]:
-    found = default_of(call(folder, environ, build))()
+    found = default_branch_lookup(call(folder, environ, build))()
     return found.name, found.by
 
 
@@ -88,7 +88,7 @@ def test_a_request_s_branch_is_the_default_one_where_jenkins_says_so(tmp_path: P
 
 
 def test_else_the_clone_does_and_has_the_configuration_of_its_tip(clone: Path) -> None:
-    found = default_of(call(clone, {}))()
+    found = default_branch_lookup(call(clone, {}))()
     assert (found.name, found.by) == ("trunk", "origin/HEAD")
     tip = found.tip()
     assert tip is not None
@@ -97,10 +97,12 @@ def test_else_the_clone_does_and_has_the_configuration_of_its_tip(clone: Path) -
         False,
         ".pipeline/config.yml on trunk:1",
     )
-    elsewhere = default_of(call(clone, {}), "ci.yml")().tip()
+    elsewhere = default_branch_lookup(call(clone, {}), "ci.yml")().tip()
     assert elsewhere is not None
     assert elsewhere.content == {}
-    other = default_of(call(clone, {"GITLAB_CI": "true", "CI_DEFAULT_BRANCH": "not-fetched"}))()
+    other = default_branch_lookup(
+        call(clone, {"GITLAB_CI": "true", "CI_DEFAULT_BRANCH": "not-fetched"})
+    )()
     assert (other.name, other.tip()) == ("not-fetched", None)
 
 
@@ -110,12 +112,14 @@ def test_a_tip_whose_configuration_cannot_be_read_says_nothing(clone: Path) -> N
     git(clone, "commit", "--quiet", "-am", "Break")
     git(clone, "update-ref", "refs/remotes/origin/broken", "HEAD")
     assert (
-        default_of(call(clone, {"GITLAB_CI": "true", "CI_DEFAULT_BRANCH": "broken"}))().tip()
+        default_branch_lookup(
+            call(clone, {"GITLAB_CI": "true", "CI_DEFAULT_BRANCH": "broken"})
+        )().tip()
         is None
     )
 
 
 def test_it_is_looked_for_once_and_nobody_may_know_it(tmp_path: Path) -> None:
-    asked = default_of(call(tmp_path, {}))
+    asked = default_branch_lookup(call(tmp_path, {}))
     assert asked() is asked()
     assert asked() == DefaultBranch()

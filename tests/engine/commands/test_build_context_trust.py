@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from towline.commands.build_context import standing_of
+from towline.commands.build_context import build_trust_lookup
 from towline.config.documents import ConfigDocuments, parse_document
 from towline.credential_hosts import BuildTrust
 from towline.pipeline.branches import DefaultBranch
@@ -20,7 +20,7 @@ def standing(
         project=parse_document(project, "config.yml", trusted=False),
     )
     given = {"default": lambda: DefaultBranch(name="main", by="origin/HEAD"), **known}
-    return standing_of(
+    return build_trust_lookup(
         documents, lambda: BuildContext(workspace=WorkspaceFiles(folder), **given), sign
     )()
 
