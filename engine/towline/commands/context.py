@@ -10,7 +10,7 @@ import os
 import re
 from collections.abc import Mapping
 
-from towline.commands import build, secret_handles
+from towline.commands import build
 from towline.commands.build import change_request
 from towline.commands.call import Call
 from towline.config.conditions import parse_flag
@@ -174,8 +174,7 @@ def given(call: Call) -> Mapping[str, object]:
 
     Their secrets are masked. Raises UsageError and ConfigError.
     """
-    values = secret_handles.resolved(call, call.request.parameters, _PARAMETERS)
-    values |= _secrets(call, _PARAMETERS)
+    values = {**call.request.parameters, **_secrets(call, _PARAMETERS)}
     hide_secrets(call, values, "parameters of the call", trusted=True)
     try:
         named = read_parameters(call.environ.get(PARAMETERS_JSON, ""))
@@ -266,9 +265,7 @@ def pipeline_environment(call: Call) -> PipelineEnvironment:
     shell they are the values kept beside the workspace. Raises ConfigError.
     """
     if call.requested:
-        handed = call.request.pipeline_environment
-        values = secret_handles.resolved(call, handed, _ENVIRONMENT)
-        values |= _secrets(call, _ENVIRONMENT)
+        values = {**call.request.pipeline_environment, **_secrets(call, _ENVIRONMENT)}
         known: Mapping[str, object] = {
             key: value for key, value in values.items() if key not in call.request.unproven
         }

@@ -158,12 +158,12 @@ def execute(arguments: argparse.Namespace, call: Call) -> Outcome:
             f"the request is for {call.request.step}, the command line for {schema.name}",
             hint="name the same step in both",
         )
-    given_here = given(call)
+    given_here = secret_handles.opened(call, given(call))
     known = documents(call, arguments.config)
     tell_of_files(call, known)
     flags = given_flags(arguments, schema)
     _check_stage(call, known, told=bool(flags or given_here))
-    values = pipeline_environment(call)
+    values = secret_handles.opened_environment(call, pipeline_environment(call))
     sign = build.change_request(call, arguments.change_request)
     said = build.change_request(
         call, arguments.change_request, deniable=_allows(schema, call, known)

@@ -20,12 +20,12 @@ from towline.contract import Binding
 from towline.errors import CredentialError, MachineError
 from towline.literals import from_json
 from towline.pipeline.build_secrets import BuildSecrets, Handle, handle_of
+from towline.pipeline.environment import PipelineEnvironment, is_proven
 from towline.record import replace
 from towline.secret import secret_texts
 
 STATE_KEY = "stateKeyCredentialsId"
 _VARIABLE = "PIPER_stateSecretKey"
-_ENVIRONMENT = "pipelineEnvironment/"
 
 
 def hidden(call: Call, values: Mapping[str, object]) -> dict[str, object]:
@@ -44,36 +44,37 @@ def without_secrets(values: Mapping[str, object]) -> dict[str, object]:
     return {key: value for key, value in values.items() if not any(secret_texts({key: value}))}
 
 
-def resolved(call: Call, values: Mapping[str, object], prefix: str) -> dict[str, object]:
-    """Return the entries `values` of the request with the secrets of their handles, masked.
+def opened(call: Call, values: Mapping[str, object]) -> dict[str, object]:
+    """Return the entries with the secrets of their handles, at any depth; the secrets are masked.
 
-    An entry is left out if its secret is not on this agent, or if no step of this build has set it:
-    a pull request may have written the handle of another build into the workspace. `prefix` is
-    that of the entries in the request's secrets. Raises ConfigError, CredentialError, MachineError.
+    An entry is left out if one of its secrets is not on this agent. Only `run` may open handles:
+    results of other commands show values. Raises ConfigError, CredentialError and MachineError.
     """
-    found = dict(values)
-    for key, handle in _handles(values):
-        secret = None
-        if prefix == _ENVIRONMENT and key in call.request.unproven:
+    found = {key: _opened(call, value) for key, value in values.items()}
+    return {key: value[0] for key, value in found.items() if value}
+
+
+def opened_environment(call: Call, values: PipelineEnvironment) -> PipelineEnvironment:
+    """Return the pipeline environment with the secrets of its handles, as `opened` does.
+
+    An entry with a handle that no step of this build has set is left out: a pull request may have
+    written the handle into the workspace.
+    """
+    trusted = dict(values)
+    for key, value in values.items():
+        if any(_handles(value)) and not is_proven(values, key):
+            del trusted[key]
             call.console.warn(
-                f"{key} in the pipeline environment is the handle of a secret, but no step of this"
+                f"{key} in the pipeline environment has the handle of a secret, but no step of this"
                 " build is known to have set it; it is ignored"
             )
-        else:
-            secret = _secret(call, handle)
-        if secret is None:
-            del found[key]
-        else:
-            (found[key],) = secret
-            for text in secret_texts({"secret": secret[0]}):
-                call.console.hide(text)
-    return found
+    return PipelineEnvironment(opened(call, trusted), opened(call, values.facts))
 
 
 def note_lost(call: Call) -> None:
     """Say which secrets are on another agent, so that they are looked for elsewhere."""
-    for key, handle in _handles(call.request.pipeline_environment):
-        if key not in call.request.unproven and _secret(call, handle) is None:
+    for key, value in _entries(call).items():
+        if any(_secret(call, handle) is None for handle in _handles(value)):
             call.console.note(
                 f"the secret {key} is on another agent, so this step looks for it in Vault and in"
                 f" Jenkins credentials; {STATE_KEY} lets secrets follow a build to other agents"
@@ -88,8 +89,8 @@ def to_bind(call: Call, known: ConfigDocuments, step: str) -> tuple[Binding, ...
     name = _named_key(call, known) if call.requested and _VARIABLE not in call.environ else ""
     if not name:
         return ()
-    entries = (*_handles(call.request.pipeline_environment), *_handles(call.request.parameters))
-    needed = any(handle.sealed and not _secrets(call).read(handle.id) for _, handle in entries)
+    handles = _handles(list(_entries(call).values()))
+    needed = any(handle.sealed and not _secrets(call).read(handle.id) for handle in handles)
     if needed or getattr(dispatch.step(step), "LEAVES_SECRETS", False):
         return (Binding(credentials_id=name, kind="string", variables={"text": _VARIABLE}),)
     return ()
@@ -110,10 +111,37 @@ def _named_key(call: Call, known: ConfigDocuments) -> str:
     return found
 
 
-def _handles(values: Mapping[str, object]) -> Iterator[tuple[str, Handle]]:
-    for key, value in values.items():
-        if handle := handle_of(value):
-            yield key, handle
+def _entries(call: Call) -> dict[str, object]:
+    """Return the entries of the request whose handles count."""
+    request = call.request
+    known = {k: v for k, v in request.pipeline_environment.items() if k not in request.unproven}
+    return {**request.parameters, **known}
+
+
+def _handles(value: object) -> Iterator[Handle]:
+    """Return every handle in a value."""
+    if handle := handle_of(value):
+        yield handle
+    elif isinstance(value, dict | list):
+        for inner in value.values() if isinstance(value, dict) else value:
+            yield from _handles(inner)
+
+
+def _opened(call: Call, value: object) -> tuple[object] | None:
+    """Return a value with its secrets, in a tuple of its own; None if one is not to be had here."""
+    if handle := handle_of(value):
+        secret = _secret(call, handle)
+        for text in secret_texts({"secret": secret}):
+            call.console.hide(text)
+        return secret
+    if not isinstance(value, dict | list):
+        return (value,)
+    keys = list(value) if isinstance(value, dict) else range(len(value))
+    parts = [_opened(call, value[key]) for key in keys]
+    if None in parts:
+        return None
+    inner = [part[0] for part in parts if part]
+    return (dict(zip(keys, inner, strict=True)) if isinstance(value, dict) else inner,)
 
 
 def _kept(call: Call, value: object) -> Handle:

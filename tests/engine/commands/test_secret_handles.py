@@ -100,6 +100,27 @@ def test_a_parameter_of_the_call_may_be_a_handle(workspace: Path, agent: Agent) 
     assert_no_secret(ending)
 
 
+def test_handles_are_found_at_any_depth(workspace: Path, agent: Agent) -> None:
+    handle = agent().result["pipelineEnvironment"][STAGING]
+    value = {"custom/a": [{"b": [handle, 1.5]}, "x"], "custom/c": {}, "custom/d": f"{handle}x"}
+    agent(pipelineEnvironment=value)
+    assert seen(workspace) == {**value, "custom/a": [{"b": [PASSWORD, 1.5]}, "x"]}
+    ending = agent("two", pipelineEnvironment=value)
+    assert seen(workspace) == {"custom/c": {}, "custom/d": f"{handle}x"}
+    assert "note: the secret custom/a is on another agent" in ending.err
+
+
+def test_only_a_run_opens_a_handle(workspace: Path, agent: Agent) -> None:
+    left = agent().result["pipelineEnvironment"]
+    fields = {
+        "build": BUILD,
+        "pipelineEnvironment": {**left, "container/registryUrl": left[STAGING]},
+    }
+    for words in (["plan"], ["explain", "imagePushToRegistry"]):
+        environ = {"HOME": str(workspace.with_name("home-one"))}
+        assert_no_secret(Ending([*words, *request(workspace, **fields)], workspace, environ))
+
+
 def test_another_build_gets_nothing_for_a_handle(workspace: Path, agent: Agent) -> None:
     left = agent().result["pipelineEnvironment"]
     agent(pipelineEnvironment=left, build={**BUILD, "number": "8"})
@@ -110,7 +131,7 @@ def test_a_handle_that_no_step_has_set_is_ignored(workspace: Path, agent: Agent)
     left = agent().result["pipelineEnvironment"]
     ending = agent(pipelineEnvironment=left, unproven=[STAGING])
     assert seen(workspace).keys() == {"custom/user", "custom/login"}
-    assert f"warning: {STAGING} in the pipeline environment is the handle" in ending.err
+    assert f"warning: {STAGING} in the pipeline environment has the handle" in ending.err
     assert_no_secret(ending)
 
 
