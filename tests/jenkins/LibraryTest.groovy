@@ -1,3 +1,4 @@
+import org.junit.After
 import org.junit.Before
 import org.junit.Rule
 import org.junit.rules.TemporaryFolder
@@ -12,6 +13,9 @@ abstract class LibraryTest {
     private int engines = 0
 
     @Before void startJenkins() { jenkins = new StepBackend(tmp.root) }
+
+    /** A test that fails leaves no process behind either. */
+    @After void stopJenkins() { ShellStep.kill('KILL', jenkins.processes) }
 
     CpsHarness answering(Map... answers) {
         engine = new FakeEngine(new File(tmp.root, "engine-${++engines}"), (answers ?: [[:]]) as List<Map>)

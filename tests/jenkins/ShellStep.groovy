@@ -69,10 +69,12 @@ class ShellStep {
         return stopped
     }
 
-    /** The ids of the processes that have the cookie in their environment, as Jenkins' ProcessTree finds them. */
-    static List<String> processes(String cookie) {
-        new File('/proc').list().findAll { String id -> id.isInteger() && environmentOf(id).contains(cookie) }
+    /** The ids of the processes that have one of the cookies in their environment, as Jenkins' ProcessTree finds them. */
+    static List<String> processes(String... cookies) {
+        new File('/proc').list().findAll { String id -> id.isInteger() && hasAny(environmentOf(id), cookies) }
     }
+
+    private static boolean hasAny(String environment, String... cookies) { cookies.any { String cookie -> environment.contains(cookie) } }
 
     private static String environmentOf(String id) {
         try {

@@ -461,7 +461,7 @@ class StepBackend {
     List<String> findSecrets(Collection<String> secrets) { search().find(secrets) }
 
     /** Processes that the build has started and that still run. */
-    List<String> getProcesses() { agents.collectMany { ShellStep.processes(it.cookie) } }
+    List<String> getProcesses() { ShellStep.processes(agents*.cookie as String[]) }
 }
 
 /** A step on an agent that is gone. */
