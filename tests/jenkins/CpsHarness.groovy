@@ -216,7 +216,9 @@ class CpsHarness {
             case 'leave_': branch.scope = steps.leave(branch.scope); return null
             case 'caught_': return steps.caught(*args)
             case 'again_': return steps.again(*args)
-            case 'parsed_': return untrusted.parseClass(steps.step('readFile', args, branch.scope, branch.name) as String, "Script${++loaded}.groovy").newInstance()
+            case 'parsed_':
+                String text = steps.step('readFile', args, branch.scope, branch.name)
+                return untrusted.parseClass(text, "Script${++loaded}.groovy").newInstance()
             default: return steps.step(name, args, branch.scope, branch.name)
         }
     }
