@@ -2,7 +2,8 @@
 
 Staging registry, target registry and git server are those of `tests/fakes/`; the engine is the
 installed one, or the program that the arguments name, run as a user would run it. At the end the
-demo checks its claims without the engine's help, and fails if one does not hold.
+demo checks its claims without the engine's help, and fails if one does not hold. With `--keep` the
+target registry and the git server then stay until Ctrl-C, for commands of the user's own.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ import ctypes
 import json
 import os
 import secrets
+import shlex
 import shutil
 import signal
 import subprocess
@@ -41,6 +43,7 @@ SEED_REPOSITORY = "https://github.tools.sap/project-piper/azure-demo-k8s-go.git"
 STAGES = ("Acceptance", "Performance", "Release")
 PREVIEW = "environments/preview/values.yaml"
 TEAM = "team.yml"
+KEEP = "--keep"
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 SUBREAPER = (
     36  # PR_SET_CHILD_SUBREAPER: processes that a child leaves behind become ours, and are seen
@@ -93,7 +96,8 @@ class Demo:
 
     def towline(self, *words: str) -> dict[str, Any]:
         """Run the engine as a user would: print its log lines, return its result."""
-        engine = sys.argv[1:] or [str(Path(sys.executable).with_name("towline"))]
+        arguments = [argument for argument in sys.argv[1:] if argument != KEEP]
+        engine = arguments or [str(Path(sys.executable).with_name("towline"))]
         done = subprocess.run(
             [*engine, *words, "--json"],
             cwd=self.workspace,
@@ -379,6 +383,34 @@ def play(demo: Demo) -> None:
     )
 
 
+def keep(demo: Demo) -> None:
+    """Keep target and git server until a signal comes; a file has the environment to use them."""
+    variables = {
+        name: value
+        for name, value in demo.environment().items()
+        if name.startswith(("PIPER_", "TOWLINE_"))
+    }
+    variables["PIPER_sourceRegistryUser"] = variables["PIPER_targetRegistryUser"]
+    variables["PIPER_sourceRegistryPassword"] = variables["PIPER_targetRegistryPassword"]
+    variables["XDG_STATE_HOME"] = str(demo.folder / "home" / ".local" / "state")
+    lines = [f"export {name}={shlex.quote(value)}" for name, value in variables.items()]
+    lines += [
+        f'export PATH={shlex.quote(str(Path(sys.executable).parent))}:"$PATH"',
+        f"cd {shlex.quote(str(demo.workspace))}",
+    ]
+    file = demo.folder / "try.sh"
+    file.touch(mode=0o600)  # it has the passwords
+    file.write_text("".join(f"{line}\n" for line in lines))
+    demo.say(
+        "\nThe target registry and the git server stay until Ctrl-C. In another shell, for example:"
+        f"\n\n    . {file}\n    towline plan --branch main\n    towline copy"
+        f" {demo.target.host}/{NAME}:{TAG} {demo.target.host}/{NAME}:2.0.0\n"
+        "    towline run gitOpsUpdateDeployment"
+        f" --stage Acceptance --containerImageNameTag {NAME}:2.0.0 --dry-run\n"
+    )
+    signal.pause()
+
+
 def interrupted(number: int, _frame: object) -> NoReturn:
     """Handle a signal: exit, and remove everything on the way, as at the end of a run."""
     for one in SIGNALS:
@@ -395,6 +427,8 @@ def main() -> int:
     try:
         with servers() as demo:
             play(demo)
+            if KEEP in sys.argv[1:]:
+                keep(demo)
     except Claim as fault:
         print(f"\ndemo: this does not hold: {fault}", file=sys.stderr)
         return 1
