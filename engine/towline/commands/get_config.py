@@ -37,6 +37,8 @@ from towline.record import replace
 from towline.yaml.plain_scalar import resolve_plain
 
 FAILURE = 1
+# without --json: the configuration is on standard output, which holds one document
+SHARED = ("request", "result", "stage", "config")
 _TEXTS = (
     "vaultServerUrl",
     "vaultNamespace",
@@ -48,7 +50,7 @@ _TEXTS = (
     "stepConfigJSON",
 )
 _USUAL = "json"
-_OWN = ("request", "result", "stage", "config", "json", "command", "gitHubTokens")
+_OWN = ("request", "result", "stage", "config", "command", "gitHubTokens")
 _ENDING = "VaultSecretName"  # of keys that name one
 _NEVER_FROM_VARIABLES = ("PIPER_vault", "PIPER_gcs", "PIPER_gcp")
 

@@ -71,6 +71,12 @@ def config(workspace: Path, *words: str, **environ: str) -> dict[str, Any]:
     return found
 
 
+def test_standard_output_is_one_document(workspace: Path) -> None:
+    done = ending(workspace, "--stepName", "imagePushToRegistry", "--json")
+    assert (done.code, "unknown flag --json" in done.message) == (1, True)
+    assert config(workspace, "--stepName", "imagePushToRegistry", "--output", "json")
+
+
 # ---- a step
 
 
