@@ -100,16 +100,16 @@ def execute(arguments: argparse.Namespace, call: Call) -> Outcome:
 
 
 def _pipeline(name: str, call: Call) -> Pipeline:
-    """Return the stage definition that is asked for, else the usual one, else Towline's own.
+    """Return the stage definition `name`, else that of the workspace, else Towline's own.
 
     Raises ConfigError.
     """
     if not name:
-        # and is then refused, not passed over
-        there = is_inside(call.folder, _USUAL) or leads_out(call.folder, _USUAL)
+        # a path that leads out of the workspace is refused by text_in, not ignored
+        exists = is_inside(call.folder, _USUAL) or leads_out(call.folder, _USUAL)
         return (
             definition.parse_pipeline(text_in(call.folder, _USUAL), _USUAL)
-            if there
+            if exists
             else definition.definition()
         )
     if name.partition("://")[0].lower() in ("http", "https"):

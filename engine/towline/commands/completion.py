@@ -39,8 +39,8 @@ def _complete(parser: argparse.ArgumentParser) -> None:
     """Set the completion of the values of a parser's flags, and of those of its subcommands."""
     for action in parser._actions:  # noqa: SLF001 - argparse has no other list
         if isinstance(action, argparse._SubParsersAction):  # noqa: SLF001
-            for one in action.choices.values():
-                _complete(one)
+            for subparser in action.choices.values():
+                _complete(subparser)
         elif action.metavar in _FILES:
             action.complete = _FILES[str(action.metavar)]  # type: ignore[attr-defined]
         elif action.metavar == "true|false":

@@ -103,7 +103,7 @@ class _Row:
     """One credential of a step, its host, and who allows it, or the error that keeps it back."""
 
     step: str
-    what: str
+    credential: str
     to: str
     by: str = ""
     fault: TowlineError | None = None
@@ -112,30 +112,26 @@ class _Row:
 
     def record(self) -> dict[str, str]:
         """Return the row as data."""
-        said = (
-            {"refused": self.fault.message, "hint": self.fault.hint}
-            if self.fault
-            else {"refused": "", "hint": ""}
-        )
         return {
             "step": self.step,
-            "credential": self.what,
+            "credential": self.credential,
             "to": self.to,
             "by": self.by,
             "warning": self.warning,
-            **said,
+            "refused": self.fault.message if self.fault else "",
+            "hint": self.fault.hint if self.fault else "",
         }
 
     def lines(self) -> Iterator[str]:
         """Return the row for people."""
-        yield f"  {self.what} -> {self.to or 'nowhere yet'}"
+        yield f"  {self.credential} -> {self.to or 'nowhere yet'}"
         yield f"      refused: {_why(self.fault)}" if self.fault else f"      by {self.by}"
         if self.warning:
             yield f"      warning: {self.warning}"
 
 
 def _why(fault: TowlineError) -> str:
-    """Return why it is refused, without the context above the reason."""
+    """Return why the credential is refused, without the context above the reason."""
     if isinstance(fault, CredentialRefused) and fault.why:
         return f"it is named only by {fault.where}: {fault.why}"
     return f"{fault.message} ({fault.where or fault.hint})"
@@ -155,12 +151,12 @@ def explain(arguments: argparse.Namespace, call: Call) -> Outcome:
     names = [load_schema(arguments.step).name] if arguments.step else list(dispatch.STEPS)
     sign = build.change_request(call, arguments.change_request)
     known, values = documents(call, arguments.config), pipeline_environment(call)
-    there = cache(
+    context = cache(
         lambda: build_context(
             call, values, branch=arguments.branch, sign=sign, config=arguments.config
         )
     )
-    standing = build_trust_lookup(known, there, sign)
+    standing = build_trust_lookup(known, context, sign)
     inputs = Inputs(
         stage=call.request.stage,
         documents=known,
@@ -219,36 +215,36 @@ def _text(names: list[str], rows: list[_Row], standing: BuildTrust) -> Iterator[
     wanted = [
         row.fault.allow if isinstance(row.fault, CredentialRefused) else row.allow for row in rows
     ]
-    if lines := [*_allowing([one for one in wanted if one])]:
-        what = "all that is refused" + ", and what will be without `enforcement: warn`" * any(
-            row.allow for row in rows
-        )
+    if lines := [*_allowing([entry for entry in wanted if entry])]:
+        only_warned = any(row.allow for row in rows)
         yield from (
             "",
-            (
-                f"{what}, the platform team allows by adding to its default documents"
-                " (TOWLINE_DEFAULTS)"
-            ),
+            "the platform team allows what is refused"
+            + ", or would be without `enforcement: warn`," * only_warned
+            + " by adding this to its default documents (TOWLINE_DEFAULTS):",
             "general:",
             *lines,
         )
 
 
 def _allowing(wanted: Sequence[tuple[str, str, str]]) -> Iterator[str]:
-    """Return the lines of `general` that allow all of them."""
+    """Return the lines below `general` that allow every (rule, entry, host) of `wanted`."""
     for rule in dict.fromkeys(rule for rule, _, _ in wanted):
         yield f"  {rule}:"
-        found: dict[str, list[str]] = {}
-        for _, entry, host in (one for one in wanted if one[0] == rule):
-            found.setdefault(entry, []).append(host)
-        for entry, hosts in found.items():
+        hosts_by_entry: dict[str, list[str]] = {}
+        for wanted_rule, entry, host in wanted:
+            if wanted_rule == rule:
+                hosts_by_entry.setdefault(entry, []).append(host)
+        for entry, hosts in hosts_by_entry.items():
             named = ", ".join(yaml_scalar(host) for host in dict.fromkeys(hosts) if host)
             yield f"    {yaml_scalar(entry)}: [{named}]" if named else f"    - {yaml_scalar(entry)}"
 
 
 def _rows(schema: StepSchema, inputs: Inputs, standing: Callable[[], BuildTrust]) -> Iterator[_Row]:
     """Return the step's credentials, each once, also if the settings have faults."""
-    found = {(row.what, row.to): row for row in reversed([*_all_rows(schema, inputs, standing)])}
+    found = {
+        (row.credential, row.to): row for row in reversed([*_all_rows(schema, inputs, standing)])
+    }
     yield from reversed(found.values())
 
 
@@ -259,11 +255,11 @@ def _all_rows(
     rules = rules_of(settings, standing)
     yield from _vault(schema, inputs, standing)
     yield from _bound(schema, settings, rules)
-    for one in _each(settings):
-        for credential, place, named in _uses(schema.name, one):
-            to = f"{place.scheme}://{place.host}"
+    for target_settings in _each(settings):
+        for credential, host, source in _uses(schema.name, target_settings):
+            to = f"{host.scheme}://{host.host}"
             yield _row(
-                schema.name, credential.label, to, partial(permit, rules, credential, place, named)
+                schema.name, credential.label, to, partial(permit, rules, credential, host, source)
             )
     if settings.has(URL) and settings.given(URL):
         yield from _choice(
@@ -276,7 +272,7 @@ def _all_rows(
         )
         yield _Row(
             step=schema.name,
-            what="logins of dockerConfigJSON, else of the agent's Docker configuration",
+            credential="logins of dockerConfigJSON, else of the agent's Docker configuration",
             to="their registries",
             by=by,
         )
@@ -289,12 +285,19 @@ def _settings(schema: StepSchema, inputs: Inputs) -> Settings:
     return Settings(schema, found, layers)
 
 
-def _row(step: str, what: str, to: str, ask: Callable[[], Permission]) -> _Row:
+def _row(step: str, credential: str, to: str, ask: Callable[[], Permission]) -> _Row:
     try:
-        said = ask()
+        permission = ask()
     except TowlineError as fault:
-        return _Row(step=step, what=what, to=to, fault=fault)
-    return _Row(step=step, what=what, to=to, by=said.by, warning=said.warning, allow=said.allow)
+        return _Row(step=step, credential=credential, to=to, fault=fault)
+    return _Row(
+        step=step,
+        credential=credential,
+        to=to,
+        by=permission.by,
+        warning=permission.warning,
+        allow=permission.allow,
+    )
 
 
 def _each(settings: Settings) -> tuple[Settings, ...]:
@@ -329,7 +332,7 @@ def _vault(
     try:
         asked = plan_lookup(schema, vault_schema(), inputs, ask)
     except TowlineError as fault:
-        yield _Row(step=schema.name, what="the login for Vault", to="Vault", fault=fault)
+        yield _Row(step=schema.name, credential="the login for Vault", to="Vault", fault=fault)
         return
     if asked is None:
         return
@@ -351,7 +354,7 @@ def _login(step: str, asked: VaultLookup, inputs: Inputs, rules: CredentialRules
     try:
         login = choose_login(settings, here) or _TOKEN
     except TowlineError as fault:
-        yield _Row(step=step, what="the login for Vault", to=asked.server.url, fault=fault)
+        yield _Row(step=step, credential="the login for Vault", to=asked.server.url, fault=fault)
         return
     given = (
         {
@@ -384,26 +387,21 @@ def _login(step: str, asked: VaultLookup, inputs: Inputs, rules: CredentialRules
     )
 
 
-def _choice(step: str, what: str, ask: Callable[[], Permission | None]) -> Iterator[_Row]:
-    """Return a choice of the project, if it makes one."""
+def _choice(step: str, choice: str, ask: Callable[[], Permission | None]) -> Iterator[_Row]:
+    """Return the row of what the project chooses, such as a path in Vault; no row if nothing."""
     try:
-        said = ask()
+        permission = ask()
     except TowlineError as fault:
-        yield _Row(step=step, what=what, to="this build", fault=fault)
-    else:
-        yield from (
-            [
-                _Row(
-                    step=step,
-                    what=what,
-                    to="this build",
-                    by=said.by,
-                    warning=said.warning,
-                    allow=said.allow,
-                )
-            ]
-            if said
-            else []
+        yield _Row(step=step, credential=choice, to="this build", fault=fault)
+        return
+    if permission:
+        yield _Row(
+            step=step,
+            credential=choice,
+            to="this build",
+            by=permission.by,
+            warning=permission.warning,
+            allow=permission.allow,
         )
 
 
@@ -458,8 +456,8 @@ def _git(settings: Settings) -> Iterator[_Use]:
         host_source(settings, "serverUrl", git_address),
     )
     if settings.text("authenticationMode") == "githubApp":
-        for credential, there, names in app_login.admissions(settings):
-            yield _known(settings, "githubAppPrivateKey", credential), there, names
+        for credential, host, names in app_login.admissions(settings):
+            yield _known(settings, "githubAppPrivateKey", credential), host, names
     elif place.scheme == "ssh":
         yield key_admission(settings, place, named)
     else:

@@ -85,10 +85,10 @@ def execute(arguments: argparse.Namespace, call: Call) -> Outcome:
     for secret in report.secrets:
         call.console.hide(secret)
     found = [
-        _masked(each, call.console.mask) for each in sort_findings(report.findings, files=names)
+        _masked(item, call.console.mask) for item in sort_findings(report.findings, files=names)
     ]
     if not call.requested and not arguments.json:
-        call.out.write(tame_lines("".join(f"{each}\n" for each in found)))
+        call.out.write(tame_lines("".join(f"{item}\n" for item in found)))
     if arguments.sarif:
         write_named(
             call.folder,
@@ -107,10 +107,10 @@ def execute(arguments: argparse.Namespace, call: Call) -> Outcome:
 def _own(arguments: argparse.Namespace, call: Call) -> tuple[LintReport, Sequence[str]]:
     """Return the findings in the project's files, and the name of its own file."""
     teams = team_documents(call)
-    there = team.known(teams)
+    configuration = team.known(teams)
     project, findings = _project(call.folder, arguments.config)
     defaults = list(_defaults(call.folder, project, findings))
-    report = lint(project, defaults, there)
+    report = lint(project, defaults, configuration)
     rules = BranchRules(
         documents=ConfigDocuments(defaults=(*teams, *defaults), project=project),
         agent=agent_layer(PIPELINE, call.environ),
@@ -143,13 +143,13 @@ def _team(folder: Path, files: Sequence[str]) -> tuple[LintReport, Sequence[str]
 
 
 def _ending(found: Sequence[Finding]) -> Outcome:
-    outputs = {"findings": [asdict(each) for each in found]}
-    counts = [(level, sum(each.level == level for each in found)) for level in LEVELS]
+    outputs = {"findings": [asdict(item) for item in found]}
+    counts = [(level, sum(item.level == level for item in found)) for level in LEVELS]
     summary = (
         ", ".join(f"{count} {level}{'s' * (count > 1)}" for level, count in counts if count)
         or "nothing found"
     )
-    first = next((each for each in found if each.level == "error"), None)
+    first = next((item for item in found if item.level == "error"), None)
     if first:
         more = "correct each of them" if counts[0][1] > 1 else first.fix
         raise ConfigError(

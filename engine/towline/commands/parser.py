@@ -150,8 +150,8 @@ def whole() -> Parser:
         below = getattr(module, "configure_whole", module.configure)(
             _with_shared(parsers[name], module), []
         )
-        for one in below or ():
-            _with_shared(one, module)
+        for subparser in below or ():
+            _with_shared(subparser, module)
     parsers["help"].add_argument("topic", metavar="COMMAND", choices=[*dispatch.COMMANDS])
     parsers["help"].add_argument("step", metavar="STEP", nargs="?", choices=[*dispatch.STEPS])
     return parser

@@ -32,19 +32,19 @@ def execute(arguments: argparse.Namespace, call: Call) -> Outcome:
     """Return the plan as outputs for the library, and print it."""
     known = documents(call, arguments.config)
     tell_of_files(call, known)
-    # of a stage that begins now; before that, whatever is there is an older run's
+    # only for a stage that begins now: without a stage, the values on disk are an older run's
     written = pipeline_environment(call) if call.request.stage else {}
     sign = build.change_request(
         call,
         arguments.change_request,
         deniable=allows_change_request(known, agent_layer(PIPELINE, call.environ)),
     )
-    given = build_context(
+    context = build_context(
         call, written, branch=arguments.branch, sign=sign, config=arguments.config
     )
-    if given.unknown:
+    if context.unknown:
         call.console.say(
-            f"the branch of this build is unknown ({given.unknown}), so steps of the productive"
+            f"the branch of this build is unknown ({context.unknown}), so steps of the productive"
             " branch are not active; name the branch with --branch"
         )
     if sign:
@@ -52,12 +52,12 @@ def execute(arguments: argparse.Namespace, call: Call) -> Outcome:
             f"{sign} says that a change request is built, which pushes and deploys nothing; stages"
             " of the productive branch are not active"
         )
-    elif what := stages.unproductive_source(known, given):
+    elif source := stages.unproductive_source(known, context):
         call.console.say(
-            f"this build is not productive: {what}; stages of the productive branch"
+            f"this build is not productive: {source}; stages of the productive branch"
             " (`productiveBranch`) are not active"
         )
-    planned = stages.plan_stages(known, given)
+    planned = stages.plan_stages(known, context)
     names = [stage.name for stage in planned]
     asked = stage_name(arguments.stage)
     if asked and asked not in names:

@@ -26,7 +26,7 @@ _UNREAD = frozenset(
 
 
 def known(elsewhere: Sequence[ConfigDocument] = ()) -> KnownConfiguration:
-    """Return what files are checked against: every step, stage, and name `elsewhere`."""
+    """Return the names to check files against: all steps, all stages, and those `elsewhere`."""
     return _known(all_schemas(), elsewhere)
 
 
@@ -48,37 +48,39 @@ def _known(
     )
 
 
-def report(documents: Sequence[ConfigDocument], there: KnownConfiguration) -> LintReport:
+def report(documents: Sequence[ConfigDocument], configuration: KnownConfiguration) -> LintReport:
     """Return all findings in trusted default documents.
 
     A rule that nothing reads is an error, and no other finding repeats it.
     """
-    names = _names(there)
+    names = _names(configuration)
     lost = [finding for document in documents for finding in lost_rules(document, names)]
     positions = {(finding.file, finding.line, finding.column) for finding in lost}
-    whole = lint(None, documents, there)
+    whole = lint(None, documents, configuration)
     others = [
-        one
-        for one in whole.findings
-        if one.rule not in {*_UNREAD, "unread-section"}
-        or (one.file, one.line, one.column) not in positions
+        finding
+        for finding in whole.findings
+        if finding.rule not in {*_UNREAD, "unread-section"}
+        or (finding.file, finding.line, finding.column) not in positions
     ]
     return LintReport(findings=sort_findings([*lost, *others]), secrets=whole.secrets)
 
 
 def check(documents: ConfigDocuments) -> tuple[str, ...]:
-    """Return a line on each key that nothing reads and that is nearly one that counts.
+    """Return a line on each key that nothing reads and that is close to a key that is read.
 
     Raises ConfigError for a lost rule.
     """
     team = [document for document in documents.defaults if document.trusted]
-    said = _said(team)
-    there = _known(schemas_with(said), [documents.project])
-    names, sections = _names(there), {key for document in team for key in document.content}
-    # what a slip is meant for, only all steps together tell
-    if not (said <= names.keys | names.steps and sections <= {"general", "steps", "stages"}):
-        there = known([documents.project])
-    lost = [finding for document in team for finding in lost_rules(document, _names(there))]
+    used = _used_names(team)
+    configuration = _known(schemas_with(used), [documents.project])
+    names = _names(configuration)
+    sections = {key for document in team for key in document.content}
+    # which name a misspelt one is meant for is only known with all steps loaded
+    if not (used <= names.keys | names.steps and sections <= {"general", "steps", "stages"}):
+        configuration = known([documents.project])
+        names = _names(configuration)
+    lost = [finding for document in team for finding in lost_rules(document, names)]
     if lost:
         more = f" ({len(lost)} such faults)" if len(lost) > 1 else ""
         raise ConfigError(
@@ -86,7 +88,7 @@ def check(documents: ConfigDocuments) -> tuple[str, ...]:
             where=lost[0].where,
             hint=f"{lost[0].fix}; `towline lint --defaults FILE` says all of them",
         )
-    found = report([_without_parameters(document) for document in team], there)
+    found = report([_without_parameters(document) for document in team], configuration)
     return tuple(
         f"{finding.where}: {finding.message} ({finding.fix})"
         for finding in found.findings
@@ -94,8 +96,8 @@ def check(documents: ConfigDocuments) -> tuple[str, ...]:
     )
 
 
-def _said(documents: Sequence[ConfigDocument]) -> frozenset[str]:
-    """Return the names of steps and the keys in sections."""
+def _used_names(documents: Sequence[ConfigDocument]) -> frozenset[str]:
+    """Return the names of steps, and the keys in sections, that the documents use."""
     sections: list[Mapping[str, Any]] = [
         document.section(kind) for document in documents for kind in ("general", "steps")
     ]
@@ -116,8 +118,8 @@ def _without_parameters(document: ConfigDocument) -> ConfigDocument:
     )
 
 
-def _names(there: KnownConfiguration) -> KnownNames:
-    schemas = (*there.steps, *there.shared)
+def _names(configuration: KnownConfiguration) -> KnownNames:
+    schemas = (*configuration.steps, *configuration.shared)
     keys = {
         key
         for schema in schemas
@@ -131,6 +133,6 @@ def _names(there: KnownConfiguration) -> KnownNames:
         rules=frozenset(rules),
         bounds=BOUNDS,
         keys=frozenset(keys),
-        steps=frozenset(name for schema in there.steps for name in schema.names),
-        stages=frozenset(there.stages),
+        steps=frozenset(name for schema in configuration.steps for name in schema.names),
+        stages=frozenset(configuration.stages),
     )

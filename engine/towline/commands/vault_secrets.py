@@ -118,8 +118,8 @@ def from_vault(
     asked = plan_of(schema, inputs)
     entry = _login(asked, call) if asked else None
     if asked is None or entry is None:
-        if asked and (said := missing_login(asked.settings, available_sources(call.environ))):
-            call.console.note(said)
+        if asked and (note := missing_login(asked.settings, available_sources(call.environ))):
+            call.console.note(note)
         yield None
         return
     with _opened(asked, entry, call, standing) as vault:

@@ -88,7 +88,7 @@ def app_repository(url: str, api: str = "") -> AppRepository:
 @contextlib.contextmanager
 def installation_token(
     app: GithubApp,
-    there: AppRepository,
+    repository: AppRepository,
     *,
     transport: Transport,
     environ: Mapping[str, str],
@@ -99,22 +99,22 @@ def installation_token(
     Raises CredentialError (the App is refused, not installed, or may not write), ConfigError,
     GitError, GitUnreachable, MachineError.
     """
-    api = _Api(app, there, transport)
+    api = _Api(app, repository, transport)
     jwt = _jwt(app, transport.clock.wall(), environ)
-    installation = _number(api.ask("GET", f"{there.path}/installation", jwt), api)
-    wanted = {"repositories": [there.name], "permissions": {"contents": "write"}}
-    given: object = None
+    installation = _number(api.ask("GET", f"{repository.path}/installation", jwt), api)
+    wanted = {"repositories": [repository.name], "permissions": {"contents": "write"}}
+    token: object = None
     try:
-        given = api.ask(
+        token = api.ask(
             "POST", f"/app/installations/{installation}/access_tokens", jwt, wanted
         ).get("token")
-        if not _is_token(given):
+        if not _is_token(token):
             raise api.strange()
-        yield given
+        yield token
     finally:
-        if _is_token(given):
+        if _is_token(token):
             try:
-                api.ask("DELETE", "/installation/token", given)
+                api.ask("DELETE", "/installation/token", token)
             except TowlineError as fault:
                 warn(
                     "the GitHub App's token could not be revoked; it expires within an"
@@ -122,19 +122,19 @@ def installation_token(
                 )
 
 
-def _is_token(given: object) -> TypeGuard[str]:
-    return isinstance(given, str) and _TOKEN.fullmatch(given) is not None
+def _is_token(value: object) -> TypeGuard[str]:
+    return isinstance(value, str) and _TOKEN.fullmatch(value) is not None
 
 
 class _Api:
     """Requests to GitHub's API; a redirect is an error."""
 
-    def __init__(self, app: GithubApp, there: AppRepository, transport: Transport) -> None:
-        self._app, self._there, self._transport = app, there, transport
-        self.host = urlsplit(there.api).netloc
+    def __init__(self, app: GithubApp, repository: AppRepository, transport: Transport) -> None:
+        self._app, self._repository, self._transport = app, repository, transport
+        self.host = urlsplit(repository.api).netloc
 
     def ask(self, method: str, path: str, credential: str, body: Any = None) -> Mapping[str, Any]:
-        """The JSON object of an answer, empty without one; raises as `installation_token` does."""
+        """The JSON object of an answer, empty if there is none; raises as `installation_token`."""
         headers = {
             "Authorization": f"Bearer {credential}",
             "Accept": "application/vnd.github+json",
@@ -146,7 +146,7 @@ class _Api:
         # and it expires.
         request = HttpRequest(
             method=method,
-            url=self._there.api + path,
+            url=self._repository.api + path,
             headers=headers,
             body=json.dumps(body).encode() if body else b"",
             repeatable=True,
@@ -157,36 +157,37 @@ class _Api:
         except TransportError as fault:
             raise GitUnreachable(
                 f"GitHub's API at {self.host} cannot be reached: {fault}",
-                where=self._there.api,
+                where=self._repository.api,
                 hint=(
                     "check the network, the proxy and githubAppApiUrl, or run the step again later"
                 ),
             ) from fault
         answer = _object(data)
         if not 200 <= status < 300:
-            raise self._fault(status, _said(answer.get("message")))
+            raise self._fault(status, _reply(answer.get("message")))
         return answer
 
     def strange(self) -> GitError:
-        """The error for an answer that GitHub would not give."""
+        """The error for an answer that GitHub's API does not give."""
         return GitError(
             f"{self.host} does not answer as GitHub's API does",
-            where=self._there.api,
+            where=self._repository.api,
             hint="check githubAppApiUrl",
         )
 
     def _fault(self, status: int, reply: str) -> TowlineError:
-        app, there = self._app, f"{self._there.owner}/{self._there.name}"
-        api, of = self._there.api, f" (HTTP {status}{reply})"
+        app, api = self._app, self._repository.api
+        repository = f"{self._repository.owner}/{self._repository.name}"
+        answer = f" (HTTP {status}{reply})"
         if 300 <= status < 400:
             return ConfigError(
-                f"{self.host} redirects, which is not followed{of}",
+                f"{self.host} redirects, which is not followed{answer}",
                 where=api,
                 hint="set githubAppApiUrl to the address that answers itself",
             )
         if status in (401, 403):
             return CredentialError(
-                f"{self.host} refused the GitHub App {app.id}{of}",
+                f"{self.host} refused the GitHub App {app.id}{answer}",
                 where=api,
                 hint=(
                     f"id and key come from {app.origin}; check that they belong together, and that"
@@ -195,14 +196,14 @@ class _Api:
             )
         if status == 404:
             return CredentialError(
-                f"the GitHub App {app.id} is not installed for {there}, or there is no such"
-                f" repository{of}",
+                f"the GitHub App {app.id} is not installed for {repository}, or there is no such"
+                f" repository{answer}",
                 where=api,
                 hint="install the App for this repository, or correct serverUrl",
             )
         if status == 422:
             return CredentialError(
-                f"the GitHub App {app.id} may not write to {there}{of}",
+                f"the GitHub App {app.id} may not write to {repository}{answer}",
                 where=api,
                 hint=(
                     "give the App the repository permission Contents: Read and write, and accept it"
@@ -211,11 +212,11 @@ class _Api:
             )
         if status == 429 or status >= 500:
             return GitUnreachable(
-                f"GitHub's API at {self.host} cannot answer{of}",
+                f"GitHub's API at {self.host} cannot answer{answer}",
                 where=api,
                 hint="run the step again later",
             )
-        return GitError(f"{self.host} did not take the request{of}", where=api)
+        return GitError(f"{self.host} did not take the request{answer}", where=api)
 
 
 def _number(answer: Mapping[str, Any], api: _Api) -> int:
@@ -229,8 +230,8 @@ def _object(data: bytes) -> Mapping[str, Any]:
     return json_object(data) or {}
 
 
-def _said(text: object) -> str:
-    """The host's own text behind a colon, made fit for one line; or empty."""
+def _reply(text: object) -> str:
+    """A colon and the host's message on one line, or an empty text without a message."""
     return f": {words(text, 200)}" if isinstance(text, str) and text.strip() else ""
 
 

@@ -113,7 +113,7 @@ class CredentialStore:
         self._read()
 
     def put(self, secret: str) -> None:
-        """Give the credential this secret and leave everything else of it as it is.
+        """Give the credential this secret, and change nothing else of it.
 
         Raises as `check` does if Jenkins has certainly not stored it, and UpdateUnconfirmed if that
         is unknown.
@@ -134,13 +134,13 @@ class CredentialStore:
             self._refuse(status, "read")
         found = _parsed(data)
         if found is None or found.tag != _KIND or found.findtext("id") != self.slot.id:
-            what = (
+            problem = (
                 "is not a secret text"
                 if found is not None and found.findtext("id") == self.slot.id
                 else "has another id, or the answer is not Jenkins'"
             )
             raise ConfigError(
-                f"the credential {self.slot.id!r} of Jenkins at {self.host} {what}",
+                f"the credential {self.slot.id!r} of Jenkins at {self.host} {problem}",
                 where=self.slot.address,
                 hint=(
                     "name a credential of the kind secret text; check jenkinsUrl and"

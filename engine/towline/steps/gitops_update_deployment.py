@@ -44,9 +44,9 @@ def run(task: Task) -> Outcome:
     started = time.monotonic()
     history = BranchHistory()
     tasks = [replace(task, settings=settings) for settings in task.settings.each("targets")]
-    pushing_seconds = sum(one.settings.number("pushDeadline") for one in tasks)
+    pushing_seconds = sum(target.settings.number("pushDeadline") for target in tasks)
     deadline.begin(min(pushing_seconds, deadline.LONGEST_STEP) + _PLANNING, _late)
-    groups = _by_branch([_target(one, history) for one in tasks])
+    groups = _by_branch([_target(target, history) for target in tasks])
     for group in groups:
         _check_whole_files(group)
     done: list[Deployment] = []
@@ -76,7 +76,7 @@ def run(task: Task) -> Outcome:
         for line in lacking_lines(pods):
             task.console.warn(line)
     seconds = time.monotonic() - started
-    if any(one.update.newer for one in done):
+    if any(deployment.update.newer for deployment in done):
         raise superseded(done, stage=task.stage, dry_run=task.dry_run, seconds=seconds)
     return outcome(done, stage=task.stage, dry_run=task.dry_run, seconds=seconds)
 
@@ -143,8 +143,8 @@ def _by_branch(targets: Sequence[Target]) -> list[tuple[Target, ...]]:
     groups: dict[tuple[str, str], list[Target]] = {}
     for target in targets:
         settings = target.settings
-        place = settings.text("serverUrl").rstrip("/"), settings.text("branchName")
-        groups.setdefault(place, []).append(target)
+        branch = settings.text("serverUrl").rstrip("/"), settings.text("branchName")
+        groups.setdefault(branch, []).append(target)
     return [tuple(group) for group in groups.values()]
 
 

@@ -243,19 +243,19 @@ def _login(task: Task) -> VaultLogin:
         namespace=vault_server(settings).namespace,
     )
     bound = {
-        variable: one
+        variable: credential
         for variable, name in ((ROLE_ID, "vaultAppRoleID"), (SECRET_ID, "vaultAppRoleSecretID"))
-        if (one := settings.bound(name))
+        if (credential := settings.bound(name))
     }
     task.addressees.admit(
         credential_of(login, bound), server_address(vault_server(settings)), server_source(settings)
     )
-    if bound.get(SECRET_ID) != settings.text(_ID):  # else it is the very one that is renewed
+    if bound.get(SECRET_ID) != settings.text(_ID):  # else the id of the credential that is renewed
         task.addressees.admit_id(
             settings.text(_ID), settings.origin(_ID), trusted=settings.trusted_texts(_ID)
         )
-    if said := store_permission(task.addressees.rules, settings):
-        task.addressees.tell(said)
+    if permission := store_permission(task.addressees.rules, settings):
+        task.addressees.tell(permission)
     return login
 
 

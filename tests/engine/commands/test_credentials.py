@@ -51,10 +51,10 @@ def test_what_is_refused_elsewhere_comes_with_lines_that_allow_it(
     refused = {goal: row for (_, goal), row in rows(ending).items() if row["refused"]}
     assert set(refused) == {REGISTRY, GIT, "Jenkins credential 'bot' (.pipeline/config.yml:21)"}
     assert (
-        "all that is refused, the platform team allows by adding to its default documents"
+        "the platform team allows what is refused by adding this to its default documents"
         in ending.out
     )
-    lines = ending.out.partition("(TOWLINE_DEFAULTS)\n")[2]
+    lines = ending.out.partition("(TOWLINE_DEFAULTS):\n")[2]
     assert yaml.safe_load(lines) == {
         "general": {
             "credentials": {
@@ -83,7 +83,7 @@ def test_a_warning_is_told_for_what_will_be_refused(workspace: Path) -> None:
         in ending.out
     )
     lines = ending.out.partition(
-        "what will be without `enforcement: warn`, the platform team allows"
+        "the platform team allows what is refused, or would be without `enforcement: warn`,"
     )[2].partition("\n")[2]
     assert yaml.safe_load(lines) == {
         "general": {"credentials": {"targetRegistryPassword": [REGISTRY.removeprefix("https://")]}}
