@@ -382,9 +382,13 @@ def test_a_key_of_a_secret_is_no_variable(workspace: Path, monkeypatch: pytest.M
     assert "two-secret" not in out
 
 
-def test_a_secret_that_no_entry_names_is_masked_all_the_same(workspace: Path) -> None:
-    _, out, err, _ = carried({"1": "two-secret", "2": {}, "3": ["r.example.com"]})
-    assert "r.example.com" not in out + err
+@pytest.mark.parametrize("extra", ["two-secret", ["two-secret"], {"token": "two-secret"}])
+def test_a_secret_that_no_entry_names_is_masked_all_the_same(
+    workspace: Path, extra: object
+) -> None:
+    _, out, err, _ = carried({"1": "another", "2": {}, "3": extra})
+    assert 'tagLatest is "x-****"' in err
+    assert "two-secret" not in out + err
 
 
 def test_a_result_on_standard_output_stands_there_alone(workspace: Path) -> None:

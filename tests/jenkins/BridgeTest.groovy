@@ -484,6 +484,19 @@ class BridgeTest extends LibraryTest {
         }
     }
 
+    @Test void 'an agent that is lost is no fault of ours, and the call can run again on another'() {
+        CpsHarness h = answering([:])
+        engine.program.text = "#!/bin/sh\nif [ -e \"\$0.runs\" ]; then echo '{\"status\": \"success\", \"exitCode\": 0}'; exit 0; fi\n" +
+            'touch "$0.runs"\nwhile :; do sleep 0.1; done\n'
+        jenkins.loseAgentWhen = { -> new File(engine.program.path + '.runs').exists() }
+        String again = h.runWithoutNode("""String why = ''
+            try { node { imagePushToRegistry script: this, token: 'hunter2hunter2' } } catch (Exception lost) { why = lost.class.simpleName }
+            node { imagePushToRegistry script: this, token: 'hunter2hunter2' }
+            return why""")
+        assert again == 'FlowInterruptedException'
+        assert jenkins.findSecrets(['hunter2hunter2']) == []
+    }
+
     // An agent that lacks the engine
 
     /** The library as it is released: the launcher names the checksum of the engine that is beside it. */

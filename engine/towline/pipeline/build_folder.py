@@ -91,6 +91,7 @@ def _is_alone(group: int) -> bool:
 
 
 _NAME = re.compile(r"[0-9a-f]{32}")
+_YOUNG = 60.0  # seconds for which a file may still be written
 _RUNNER = "RUNNER_TEMP"
 _HINT = (
     "set XDG_STATE_HOME on the agent to a folder of this user that lies outside of every workspace"
@@ -144,12 +145,28 @@ class BuildFolder:
         return both and open_folder(self.path, self._keepers) is None
 
     def sweep(self) -> None:
-        """Remove the folders of builds that are over."""
+        """Remove the folders of builds that are over, and files that killed runs have half written.
+
+        Nothing is removed in a folder that others can write to.
+        """
+        if not _is_own(self.path.parent) or open_folder(self.path.parent, self._keepers):
+            return
         with contextlib.suppress(OSError), os.scandir(self.path.parent) as entries:
             for entry in entries:
                 age = time.time() - entry.stat(follow_symlinks=False).st_mtime
-                if _NAME.fullmatch(entry.name) and age > self._lifetime:
+                if not _NAME.fullmatch(entry.name) or not entry.is_dir(follow_symlinks=False):
+                    continue
+                if age > self._lifetime:
                     shutil.rmtree(entry.path, ignore_errors=True)
+                else:
+                    _remove_half_written(Path(entry.path))
+
+
+def _remove_half_written(folder: Path) -> None:
+    for file in folder.glob("**/.*.tmp"):
+        with contextlib.suppress(OSError):
+            if time.time() - file.lstat().st_mtime > _YOUNG:
+                file.unlink()
 
 
 def no_base() -> MachineError:

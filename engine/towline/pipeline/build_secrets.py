@@ -7,25 +7,22 @@ if the machine has such a place. The pipeline environment has a handle in its pl
 
 from __future__ import annotations
 
-import contextlib
 import json
 import os
 import re
-import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from towline.errors import MachineError
 from towline.files import Misfit, Outside, read_inside, write_whole
 from towline.literals import from_json
-from towline.pipeline.build_folder import BaseFolder, BuildFolder, no_base, open_folder, state_base
+from towline.pipeline.build_folder import BaseFolder, BuildFolder, no_base, state_base
 from towline.private_folder import memory_folders
 from towline.record import frozen
 
 _HANDLE = re.compile(r"towline-secret:([0-9a-f]{32})(?::([A-Za-z0-9_=-]+))?")
 _ON_DISK = Path("towline", "secrets")
 _OLD = 24 * 3600.0  # seconds; later steps fetch what they need again
-_YOUNG = 60.0  # seconds for which a file may still be written
 _LARGEST = 1024 * 1024
 
 
@@ -54,7 +51,6 @@ class BuildSecrets:
         folders = [
             BuildFolder(BaseFolder(path=base), in_memory, build, lifetime=_OLD)
             for base in memory_folders(environ)
-            if open_folder(base / in_memory) is None
         ]
         if base := state_base(environ, workspace, _ON_DISK):
             folders.append(BuildFolder(base, _ON_DISK, build, lifetime=_OLD))
@@ -92,13 +88,6 @@ class BuildSecrets:
         return None
 
     def sweep(self) -> None:
-        """Remove the secrets of this user's builds that are over, and what killed runs have left.
-
-        A killed run leaves a file that it has not written to its end.
-        """
+        """Remove the secrets of this user's builds that are over, and what killed runs left."""
         for folder in self._folders:
             folder.sweep()
-            for file in folder.path.parent.glob("*/.*.tmp"):
-                with contextlib.suppress(OSError):
-                    if time.time() - file.lstat().st_mtime > _YOUNG:
-                        file.unlink()

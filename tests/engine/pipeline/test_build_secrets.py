@@ -110,6 +110,25 @@ def test_what_another_user_has_put_in_memory_is_not_used(workspace: Path, in_mem
     assert secrets(workspace).read(name) == (SECRET,)
 
 
+def test_nothing_is_removed_in_a_folder_that_another_user_can_write_to(
+    workspace: Path, in_memory: Path
+) -> None:
+    squatted = in_memory / f"towline-secrets-{os.geteuid()}"
+    (squatted / ("0" * 32)).mkdir(parents=True)
+    os.utime(squatted / ("0" * 32), (0, 0))
+    victim = workspace / ".a.tmp"
+    victim.touch()
+    os.utime(victim, (0, 0))
+    (squatted / ("1" * 32)).symlink_to(workspace)
+    squatted.chmod(0o777)
+    secrets(workspace).sweep()
+    assert (squatted / ("0" * 32)).exists()
+    squatted.chmod(0o700)
+    secrets(workspace).sweep()
+    assert not (squatted / ("0" * 32)).exists()
+    assert victim.exists()
+
+
 @pytest.mark.usefixtures("on_disk")
 def test_without_a_folder_outside_of_the_workspace_nothing_is_kept(workspace: Path) -> None:
     with pytest.raises(MachineError, match="no folder") as caught:
