@@ -26,9 +26,9 @@ from tests.fakes.faults import (
 )
 from tests.fakes.images import ImageParts, make_index, missing, put
 from tests.fakes.registry import Corrupt, CutAnswer, CutRequest, FakeRegistry, Record, Status
-from towline import parallel
 from towline.errors import RegistryError, TowlineError
 from towline.http.client import Transport
+from towline.registry import parallel
 from towline.registry.copy import transfer
 from towline.registry.copy.images import copy_images
 

@@ -26,13 +26,13 @@ from tests.fakes.token_server import TokenServer
 from towline.errors import CredentialError, DigestMismatch, RegistryUnreachable
 from towline.http.client import Transport
 from towline.image import parse_platforms
-from towline.parallel import in_parallel
 from towline.record import replace
 from towline.registry.copy.images import copy_images
 from towline.registry.copy.job import REQUIRED
 from towline.registry.copy.referrers import referrers_tag
 from towline.registry.copy.verify import verify_images
 from towline.registry.errors import ManifestIncomplete
+from towline.registry.parallel import in_parallel
 from towline.secret import Login
 
 SOURCE = Login(

@@ -51,7 +51,7 @@ _CREDENTIALS = frozenset({"authorization", "x-vault-token"})
 
 @mutable
 class RequestCounts:
-    """Numbers of requests sent, and of those that repeated a failed one."""
+    """Numbers of requests sent, and of retries among them."""
 
     requests: int = 0
     retries: int = 0
@@ -274,13 +274,13 @@ class Transport(Closing):
         connection = self._idle_connection(route)
         if connection is not None:
             try:
-                return self._exchange(connection, request, where)
+                return self._send_request(connection, request, where)
             except TransportError:  # an idle connection may have died: try a new one
                 if not request.may_repeat:
                     raise
-        return self._exchange(self._dial(route), request, where)
+        return self._send_request(self._dial(route), request, where)
 
-    def _exchange(self, connection: Connection, request: HttpRequest, where: str) -> Response:
+    def _send_request(self, connection: Connection, request: HttpRequest, where: str) -> Response:
         with self._dropped(connection, where):
             whole = send(connection, request)
         return self._answer(

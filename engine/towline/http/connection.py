@@ -274,7 +274,7 @@ def _unsent(sock: socket.socket | None) -> int:
             if sock
             else 0
         )
-    except (OSError, ValueError):  # not a socket that counts them, or one that is closed
+    except (OSError, ValueError):  # the socket does not count them, or is closed
         return 0
 
 

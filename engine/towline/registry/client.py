@@ -277,7 +277,7 @@ class RegistryClient:
         return found is not None and (size == -1 or found in (-1, size))
 
     def blob_size(self, repository: Repository, digest: str) -> int | None:
-        """Size of a blob in bytes: -1 if the registry does not tell it, None if there is no blob.
+        """Size of a blob in bytes: -1 if the registry does not state it, None if it is missing.
 
         403 from a target is treated as "not found".
         """

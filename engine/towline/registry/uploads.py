@@ -50,7 +50,7 @@ class UploadSession:
 
 
 class Uploads:
-    """Uploads to one registry, and what its answers have taught; shared by threads."""
+    """Uploads to one registry, and what was learned from its answers; shared by threads."""
 
     def __init__(
         self, session: RegistrySession, has_blob: Callable[[Repository, str, int], bool]
@@ -101,7 +101,7 @@ class Uploads:
         try:
             exists = self._has_blob(repository, digest, size)
         finally:
-            # if the question fails as well, nobody continues the upload
+            # if the question fails as well, the upload is not continued
             self._unused += [upload] if upload and exists else []
         if exists:
             self._mounts_own = False if own else self._mounts_own
@@ -135,7 +135,7 @@ class Uploads:
         return self._start_without_mount(repository)
 
     def abandon(self, upload: UploadSession) -> None:
-        """Add an upload that nobody needs any more to `unused`."""
+        """Add an upload to `unused`, because it is not needed any more."""
         self._unused += [upload]
 
     def note_redirect(self, url: str) -> None:
@@ -240,7 +240,7 @@ class Uploads:
         return UploadSession(repository=repository, url=url, named_by=self.session.named_by(asked))
 
     def _location(self, response: Response, base: str) -> str:
-        """The absolute URL of an answer's Location; empty if there is none that may be used."""
+        """The absolute URL of an answer's Location; empty if it may not be used."""
         location = response.headers.get("Location", "")
         url = absolute_url(location, base, self.session.endpoint.registry) if location else ""
         return url if self.session.follows(url) else ""

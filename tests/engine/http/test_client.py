@@ -228,7 +228,7 @@ def test_a_connection_that_died_while_idle_costs_no_pause(
     server.stop()
     server.start()
     assert get(transport, server.url) == BIG
-    server.fault = on("GET", "", CutAnswer(after=None))  # it ends when it is used again
+    server.fault = on("GET", "", CutAnswer(after=None))  # the connection ends when it is used again
     assert get(transport, server.url) == BIG
     assert time.sleeps == []
 
@@ -290,7 +290,7 @@ def test_closing_wakes_who_waits_for_the_next_try(server: Echo) -> None:
         waiting = threading.Thread(target=ask, args=[transport], daemon=True)
         waiting.start()
         assert answered.wait(30)
-    waiting.join(30)  # else it rests for sixty seconds
+    waiting.join(30)  # a thread that was not woken would rest for sixty seconds
     assert not waiting.is_alive()
     assert (len(faults), server.count("GET")) == (1, 1)
     assert faults[0].startswith("closed")

@@ -30,7 +30,7 @@ LOGIN = "me:p%40ssword"
 
 
 class Echo(LoopbackServer):
-    """Answers with the body that it was sent, and keeps the headers."""
+    """Answers with the body of the request, and keeps its headers."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -486,7 +486,7 @@ def test_a_name_that_the_proxy_alone_knows_is_left_to_it(
             assert (
                 get(transport, f"http://storage.example.net/{path}", named_by=REGISTRY) == b"hello"
             )
-    # once: a resolver that does not answer costs its time each time
+    # asked once: each question to a resolver that does not answer costs its time limit
     assert names.asked == ["storage.example.net"]
 
 
@@ -618,7 +618,7 @@ def test_a_connection_that_is_reset_before_tls_begins_is_closed() -> None:
                 HttpRequest(method="POST", url=f"https://127.0.0.1:{listener.getsockname()[1]}/")
             )
         assert sockets() == before
-        # what it was is still known, and with it what was open
+        # the cause is kept, and its frames still refer to the socket
         assert caught.value.__cause__ is not None
 
 
@@ -734,7 +734,7 @@ def test_a_body_that_leaves_slowly_is_waited_for_as_long_as_it_moves(
         send_head(connection, HttpRequest(method="PUT", url=server.url), len(BODY))
         connection.send(BODY)
         assert connection.answer(PATIENCE).status == 201
-        assert time.monotonic() - began > PATIENCE  # else it has shown nothing
+        assert time.monotonic() - began > PATIENCE  # else the test shows nothing
 
 
 @pytest.mark.parametrize(("tls", "buffer"), [("http", SMALL), ("https", LARGE)], indirect=["tls"])

@@ -16,7 +16,7 @@ LINE = ".pipeline/config.yml:3"
 
 
 class Shelf(LoopbackServer):
-    """Answers by path, and keeps the headers that came."""
+    """Answers by path, and keeps the headers of the requests."""
 
     def __init__(self) -> None:
         super().__init__()

@@ -72,7 +72,7 @@ def test_an_upload_whose_pieces_do_not_make_its_size_never_ends_well(
 def test_an_empty_body_has_a_length_where_one_is_expected(
     server: Echo, transport: Transport, method: str, length: str
 ) -> None:
-    """Without it some servers answer 411 (RFC 9110 8.6)."""
+    """Without Content-Length some servers answer 411 (RFC 9110 8.6)."""
     transport.request(HttpRequest(method=method, url=server.url)).close()
     assert server.requests[0].headers.get("content-length", "") == length
 

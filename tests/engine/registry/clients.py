@@ -68,7 +68,7 @@ def image_at(place: RegistryClient, name: str, target: str) -> Reference:
 
 
 def local_image(target: str = "") -> Reference:
-    """An image of a local source, by its digest or its name there; without, the only one."""
+    """An image of a local source, by its digest or its name there; the only one without."""
     image = Image(name="", digest=target) if is_digest(target) else Image(name="", tag=target)
     return Reference(registry=LOCAL.registry, image=image)
 

@@ -14,9 +14,9 @@ from towline.errors import CredentialError, RegistryError, RegistryUnreachable
 from towline.http.client import Transport
 from towline.http.messages import HttpRequest, Response
 from towline.image import Registry
-from towline.parallel import in_parallel
 from towline.registry.auth.tokens import Authorizer
 from towline.registry.errors import Endpoint
+from towline.registry.parallel import in_parallel
 from towline.registry.session import RegistrySession
 from towline.secret import Login
 

@@ -57,7 +57,7 @@ def send(uploads: Uploads, upload: UploadSession, body: bytes = BLOB, digest: st
 def broken(
     uploads: Uploads, upload: UploadSession, body: bytes = BLOB
 ) -> tuple[TransferInterrupted, UploadSession]:
-    """The error of a send that breaks off, and the upload as it is then."""
+    """The error of an interrupted send, and the state of the upload then."""
     with uploads.send(upload, digest_of(body), len(body)) as sink:
         try:
             sink.send(body[upload.offset :])
@@ -105,7 +105,7 @@ def test_a_blob_of_another_repository_is_mounted(
 def test_a_mount_comes_with_a_token_that_may_pull_from_the_other_repository(
     target: FakeRegistry, pusher: RegistryClient
 ) -> None:
-    """Without it, distribution answers 202, and all bytes would be sent."""
+    """Without a mount, distribution answers 202, and all bytes would be sent."""
     target.auth, target.username, target.password = "bearer", TARGET_LOGIN.username, SECRET
     target.create("base").blobs[DIGEST] = BLOB
     assert not pusher.has_blob(repository_at(pusher, "app"), DIGEST)
@@ -235,7 +235,7 @@ def test_the_challenge_of_another_host_to_an_upload_is_not_answered(
             ),
         )
         assert (source.count("PUT"), thief.requests) == (1, ())
-    pusher.has_blob(repository_at(pusher, "app"), DIGEST)  # and the login at home goes on as it was
+    pusher.has_blob(repository_at(pusher, "app"), DIGEST)  # the registry's own login is unchanged
     assert len(target.scopes) == 1
 
 
@@ -358,7 +358,7 @@ def test_a_registry_that_mounts_nothing_is_asked_whether_it_has_the_blob(
     assert isinstance(
         uploads.start(repository_at(uploads, "app"), digest_of(b"other"), 5), UploadSession
     )
-    # it has been learned
+    # learned: this registry does not mount within a repository
     assert [record.method for record in target.requests] == ["HEAD", "HEAD", "POST"]
 
 
@@ -376,7 +376,7 @@ def test_a_blob_that_cannot_be_mounted_from_elsewhere_may_be_there_all_the_same(
 
 
 def cut(target: FakeRegistry, uploads: Uploads, *, after: int) -> UploadSession:
-    """An upload that broke off after this number of bytes, which the registry has kept."""
+    """An upload that was interrupted after `after` bytes, which the registry has kept."""
     target.resumes = True
     target.fault = on("PUT", "", CutRequest(after=after))
     upload = uploads.start(repository_at(uploads, "app"), DIGEST, len(BLOB))
@@ -562,7 +562,7 @@ def test_an_upload_that_expired_brings_a_new_token(target: FakeRegistry, uploads
     with pytest.raises(TransferInterrupted):
         send(uploads, upload)
     store(uploads)
-    # nothing is sent with the old one any more
+    # no request uses the old token any more
     assert [record.status for record in target.requests if "/v2/" in record.path] == [
         *(401, 202),
         *(401, 202, 201),
@@ -746,7 +746,7 @@ def test_the_bytes_of_an_upload_are_sent_again_to_where_it_is_redirected(
     send(pusher.uploads, upload, body, digest_of(body))
     assert target.storage["app"].blobs == {digest_of(body): body}
     assert {record.authorization for record in source.requests} == (set() if home else {""})
-    assert pusher.uploads.unused() == [upload]  # nothing more comes to where it was
+    assert pusher.uploads.unused() == [upload]  # the old location gets no more bytes
 
 
 def test_an_upload_that_is_redirected_away_and_back_home_carries_no_authorization_there(
@@ -871,4 +871,4 @@ def test_an_upload_that_is_given_up_is_gone(
     assert upload is not None
     uploads.cancel(upload)
     assert target.storage["app"].uploads == {}
-    uploads.cancel(upload)  # it is not there any more: no fault
+    uploads.cancel(upload)  # the upload is gone already: not a fault

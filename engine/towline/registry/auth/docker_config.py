@@ -94,7 +94,7 @@ def _path(registry: Registry, path: str) -> str:
 
 
 def _fitting(keys: Iterable[str], registry: Registry, path: str) -> list[str]:
-    """The keys that name the registry and contain `path`, those with the longest path first."""
+    """The keys that name the registry and contain `path`, the longest paths first."""
     depths = {key: depth for key in keys if (depth := _depth(key, registry, path)) is not None}
     return sorted(depths, key=lambda key: -depths[key])
 

@@ -13,9 +13,9 @@ from threading import Thread
 from towline.errors import CredentialError, RegistryError
 from towline.http.client import Transport
 from towline.image import Registry
-from towline.parallel import in_parallel
 from towline.registry.client import RegistryClient
 from towline.registry.copy.plan import CopyBlob
+from towline.registry.parallel import in_parallel
 from towline.registry.uploads import UploadSession
 
 # seconds to cancel all of them: a run that was interrupted has to end within two seconds, a

@@ -7,11 +7,11 @@ from collections.abc import Callable, Mapping, Sequence
 from towline.console import silent
 from towline.http.client import Transport
 from towline.image import Registry, Repository
-from towline.parallel import in_parallel
 from towline.record import frozen
 from towline.registry.client import RegistryClient
 from towline.registry.copy.progress import Progress
 from towline.registry.manifest import Descriptor
+from towline.registry.parallel import in_parallel
 from towline.registry.source import ImageSource
 
 
@@ -48,9 +48,9 @@ class PlannedBlobs:
         self._planned: set[tuple[Repository, str]] = set()
 
     def missing(self, repository: Repository, blobs: Sequence[Descriptor]) -> frozenset[str]:
-        """The digests of those blobs that no plan has yet, and that a dry run does not find.
+        """The digests of the blobs that no plan has yet, and that a dry run does not find.
 
-        A doubted repository does not have a blob whose size there is another one.
+        In a doubted repository, a blob of another size counts as missing.
         """
         wanted = [blob for blob in blobs if (repository, blob.digest) not in self._planned]
         if self._copying.dry_run:

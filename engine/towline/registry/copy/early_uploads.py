@@ -16,7 +16,6 @@ from towline.errors import TowlineError, TransportError
 from towline.http.messages import BodySender, HttpRequest
 from towline.image import Registry, Repository
 from towline.literals import load_json
-from towline.parallel import GRACE, Cancelled, in_background
 from towline.registry.client import RegistryClient
 from towline.registry.copy.abandoned_uploads import AbandonedUploads
 from towline.registry.copy.copying import Copying
@@ -25,6 +24,7 @@ from towline.registry.copy.plan import CopyBlob
 from towline.registry.copy.stream import read_small
 from towline.registry.local.growing_blob import GrowingBlob, PackingSource
 from towline.registry.manifest import Descriptor
+from towline.registry.parallel import GRACE, Cancelled, in_background
 from towline.registry.uploads import UploadSession
 from towline.retry import Clock, Deadline
 
@@ -71,7 +71,7 @@ class EarlyUploads:
             in_background(upload.run)
 
     def take(self, blob: CopyBlob) -> UploadSession | None:
-        """The upload that has all bytes of a blob, for the caller to finish; None if there is none.
+        """The upload that has all bytes of a blob, for the caller to finish; None without one.
 
         Waits while bytes are sent. Raises Cancelled if the run ends meanwhile: then the upload is
         abandoned with all others.
@@ -156,7 +156,7 @@ class _EarlyTarget:
                 if manifest is not None and manifest.blobs:
                     configs.add(manifest.blobs[0].digest)
                     layers.update(self._layers(manifest.blobs[0]))
-        except TowlineError:  # a target that does not answer is not likely to have anything
+        except TowlineError:  # nothing is likely at a target that does not answer
             pass
         return frozenset(configs), frozenset(layers)
 

@@ -7,10 +7,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 
-from towline.parallel import in_parallel
 from towline.record import replace
 from towline.registry.copy.copying import Copying, PlannedBlobs
-from towline.registry.copy.deadline import deadline_check
 from towline.registry.copy.early_uploads import EarlyUploads
 from towline.registry.copy.job import OPTIONAL, BlobOutcome, CopyJob, CopyReport
 from towline.registry.copy.plan import CopyBlob, CopyPlan
@@ -23,6 +21,7 @@ from towline.registry.copy.referrers import (
 from towline.registry.copy.survey import Survey
 from towline.registry.copy.transfer import Transfer
 from towline.registry.errors import ManifestIncomplete
+from towline.registry.parallel import deadline_check, in_parallel
 
 _Plans = Sequence[tuple[CopyPlan, ...]]  # the plans of each survey
 
@@ -119,7 +118,7 @@ def _list_again(image: Survey, referrers: Sequence[Survey], copying: Copying) ->
 def _performed(
     surveys: Sequence[Survey], copying: Copying, early: EarlyUploads
 ) -> tuple[_Plans, Mapping[CopyBlob, BlobOutcome], set[CopyPlan]]:
-    """The plans that were performed, what became of their blobs, and the plans that were refused.
+    """The plans that were performed, the outcomes of their blobs, and the refused plans.
 
     Only optional plans can be refused by a target.
     """
@@ -128,7 +127,7 @@ def _performed(
         return plans, {}, set()
     try:
         return plans, *_perform(surveys, plans, copying, early)
-    # a target has lost what its manifests name, so nothing is assumed to be there any more
+    # a target has lost blobs that its manifests name, so nothing is assumed present any more
     except ManifestIncomplete:
         in_parallel(Survey.assume_nothing, surveys, tick=deadline_check(copying.transport))
         plans = _planned(surveys, copying)

@@ -70,7 +70,7 @@ def target_repositories(jobs: Iterable[CopyJob]) -> Mapping[Registry, Sequence[R
 
 @frozen
 class BlobReport:
-    """What became of one blob in one repository, and what that took."""
+    """The outcome of one blob in one repository, and its cost."""
 
     repository: Repository
     digest: str
@@ -100,7 +100,7 @@ class CopyReport:
 
     @property
     def changed(self) -> bool:
-        """Whether anything was to be done, for the image or for its referrers."""
+        """Whether the image or one of its referrers needed a change."""
         return bool(self.plan) or any(report.changed for report in self.referrers)
 
     def count(self, how: str) -> int:
@@ -118,7 +118,7 @@ class CopyReport:
 
 @frozen
 class _Words:
-    """The verbs of a line: of what was done, or of what a dry run would do."""
+    """The verbs of a report line: in the past tense, or for a dry run."""
 
     pushed: str
     moved: str

@@ -7,13 +7,12 @@ from collections.abc import Iterable, Mapping, Sequence
 from towline.errors import CredentialError, DigestMismatch, RegistryError, RegistryUnreachable
 from towline.http.client import Transport
 from towline.image import Registry, Repository
-from towline.parallel import in_parallel
 from towline.registry.client import RegistryClient
-from towline.registry.copy.deadline import deadline_check
 from towline.registry.copy.plan import PutManifest
 from towline.registry.copy.referrers_index import add_to_referrers_index
 from towline.registry.errors import ManifestIncomplete
 from towline.registry.manifest import Manifest
+from towline.registry.parallel import deadline_check, in_parallel
 from towline.retry import poll_attempts
 
 
@@ -77,9 +76,8 @@ class ManifestStore:
         for _ in poll_attempts(self._transport.clock, sleep=self._transport.wait):
             try:
                 listed = client.put_manifest(put.reference, put.manifest)
-            except (
-                ManifestIncomplete
-            ) as fault:  # the registry may need a moment to see what it names
+            # the registry may need a moment to see the blobs that the manifest names
+            except ManifestIncomplete as fault:
                 if put.assumed_present:
                     return fault
                 missing = fault

@@ -88,7 +88,7 @@ class BlobLookup(Protocol):
     """The blobs that the targets have, or will have by earlier plans."""
 
     def missing(self, repository: Repository, blobs: Sequence[Descriptor]) -> frozenset[str]:
-        """The digests of those blobs that `repository` may not have."""
+        """The digests of the blobs that `repository` may lack."""
 
 
 def read_tree(manifests: ManifestLookup, repository: Repository, root: Manifest) -> ManifestTree:

@@ -20,12 +20,12 @@ from towline.errors import (
     TowlineError,
 )
 from towline.image import Reference, Repository
-from towline.parallel import in_parallel
 from towline.record import mutable, replace
 from towline.registry.client import RegistryClient
 from towline.registry.copy.job import NOT_COPIED, OPTIONAL, REQUIRED, CopyJob
 from towline.registry.errors import NoReferrersApi
 from towline.registry.manifest import Descriptor, Manifest
+from towline.registry.parallel import in_parallel
 from towline.registry.source import ImageSource
 
 _COSIGN_SUFFIXES = ("sig", "att", "sbom")

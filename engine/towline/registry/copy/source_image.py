@@ -6,7 +6,6 @@ from collections.abc import Sequence
 
 from towline.errors import placed
 from towline.image import Reference
-from towline.parallel import in_parallel
 from towline.record import compact
 from towline.registry.client import RegistryClient
 from towline.registry.copy.copying import Copying
@@ -14,6 +13,7 @@ from towline.registry.copy.job import CopyJob
 from towline.registry.copy.plan import ManifestTree, read_tree
 from towline.registry.copy.stream import read_small
 from towline.registry.manifest import Manifest, check_platform, select_platform, select_platforms
+from towline.registry.parallel import in_parallel
 from towline.registry.source import ImageSource
 from towline.retry import poll_attempts
 

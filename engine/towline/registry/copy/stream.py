@@ -14,9 +14,9 @@ from threading import Event
 from towline.errors import DigestMismatch, RegistryError
 from towline.http.client import sleep_unless
 from towline.image import Repository
-from towline.parallel import Cancelled
 from towline.registry.errors import TransferInterrupted
 from towline.registry.manifest import Descriptor
+from towline.registry.parallel import Cancelled
 from towline.registry.source import LOCAL, Content, ImageSource
 from towline.retry import ATTEMPTS, Clock, backoff
 

@@ -7,7 +7,6 @@ from functools import partial
 
 from towline.errors import ConfigError, RegistryError, RegistryUnreachable
 from towline.image import Reference, Repository
-from towline.parallel import in_parallel
 from towline.record import replace
 from towline.registry.client import RegistryClient
 from towline.registry.copy.copying import Copying, PlannedBlobs
@@ -33,6 +32,7 @@ from towline.registry.copy.referrers import (
 )
 from towline.registry.copy.source_image import SourceImage
 from towline.registry.manifest import IMAGES, INDEXES, Descriptor, Manifest
+from towline.registry.parallel import in_parallel
 
 # seconds for a source that is asked for nothing but the referrers of the image
 _SECONDS_FOR_REFERRERS = 10.0
@@ -174,7 +174,7 @@ class Survey:
             else:
                 self.referrer_jobs = self._find_jobs_soon()
             self._referrers_found = True
-        # if the staging registry is gone, and something of it is needed, another request says so
+        # if the staging registry is gone but still needed, another request fails and says so
         except RegistryUnreachable as fault:
             if self._pending and self._job.referrers == REQUIRED:
                 raise
@@ -277,7 +277,7 @@ class Survey:
             )
 
     def assume_nothing(self) -> None:
-        """Plan from now on as if no pending target had anything of the image."""
+        """Plan from now on as if the pending targets had no part of the image."""
         self._present = {}
         if self._pending:
             self._image.read()

@@ -13,7 +13,6 @@ from itertools import groupby
 from towline.errors import DigestMismatch, RegistryError, RegistryUnreachable, TowlineError
 from towline.http.client import Transport, sleep_unless
 from towline.image import Registry, Repository
-from towline.parallel import JOBS, Cancelled, Slots, in_parallel
 from towline.record import replace
 from towline.registry.client import RegistryClient
 from towline.registry.copy.abandoned_uploads import (
@@ -21,7 +20,6 @@ from towline.registry.copy.abandoned_uploads import (
     SECONDS_AFTER_SUCCESS,
     AbandonedUploads,
 )
-from towline.registry.copy.deadline import deadline_check
 from towline.registry.copy.early_uploads import EarlyUploads
 from towline.registry.copy.job import COPIED, MOUNTED, SKIPPED, BlobOutcome
 from towline.registry.copy.manifest_store import ManifestStore
@@ -31,11 +29,12 @@ from towline.registry.copy.referrers import REFERRER_FAULTS, concerns_image
 from towline.registry.copy.stream import BlobStream, read_ahead
 from towline.registry.errors import ASK_OFFSET, SAME_OFFSET, ManifestIncomplete, TransferInterrupted
 from towline.registry.manifest import Descriptor
+from towline.registry.parallel import JOBS, Cancelled, Slots, deadline_check, in_parallel
 from towline.registry.source import ImageSource
 from towline.registry.uploads import UploadSession
 from towline.retry import ATTEMPTS, backoff
 
-_MOST_LESSONS = 20  # attempts, in all, that only showed what the registry wants
+_MOST_LESSONS = 20  # attempts, in all, that only taught what the registry requires
 
 
 class Attempts:
@@ -96,7 +95,7 @@ class Transfer:
         self.faults: dict[str, TowlineError] = {}
 
     def perform(self, plans: Sequence[CopyPlan]) -> Mapping[CopyBlob, BlobOutcome]:
-        """Perform all plans; returns what became of each blob.
+        """Perform all plans; returns the outcome of each blob.
 
         Raises the errors of the registry family, DigestMismatch among them, and ManifestIncomplete
         if a manifest that is assumed to be present lacks something.

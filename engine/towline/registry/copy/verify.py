@@ -6,16 +6,15 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from towline.errors import ConfigError, DigestMismatch, RegistryError
 from towline.image import Reference, Repository
-from towline.parallel import in_parallel
 from towline.record import compact, replace
 from towline.registry.client import RegistryClient
 from towline.registry.copy.copying import Copying
-from towline.registry.copy.deadline import deadline_check
 from towline.registry.copy.images import copy_images
 from towline.registry.copy.job import OPTIONAL, SKIPPED, CopyReport
 from towline.registry.copy.plan import read_tree
 from towline.registry.copy.referrers import ReferrerLists
 from towline.registry.manifest import Descriptor, Manifest
+from towline.registry.parallel import deadline_check, in_parallel
 from towline.retry import poll_attempts
 
 _HINT_WRONG_CONTENT = (
@@ -182,7 +181,7 @@ def _joined(first: CopyReport, second: CopyReport) -> CopyReport:
 
 @compact
 class _Verification:
-    """Reads one image at one target; what was just stored may need some `seconds` to be shown."""
+    """Reads one image at one target, which may take `seconds` to show what was just stored."""
 
     target: Reference
     client: RegistryClient

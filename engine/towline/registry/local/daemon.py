@@ -26,7 +26,7 @@ _VARIABLES = ("DOCKER_HOST", "DOCKER_TLS_VERIFY", "DOCKER_CERT_PATH")
 
 @contextmanager
 def export(name: str, *, environ: Mapping[str, str]) -> Iterator[Spool]:
-    """A spool with what `docker save` would write for one image.
+    """A spool with the archive that `docker save` would write for one image.
 
     Raises MachineError (no daemon) and ConfigError (no such image).
     """
@@ -80,7 +80,7 @@ def _shown(where: str) -> str:
 
 
 def _check_socket(where: str) -> None:
-    """Raise OSError if `where` names a socket on which nobody listens.
+    """Raise OSError if `where` names a socket on which no daemon listens.
 
     The docker package would leave its own socket open.
     """

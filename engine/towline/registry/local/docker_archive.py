@@ -326,7 +326,7 @@ def _saved(entry: object, name: str) -> SavedImage:
 
 
 def _name(tag: str) -> str:
-    """The normal form of a name; an invalid one stays as it is, so that it can be shown."""
+    """A name in its normal form; an invalid name is returned unchanged, for messages."""
     try:
         return local_name(tag)
     except ConfigError:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from threading import Condition, Event
 from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
-from towline.parallel import wait_until
+from towline.registry.parallel import wait_until
 
 if TYPE_CHECKING:
     from towline.registry.gzip import PackedBlob

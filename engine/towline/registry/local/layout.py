@@ -195,7 +195,7 @@ class OciLayout:
         return self._referrers.of(digest)
 
     def tags(self, _repository: Repository, /) -> frozenset[str]:
-        """All tags of index.json; those of cosign as they are in a registry."""
+        """All tags of index.json; cosign's tags in the form that they have in a registry."""
         return frozenset(entry.name for entry in self._entries if entry.name)
 
     def images(self) -> Iterator[Manifest]:

@@ -15,7 +15,6 @@ from towline import dispatch
 from towline.errors import ConfigError, MachineError, placed
 from towline.files import Misfit
 from towline.http.client import Transport
-from towline.registry.copy.deadline import run_in_time
 from towline.registry.local.docker_archive import DockerArchive as ArchiveSource
 from towline.registry.local.layout import LayoutFolder, OciLayout
 from towline.registry.local.locations import (
@@ -27,6 +26,7 @@ from towline.registry.local.locations import (
     OciFolder,
 )
 from towline.registry.local.tar import NOT_AN_IMAGE, Tar, open_tar
+from towline.registry.parallel import run_in_time
 from towline.registry.source import ImageSource
 
 

@@ -15,7 +15,7 @@ from towline.registry.uploads import UploadSession
 
 
 class Begun:
-    """Uploads of made-up blobs that have begun at a registry, and what keeps account of them."""
+    """Uploads of made-up blobs that a registry has begun, and their AbandonedUploads."""
 
     def __init__(self, target: FakeRegistry, transport: Transport) -> None:
         self.target, self.client = target, client(target, "target", transport, TARGET_LOGIN)

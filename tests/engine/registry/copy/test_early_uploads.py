@@ -26,7 +26,6 @@ from tests.fakes.slow_line import SlowLine
 from towline.errors import DigestMismatch
 from towline.http.client import Transport
 from towline.image import Repository
-from towline.parallel import Cancelled, in_parallel
 from towline.record import replace
 from towline.registry.copy.copying import Copying
 from towline.registry.copy.early_uploads import EarlyUploads
@@ -39,6 +38,7 @@ from towline.registry.local.docker_archive import DockerArchive
 from towline.registry.local.growing_blob import GrowingBlob, PackingObserver
 from towline.registry.local.spool import Spool
 from towline.registry.local.tar import Tar
+from towline.registry.parallel import Cancelled, in_parallel
 from towline.registry.source import LOCAL
 from towline.retry import Clock
 
@@ -296,7 +296,7 @@ def test_what_nobody_takes_leaves_nothing_behind(desk: Desk) -> None:
         Status(code=413, early=True),
         CutRequest(after=MIB),
         CutAnswer(after=None),
-        Status(code=202, headers={"Range": "0-99"}),  # it has dropped the rest
+        Status(code=202, headers={"Range": "0-99"}),  # the registry has dropped the rest
     ],
 )
 def test_an_upload_that_is_refused_or_cut_is_given_up(desk: Desk, fault: Fault) -> None:

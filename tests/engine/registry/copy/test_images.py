@@ -173,7 +173,7 @@ def test_blobs_that_the_target_has_lost_come_back_before_a_tag_is_set(
     put(parts, target, "app", "1")
     lost = next(iter(target.storage["app"].blobs))
     del target.storage["app"].blobs[lost]
-    target.storage["app"].manifests.pop(parts.digest)  # else nothing says that something is missing
+    target.storage["app"].manifests.pop(parts.digest)  # else no answer shows that blobs are missing
     report = pair.copy("app:1", "app:2", digest=parts.digest if known else "")
     assert (report.count(COPIED), report.source_asked) == (1, True)
     assert lost in target.storage["app"].blobs

@@ -87,7 +87,7 @@ def test_what_another_writer_has_replaced_is_written_again(
     reads = itertools.count()
 
     def replace_it(record: Record) -> None:
-        if record.method == "GET" and next(reads) == 2:  # after the first look at what was written
+        if record.method == "GET" and next(reads) == 2:  # the first GET after the index was written
             put_list(target, image, theirs)
 
     target.fault = replace_it

@@ -174,7 +174,7 @@ def test_if_all_are_refused_the_tags_are_enough(
 def test_a_list_that_is_forbidden_and_under_no_tag_is_a_fault(
     source: FakeRegistry, target: FakeRegistry, pair: Pair, *, cosign: bool
 ) -> None:
-    """A tag of cosign's says nothing of the lists: it is used beside them too."""
+    """A cosign tag does not show that lists are missing: it exists beside them, too."""
     image, signature = make_index(), make_image(seed=7)
     put(image, source, "app", "1")
     if cosign:

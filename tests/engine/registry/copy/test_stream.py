@@ -9,10 +9,10 @@ from tests.fakes.clock import FakeClock
 from tests.fakes.registry import digest_of
 from towline.errors import DigestMismatch, RegistryError
 from towline.image import Reference, Registry, Repository
-from towline.parallel import Cancelled
 from towline.registry.copy.stream import BlobStream, read_small
 from towline.registry.errors import TransferInterrupted
 from towline.registry.manifest import Descriptor, Manifest
+from towline.registry.parallel import Cancelled
 from towline.retry import ATTEMPTS
 
 DATA = bytes(range(256)) * 10_000

@@ -37,7 +37,6 @@ from towline.errors import (
 )
 from towline.http.client import Transport
 from towline.image import Reference, Repository
-from towline.parallel import JOBS
 from towline.record import replace
 from towline.registry.client import Download
 from towline.registry.copy.job import COPIED, MOUNTED, SKIPPED, BlobOutcome
@@ -45,6 +44,7 @@ from towline.registry.copy.plan import CopyBlob, CopyPlan
 from towline.registry.copy.progress import Progress
 from towline.registry.copy.transfer import Transfer
 from towline.registry.manifest import Manifest
+from towline.registry.parallel import JOBS
 from towline.retry import ATTEMPTS
 
 BIG = 3 * 1024 * 1024
@@ -159,7 +159,7 @@ def test_a_wrong_byte_from_the_source_never_completes_an_upload(
     digests = {digest for digest in image.blobs if digest in caught.value.message}
     assert len(digests) == 1
     assert f"came from the source registry {source.host} as sha256:" in caught.value.message
-    assert source.count("GET", digests.pop()) == 2  # it is read once more
+    assert source.count("GET", digests.pop()) == 2  # the blob is read a second time
     assert nothing_at(target, image)
     assert target.storage["app"].blobs == {}
     assert {record.status for record in target.seen("PUT")} <= {0}
@@ -403,7 +403,7 @@ def test_each_byte_is_read_once_from_the_source_once_a_target_is_known(
         one.largest_body = other.largest_body = largest
         first, rest = plan(0), plan(*range(1, 9))
         run.perform([first])
-        # both targets have it again together
+        # both targets get the rest together
         assert source.count("GET", "blobs") == (1 if kind is FakeRegistry and not largest else 2)
         source.forget()
         run.perform([rest])
@@ -906,11 +906,11 @@ def to_both(pair: Pair, blob: CopyBlob, other: FakeRegistry) -> None:
 def test_several_registries_get_a_blob_that_is_read_once(
     source: FakeRegistry, target: FakeRegistry, pair: Pair, fault: Fault
 ) -> None:
-    # more than a connection holds, so that it is known at once where it ends
+    # more bytes than a connection buffers, so the interruption shows at once
     data = random.Random(4).randbytes(6 * BIG)
     blob = blob_of(data, source, pair)
     with FakeRegistry() as other:
-        # one of them breaks off: the other is not disturbed
+        # one upload is interrupted, and the other goes on
         target.fault = on("PUT", "", fault)
         to_both(pair, blob, other)
         assert other.storage["app"].blobs == target.storage["app"].blobs == {blob.digest: data}
@@ -1008,11 +1008,11 @@ def test_progress_counts_what_stays(source: FakeRegistry, target: FakeRegistry, 
         == BIG
     )
     again = int(target.seen("PATCH")[0].headers["content-range"].partition("-")[0])
-    assert again in positions  # what was cut off went back
+    assert again in positions  # the progress went back to the offset of the retry
 
 
 class Stuck:
-    """A source on a disk that does not answer any more."""
+    """A source on a disk that has stopped answering."""
 
     def __init__(self) -> None:
         self.over = threading.Event()

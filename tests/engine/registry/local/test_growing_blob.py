@@ -5,10 +5,10 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from towline.parallel import Cancelled
 from towline.registry.gzip import PackedBlob
 from towline.registry.local.growing_blob import GrowingBlob
 from towline.registry.local.spool import Spool
+from towline.registry.parallel import Cancelled
 
 PACKED = PackedBlob(plain="sha256:p", digest="sha256:d", size=6)
 

@@ -1,4 +1,8 @@
-"""Work in threads: results in the order of the items; the first fault stops the rest."""
+"""Threads of a copy: results in the order of the items; the first fault stops the rest.
+
+`deadline_check` and `run_in_time` hold work without a socket's time limit to the deadline of the
+copy: a disk that hangs, a daemon that is too slow, packing that takes too long.
+"""
 
 from __future__ import annotations
 
@@ -6,6 +10,9 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from threading import Condition, Event, Lock, Thread, local
 from typing import Any, TypeVar
+
+from towline.errors import MachineError
+from towline.http.client import Transport
 
 JOBS = 8  # calls at the same time, also if a call has others done in parallel
 # seconds for work that sees `stop`: the answer of a registry that is under way may name an upload,
@@ -228,3 +235,29 @@ def _give_up(pool: _Pool, batch: _Batch, stop: Event | None) -> None:
     if stop:
         stop.set()
         batch.wait_for_all(GRACE)
+
+
+def deadline_check(transport: Transport) -> Callable[[], None]:
+    """A check for the `tick` of `in_parallel`: raises MachineError after `transport`'s deadline.
+
+    Requests end by themselves at the deadline, and say which registry they were for; the check
+    gives them GRACE seconds to do so.
+    """
+    return partial(_check, transport)
+
+
+def run_in_time(work: Callable[[], _Result], transport: Transport) -> _Result:
+    """The result of `work`, done in a thread that is left behind at the deadline of `transport`.
+
+    Raises the errors of `work`, and MachineError at the deadline.
+    """
+    return in_parallel(lambda _: work(), [None], tick=deadline_check(transport))[0]
+
+
+def _check(transport: Transport) -> None:
+    if transport.overdue > GRACE:
+        raise MachineError(
+            f"the time limit of {transport.limit:.0f} seconds is exceeded, and a disk, a"
+            " daemon or a host on the way no longer answers",
+            hint="see which of them it is; copyDeadline says how long a copy may take",
+        )

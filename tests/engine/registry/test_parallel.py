@@ -3,11 +3,22 @@ from __future__ import annotations
 import subprocess
 import sys
 import threading
+from collections.abc import Iterator
 
 import pytest
 
-import towline.parallel as module
-from towline.parallel import JOBS, Cancelled, Slots, in_background, in_parallel
+import towline.registry.parallel as module
+from towline.errors import ConfigError, MachineError
+from towline.http.client import Transport
+from towline.registry.parallel import (
+    JOBS,
+    Cancelled,
+    Slots,
+    deadline_check,
+    in_background,
+    in_parallel,
+    run_in_time,
+)
 
 
 def test_results_come_in_the_order_of_the_items() -> None:
@@ -44,7 +55,7 @@ def test_a_fault_wakes_who_waits_already(monkeypatch: pytest.MonkeyPatch) -> Non
 
     class Watched(threading.Condition):
         def wait(self, timeout: float | None = None) -> bool:
-            waiting.set()  # the lock is held still: no call can end before this one waits
+            waiting.set()  # the lock is held, so no call can end before this thread waits
             return super().wait(timeout)
 
     monkeypatch.setattr(module, "Condition", Watched)
@@ -135,7 +146,7 @@ def test_an_interruption_leaves_work_the_time_to_see_it(monkeypatch: pytest.Monk
         in_parallel(work, range(JOBS * 2), stop=stop)
     assert sorted(ended) == list(range(JOBS))
     [waiting] = waited_for
-    assert waiting <= JOBS  # work that never began would be waited for in vain
+    assert waiting <= JOBS  # else the test would wait for work that never begins
 
 
 def test_pools_inside_pools_work_as_many_at_once_as_one() -> None:
@@ -158,7 +169,7 @@ def test_a_fault_deep_inside_comes_out_and_what_waits_is_not_waited_for() -> Non
     ended: list[int] = []
 
     def outer(numbers: list[int]) -> list[None]:
-        helping = threading.get_ident()  # it cannot leave the work that it does itself
+        helping = threading.get_ident()  # a helping thread cannot leave its own work
 
         def inner(number: int) -> None:
             if number == 0:
@@ -192,7 +203,7 @@ def test_what_looks_on_may_end_it() -> None:
 def test_threads_that_still_wait_do_not_hold_up_the_end_of_the_process() -> None:
     program = """
 import threading
-from towline.parallel import in_parallel
+from towline.registry.parallel import in_parallel
 def work(number):
     if number: threading.Event().wait()
     raise LookupError("zero")
@@ -301,7 +312,7 @@ def test_who_waits_for_a_slot_when_the_run_ends_gets_none() -> None:
         threading.Thread(target=enter, daemon=True).start()
         ending.set()
         assert ended.wait(30)
-    with slots:  # it has taken no work
+    with slots:  # the waiter took no slot
         pass
 
 
@@ -320,3 +331,34 @@ def test_what_is_done_beside_has_a_thread_of_the_pool_or_its_own() -> None:
             in_parallel(lambda _, work=work: in_background(work), [1], jobs=1)  # type: ignore[misc]
         assert done.wait(30)
     assert names == ["registry"] * 2
+
+
+@pytest.fixture
+def hangs() -> Iterator[threading.Event]:
+    """An event that is not set before the end of the test."""
+    over = threading.Event()
+    yield over
+    over.set()
+
+
+def test_what_is_done_in_time_comes_back_and_what_it_raises_comes_out(transport: Transport) -> None:
+    assert run_in_time(lambda: threading.current_thread().name, transport) == "registry"
+    with pytest.raises(ConfigError, match="not there"):
+        run_in_time(lambda: (_ for _ in ()).throw(ConfigError("not there")), transport)
+
+
+def test_what_hangs_is_left_behind_when_the_time_is_over(hangs: threading.Event) -> None:
+    with (
+        Transport(limit=0.05) as transport,
+        pytest.raises(MachineError, match="the time limit of 0 seconds is exceeded") as caught,
+    ):
+        run_in_time(lambda: hangs.wait(60), transport)
+    assert "copyDeadline" in caught.value.hint
+
+
+def test_a_transport_that_was_closed_early_or_has_no_limit_is_no_deadline(
+    transport: Transport,
+) -> None:
+    deadline_check(transport)()
+    transport.close()
+    deadline_check(transport)()
