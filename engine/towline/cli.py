@@ -32,8 +32,8 @@ from towline.secret import is_secret, secret_texts
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 _INTERRUPTED = tuple(128 + number for number in _SIGNALS)
-_LONG = 8
-# variables of CI systems that take more than a log (commands/ci_report.py)
+_SHORTEST_EARLY_MASK = 8
+# a CI system that sets one of these takes annotations or a report (commands/ci_report.py)
 _CI_SIGNS = ("GITHUB_ACTIONS", "TF_BUILD", "TOWLINE_SUMMARY", "TOWLINE_OUTPUTS")
 _STANDARD_OUTPUT = "-"  # as the value of --result
 _SECRETS = "secrets"  # a name that makes every text secret
@@ -50,11 +50,10 @@ def entry() -> int:
     while (filler := os.open(os.devnull, os.O_RDWR)) < 3:
         pass
     os.close(filler)
-    # a short process that builds large trees: looking through them again and again took half of an
-    # edit's time
+    # a short process that builds large trees: usual garbage collection took half of an edit's time
     gc.set_threshold(50_000, 20, 20)
     for number in _SIGNALS:
-        # `nohup` says that the end of a session is no matter
+        # `nohup` has this process ignore the end of its session
         if number != signal.SIGHUP or signal.getsignal(number) is not signal.SIG_IGN:
             signal.signal(number, _interrupt)
     hold_self()
@@ -96,9 +95,9 @@ def main(
     """
     words, program = apart(words)
     console, output = Console(err, environ), Output(out)
-    alone = _flag(words, "--result") == _STANDARD_OUTPUT
+    result_to_stdout = _flag(words, "--result") == _STANDARD_OUTPUT
     use(console.masks)
-    # before argparse is set up: half of what the answer would cost
+    # before argparse is set up, which would double the cost of this answer
     if list(words) in (["--version"], ["version"]):
         return _print(f"towline {version()}\n", output, console)
     started = time.monotonic()
@@ -125,9 +124,9 @@ def main(
                 request=request,
                 requested=bool(common.request),
                 environ=taken,
-                folder=_here(),
+                folder=_working_folder(),
                 console=console,
-                out=Output(err) if alone else output,
+                out=Output(err) if result_to_stdout else output,
                 program=program,
             )
             enter_workspace(call.folder, taken)
@@ -137,7 +136,7 @@ def main(
     # the one place that catches everything: a bug must end in a result too
     except Exception as fault:  # noqa: BLE001
         ending = _unexpected(fault, console)
-    _calm()
+    _ignore_signals()
     code = ending.exit_code if isinstance(ending, TowlineError) else 0
     result = encode_result(
         identity,
@@ -153,8 +152,8 @@ def main(
     return failure or code if code else 0
 
 
-def _calm() -> None:
-    """Ignore further signals: what is left is clearing away and writing the result."""
+def _ignore_signals() -> None:
+    """Ignore further signals: only cleaning up and writing the result are left."""
     if (
         threading.current_thread() is threading.main_thread()
         and signal.getsignal(signal.SIGTERM) is _interrupt
@@ -166,12 +165,12 @@ def _calm() -> None:
 def _unread() -> TowlineError:
     return MachineError(
         f"the configuration has not been read within {_READING:.0f} seconds",
-        hint="see what makes it so large, or which host that it names takes so long",
+        hint="see why it is so large, or which host that it names takes so long",
     )
 
 
 def _interrupt(number: int, _frame: object) -> NoReturn:
-    _calm()
+    _ignore_signals()
     raise Interrupted(number)
 
 
@@ -189,8 +188,8 @@ def _flag(words: Sequence[str], name: str) -> str | None:
 
 
 def _request(words: Sequence[str], environ: MutableMapping[str, str]) -> Request:
-    place = _flag(words, "--request")
-    return take_request(place, environ) if place else Request()
+    path = _flag(words, "--request")
+    return take_request(path, environ) if path else Request()
 
 
 def _take(
@@ -220,11 +219,11 @@ def _hide_early(name: str, value: object, console: Console, *, real: bool) -> No
     A short text, or a path, is masked later, once it is known to be the secret itself.
     """
     for text in secret_texts({name: value}):
-        if len(text) >= _LONG and not text.startswith("/"):
+        if len(text) >= _SHORTEST_EARLY_MASK and not text.startswith("/"):
             console.hide(text, real=real)
 
 
-def _here() -> Path:
+def _working_folder() -> Path:
     try:
         return Path.cwd()
     except FileNotFoundError as fault:
@@ -275,19 +274,19 @@ def _finish(
     shown = {**result, **_masked(result, ending, console)}
     text = tame_json(shown) + "\n"
     code = ending.exit_code if isinstance(ending, TowlineError) else 0
-    place = _flag(words, "--result")
+    path = _flag(words, "--result")
     try:
-        if place == _STANDARD_OUTPUT:
+        if path == _STANDARD_OUTPUT:
             # in ASCII: whoever reads it may decode it by another character set
             out.hand_over(tame_json(shown, ascii_only=True) + "\n")
-        elif place:
-            write_whole(Path(place), text.encode())
+        elif path:
+            write_whole(Path(path), text.encode())
     except MachineError as fault:
         console.fail(fault)
         code = code or fault.exit_code
     if isinstance(ending, TowlineError):
         console.fail(ending)
-    wanted = "--json" in words and place != _STANDARD_OUTPUT
+    wanted = "--json" in words and path != _STANDARD_OUTPUT
     printed = _print(text, out, console) if wanted else 0
     return code or printed
 
@@ -299,7 +298,7 @@ def _annotate(console: Console, environ: Mapping[str, str], module: Any) -> bool
 
 
 def _report(environ: Mapping[str, str], result: Mapping[str, object], console: Console) -> None:
-    """Tell the CI system of the result; the step is done, so a file that fails is a warning."""
+    """Give the result to the CI system; the step is done, so a file that fails is a warning."""
     try:
         for line in dispatch.part("ci_report").report(environ, result, console.mask):
             console.command(line)

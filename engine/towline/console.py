@@ -35,13 +35,13 @@ class Console:
     def __init__(self, stream: TextIO, environ: Mapping[str, str] = _NOTHING) -> None:
         self._stream = stream
         self.masks = Masks()
-        self._real = Masks()  # those of them that are not only called so
-        self._said_once: set[str] = set()
+        self._real = Masks()  # without words that only the project calls secret
+        self._written_once: set[str] = set()
         # https://no-color.org: any value but the empty one
         self._coloured = not environ.get("NO_COLOR")
         self._dumb = environ.get("TERM") == "dumb"
         self._guard = threading.Lock()
-        self._renewed = 0  # lines that are there for a while only
+        self._renewed = 0  # lines on the terminal that the next output replaces
         self.level = ""
         # the line of a CI system for an error or warning: its kind, text and place
         self.annotate: Callable[[str, str, str], str] | None = None
@@ -126,7 +126,7 @@ class Console:
             self._write(self.shown(f"  {text}"))
 
     def warn(self, text: str) -> None:
-        """Write a warning, once however often it is given."""
+        """Write a warning; a repeated one is left out."""
         self._once("warning", text, self.shown(text), _YELLOW)
 
     def warn_audit(self, text: str) -> None:
@@ -134,7 +134,7 @@ class Console:
         self._once("warning", text, tame(self.audit(text)), _YELLOW)
 
     def warn_of(self, fault: TowlineError, text: str) -> None:
-        """Write a warning about an error that ends nothing."""
+        """Write a warning about an error that does not end the run."""
         self._once("warning", text, self.shown_fault(fault, text), _YELLOW)
 
     def note(self, text: str) -> None:
@@ -146,9 +146,9 @@ class Console:
         if isinstance(fault, Negative):
             self.say(fault.message)
             return
-        message, place = (self.shown_fault(fault, text) for text in (fault.message, fault.where))
+        message, where = (self.shown_fault(fault, text) for text in (fault.message, fault.where))
         if self.annotate:
-            self._write(self.annotate("error", message, place))
+            self._write(self.annotate("error", message, where))
         else:
             self._write(message, self._label("error", _RED))
         if fault.where:
@@ -157,8 +157,8 @@ class Console:
             self._write(self.shown_fault(fault, fault.hint), "  next: ")
 
     def _once(self, kind: str, text: str, shown: str, colour: str) -> None:
-        if text not in self._said_once and not (kind == "note" and self.level == QUIET):
-            self._said_once.add(text)
+        if text not in self._written_once and not (kind == "note" and self.level == QUIET):
+            self._written_once.add(text)
             if self.annotate and kind == "warning":
                 self._write(self.annotate(kind, shown, ""))
             else:
@@ -181,7 +181,7 @@ class Console:
             )
 
     def _cleared(self) -> str:
-        """Return what erases the lines that `renew` has shown.
+        """Return the control codes that erase the lines that `renew` has shown.
 
         It is empty if the stream is not a terminal.
         """
@@ -190,7 +190,7 @@ class Console:
 
 
 class Output:
-    """Standard output, for what was asked for: data as it is, lines for people by `tame_lines`."""
+    """Standard output, for the answer to a command: data as it is, lines for people tamed."""
 
     def __init__(self, stream: TextIO) -> None:
         self._stream = stream
@@ -241,9 +241,9 @@ def silent(_: object) -> None:
 
 
 def detail(text: Callable[[], str]) -> None:
-    """One line, which is made only if somebody wants it.
+    """Give a line to the sink; `text` is called only if there is a sink.
 
-    It must hold no query of a URL, where hosts put tokens.
+    The line must not hold the query of a URL, where hosts put tokens.
     """
     for sink in _sinks:
         sink(text())

@@ -18,7 +18,7 @@ from towline.suggest import nearest
 PROTOCOL = 1
 SUCCESS, UNCHANGED, SKIPPED, BIND = "success", "unchanged", "skipped", "bind"
 _WRITTEN = "the library writes it; see docs/contract.md"
-_SIZE = 16 * 1024 * 1024
+_LARGEST_REQUEST = 16 * 1024 * 1024
 _IN_VARIABLE = "env:"
 _SECRETS = "TOWLINE_SECRETS"
 _BUILD = {
@@ -109,7 +109,11 @@ class Request:
     @property
     def bound_ids(self) -> Mapping[str, str]:
         """Return the id of the Jenkins credential that each variable is bound to."""
-        return {name: one.credentials_id for one in self.bound for name in one.variables.values()}
+        return {
+            name: binding.credentials_id
+            for binding in self.bound
+            for name in binding.variables.values()
+        }
 
 
 @frozen
@@ -125,13 +129,13 @@ class Outcome:
     bindings: tuple[Binding, ...] = ()
 
 
-def take_request(place: str, environ: MutableMapping[str, str]) -> Request:
-    """Return the request at `place`, a file's path or `env:NAME`, with the secrets it carries.
+def take_request(source: str, environ: MutableMapping[str, str]) -> Request:
+    """Return the request at `source`, a file's path or `env:NAME`, with the secrets it carries.
 
     Its variables are removed from `environ`. Raises UsageError.
     """
-    if place.startswith(_IN_VARIABLE):
-        name = place.removeprefix(_IN_VARIABLE)
+    if source.startswith(_IN_VARIABLE):
+        name = source.removeprefix(_IN_VARIABLE)
         text = environ.pop(name, None)
         if text is None:
             raise UsageError(
@@ -139,15 +143,17 @@ def take_request(place: str, environ: MutableMapping[str, str]) -> Request:
             )
         request = _read_text(text, f"the variable {name}")
     else:
-        request = read_request(Path(place))
+        request = read_request(Path(source))
     return replace(request, carried=_take_secrets(environ))
 
 
 def read_request(path: Path) -> Request:
     """Return the request in the file at `path`; raises UsageError."""
     try:
-        if path.stat().st_size > _SIZE:
-            raise UsageError(f"the request is larger than {_SIZE >> 20} MiB", where=str(path))
+        if path.stat().st_size > _LARGEST_REQUEST:
+            raise UsageError(
+                f"the request is larger than {_LARGEST_REQUEST >> 20} MiB", where=str(path)
+            )
         text = path.read_text(encoding="utf-8")
     except (OSError, ValueError) as fault:
         raise _unreadable(fault, str(path)) from fault
@@ -220,8 +226,8 @@ def parse_request(data: object) -> Request:
     if not all(isinstance(key, str) for key in unproven):
         raise UsageError("the request's unproven must be keys of the pipeline environment")
     return Request(
-        secrets={name: _variable(place) for name, place in secrets.items()},
-        encoded=frozenset(name for name, place in secrets.items() if isinstance(place, dict)),
+        secrets={name: _variable(entry) for name, entry in secrets.items()},
+        encoded=frozenset(name for name, entry in secrets.items() if isinstance(entry, dict)),
         pipeline_environment=fields.pop("pipelineEnvironment", {}),
         unproven=tuple(unproven),
         **fields,
@@ -247,22 +253,22 @@ def _binding(data: object) -> Binding:
     )
 
 
-def _variable(place: object) -> str:
+def _variable(entry: object) -> str:
     """Return the name of a secret's text, from that name or from `{"json": NAME}`."""
-    variable = place.get("json") if isinstance(place, dict) and len(place) == 1 else place
+    variable = entry.get("json") if isinstance(entry, dict) and len(entry) == 1 else entry
     if not isinstance(variable, str):
         raise UsageError("the request's secrets must map names to names of environment variables")
     return variable
 
 
-def _record(data: object, keys: Mapping[str, type], what: str) -> dict[str, Any]:
+def _record(data: object, keys: Mapping[str, type], part: str) -> dict[str, Any]:
     if not isinstance(data, dict):
-        raise UsageError(f"{what} must be a JSON object")
+        raise UsageError(f"{part} must be a JSON object")
     for key, value in data.items():
         if key not in keys:
-            raise UsageError(f"{what} has an unknown key {key!r}", hint=nearest(key, keys))
+            raise UsageError(f"{part} has an unknown key {key!r}", hint=nearest(key, keys))
         if not isinstance(value, keys[key]) or isinstance(value, bool):
-            raise UsageError(f"{what}: {key!r} must be of type {keys[key].__name__}")
+            raise UsageError(f"{part}: {key!r} must be of type {keys[key].__name__}")
     return dict(data)
 
 

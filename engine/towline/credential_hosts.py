@@ -35,7 +35,7 @@ _WARNED = "without `enforcement: warn` this will be refused"
 
 @frozen
 class BuildTrust:
-    """What is built: whether the project may name hosts there, and the build in words.
+    """The build that runs: whether the project may name hosts in it, and its text for messages.
 
     `request`: it is the build of a change request.
     """
@@ -126,7 +126,7 @@ class CredentialRefused(Refusal):
 class AddressTampered(CredentialRefused):
     """The address of a credential was changed in the pipeline environment.
 
-    No rule of a build overlooks that.
+    No rule of a build permits that.
     """
 
 
@@ -358,7 +358,7 @@ def permit_id(
 def warn_or_raise(rules: CredentialRules, fault: CredentialError) -> Permission:
     """The fault as a warning, or raised.
 
-    It is a warning if a trusted layer wants that for now and the build is not of a change request.
+    It is a warning if a trusted layer sets `enforcement: warn` and no change request is built.
     """
     if rules.warn and not rules.standing().request:
         where = f" ({fault.where})" if fault.where not in fault.message else ""
@@ -419,7 +419,7 @@ class CredentialGate:
     ) -> None:
         self.rules = rules
         self._say, self._warn = say, warn
-        self._told: set[str] = set()
+        self._printed: set[str] = set()
 
     def admit(
         self, credential: Credential, address: HostAddress, source: HostSource
@@ -442,6 +442,6 @@ class CredentialGate:
     def tell(self, found: Permission) -> None:
         """Print the audit line or warning of a permission, once."""
         for text, tell in ((found.line, self._say), (found.warning, self._warn)):
-            if text and text not in self._told:
-                self._told.add(text)
+            if text and text not in self._printed:
+                self._printed.add(text)
                 tell(text)

@@ -1,7 +1,7 @@
 """The time limit of a whole step, also while it reads, plans, renders or edits without waiting.
 
 A kernel timer interrupts the main thread, as a user's signal does (errors.Interrupted). Deadlines
-of parts give a more exact message: they end a moment before.
+of parts end a moment before, since their messages are more exact.
 """
 
 from __future__ import annotations
@@ -17,19 +17,19 @@ from towline.record import compact
 
 LONGEST_STEP = 24 * 3600  # seconds that a project may give a step, all parts together
 GRACE = 1.0  # seconds in which a part's own deadline may report first
-_AGAIN = 5.0  # seconds after which the error is raised again, if work went on all the same
+_AGAIN = 5.0  # seconds after which the error is raised again, if the work went on in spite of it
 _Late = Callable[[], TowlineError]
 
 
 @compact
-class _Until:
+class _TimeLimit:
     """A point in time, and the error to raise after it."""
 
     end: float
     late: _Late
 
 
-_now: list[_Until] = []  # at most one
+_current: list[_TimeLimit] = []  # at most one
 
 
 def begin(seconds: float, late: _Late) -> None:
@@ -37,14 +37,14 @@ def begin(seconds: float, late: _Late) -> None:
 
     After `seconds` the main thread raises the error that `late` makes.
     """
-    _set(_Until(time.monotonic() + seconds + GRACE, late))
+    _set(_TimeLimit(time.monotonic() + seconds + GRACE, late))
 
 
 @contextmanager
 def within(seconds: float, late: _Late) -> Iterator[None]:
     """Limit a block in the same way; not beyond the end of the whole step."""
-    before = _now[0] if _now else None
-    mine = _Until(time.monotonic() + seconds + GRACE, late)
+    before = _current[0] if _current else None
+    mine = _TimeLimit(time.monotonic() + seconds + GRACE, late)
     _set(mine if before is None or mine.end < before.end else before)
     try:
         yield
@@ -52,13 +52,13 @@ def within(seconds: float, late: _Late) -> Iterator[None]:
         _set(before)
 
 
-def _set(until: _Until | None) -> None:
+def _set(limit: _TimeLimit | None) -> None:
     if threading.current_thread() is not threading.main_thread():  # signals are the main thread's
         return
-    _now[:] = [until] if until else []
-    if until:
+    _current[:] = [limit] if limit else []
+    if limit:
         signal.signal(signal.SIGALRM, _ring)
-        left = until.end - time.monotonic()
+        left = limit.end - time.monotonic()
         # an expired limit was raised once: leave time to clean up
         signal.setitimer(signal.ITIMER_REAL, left if left > 0 else _AGAIN, _AGAIN)
     else:
@@ -66,5 +66,5 @@ def _set(until: _Until | None) -> None:
 
 
 def _ring(_number: int, _frame: object) -> None:
-    if _now:
-        raise _now[0].late()
+    if _current:
+        raise _current[0].late()

@@ -59,7 +59,7 @@ class TowlineError(Exception):
 
 @contextmanager
 def placed(where: str) -> Iterator[None]:
-    """Give `where` to each error raised in the block that does not name a place itself."""
+    """Give `where` to each error raised in the block that has none."""
     try:
         yield
     except TowlineError as fault:
@@ -101,7 +101,7 @@ class CredentialError(TowlineError):
 class Refusal(CredentialError):
     """Raised if the rules forbid to use a credential in this way.
 
-    Its text is not masked by what only the project calls a secret.
+    Words that only the project calls secret are not masked in its text.
     """
 
 
@@ -162,7 +162,7 @@ class Superseded(TowlineError):
 
     exit_code = 8
     category = "custom"
-    usual_hint = "nothing is to be done: the newer deployment stays"
+    usual_hint = "nothing to do: the newer deployment stays"
     status = "superseded"
 
 

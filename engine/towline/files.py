@@ -35,7 +35,7 @@ _WORKSPACES = (
     "TRAVIS_BUILD_DIR",
     "BUILDKITE_BUILD_CHECKOUT_PATH",
 )
-_workspaces: list[Path] = []  # as they are called, and as they lie on disk
+_workspaces: list[Path] = []  # each path as it was given, and resolved
 
 
 @cache
@@ -72,12 +72,12 @@ def version() -> str:
 def enter_workspace(folder: Path, environ: Mapping[str, str]) -> None:
     """Register the whole workspace, wherever in it the engine runs.
 
-    It is the folder that the CI system calls so, and the checkouts around `folder`: more than one
-    in a submodule.
+    It is the folder that the CI system names as its workspace, and every checkout around `folder`;
+    around a submodule there are several.
     """
     named = (Path(environ[name]) for name in _WORKSPACES if environ.get(name, "").startswith("/"))
     around = [above for above in folder.parents if (above / ".git").exists()]
-    # who keeps the home in git has programs of their own in it
+    # a home that is kept in git has the user's own programs in it
     _workspaces[:] = _given_and_resolved(
         *named, folder, *(above for above in around if above != own_home())
     )
@@ -129,7 +129,7 @@ def unfit(status: os.stat_result, most: int) -> str:
 
 
 def too_large(most: int) -> str:
-    """Return that a file has more than so many bytes, as the end of a sentence."""
+    """Return the complaint about a file of more than `most` bytes, as the end of a sentence."""
     return f"is larger than {most >> 20} MiB"
 
 
@@ -171,7 +171,7 @@ def append(path: Path, text: str) -> None:
 
 
 def unwritten(path: Path, fault: OSError) -> MachineError:
-    """Return the error that says that a file cannot be written, why, and what to do."""
+    """Return the error for a file that cannot be written, with the reason and a hint."""
     reason, hint = _why(path, fault)
     return MachineError(f"cannot write {path.name or path}: {reason}", where=str(path), hint=hint)
 
@@ -189,17 +189,17 @@ def _why(path: Path, fault: OSError) -> tuple[str, str]:
 _FOLDER = getattr(os, "O_PATH", os.O_RDONLY) | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 # a pipe must not keep us waiting
 _FILE = os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW | os.O_CLOEXEC
-# what is only looked at may be unreadable for this user
-_LOOK = getattr(os, "O_PATH", os.O_RDONLY | os.O_NONBLOCK) | os.O_NOFOLLOW | os.O_CLOEXEC
-_LINKS = 40  # as many as Linux follows
-_FOLDERS = 255
+# a file that is only looked up may be unreadable for this user
+_LOOK_UP = getattr(os, "O_PATH", os.O_RDONLY | os.O_NONBLOCK) | os.O_NOFOLLOW | os.O_CLOEXEC
+_MOST_LINKS = 40  # as many as Linux follows
+_MOST_NEW_FOLDERS = 255  # made for one path
 _PIECE = 1024 * 1024
 
 
 class Outside(Exception):
     """Raised if a path, or the target of its links, lies outside of the folder.
 
-    It does not tell whether there is a file.
+    It does not reveal whether the file exists.
     """
 
 
@@ -211,12 +211,12 @@ def open_inside(folder: Path, name: str) -> int:
     """Return a descriptor of the file or folder at the path `name`, which lies in `folder`.
 
     Every part of the path is opened in the part before it, and links are followed by hand. `a/../b`
-    is `b`: a way through a folder outside would tell whether that folder exists. Raises Outside,
+    is `b`: a walk through a folder outside would reveal whether that folder exists. Raises Outside,
     Misfit for a device or a pipe, OSError, and ValueError for a path that cannot be one.
     """
-    with _Way(folder) as way:
-        way.go(_below(way.homes, os.path.normpath(folder / name)))
-        return way.leave()
+    with _PathWalk(folder) as walk:
+        walk.go(_below(walk.homes, os.path.normpath(folder / name)))
+        return walk.leave()
 
 
 def read_inside(folder: Path, name: str, most: int) -> bytes:
@@ -265,29 +265,32 @@ def write_inside(folder: Path, name: str, data: bytes, *, mode: int = 0o644) -> 
     A link in its place is replaced, not followed.
     """
     above, last = os.path.split(os.path.normpath(folder / name))
-    with _Way(folder, make=True) as way:
-        way.go(_below(way.homes, above), folders=True)
-        here, beside = way.here, f".{os.urandom(8).hex()}.tmp"
+    with _PathWalk(folder, make=True) as walk:
+        walk.go(_below(walk.homes, above), folders=True)
+        above_descriptor, beside = walk.current, f".{os.urandom(8).hex()}.tmp"
         try:
             made = os.open(
-                beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, mode, dir_fd=here
+                beside,
+                os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC,
+                mode,
+                dir_fd=above_descriptor,
             )
             with os.fdopen(made, "wb") as stream:
                 stream.write(data)
                 stream.flush()
                 os.fsync(stream.fileno())
-            os.replace(beside, last, src_dir_fd=here, dst_dir_fd=here)
+            os.replace(beside, last, src_dir_fd=above_descriptor, dst_dir_fd=above_descriptor)
         finally:
             with suppress(OSError):  # after the rename there is nothing left to remove
-                os.unlink(beside, dir_fd=here)
+                os.unlink(beside, dir_fd=above_descriptor)
 
 
 def remove_inside(folder: Path, name: str) -> None:
     """Remove a file, or a link itself, if it exists; raises as `open_inside`."""
     above, last = os.path.split(os.path.normpath(folder / name))
-    with _Way(folder) as way, suppress(FileNotFoundError):
-        way.go(_below(way.homes, above), folders=True)
-        os.unlink(last, dir_fd=way.here)
+    with _PathWalk(folder) as walk, suppress(FileNotFoundError):
+        walk.go(_below(walk.homes, above), folders=True)
+        os.unlink(last, dir_fd=walk.current)
 
 
 def is_inside(folder: Path, name: str) -> bool:
@@ -320,12 +323,12 @@ def leads_out(folder: Path, name: str) -> bool:
 
 
 def _mode(folder: Path, name: str) -> int:
-    with _Way(folder, last=_LOOK) as way:
-        way.go(_below(way.homes, os.path.normpath(folder / name)))
-        return os.fstat(way.here).st_mode
+    with _PathWalk(folder, last=_LOOK_UP) as walk:
+        walk.go(_below(walk.homes, os.path.normpath(folder / name)))
+        return os.fstat(walk.current).st_mode
 
 
-class _Way:
+class _PathWalk:
     """The folders from the workspace down to the current one, each open."""
 
     def __init__(self, folder: Path, *, make: bool = False, last: int = _FILE) -> None:
@@ -343,7 +346,7 @@ class _Way:
             os.close(descriptor)
 
     @property
-    def here(self) -> int:
+    def current(self) -> int:
         """Return the descriptor of the current folder."""
         return self._opened[-1]
 
@@ -371,26 +374,27 @@ class _Way:
 
     def _down(self, part: str, *, last: bool) -> list[str]:
         """Open a part; a link is not opened, but the parts of its target are returned."""
-        here = self._opened[-1]
+        current = self._opened[-1]
         try:
-            target = os.readlink(part, dir_fd=here)
+            target = os.readlink(part, dir_fd=current)
         except FileNotFoundError:
             self._made += 1
-            if not self._make or self._made > _FOLDERS:  # somebody removes it again and again
+            # more than that: another program removes the folder each time
+            if not self._make or self._made > _MOST_NEW_FOLDERS:
                 raise
             with suppress(FileExistsError):
-                os.mkdir(part, dir_fd=here)
+                os.mkdir(part, dir_fd=current)
             return [part]
         except OSError as fault:
-            if fault.errno != errno.EINVAL:  # what it is of no link
+            if fault.errno != errno.EINVAL:  # EINVAL: the part is not a link
                 raise
             if last:
-                _check_kind(part, here)
-            # a link that has taken its place since is not followed, and a fault
-            self._opened.append(os.open(part, self._last if last else _FOLDER, dir_fd=here))
+                _check_kind(part, current)
+            # a link that was put there since is not followed: opening it fails
+            self._opened.append(os.open(part, self._last if last else _FOLDER, dir_fd=current))
             return []
         self._links += 1
-        if self._links > _LINKS:
+        if self._links > _MOST_LINKS:
             raise OSError(errno.ELOOP, os.strerror(errno.ELOOP))
         if not target.startswith("/"):
             return target.split("/")
@@ -400,9 +404,9 @@ class _Way:
         return rest
 
 
-def _check_kind(part: str, here: int) -> None:
+def _check_kind(part: str, folder: int) -> None:
     """Raise Misfit for a device or a pipe, which may begin to work when it is opened."""
-    mode = os.stat(part, dir_fd=here, follow_symlinks=False).st_mode
+    mode = os.stat(part, dir_fd=folder, follow_symlinks=False).st_mode
     if not stat.S_ISREG(mode) and not stat.S_ISDIR(mode) and not stat.S_ISLNK(mode):
         raise Misfit("is not a regular file")
 

@@ -1,10 +1,9 @@
 """Limits of child processes: the numbers, and how the kernel enforces them.
 
 They are set from outside, right after the program has begun (prlimit(2)), and its own children
-inherit them. A program that starts another one within that moment would leave that one with limits
-on time and output alone. It would have to be hostile itself, and programs come from the agent
-alone. Renderers of charts and templates set their own limits before they read any input
-(`towline.gitops.render.child`).
+inherit them. A child that a program starts before that moment has limits on time and output only.
+Such a program would have to be hostile, and programs come only from the agent. Renderers of charts
+and templates set their own limits before they read any input (`towline.gitops.render.child`).
 """
 
 from __future__ import annotations
@@ -58,7 +57,7 @@ def unheld() -> Iterator[None]:
 
 
 def _set_data(held: int, most: int) -> None:
-    with contextlib.suppress(ValueError, OSError):  # not every system knows it
+    with contextlib.suppress(ValueError, OSError):  # not every system has this limit
         resource.setrlimit(resource.RLIMIT_DATA, (held, most))
 
 
@@ -74,7 +73,7 @@ def impose(pid: int, limits: ProcessLimits) -> None:
             most = resource.prlimit(pid, which)[1]
             least = wanted if most == resource.RLIM_INFINITY else min(wanted, most)
             resource.prlimit(pid, which, (least, least))
-    # it has ended already; it is somebody else's by now, as a setuid program is
+    # the child has ended already, or it belongs to another user, as a setuid program does
     except (ProcessLookupError, PermissionError):
         return
 
@@ -84,7 +83,7 @@ def _wanted(limits: ProcessLimits) -> Iterator[tuple[int, int]]:
     # RLIMIT_DATA counts what can be written to.
     yield resource.RLIMIT_DATA, limits.memory
     yield resource.RLIMIT_FSIZE, limits.file_size
-    # for what has left the group that the time limit ends
+    # for processes that left the group, which alone is killed at the time limit
     yield resource.RLIMIT_CPU, math.ceil(limits.seconds + 1) * (os.cpu_count() or 1)
     yield resource.RLIMIT_CORE, 0
 

@@ -16,8 +16,8 @@ from urllib.parse import quote, quote_plus
 
 from towline.secret import MASK
 
-# below the first whole words alone count, else every line would be garbled; from the second on
-# capitals do not matter
+# characters: a secret shorter than the first is masked as a whole word only, else every line would
+# be garbled; from the second length on, capitals do not matter
 _SHORTEST, _LONG = 4, 8
 _WIDTHS = (76, 64)  # of lines in base64: RFC 2045 and coreutils, RFC 7468 and openssl
 _HTML = {
@@ -39,7 +39,7 @@ class Masks:
         self._patterns: dict[str, re.Pattern[str]] = {}
 
     def hide(self, secret: str) -> None:
-        """Mask `secret` from now on, and each of its lines that is no ordinary word."""
+        """Mask `secret` from now on, and each of its lines with four letters or digits."""
         for text in dict.fromkeys((secret, secret.strip())):
             self._hide(text)
         lines = secret.splitlines()
@@ -61,14 +61,14 @@ class Masks:
             long = {form for form in forms if len(form) >= _LONG}
             self._any_case.update(map(_small, long))
             self._exact.update(forms - long)
-            # of fewer signs too much is found
+            # a pattern of fewer visible characters would match too much
             if _SHORTEST <= sum("!" <= sign <= "~" for sign in secret) < len(secret):
                 self._patterns[secret] = re.compile(_loose(secret), re.IGNORECASE)
         elif len(secret) > 1 and any(map(str.isalnum, secret)):
             self._patterns[secret] = re.compile(rf"(?<![^\W_]){re.escape(secret)}(?![^\W_])")
 
     def _spans(self, text: str) -> Iterator[tuple[int, int]]:
-        # Of copies, which are made at once: other threads hide what they get while this one looks.
+        # Of copies: other threads may hide further secrets while this one searches.
         for forms, where in ((self._exact.copy(), text), (self._any_case.copy(), _small(text))):
             for form in forms:
                 at = where.find(form)

@@ -13,19 +13,19 @@ from typing import Final
 
 from towline.masks import Masks
 
-# no CI system takes what stands behind it for a command, and no reader for a line of ours
+# behind this mark, text is not a command for a CI system, nor a line of Towline's for a reader
 _NEXT_LINE: Final = "\n  | "
 _RETURN = "\r"
 # characters of a message: a name may have millions, and a build's log is kept
 _FIRST, _LAST = 6000, 2000
 _KEPT = "\t\u00a0\u3000"
-# of Azure Pipelines, GitHub Actions and TeamCity, wherever in a line
+# commands of Azure Pipelines, GitHub Actions and TeamCity, at any place in a line
 _COMMANDS = ("##[", "##vso[", "##teamcity[")
 _masks = [Masks()]
 
 
 def use(masks: Masks) -> None:
-    """Use these masks from now on."""
+    """Use `masks` in this process from now on."""
     _masks[:] = [masks]
 
 
@@ -35,7 +35,7 @@ def hide(secret: str) -> None:
 
 
 def masked(text: str) -> str:
-    """Return a text of somebody else without the secrets of this run."""
+    """Return a text from outside with the secrets of this run masked."""
     return _masks[0].mask(text)
 
 

@@ -22,7 +22,7 @@ _BOOT = Path("/proc/sys/kernel/random/boot_id")
 _MOUNTS = Path("/proc/self/mounts")
 _SHARED = (Path("/tmp"),)  # noqa: S108 - where a run with another TMPDIR may have left something
 _TRIES = 5
-_YOUNG = 60.0  # seconds for which an empty folder counts as one that its run has yet to lock
+_YOUNG = 60.0  # seconds: an empty folder that is younger may still be locked by its run
 # seconds after which a folder of another boot, or another machine, counts as left behind
 _OLD = 24 * 3600.0
 
@@ -30,8 +30,8 @@ _OLD = 24 * 3600.0
 class PrivateFolder:
     """A folder of mode 0700 with a lock that the kernel releases when this process ends.
 
-    `close` removes it. With `secret` it lies in memory if the machine has such a place, so that a
-    small secret is never on a disk.
+    `close` removes it. With `secret` it lies on a file system in memory if the machine has
+    one, so that a small secret is never on a disk.
     """
 
     def __init__(self, environ: Mapping[str, str], *, secret: bool = False) -> None:
@@ -57,7 +57,7 @@ class PrivateFolder:
         """Remove the folder with all that is in it; a second call does nothing."""
         if self._lock is None:
             return
-        # what a killed child's own child writes at this moment comes back once
+        # a process that a killed child had started may write a file at this moment: try again
         for _ in range(_TRIES):
             shutil.rmtree(self.path, ignore_errors=True)
             if not self.path.exists():
@@ -117,7 +117,7 @@ def _make(base: Path) -> tuple[Path, int | None]:
 def _hold(descriptor: int) -> bool:
     """Return whether the folder is locked by us.
 
-    A file system without locks has no sweep either.
+    True on a file system without locks, too: there is no sweep on it either.
     """
     try:
         fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)

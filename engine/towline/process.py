@@ -30,13 +30,13 @@ from towline.record import frozen
 
 _USUAL = ProcessLimits()
 _PIECE = 64 * 1024
-_LOOK = 0.1  # seconds between two looks whether the child has ended
-_GRACE = 10.0  # seconds for a program of the caller's own to put its things away
+_POLL_SECONDS = 0.1  # between two checks whether the child has ended
+_GRACE_SECONDS = 10.0  # for the caller's own program to clean up
 _OUT, _ERR = 1, 2
 _SHELL = "/bin/sh"  # POSIX has it there, whatever PATH says
 _Take = Callable[[int, bytes], None]
-# It reads which groups begin (+) and have ended (-); at the end of its input, which is that of the
-# engine, it kills those that are left.
+# The shell reads which process groups have begun (+) and ended (-). Its input ends when the engine
+# ends; then it kills the groups that are left.
 _GUARD = """\
 trap '' HUP INT TERM
 left=' '
@@ -107,20 +107,20 @@ class _Guard:
 
     def watch(self, group: int) -> None:
         """Kill this process group too."""
-        self._tell("+", group)
+        self._send("+", group)
 
     def leave(self, group: int) -> None:
         """No longer kill this group: it has ended, and its number may soon be another's."""
-        self._tell("-", group)
+        self._send("-", group)
 
     def _end(self, shell: subprocess.Popen[bytes]) -> None:
         """Wait for the shell: in a container nobody else may do so."""
         with contextlib.suppress(subprocess.TimeoutExpired):
-            shell.communicate(timeout=_GRACE)
+            shell.communicate(timeout=_GRACE_SECONDS)
 
-    def _tell(self, sign: str, group: int) -> None:
+    def _send(self, sign: str, group: int) -> None:
         if self._pipe is not None and self._pipe >= 0:
-            # somebody has killed or stopped it
+            # the shell was killed or stopped
             with contextlib.suppress(BrokenPipeError, BlockingIOError):
                 os.write(self._pipe, f"{sign} {group}\n".encode())
 
@@ -144,7 +144,7 @@ def find(name: str, environ: Mapping[str, str]) -> str | None:
 
 
 def _without_workspace(environment: Mapping[str, str]) -> Mapping[str, str]:
-    """Return the environment with a PATH that leads a child to no program of the workspace."""
+    """Return the environment without folders of the workspace in its PATH."""
     return (
         {**environment, "PATH": _outside(environment["PATH"], Path.cwd())}
         if "PATH" in environment
@@ -205,7 +205,7 @@ def attend(
     except BaseException:
         with contextlib.suppress(ProcessLookupError, PermissionError, Overrun, TowlineError):
             os.killpg(child.pid, signal.SIGTERM)
-            _follow(child, take, end=time.monotonic() + _GRACE)
+            _follow(child, take, end=time.monotonic() + _GRACE_SECONDS)
         _end(child)
         raise
     _close(child)
@@ -262,11 +262,11 @@ def _how_to_start(program: Path, fault: OSError) -> str:
         return f"name a program that this user may run (chmod +x {program.name})"
     if fault.errno == errno.ENOEXEC or (isinstance(fault, FileNotFoundError) and program.is_file()):
         return (
-            f"let the first line of {program.name} name what runs it, as #!/bin/sh does, and"
+            f"let the first line of {program.name} name its interpreter, as #!/bin/sh does, and"
             " install that"
         )
     if fault.errno == errno.E2BIG:
-        return "give it fewer words, and shorter variables"
+        return "pass fewer or shorter arguments, and shorter variables"
     return f"install {program.name} or put it on PATH"
 
 
@@ -304,7 +304,7 @@ def _follow(child: subprocess.Popen[bytes], take: _Take, *, end: float, stdin: b
             left, ended = end - time.monotonic(), _has_ended(child)
             if left <= 0:
                 raise Overrun("time limit")
-            ready = selector.select(0 if ended else min(left, _LOOK))
+            ready = selector.select(0 if ended else min(left, _POLL_SECONDS))
             if ended and not ready:
                 break
             for key, _ in ready:
@@ -334,7 +334,7 @@ def _hand_on(key: selectors.SelectorKey, take: _Take, selector: selectors.BaseSe
 def _feed(stream: IO[bytes], waiting: memoryview, selector: selectors.BaseSelector) -> memoryview:
     try:
         waiting = waiting[os.write(stream.fileno(), waiting[:_PIECE]) :]
-    except BrokenPipeError:  # the child has stopped reading; how it ended says the rest
+    except BrokenPipeError:  # the child has stopped reading; its exit code says why
         waiting = waiting[:0]
     if not waiting:
         selector.unregister(stream)
@@ -345,9 +345,9 @@ def _feed(stream: IO[bytes], waiting: memoryview, selector: selectors.BaseSelect
 def _has_ended(child: subprocess.Popen[bytes]) -> bool:
     """Return whether the child has exited, without taking its exit status.
 
-    While the leader is a zombie the number of its group cannot be given away. Python has no waitid
-    on macOS before 3.13: there the status is taken, and the number stays the group's as long as a
-    process of it is left to be killed.
+    While the leader is a zombie, the kernel cannot give the number of its group to another one.
+    Python has no waitid on macOS before 3.13: there the status is taken, and the number stays the
+    group's as long as a process of it is left to be killed.
     """
     if not hasattr(os, "waitid"):
         return child.poll() is not None

@@ -9,9 +9,9 @@ that of a frozen dataclass. `dataclass_transform` lets type checkers treat both 
     @compact  frozen, with slots, made by position: for objects that a file has by the thousand
     @mutable  can be changed; equal by its fields, not hashable; made by keywords
 
-What else dataclasses offer is not there: `__post_init__`, `ClassVar`, `InitVar`, order, subclasses
-of a frozen record that are not records, `super()` in methods of a compact one, and `asdict` inside
-of lists and maps.
+Other features of dataclasses are not supported: `__post_init__`, `ClassVar`, `InitVar`, order,
+subclasses of a frozen record that are not records, `super()` in methods of a compact one, and
+`asdict` inside of lists and maps.
 """
 
 from __future__ import annotations
@@ -62,7 +62,7 @@ def field(*, default_factory: Callable[[], T], repr: bool = True, compare: bool 
 @overload
 def field(*, repr: bool = True, compare: bool = True) -> Any: ...
 def field(**options: Any) -> Any:
-    """What a class assigns to a field that has more to it than a default: the options of Field."""
+    """The value that a class assigns to a field with more than a default: options of Field."""
     return Field(**options)
 
 
@@ -75,12 +75,12 @@ def frozen(cls: type[T]) -> type[T]:
 
 @dataclass_transform(frozen_default=True, field_specifiers=(field,))
 def compact(cls: type[T]) -> type[T]:
-    """Make a frozen record with slots in place of `cls`: a class that is there takes no slots."""
+    """Make a frozen record with slots to replace `cls`; an existing class cannot get slots."""
     names = tuple(_declare(cls))
     left_out = {"__dict__", "__weakref__", *names}
     body = {name: value for name, value in vars(cls).items() if name not in left_out}
     body |= {"__slots__": names, "__qualname__": cls.__qualname__}
-    # to copy and to pickle one, and to match it by position
+    # so that instances can be copied, pickled, and matched by position
     values_of = _getter(names)
     body |= {"__reduce__": lambda self: (type(self), values_of(self)), "__match_args__": names}
     slotted: type[T] = type(cls.__name__, cls.__bases__, body)

@@ -1,6 +1,6 @@
 """Time rules of retries: attempts, backoff with jitter, Retry-After (HTTP 429, 503), deadlines.
 
-The rules only; who retries what: http/client.py a request that may be repeated,
+These are the rules only; their users are: http/client.py a request that may be repeated,
 registry/copy/transfer.py the upload of a blob, steps/deployment the push of a commit. All run on a
 clock that tests inject.
 """
@@ -82,7 +82,7 @@ def backoff(attempt: int, clock: Clock) -> float:
 def poll_attempts(
     clock: Clock, *, seconds: float = 10.0, sleep: Callable[[float], None] | None = None
 ) -> Iterator[None]:
-    """Yield now and again after growing pauses, for `seconds` in all; the caller leaves the loop.
+    """Yield at once and after growing pauses, for `seconds` in all; the caller leaves the loop.
 
     For a result that may take a moment to become visible.
     """

@@ -14,7 +14,7 @@ from towline.files import resource_text
 from towline.literals import text_of
 from towline.record import field, frozen
 
-MASK = "****"  # what stands in place of a secret where it would be shown
+MASK = "****"  # shown in place of a secret
 PASSWORD, IDENTITY, BEARER = "password", "identity token", "registry token"
 
 
@@ -35,11 +35,11 @@ class Login:
     kind: str = PASSWORD
 
 
-# names of what may be the path of a file as well
+# keys whose value may be the path of a file instead of its content
 _OF_FILES = re.compile(r"dockerconfigjson(cpe)?|kubeconfig")
-_PATH = re.compile(r"(?!\s*\{)[^\n]{1,255}")  # what is in such files is longer, or JSON
+_PATH = re.compile(r"(?!\s*\{)[^\n]{1,255}")  # the content of such a file is longer, or JSON
 _QUERY = re.compile(r"[?&;]([^=?&;#\s]+)=([^&;#\s\"',)<>]+)")
-_ID = re.compile(r"[A-Za-z0-9_.-]+")  # `user:password` and what is encoded have other signs, too
+_ID = re.compile(r"[A-Za-z0-9_.-]+")  # `user:password` and encoded secrets have other characters
 _LEFT_OUT = re.compile(r"[^a-z0-9]+")
 _LOGIN = re.compile(r"://[^/\s?#:]*:([^/\s?#]+)@")  # up to the last @: a password may hold one
 
@@ -56,7 +56,7 @@ def is_path(key: str, text: str) -> bool:
     return bool(_OF_FILES.search(_last(key)) and _PATH.fullmatch(text))
 
 
-def names_nothing(key: str) -> bool:
+def has_free_keys(key: str) -> bool:
     """Return whether the keys of a map of this name are free words, such as `targetImages`.
 
     Such keys do not make their values secret.
@@ -64,12 +64,12 @@ def names_nothing(key: str) -> bool:
     return _last(key) in _listed("*")
 
 
-def says_nothing(key: str, value: object) -> bool:
-    """Return whether such a key does not make this value secret.
+def holds_free_words(key: str, value: object) -> bool:
+    """Return whether the key has free words below it, and `value` is a map or a list of ids.
 
-    The value is a map of free words, or a list of ids.
+    Such a key does not make the value secret.
     """
-    return names_nothing(key) and (isinstance(value, dict) or _are_ids(value))
+    return has_free_keys(key) and (isinstance(value, dict) or _are_ids(value))
 
 
 def secret_texts(values: Mapping[str, object]) -> Iterator[str]:
@@ -78,7 +78,7 @@ def secret_texts(values: Mapping[str, object]) -> Iterator[str]:
     A text is secret by a name on the way to it, or as a part of a URL: a password or a query value.
     """
     waiting: list[tuple[object, bool, bool]] = [(dict(values), False, True)]
-    seen = set[tuple[int, bool, bool]]()  # what aliases of YAML repeat is one
+    seen = set[tuple[int, bool, bool]]()  # aliases of YAML repeat an object: it is visited once
     while waiting:
         value, named, keyed = waiting.pop()
         if isinstance(value, dict | list | tuple):
@@ -100,7 +100,7 @@ def _inner(
         yield from ((item, named, True) for item in value)
         return
     for key, inner in value.items():
-        free = keyed and not named and says_nothing(str(key), inner)
+        free = keyed and not named and holds_free_words(str(key), inner)
         path = isinstance(inner, str) and is_path(str(key), inner)
         yield inner, named or (keyed and not free and not path and is_secret(str(key))), not free
 
@@ -109,8 +109,8 @@ def _texts(value: str | float, *, named: bool) -> Iterator[str]:
     if named and value != "":
         yield value if isinstance(value, str) else text_of(value)
     elif isinstance(value, str) and "://" in value:
-        named_there = (text for name, text in _QUERY.findall(value) if is_secret(unquote(name)))
-        for text in (*_LOGIN.findall(value), *named_there):
+        query_values = (text for name, text in _QUERY.findall(value) if is_secret(unquote(name)))
+        for text in (*_LOGIN.findall(value), *query_values):
             yield from dict.fromkeys((text, unquote(text)))
 
 

@@ -229,13 +229,13 @@ def test_a_missing_program_is_named() -> None:
             "echo hi\n",
             0o755,
             "Exec format error",
-            "let the first line of tool name what runs it, as #!/bin/sh does, and install that",
+            "let the first line of tool name its interpreter, as #!/bin/sh does, and install that",
         ),
         (
             "#!/none/sh\n",
             0o755,
             "No such file or directory",
-            "let the first line of tool name what runs it, as #!/bin/sh does, and install that",
+            "let the first line of tool name its interpreter, as #!/bin/sh does, and install that",
         ),
     ],
 )
@@ -252,7 +252,7 @@ def test_a_program_that_is_none_is_told_what_it_lacks(
 def test_more_words_than_a_program_can_be_given_are_told() -> None:
     with pytest.raises(MachineError, match="cannot start true: Argument list too long") as caught:
         run(["/bin/true", "x" * 1_000_000], environment=CALM)
-    assert caught.value.hint == "give it fewer words, and shorter variables"
+    assert caught.value.hint == "pass fewer or shorter arguments, and shorter variables"
 
 
 def test_a_missing_folder_is_not_taken_for_a_missing_program(tmp_path: Path) -> None:

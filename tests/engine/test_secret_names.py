@@ -8,7 +8,7 @@ import pytest
 from towline.config.metadata import all_schemas
 from towline.config.schema import StepSchema
 from towline.files import resource_text
-from towline.secret import is_secret, names_nothing, secret_texts
+from towline.secret import has_free_keys, is_secret, secret_texts
 
 SECRET = [
     "container/repositoryPassword",
@@ -228,7 +228,7 @@ def test_every_map_of_a_step_whose_keys_are_people_s_words_is_in_the_list(
     schema: StepSchema,
 ) -> None:
     maps = [one for one in schema.parameters if one.type == "map" or one.format == "hosts"]
-    assert [one.name for one in maps if not names_nothing(one.name)] == []
+    assert [one.name for one in maps if not has_free_keys(one.name)] == []
 
 
 @pytest.mark.parametrize("schema", all_schemas(), ids=lambda schema: schema.name)

@@ -93,7 +93,7 @@ _TOKEN = VaultLogin(method=TOKEN, source=(TOKEN_VARIABLE,), origin=TOKEN_VARIABL
 _APP_ROLE = VaultLogin(
     method=APP_ROLE, source=(ROLE_ID, SECRET_ID), origin=f"{ROLE_ID} and {SECRET_ID}"
 )
-# what `towline exec` runs, outside of any step
+# the program that `towline exec` runs, outside of any step
 _PROGRAM = StepSchema(name="exec", description="", parameters=())
 _Use = tuple[Credential, HostAddress, HostSource]
 
@@ -412,10 +412,10 @@ def _uses(step: str, settings: Settings) -> Iterator[_Use]:
             settings.has(f"{password[:6]}RegistryUrl") or settings.given(password)
         ):
             with suppress(TowlineError):
-                place = registry_place(settings.text(url))
+                address = registry_place(settings.text(url))
                 yield (
                     _known(settings, password, password_of(settings, user, password)),
-                    place,
+                    address,
                     host_source(settings, url, registry_place, password=password),
                 )
     if settings.has("serverUrl") and settings.given("serverUrl"):
@@ -451,20 +451,20 @@ def _rotation(settings: Settings) -> Iterator[_Use]:
 
 def _git(settings: Settings) -> Iterator[_Use]:
     """Return the login for the repository; raises ConfigError for a wrong URL."""
-    place, named = (
+    address, source = (
         git_address(settings.text("serverUrl")),
         host_source(settings, "serverUrl", git_address),
     )
     if settings.text("authenticationMode") == "githubApp":
         for credential, host, names in app_login.admissions(settings):
             yield _known(settings, "githubAppPrivateKey", credential), host, names
-    elif place.scheme == "ssh":
-        yield key_admission(settings, place, named)
+    elif address.scheme == "ssh":
+        yield key_admission(settings, address, source)
     else:
         yield (
             _known(settings, "password", password_of(settings, "username", "password")),
-            place,
-            named,
+            address,
+            source,
         )
 
 

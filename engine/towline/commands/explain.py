@@ -33,7 +33,7 @@ from towline.contract import SUCCESS, Outcome
 from towline.errors import UsageError
 from towline.printable import masked, tame_lines
 from towline.record import frozen
-from towline.secret import MASK, is_secret, names_nothing, says_nothing
+from towline.secret import MASK, has_free_keys, holds_free_words, is_secret
 from towline.suggest import nearest
 
 STAGE = stage_of  # as for a run in the same place
@@ -217,7 +217,7 @@ def _place(parameter: Parameter, setting: Setting, view: _View) -> dict[str, obj
     shown = (
         MASK
         if parameter.secret and value not in EMPTY
-        else _open(value, view.mask, named=not names_nothing(parameter.name))
+        else _open(value, view.mask, named=not has_free_keys(parameter.name))
     )
     return {
         "value": shown,
@@ -263,7 +263,7 @@ def _open(value: object, mask: Callable[[str], str], *, named: bool = True) -> o
 
 
 def _entry(key: str, value: object, mask: Callable[[str], str], *, named: bool) -> object:
-    free = named and says_nothing(key, value)
+    free = named and holds_free_words(key, value)
     is_one = named and not free and is_secret(key) and value not in EMPTY
     return MASK if is_one else _open(value, mask, named=not free)
 

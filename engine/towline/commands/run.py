@@ -109,11 +109,11 @@ def configure_whole(
     made = []
     for name in dispatch.STEPS:
         schema = load_schema(name)
-        one = steps.add_parser(name, help=schema.description)
-        _add_own(one)
-        _add_parameters(one, schema)
-        offer_values(one, schema)
-        made.append(one)
+        step_parser = steps.add_parser(name, help=schema.description)
+        _add_own(step_parser)
+        _add_parameters(step_parser, schema)
+        offer_values(step_parser, schema)
+        made.append(step_parser)
     return made
 
 
@@ -158,22 +158,22 @@ def execute(arguments: argparse.Namespace, call: Call) -> Outcome:
             f"the request is for {call.request.step}, the command line for {schema.name}",
             hint="name the same step in both",
         )
-    given_here = secret_handles.opened(call, given(call))
+    call_parameters = secret_handles.opened(call, given(call))
     known = documents(call, arguments.config)
     tell_of_files(call, known)
     flags = given_flags(arguments, schema)
-    _check_stage(call, known, told=bool(flags or given_here))
+    _check_stage(call, known, has_parameters=bool(flags or call_parameters))
     values = secret_handles.opened_environment(call, pipeline_environment(call))
     sign = build.change_request(call, arguments.change_request)
-    said = build.change_request(
+    accepted_sign = build.change_request(
         call, arguments.change_request, deniable=_allows(schema, call, known)
     )
-    given_there = cache(
+    context = cache(
         lambda: build_context(
-            call, values, branch=arguments.branch, sign=said, config=arguments.config
+            call, values, branch=arguments.branch, sign=accepted_sign, config=arguments.config
         )
     )
-    decision = _decision(arguments, call, known, given_there)
+    decision = _decision(arguments, call, known, context)
     if decision.active != "yes":
         return _skipped(call, schema, decision.why)
     inputs = Inputs(
@@ -181,12 +181,12 @@ def execute(arguments: argparse.Namespace, call: Call) -> Outcome:
         documents=known,
         pipeline_environment=values,
         environ=call.environ,
-        parameters=given_here,
+        parameters=call_parameters,
         flags=flags,
         trusted_call=not sign,
         bound=call.request.bound_ids,
     )
-    standing = build_trust_lookup(known, given_there, sign)
+    standing = build_trust_lookup(known, context, sign)
     state_key = secret_handles.to_bind(call, known, schema.name)
     if wanted := (*to_bind(schema, inputs, call, standing), *state_key):
         return _bind(wanted)
@@ -264,8 +264,8 @@ def _decision(
     return Decision(active="yes", why="called directly")
 
 
-def _check_stage(call: Call, known: ConfigDocuments, *, told: bool) -> None:
-    """Warn that the stage is unknown, unless the call was `told` parameters of its own.
+def _check_stage(call: Call, known: ConfigDocuments, *, has_parameters: bool) -> None:
+    """Warn that the stage is unknown, unless the call has parameters of its own.
 
     Raises UsageError in a shell if the name is nearly that of a known stage.
     """
@@ -274,7 +274,7 @@ def _check_stage(call: Call, known: ConfigDocuments, *, told: bool) -> None:
         return
     if not call.requested and close(stage, known_stages(known), cutoff=CUTOFF_KEY):
         raise UsageError(f"there is no stage {stage!r}", where="--stage", hint=hint)
-    if not told:
+    if not has_parameters:
         call.console.warn(f"nothing is configured for stage {stage!r}: {hint}")
 
 
@@ -429,7 +429,9 @@ def _bindings(schema: StepSchema, task: Task, call: Call) -> tuple[Binding, ...]
             continue
         variables = {part: f"PIPER_{name}" for part, name in credential.parameters.items()}
         if others := [
-            one for one in wanted if set(one.variables.values()) & set(variables.values())
+            binding
+            for binding in wanted
+            if set(binding.variables.values()) & set(variables.values())
         ]:
             raise ConfigError(
                 f"{credential.name} names a Jenkins credential for a parameter that"

@@ -4,8 +4,8 @@ These are the library's defaults, the platform team's documents, the project's, 
 defaults that this names; also `defaultHosts` of a trusted layer, the hosts inside of a network from
 which the platform team lets a project take default documents.
 
-Whoever opens a pull request chooses `customDefaults`, and a mere plan of it reads them: it must not
-have the agent ask what only the agent can reach.
+The author of a pull request chooses `customDefaults`, and even `towline plan` reads them: they must
+not lead the agent to hosts that only the agent can reach.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from towline import dispatch, host_patterns
+from towline.config.schema import SETTING_SECTIONS
 from towline.config.values import parse_text
 from towline.errors import ConfigError
 from towline.files import (
@@ -82,19 +83,18 @@ def _checked(value: object, where: str) -> tuple[str, ...]:
     return tuple(value)
 
 
-SETTING_SECTIONS = ("general", "steps", "stages")
 PROJECT_FILE = ".pipeline/config.yml"
 DEFAULTS_FILE = ".pipeline/defaults.yaml"
-_FORMER_NAMES = {"Central Build": "Build"}  # former names of stages, and today's
+_FORMER_NAMES = {"Central Build": "Build"}  # today's name of a stage by its former name
 UNREAD_DOCUMENT = "only the first YAML document of a file is read, and something stands behind it"
 _TABS = "indent with spaces only, and quote a text that begins with a sign such as @, % or `"
 _PATH = "correct the path"
-_LARGEST = 8 * 1024 * 1024
+_LARGEST_FILE = 8 * 1024 * 1024
 _SMALLER = (
     f"a configuration file may have {MAX_CHARACTERS} characters, {MAX_LOADED} keys and values "
     f"(aliases may add {MAX_EXPANDED}), and {MAX_DEPTH} levels: take out what no step reads"
 )
-_MOST = 100
+_MOST_CUSTOM_DEFAULTS = 100
 _Path = tuple[str | int, ...]
 
 
@@ -253,15 +253,15 @@ def _map(value: Any, document: ConfigDocument, *path: str) -> Mapping[str, Any]:
     return value
 
 
-# ---- where documents are
+# ---- documents by path and URL
 
 
 class DocumentReader:
     """Reads documents by their path in the workspace `folder` or by URL; each URL is fetched once.
 
-    All documents together may be as long, and hold as much, as one alone, so that a list of them
-    does not fill the memory. `environ` has tokens and proxies; `inside` are the hosts in private
-    networks that a project may name.
+    The limits on length and content of one document hold for all of them together, so that a long
+    list does not fill the memory. `environ` has tokens and proxies; `inside` are the hosts in
+    private networks that a project may name.
     """
 
     def __init__(
@@ -407,9 +407,9 @@ def custom_defaults(project: ConfigDocument, reader: DocumentReader) -> Iterable
     Raises ConfigError naming the line that asks for one.
     """
     names = project.content.get("customDefaults")
-    if names is not None and (not isinstance(names, list) or len(names) > _MOST):
+    if names is not None and (not isinstance(names, list) or len(names) > _MOST_CUSTOM_DEFAULTS):
         raise ConfigError(
-            f"customDefaults must be a list of at most {_MOST}",
+            f"customDefaults must be a list of at most {_MOST_CUSTOM_DEFAULTS}",
             where=project.where("customDefaults"),
             hint="write `- path` lines below it",
         )
@@ -467,7 +467,7 @@ def text_in(folder: Path, name: str, *, inside: bool = True) -> str:
     if not inside:
         return read_text(_at(folder, name), name)
     try:
-        text = read_inside(folder, name, _LARGEST).decode("utf-8")
+        text = read_inside(folder, name, _LARGEST_FILE).decode("utf-8")
     except Outside as fault:
         raise ConfigError(
             "the file leads out of the workspace",
@@ -484,7 +484,7 @@ def text_in(folder: Path, name: str, *, inside: bool = True) -> str:
 def read_text(path: Path, name: str, *, hint: str = _PATH) -> str:
     """The text of a file of at most 8 MiB; raises ConfigError under its `name`."""
     try:
-        if why := misfit(path, _LARGEST):
+        if why := misfit(path, _LARGEST_FILE):
             raise _misfit(why, name, hint)
         return path.read_text(encoding="utf-8")
     except (OSError, ValueError) as fault:

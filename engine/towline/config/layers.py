@@ -52,8 +52,8 @@ class Inputs:
 
     `flags` are texts as typed, `parameters` are those of the call, `vault` are the values in Vault.
     The call is not trusted (`trusted_call`) if a change request is built: its Jenkinsfile or
-    workflow belongs to its author. `bound` are the variables that Jenkins credentials are bound to,
-    with the ids of these.
+    workflow belongs to its author. `bound` maps a variable to the id of the
+    Jenkins credential that is bound to it.
     """
 
     stage: str
@@ -168,7 +168,7 @@ def unfiltered_layers(
 def mentions_any(schema: StepSchema, inputs: Inputs, keys: Collection[str]) -> bool:
     """Whether the step's sections, the agent or the call have one of `keys`, with any value.
 
-    This look costs little, and comes before the code that needs the keys is loaded. Raises
+    It is cheap, and is asked before the code that needs the keys is loaded. Raises
     ConfigError.
     """
     if any(inputs.environ.get(f"PIPER_{key}") for key in keys):
@@ -224,7 +224,7 @@ def agent_layer(
 ) -> Layer:
     """The layer of the agent's variables PIPER_<parameter>; trusted.
 
-    `bound` are those that Jenkins credentials are bound to, with the ids of these.
+    `bound` maps a variable to the id of the Jenkins credential that is bound to it.
     """
     settings = {}
     for parameter in schema.parameters:
@@ -289,16 +289,16 @@ def _section_layer(
 def _call_layer(
     schema: StepSchema, name: str, parameters: Mapping[str, object], where: str
 ) -> Layer:
-    entries = {key: (value, partial(_same_place, where)) for key, value in parameters.items()}
+    entries = {key: (value, partial(_call_origin, where)) for key, value in parameters.items()}
     return _accepted_layer(schema, PARAMETERS, entries, name=name, trusted=True)
 
 
-def _same_place(where: str, *_: str) -> str:
+def _call_origin(where: str, *_: str) -> str:
     return where
 
 
 def _entries(document: ConfigDocument, *paths: Sequence[str]) -> _Entries:
-    """The keys of several sections with their places, without nulls; an earlier section wins."""
+    """The keys of several sections with their origins, without nulls; an earlier section wins."""
     found: dict[str, tuple[object, _Where]] = {}
     for path in paths:
         for key, value in document.section(*path).items():
@@ -386,8 +386,8 @@ def _pipeline_layers(schema: StepSchema, inputs: Inputs, *, over: str) -> tuple[
     """Layers of the pipeline environment: per parameter the first source that is not empty.
 
     An empty list or map is taken over a default only, as in Piper. Values that no step of this
-    pipeline is known to have written are a layer of their own, and so are values in the place of
-    those that a step has written.
+    pipeline is known to have written are a layer of their own, and so are values that were changed
+    after a step had written them.
     """
     values = inputs.pipeline_environment
     keys = _source_keys(schema, values, over=over)
@@ -407,7 +407,7 @@ def _pipeline_layers(schema: StepSchema, inputs: Inputs, *, over: str) -> tuple[
 def _source_keys(
     schema: StepSchema, values: Mapping[str, object], *, over: str
 ) -> Mapping[str, str]:
-    """By parameter the key of the pipeline environment that has its value."""
+    """The key of the pipeline environment that has each parameter's value, by parameter."""
     found: dict[str, str] = {}
     empty: dict[str, str] = {}
     for parameter in schema.parameters:

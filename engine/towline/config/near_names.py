@@ -13,6 +13,7 @@ import re
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from functools import lru_cache
 
+from towline.config.schema import SETTING_SECTIONS
 from towline.errors import ConfigError
 from towline.suggest import (
     CUTOFF_FEW,
@@ -27,7 +28,7 @@ from towline.suggest import (
     slip_candidates,
 )
 
-SECTIONS = ("general", "steps", "stages", "customDefaults", "hooks")
+SECTIONS = (*SETTING_SECTIONS, "customDefaults", "hooks")
 OTHERS_PREFIXES = ("x-", ".", "_")  # of sections and keys that other programs read
 _SHORTEST_KEY = 6  # letters; a shorter key is one slip away from too many words
 # letters that a misspelt name may be longer or shorter

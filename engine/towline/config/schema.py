@@ -15,6 +15,7 @@ from towline.record import field, frozen
 from towline.suggest import nearest
 
 GENERAL, STAGES, STEPS, PARAMETERS = SCOPES = ("GENERAL", "STAGES", "STEPS", "PARAMETERS")
+SETTING_SECTIONS = ("general", "steps", "stages")  # of a configuration document
 # the names of scopes in help and docs
 SECTIONS = {GENERAL: "general", STEPS: "step", STAGES: "stage", PARAMETERS: "call"}
 # list and map are of texts; object and objects (a list) are of anything

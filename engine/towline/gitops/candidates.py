@@ -102,7 +102,7 @@ class Choice:
         }
         several = len(owners) > 1 or len(charts) > 1 or len(named_alike) > 1
         if several or len({candidate.file for candidate in candidates}) < len(candidates):
-            places = [
+            locations = [
                 f"{candidate.resource} in {candidate.file}"
                 if candidate.resource
                 else candidate.file
@@ -112,7 +112,7 @@ class Choice:
             advice = advice or ("; filePath can name the right files" if several else "")
             self.warn(
                 f"{name} stands in {len(candidates)} places without the image's name, "
-                f"and all of them are written: {list_some(list(dict.fromkeys(places)))}{advice}"
+                f"and all of them are written: {list_some(list(dict.fromkeys(locations)))}{advice}"
             )
 
     def _is_ours(self, candidates: Sequence[Candidate], wanted: str) -> list[bool]:

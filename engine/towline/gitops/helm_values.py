@@ -174,16 +174,16 @@ class PathValues:
         """The maps to leave alone, since another image stands there than the one written.
 
         `candidate_for` makes a candidate of the targets of one map. Raises ConfigError if the right
-        map cannot be told.
+        map cannot be identified.
         """
-        places: dict[tuple[ImageParts, str], list[list[ValueTarget]]] = {}
+        groups_by_parent: dict[tuple[ImageParts, str], list[list[ValueTarget]]] = {}
         for image, group in group_by_map(targets):
-            places.setdefault((image, parent_path(group[0].text)), []).append(group)
+            groups_by_parent.setdefault((image, parent_path(group[0].text)), []).append(group)
         maps_of_others: set[MapKey] = set()
         # Only other keys of their document can identify them.
         unidentified: list[tuple[ImageParts, ValueTarget]] = []
         selected_in: dict[tuple[object, ...], bool] = {}
-        for (image, _), groups in places.items():
+        for (image, _), groups in groups_by_parent.items():
             candidates = [candidate_for(group) for group in groups]
             selected = self.choice.select(groups[0][0].text, candidates, image.whole)
             if (

@@ -78,17 +78,17 @@ class ContainerImage:
         candidates = [_candidate(source, container) for source, container in found]
         chosen = self.choice.select(f"container {self.container!r}", candidates, self.image)
         changed = dict(
-            self._edited(places)
-            for _, places in groupby(
+            self._edited(matches)
+            for _, matches in groupby(
                 compress(found, chosen), key=lambda container: container[0].name
             )
         )
         return {path: data for path, data in changed.items() if data != files[path]}
 
-    def _edited(self, places: Iterable[tuple[YamlSource, _Container]]) -> tuple[str, bytes]:
+    def _edited(self, matches: Iterable[tuple[YamlSource, _Container]]) -> tuple[str, bytes]:
         """A file's name and new content; raises RenderError."""
         edits: list[ValueEdit] = []
-        for source, container in places:
+        for source, container in matches:
             image = self._image(source.name, container)
             edits.append(
                 ValueEdit(

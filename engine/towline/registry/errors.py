@@ -38,13 +38,13 @@ from towline.suggest import nearest
 
 @frozen
 class RefusalReason:
-    """A reason of a refusal: `words` (a pattern) that tell it, `what` for people, and a `hint`.
+    """A reason of a refusal: the pattern `words` that identifies it, a `cause` for people, a hint.
 
-    An empty `what` stands for the login.
+    An empty `cause` stands for the login.
     """
 
     words: str
-    what: str = ""
+    cause: str = ""
     hint: str = ""
 
 
@@ -59,7 +59,7 @@ LOGIN_REFUSED = RefusalReason(
 _REASONS = (
     RefusalReason(
         words=r"rate.?limit|too ?many ?requests",
-        what="the registry's limit of requests is reached",
+        cause="the registry's limit of requests is reached",
         hint="wait until it serves again, or log in with an account that may ask more often",
     ),
     RefusalReason(
@@ -68,19 +68,19 @@ _REASONS = (
             r" .{0,80}limit|not enough (?:free )?(?:space|storage)"
             r"|storage .{0,40}(?:exceed|full)|payment|billing|subscription"
         ),
-        what="a limit of the registry is reached",
+        cause="a limit of the registry is reached",
         hint=(
             "it is not the login: have images deleted there, or the quota raised, then run it again"
         ),
     ),
     RefusalReason(
         words=r"read.?only mode|maintenance|archived",
-        what="the registry takes nothing at present",
+        cause="the registry takes nothing at present",
         hint="it is not the login: ask those who run the registry when it does, then run it again",
     ),
     RefusalReason(
         words=r"vulnerab|\bscan|\bxray\b|quarantin|malware|\bCVE\b|not signed|unsigned",
-        what="a check of the registry holds the image back",
+        cause="a check of the registry holds the image back",
         hint=(
             "it is not the login: see the registry's report on the image, and have it scanned,"
             " corrected or excepted there"
@@ -89,17 +89,17 @@ _REASONS = (
     LOGIN_REFUSED,
     RefusalReason(
         words=r"\bIP\b|firewall|network rule|public (?:network )?access",
-        what="the registry does not serve this machine's network",
+        cause="the registry does not serve this machine's network",
         hint="it is not the login: have the agent's address allowed there",
     ),
     RefusalReason(
         words=r"polic(?:y|ies)|immutable|disallowed|blocked",
-        what="a rule of the registry forbids it",
+        cause="a rule of the registry forbids it",
         hint="it is not the login: show this message to those who run the registry",
     ),
     RefusalReason(
         words=r"(?:not|n't) (?:be )?support|unsupported|MANIFEST_INVALID",
-        what="the registry does not support it",
+        cause="the registry does not support it",
         hint=(
             "it is not the login: ask those who run the registry what kinds of content it takes; "
             "to leave referrers of an image out, leave copyReferrers out"
@@ -378,9 +378,9 @@ def error_for_status(endpoint: Endpoint, status: int, doing: str, text: str) -> 
     why = refusal_reason(status, text)
     if why is LOGIN_REFUSED:
         return login_refused(endpoint, doing, text)
-    what, hint = (f": {why.what}", why.hint) if why else _cause_and_hint(endpoint, status, text)
+    cause, hint = (f": {why.cause}", why.hint) if why else _cause_and_hint(endpoint, status, text)
     return RegistryError(
-        f"the {endpoint} answers {status} when asked {doing}{what}{_because(text)}",
+        f"the {endpoint} answers {status} when asked {doing}{cause}{_because(text)}",
         where=str(endpoint.registry),
         hint=hint,
     )

@@ -1,7 +1,8 @@
 """Vault's secrets by hvac over the engine's own transport; loaded only for steps that ask Vault.
 
-hvac knows the protocol; the transport has connections, retries, deadlines and caps. So no login
-follows a redirect, and nothing of the user's own (`~/.vault-token`, `~/.netrc`, VAULT_*) is sent.
+hvac implements the protocol; the transport brings connections, retries, deadlines and caps. So no
+login follows a redirect, and the user's own settings (`~/.vault-token`, `~/.netrc`, VAULT_*) are
+never sent.
 """
 
 from __future__ import annotations
@@ -114,7 +115,7 @@ class Vault:
         )
 
     def _token_replaced(self) -> bool:
-        """Whether Vault has forgotten the token, and there is a new one now.
+        """Whether Vault has forgotten the token, and a new login has replaced it.
 
         False if Vault refused the path. Raises CredentialError if there can be no new token.
         """
@@ -132,7 +133,7 @@ class Vault:
     def _still_reads(self) -> bool:
         """Whether a secret that was read before can still be read.
 
-        This shows that a token is valid which may not look itself up.
+        If so, the token is valid, although its policies may not let it look itself up.
         """
         try:
             return bool(self._answered) and self._read_when_ready(self._answered) is not None
@@ -154,7 +155,10 @@ class Vault:
         return _map(data.get("data")) if is_version_2 else data
 
     def _mount(self, path: str) -> tuple[str, bool]:
-        """The mount of `path` with its slash, and whether it has version 2; asked once each."""
+        """The mount of `path` with its slash, and whether it is a KV store of version 2.
+
+        Vault is asked once for each mount.
+        """
         known = next((mount for mount in self._mounts if f"{path}/".startswith(mount)), None)
         if known is None:
             data = _data(self._client.adapter.get(f"/v1/sys/internal/ui/mounts/{quote(path)}"))

@@ -22,7 +22,7 @@ JWT_VARIABLE, JWT_FILE = "PIPER_vaultJwt", "PIPER_vaultJwtFile"
 ID_TOKEN_URL, ID_TOKEN_BEARER = "ACTIONS_ID_TOKEN_REQUEST_URL", "ACTIONS_ID_TOKEN_REQUEST_TOKEN"
 SERVICE_ACCOUNT = "/var/run/secrets/kubernetes.io/serviceaccount/token"
 PODS_FILE = f"{JWT_FILE}={SERVICE_ACCOUNT}"  # available if the variable names the pod's file
-VARIABLES = (TOKEN_VARIABLE, ROLE_ID, SECRET_ID, JWT_VARIABLE, JWT_FILE)  # for Vault alone
+VARIABLES = (TOKEN_VARIABLE, ROLE_ID, SECRET_ID, JWT_VARIABLE, JWT_FILE)  # used for Vault only
 SECRETS = (TOKEN_VARIABLE, ROLE_ID, SECRET_ID, JWT_VARIABLE)
 
 
@@ -122,7 +122,7 @@ def first_login(
 
 
 def app_role_halves(available: Collection[str]) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """Of an AppRole's variables, the set ones and the missing ones, if just one is missing."""
+    """The set and the missing variable of an AppRole if exactly one is set, else nothing."""
     held = tuple(name for name in (ROLE_ID, SECRET_ID) if name in available)
     lacking = tuple(name for name in (ROLE_ID, SECRET_ID) if name not in available)
     return (held, lacking) if held and lacking else ((), ())

@@ -23,7 +23,7 @@ class SecretId:
     role: str
     made: datetime
     ends: datetime | None
-    bonds: Mapping[str, Any] = field(default_factory=dict)
+    bindings: Mapping[str, Any] = field(default_factory=dict)
 
 
 @frozen
@@ -46,15 +46,15 @@ class SecretIds:
         self._approle = access.client.auth.approle
 
     def lookup(self, secret: str) -> SecretId:
-        """What Vault knows of a secret id."""
-        with self._asked("say which AppRole that is", "auth/token/lookup-self", "read"):
+        """The role, the times and the bindings of a secret id, as Vault has them."""
+        with self._asked("look up its own role name", "auth/token/lookup-self", "read"):
             role = str(
                 self._access.ask(self._access.client.auth.token.lookup_self)["data"]["meta"][
                     "role_name"
                 ]
             )
         with self._asked(
-            "look its own secret id up",
+            "look up its own secret id",
             f"auth/{self._mount}/role/{role}/secret-id/lookup",
             "update",
         ):
@@ -66,12 +66,14 @@ class SecretIds:
                 )
             answer = found["data"]
             made, ends = _time(answer["creation_time"]), _time(answer["expiration_time"])
-            bonds = {
+            bindings = {
                 name: answer[name]
                 for name in ("metadata", "cidr_list", "token_bound_cidrs")
                 if answer.get(name)
             }
-        return SecretId(role=role, made=made, ends=ends if ends.year > 1 else None, bonds=bonds)
+        return SecretId(
+            role=role, made=made, ends=ends if ends.year > 1 else None, bindings=bindings
+        )
 
     def generate(self, like: SecretId) -> NewSecretId:
         """Generate a secret id with the bindings of another one."""
@@ -79,7 +81,7 @@ class SecretIds:
             "make a new secret id", f"auth/{self._mount}/role/{like.role}/secret-id", "update"
         ):
             answer = self._approle.generate_secret_id(
-                like.role, mount_point=self._mount, **like.bonds
+                like.role, mount_point=self._mount, **like.bindings
             )["data"]
             return NewSecretId(
                 secret=str(answer["secret_id"]), accessor=str(answer["secret_id_accessor"])
@@ -88,7 +90,7 @@ class SecretIds:
     def destroy(self, role: str, accessor: str) -> None:
         """Destroy a secret id that nobody uses."""
         with self._asked(
-            "end a secret id",
+            "destroy a secret id",
             f"auth/{self._mount}/role/{role}/secret-id-accessor/destroy",
             "update",
         ):

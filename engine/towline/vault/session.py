@@ -30,8 +30,8 @@ from towline.retry import Clock, Deadline, poll_attempts
 from towline.vault.logins import APP_ROLE, JWT, KUBERNETES, METHODS, TOKEN, VaultLogin
 
 _LARGEST_ANSWER = 8 * 1024 * 1024
-_SECONDS = 180.0
-_SETTLING = 15.0  # seconds in which another server of a cluster takes over
+_SESSION_SECONDS = 180.0
+_STANDBY_SECONDS = 15.0  # seconds in which another server of a cluster takes over
 
 
 @frozen
@@ -70,7 +70,7 @@ class VaultTransport:
     ) -> None:
         self.host = host
         self._transport = Transport(clock=clock, read=30.0, network=network, hide=hide)
-        self._deadline = Deadline.after(_SECONDS, clock)
+        self._deadline = Deadline.after(_SESSION_SECONDS, clock)
 
     def request(
         self,
@@ -83,11 +83,11 @@ class VaultTransport:
     ) -> VaultResponse:
         """Send a request and return the whole answer.
 
-        A redirect is not followed, but the request is repeated for some seconds: a standby server
-        does not forward requests for a moment.
+        A redirect is not followed, but the request is repeated for some seconds, since a standby
+        server may need a moment until it forwards requests.
         """
         answer = VaultResponse(status_code=0, headers={}, body=b"")
-        for _ in self.poll_attempts(_SETTLING):
+        for _ in self.poll_attempts(_STANDBY_SECONDS):
             answer = self._once(_request(method, url, headers, json))
             if not 300 <= answer.status_code < 400:
                 break
@@ -107,7 +107,7 @@ class VaultTransport:
     def _once(self, request: HttpRequest) -> VaultResponse:
         if not self._deadline.left:
             raise self._unreachable(
-                f"takes longer than {_SECONDS:.0f} seconds for all requests together"
+                f"takes longer than {_SESSION_SECONDS:.0f} seconds for all requests together"
             )
         try:
             with self._transport.request(request) as response:
@@ -126,7 +126,7 @@ class VaultTransport:
             raise self._unreachable(f"cannot be reached: {fault}") from fault
 
     def poll_attempts(self, seconds: float) -> Iterator[None]:
-        """Yield now and again after pauses, for `seconds` in all."""
+        """Yield at once and then after each pause, for `seconds` in all."""
         return poll_attempts(self._transport.clock, seconds=seconds, sleep=self._transport.wait)
 
     def pause(self, seconds: float) -> None:
@@ -134,7 +134,7 @@ class VaultTransport:
         self._transport.wait(seconds)
 
     def limit_rest(self, seconds: float) -> None:
-        """Give the requests that clean up `seconds` of their own, whatever time was used before."""
+        """Limit the clean-up requests that follow to `seconds`, whatever time was used before."""
         self._transport.close()
         self._transport = self._transport.short_lived(seconds)
         self._deadline = Deadline.after(seconds, self._transport.clock)
@@ -161,10 +161,10 @@ def _request(method: str, url: str, headers: Mapping[str, str], data: Any) -> Ht
 
 
 _T = TypeVar("_T")
-_OVER = object()
-_NEWS = 3.0  # seconds after which all servers of a cluster know a new token
-_SETTING_UP = 5.0  # seconds for a store that is upgraded
-_LAST = 20.0  # seconds to revoke the token, however long the rest has taken
+_NO_MORE_PAUSES = object()
+_NEW_TOKEN_SECONDS = 3.0  # seconds after which all servers of a cluster know a new token
+_UPGRADE_SECONDS = 5.0  # seconds for a store that is upgraded
+_REVOKE_SECONDS = 20.0  # seconds to revoke the token, however long the rest has taken
 
 
 class VaultAccess:
@@ -191,10 +191,10 @@ class VaultAccess:
         self.client: Any = hvac.Client(
             url=url, token="", namespace=login.namespace or None, session=self._session
         )
-        self._ours = login.method != TOKEN  # to be given back
-        self._began, self._ends = -math.inf, math.inf
+        self._ours = login.method != TOKEN  # revoked at the end
+        self._token_begins, self._token_ends = -math.inf, math.inf
         self._renewals = 1
-        self._works: bool | None = None
+        self._known_active: bool | None = None
 
     def __enter__(self) -> Self:
         try:
@@ -213,12 +213,12 @@ class VaultAccess:
         self._close()
 
     def note_success(self) -> None:
-        """Record that Vault let us read: if it forgets the token later, a new login is worth it."""
+        """Record a successful read: if Vault forgets the token later, one new login is tried."""
         self._renewals = 1
 
     def poll_attempts(self) -> Iterator[None]:
-        """Yield now and again after pauses, while a store may be being set up."""
-        return self._session.poll_attempts(_SETTING_UP)
+        """Yield at once and then after each pause, while a store may still be set up."""
+        return self._session.poll_attempts(_UPGRADE_SECONDS)
 
     def knows_token(self) -> bool:
         """Whether Vault says that it knows the token; raises VaultUnreachable.
@@ -241,22 +241,22 @@ class VaultAccess:
                 with self.shape_checked():
                     return once()
             except Forbidden:
-                if next(pauses, _OVER) is _OVER:
+                if next(pauses, _NO_MORE_PAUSES) is _NO_MORE_PAUSES:
                     raise
 
     def _pauses(self) -> Iterator[None]:
         """Pauses while the token is new, if the server is a standby."""
-        left = self._began + _NEWS - self._clock.now()
+        left = self._token_begins + _NEW_TOKEN_SECONDS - self._clock.now()
         if left > 0 and not self._active():
             yield from itertools.islice(self._session.poll_attempts(left), 1, None)
 
     def _active(self) -> bool:
         """Whether the server is the active one, and not a standby."""
-        if self._works is None:
+        if self._known_active is None:
             with contextlib.suppress(VaultError), self.shape_checked():
                 status = self.client.sys.read_leader_status()
-                self._works = bool(status.get("is_self") or not status.get("ha_enabled"))
-        return self._works is True
+                self._known_active = bool(status.get("is_self") or not status.get("ha_enabled"))
+        return self._known_active is True
 
     def log_in_again(self) -> bool:
         """Log in once more; False if that is not possible, or did not help before.
@@ -266,12 +266,12 @@ class VaultAccess:
         if self.login.method == TOKEN or not self._renewals:
             return False
         self._renewals -= 1
-        before, ends = self.client.token, self._ends
+        before, ends = self.client.token, self._token_ends
         self.client.token = None
         try:
             self._log_in()
         except BaseException as fault:
-            self.client.token = before  # to be given back
+            self.client.token = before  # revoked at the end
             if not isinstance(fault, CredentialError) or isinstance(fault, VaultUnreachable):
                 raise
             if self._clock.now() < ends:  # not expired: so Vault did not refuse the token
@@ -299,7 +299,7 @@ class VaultAccess:
             ) from fault
 
     def fault(self, problem: str, *, hint: str) -> CredentialError:
-        """The error for what Vault does, with host and login."""
+        """The error for a `problem` with Vault, with its host and the login's origin."""
         return CredentialError(
             f"Vault at {self.host} {problem}", where=self.login.origin, hint=hint
         )
@@ -308,9 +308,9 @@ class VaultAccess:
         login, name = self.login, self._method.name
         proof = login.proof()
         self._console.hide(proof)
-        # Vault locks out a login that is refused several times, also a new one not known everywhere
+        # Vault locks out a login after several refusals, even a new one that one server lacks yet
         if login.fresh and not self._active():
-            self._session.pause(_NEWS)
+            self._session.pause(_NEW_TOKEN_SECONDS)
         try:
             with self.shape_checked():
                 answer = self._method.enter(self.client, login, proof)
@@ -345,8 +345,8 @@ class VaultAccess:
             )
         # a batch token cannot be revoked; it expires soon
         self._ours = auth.get("token_type") != "batch"
-        self._began = self._clock.now()
-        self._ends = self._began + (float(auth.get("lease_duration") or 0) or math.inf)
+        self._token_begins = self._clock.now()
+        self._token_ends = self._token_begins + (float(auth.get("lease_duration") or 0) or math.inf)
 
     @contextlib.contextmanager
     def _token(self, token: str) -> Iterator[None]:
@@ -362,7 +362,7 @@ class VaultAccess:
         try:
             if self._ours and self.client.token:
                 self._ours = False
-                self._session.limit_rest(_LAST)
+                self._session.limit_rest(_REVOKE_SECONDS)
                 with self.shape_checked():
                     self.client.auth.token.revoke_self()
         except (VaultError, CredentialError) as fault:
@@ -375,6 +375,6 @@ class VaultAccess:
 
 
 def vault_message(fault: Exception) -> str:
-    """Vault's own text behind a colon, made fit for one line; or empty."""
+    """A colon and Vault's own text, made fit for one line; empty if there is no text."""
     text = words(str(fault.args[0] if fault.args else "") or "", 200)
     return f": {text}" if text else ""

@@ -1,7 +1,7 @@
 """JSON web tokens for a login at Vault: from a variable, a file, or GitHub Actions.
 
-They are read anew for each login. Only a text with the shape of a JWT is ever sent: a path that
-leads elsewhere gives away no other file.
+They are read anew for each login. Only a text with the shape of a JWT is ever sent: a wrong
+path does not give away the content of another file.
 """
 
 from __future__ import annotations

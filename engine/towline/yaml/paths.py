@@ -107,9 +107,9 @@ def parse_dotted(text: str) -> tuple[PathStep, ...]:
 def find_matches(
     source: YamlSource, steps: tuple[PathStep, ...], *, follow: bool = False, optional: bool = False
 ) -> list[PathMatch]:
-    """The places of all documents that `steps` lead to, else the place that they lead closest to.
+    """The matches of `steps` in all documents, else the closest match.
 
-    With `follow` also through aliases. With `optional` all closest places if there are several.
+    With `follow` also through aliases. With `optional` all closest matches if there are several.
     Raises ConfigError and RenderError.
     """
     matches = [

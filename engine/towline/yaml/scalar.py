@@ -28,7 +28,7 @@ _OTHER_TYPES = re.compile(
     r"|[0-9]{4}-[0-9][0-9]?-[0-9][0-9]?(?:[Tt \t].*)?"
 )
 _LETTERS = frozenset("yYnN")
-TEXT_TAGS = (None, "!", "tag:yaml.org,2002:str")  # those of a scalar that is a text, or may be one
+TEXT_TAGS = (None, "!", "tag:yaml.org,2002:str")  # tags of a scalar that is or may be a text
 _ESCAPED = re.compile("[\x7f-\xa0\u2028\u2029\ud800-\udfff\ufeff\ufffe\uffff]")
 _BLOCK = re.compile(r"([|>])[-+0-9]*([ \t]+#[^\r\n]*)?[ \t]*")
 

@@ -64,7 +64,7 @@ WORDS = {
 def test_what_registries_say_is_no_login(what: str, words: str, status: int) -> None:
     found = refusal_reason(status, words)
     assert found is not None
-    assert found.what == what
+    assert found.cause == what
     assert found.hint
 
 

@@ -59,21 +59,21 @@ def test_a_new_one_logs_in_and_is_bound_as_the_other_is_until_it_is_ended(
     server: VaultServer,
 ) -> None:
     app_role(server, "bound")
-    bonds = {
+    bindings = {
         "metadata": '{"team": "shop"}',
         "cidr_list": ["127.0.0.0/8"],
         "token_bound_cidrs": ["127.0.0.0/16"],
     }
     role_id = server.api("GET", "auth/approle/role/bound/role-id")["data"]["role_id"]
-    secret = server.api("POST", "auth/approle/role/bound/secret-id", bonds)["data"]["secret_id"]
+    secret = server.api("POST", "auth/approle/role/bound/secret-id", bindings)["data"]["secret_id"]
     with entered(server, (role_id, secret)) as access:
         ids = SecretIds(access)
         fresh = ids.generate(ids.lookup(secret))
         with entered(server, (role_id, fresh.secret)) as other:
             found = SecretIds(other).lookup(fresh.secret)
-        assert (found.role, found.bonds) == ("bound", ids.lookup(secret).bonds)
-        assert found.bonds["metadata"] == {"team": "shop"}
-        assert found.bonds["cidr_list"] == ["127.0.0.0/8"]
+        assert (found.role, found.bindings) == ("bound", ids.lookup(secret).bindings)
+        assert found.bindings["metadata"] == {"team": "shop"}
+        assert found.bindings["cidr_list"] == ["127.0.0.0/8"]
         ids.destroy("bound", fresh.accessor)
     with pytest.raises(CredentialError, match="refuses the AppRole login"):
         entered(server, (role_id, fresh.secret)).__enter__()
@@ -84,9 +84,9 @@ def test_a_new_one_logs_in_and_is_bound_as_the_other_is_until_it_is_ended(
 @pytest.mark.parametrize(
     ("without", "what"),
     [
-        ("/secret-id/lookup", "look its own secret id up"),
+        ("/secret-id/lookup", "look up its own secret id"),
         ('/secret-id"', "make a new secret id"),
-        ("-accessor", "end a secret id"),
+        ("-accessor", "destroy a secret id"),
     ],
 )
 def test_what_the_policy_lacks_is_named(server: VaultServer, without: str, what: str) -> None:

@@ -11,7 +11,7 @@ from typing import Any
 
 from towline.config.schema import as_text
 from towline.record import frozen
-from towline.secret import is_secret, names_nothing, says_nothing
+from towline.secret import has_free_keys, holds_free_words, is_secret
 
 _PLACEHOLDER = re.compile(r"\s*(\$\(.*\)|\$\{.*\}|\{\{.*\}\}|<[^<>]*>|\*+|\$\w+)?\s*", re.DOTALL)
 _SHAPES = re.compile(
@@ -64,7 +64,7 @@ class _Names:
         """The rule for the value of `key`, by the key's name; a value in a secret map is secret."""
         if before == "secret-in-clear" or (key in self.secret and is_secret(key)):
             return "secret-in-clear"
-        free = key in self.plain or says_nothing(key, value)
+        free = key in self.plain or holds_free_words(key, value)
         return "possible-secret" if is_secret(key) and not free else ""
 
 
@@ -72,7 +72,7 @@ def _texts_below(
     value: Any, path: tuple[str | int, ...], names: _Names, rule: str = ""
 ) -> Iterator[ClearText]:
     if isinstance(value, dict):
-        counts = bool(path) and not names_nothing(str(path[-1]))
+        counts = bool(path) and not has_free_keys(str(path[-1]))
         for key, inner in value.items():
             yield from _texts_below(
                 inner, (*path, key), names, names.rule(key, inner, rule) if counts else rule

@@ -11,9 +11,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from towline.config.documents import SETTING_SECTIONS, ConfigDocument, stage_name
+from towline.config.documents import ConfigDocument, stage_name
 from towline.config.lint.findings import Finding, finding
 from towline.config.near_names import OTHERS_PREFIXES, rule_slip, stage_slip
+from towline.config.schema import SETTING_SECTIONS
 from towline.record import frozen
 from towline.suggest import CUTOFF_FEW, close
 

@@ -8,8 +8,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from towline.config.documents import SETTING_SECTIONS, UNREAD_DOCUMENT, ConfigDocument
+from towline.config.documents import UNREAD_DOCUMENT, ConfigDocument
 from towline.config.lint.findings import Finding, finding
+from towline.config.schema import SETTING_SECTIONS
 from towline.record import replace
 from towline.yaml.marks import LocatedData
 
