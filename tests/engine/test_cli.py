@@ -76,7 +76,7 @@ def test_a_secret_s_flag_says_which_variable_takes_its_place(workspace: Path) ->
     assert "hunter22" not in ending.err
 
 
-def test_a_flag_with_a_letter_wrong_is_no_secret_s(workspace: Path) -> None:
+def test_a_misspelt_flag_does_not_name_a_secret(workspace: Path) -> None:
     ending = Ending(["explain", "--credential"], workspace)
     assert (ending.code, ending.hint) == (2, "did you mean '--credentials'?")
 
@@ -171,7 +171,7 @@ def test_version_stands_alone(workspace: Path) -> None:
         assert "did you mean 'version'" not in ending.hint
 
 
-def test_a_word_too_many_is_told_where_words_stand(workspace: Path) -> None:
+def test_an_extra_argument_is_reported_where_arguments_are_allowed(workspace: Path) -> None:
     assert (
         "before the flags"
         in Ending(["explain", "imagePushToRegistry", "--set", "targetRegistryUrl"], workspace).hint
@@ -201,7 +201,7 @@ def test_a_flag_that_means_nothing_to_a_command_is_refused(
     assert ending.message in ("unknown flag --stage", "unknown flag --config")
 
 
-def test_a_misspelt_stage_is_told_before_anything_is_done(workspace: Path) -> None:
+def test_a_misspelt_stage_is_reported_before_any_work(workspace: Path) -> None:
     configure(workspace, "stages:\n  Acceptance:\n    filePath: a.yaml\n")
     ending = Ending(["run", "gitOpsUpdateDeployment", "--stage", "Acceptence"], workspace)
     assert (ending.code, ending.message) == (2, "there is no stage 'Acceptence'")
@@ -243,7 +243,7 @@ def test_quiet_leaves_warnings_and_errors(workspace: Path) -> None:
     assert "imagePushToRegistry: runs in stage Nightly" in Ending(words, workspace).err
 
 
-def test_a_request_that_is_no_json_ends_with_2(workspace: Path) -> None:
+def test_a_request_that_is_not_json_ends_with_2(workspace: Path) -> None:
     (workspace / "request.json").write_text("{")
     ending = Ending(["run", "imagePushToRegistry", "--request", "request.json"], workspace)
     assert ending.code == 2
@@ -374,7 +374,9 @@ def test_a_secret_that_is_not_there_is_named(workspace: Path) -> None:
     )
 
 
-def test_a_key_of_a_secret_is_no_variable(workspace: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_key_of_a_secret_is_not_a_variable(
+    workspace: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setitem(CARRIED, "secrets", {"parameters/targetRegistryUser": "PATH"})
     code, out, _, environ = carried({"PATH": "two-secret"})
     assert environ == {"PATH": "/usr/bin"}
@@ -391,7 +393,7 @@ def test_a_secret_that_no_entry_names_is_masked_all_the_same(
     assert "two-secret" not in out + err
 
 
-def test_a_result_on_standard_output_stands_there_alone(workspace: Path) -> None:
+def test_a_result_on_standard_output_is_the_only_output(workspace: Path) -> None:
     configure(workspace, "{}")
     done = shell("towline plan --result -", workspace)
     assert json.loads(done.stdout)["status"] == "success"
@@ -411,11 +413,11 @@ def test_a_result_on_standard_output_is_in_ascii(workspace: Path) -> None:
     assert "##[" not in done.stdout
 
 
-def test_a_result_that_standard_output_does_not_take_is_no_success(workspace: Path) -> None:
+def test_a_result_that_standard_output_does_not_take_is_not_a_success(workspace: Path) -> None:
     assert shell("towline plan --result - >/dev/full", workspace).returncode == 9
 
 
-def test_a_result_that_nobody_reads_is_no_success(workspace: Path) -> None:
+def test_a_result_that_nobody_reads_is_not_a_success(workspace: Path) -> None:
     line = "mkfifo p; exec 3<>p 4>p 3<&-; towline plan --result - >&4"
     done = shell(line, workspace)
     assert done.returncode == 9
@@ -549,7 +551,7 @@ def test_an_answer_that_cannot_be_written_is_a_fault_of_the_machine(
     assert "error: cannot write to standard output: No space left on device\n" in done.stderr
 
 
-def test_a_reader_that_has_seen_enough_is_no_fault(workspace: Path) -> None:
+def test_a_reader_that_has_seen_enough_is_not_a_fault(workspace: Path) -> None:
     done = shell("set -o pipefail; towline schema | true && towline help copy | true", workspace)
     assert (done.returncode, done.stderr) == (0, "")
 
@@ -610,7 +612,7 @@ def test_a_thread_that_still_waits_does_not_hold_up_the_end(
     assert json.loads((workspace / "result.json").read_text())["status"] == "aborted"
 
 
-def test_the_end_of_a_session_is_no_matter_under_nohup(workspace: Path) -> None:
+def test_the_end_of_a_session_is_ignored_under_nohup(workspace: Path) -> None:
     program = SIGNALLED.format(numbers=[int(signal.SIGHUP)], again=int(signal.SIGHUP))
     done = subprocess.run(
         ["nohup", sys.executable, "-c", program], cwd=workspace, capture_output=True, check=False
@@ -619,7 +621,7 @@ def test_the_end_of_a_session_is_no_matter_under_nohup(workspace: Path) -> None:
     assert json.loads((workspace / "result.json").read_text())["summary"] == "went on"
 
 
-def test_an_interruption_while_the_engine_loads_is_no_trace(workspace: Path) -> None:
+def test_an_interruption_while_the_engine_loads_prints_no_traceback(workspace: Path) -> None:
     program = """
 import os, runpy, signal, sys
 # A shell lets background processes ignore the signal.
@@ -646,7 +648,7 @@ def test_the_console_script_and_the_module_are_one_entry_point(workspace: Path) 
         assert (done.returncode, done.stdout) == (0, f"towline {version()}\n")
 
 
-def test_a_dash_is_no_step(workspace: Path) -> None:
+def test_a_dash_is_not_a_step(workspace: Path) -> None:
     ending = Ending(["run", "-"], workspace)
     assert (ending.code, "unknown step" in ending.message) == (2, True)
 

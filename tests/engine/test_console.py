@@ -59,7 +59,7 @@ def test_a_warning_and_a_note_come_once() -> None:
         (VERBOSE, "say\n  detail\nwarning: warn\nnote: note\nerror: fail\n  next:  mend it\n"),
     ],
 )
-def test_how_much_is_said_is_chosen(level: str, text: str) -> None:
+def test_the_level_chooses_the_lines_of_the_log(level: str, text: str) -> None:
     stream = io.StringIO()
     console = Console(stream)
     console.level = level
@@ -107,7 +107,7 @@ def test_a_key_of_several_lines_is_masked_line_by_line() -> None:
 
 
 @pytest.mark.parametrize("short", ["", "a", "--", "  \n", "a\nb"])
-def test_what_is_too_short_to_be_a_secret_garbles_nothing(short: str) -> None:
+def test_a_text_too_short_for_a_secret_is_not_masked_inside_words(short: str) -> None:
     assert said(short, text="abc a b c") == "abc a b c\n"
 
 
@@ -139,7 +139,7 @@ def test_a_warning_says_that_it_is_one() -> None:
     assert stream.getvalue() == "warning: two names\n"
 
 
-def test_what_is_only_called_a_secret_is_masked_but_in_what_an_auditor_reads() -> None:
+def test_a_word_only_called_a_secret_is_masked_except_in_audit_lines() -> None:
     stream = io.StringIO()
     console = Console(stream)
     console.hide("evil.example", real=False)
@@ -167,7 +167,7 @@ def test_what_is_only_called_a_secret_is_masked_but_in_what_an_auditor_reads() -
     ]
 
 
-def test_what_is_only_called_a_secret_may_be_one_as_well() -> None:
+def test_a_word_called_a_secret_may_be_a_real_secret_as_well() -> None:
     for first in (True, False):
         console = Console(io.StringIO())
         console.hide("hunter2hunter2", real=first)

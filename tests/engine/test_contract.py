@@ -196,7 +196,7 @@ def test_what_the_contract_does_not_know_is_refused_with_the_nearest_name(
 
 
 @pytest.mark.parametrize("data", [None, [], "text", 1])
-def test_a_request_that_is_no_object_is_refused(data: object) -> None:
+def test_a_request_that_is_not_an_object_is_refused(data: object) -> None:
     assert fault(data).message == "the request must be a JSON object"
 
 
@@ -211,7 +211,7 @@ def test_a_request_is_read_from_its_file(tmp_path: Path) -> None:
     [b"", b"{", b"\xff{}", b"[" * 100_000, b'{"protocol": 1} {}'],
     ids=["empty", "cut", "no text", "deep", "two"],
 )
-def test_a_file_that_is_no_json_is_named_with_its_path(tmp_path: Path, data: bytes) -> None:
+def test_a_file_that_is_not_json_is_named_with_its_path(tmp_path: Path, data: bytes) -> None:
     path = tmp_path / "request.json"
     path.write_bytes(data)
     with pytest.raises(UsageError, match="cannot read the request") as caught:
@@ -228,7 +228,9 @@ def test_a_missing_file_is_named_with_its_path(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "why"), [(b"", "empty"), (b"\n", "empty"), (b"{", "not JSON"), (b"\xff", "not JSON")]
 )
-def test_what_is_no_json_is_called_so(tmp_path: Path, text: bytes, why: str) -> None:
+def test_a_request_that_is_not_json_is_reported_with_the_reason(
+    tmp_path: Path, text: bytes, why: str
+) -> None:
     (tmp_path / "request.json").write_bytes(text)
     with pytest.raises(UsageError, match=f"cannot read the request: it is {why}"):
         read_request(tmp_path / "request.json")
@@ -396,7 +398,7 @@ def test_a_fault_is_a_result_too(ending: ConfigError, status: str, error: dict[s
     assert result["outputs"] == {}
 
 
-def test_the_exit_code_stands_in_the_result() -> None:
+def test_the_result_has_the_exit_code() -> None:
     result = encode_result(Request(), ConfigError("no"), exit_code=3, seconds=0, version="1")
     assert result["exitCode"] == 3
 

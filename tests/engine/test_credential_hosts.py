@@ -163,7 +163,7 @@ def test_a_refusal_has_the_lines_to_add() -> None:
     )
 
 
-def test_a_line_to_add_keeps_what_is_there() -> None:
+def test_a_line_to_add_keeps_the_existing_entries() -> None:
     each = {"git-bot": ("a.example",), "password": ("b.example",)}
     hint = refusal(rules(each=each), named=HostSource(origin="c.yml:1")).hint
     assert "{credentials: {git-bot: [a.example, git.example]}}" in hint
@@ -327,7 +327,7 @@ def test_a_login_may_be_sent_to_the_place_that_it_was_admitted_to() -> None:
         check_host_allowed(hosts, HostAddress(scheme="https", host="evil.example"))
 
 
-def test_each_word_is_told_once() -> None:
+def test_each_line_is_printed_once() -> None:
     told: list[str] = []
     for standing, more in ((PRODUCTIVE, {}), (BRANCH, {"warn": True})):
         asked = CredentialGate(rules(standing, **more), say=told.append, warn=told.append)

@@ -52,7 +52,7 @@ def test_work_that_looks_at_no_clock_ends() -> None:
         begun(0.05, compute)
 
 
-def test_what_is_begun_anew_takes_the_place_of_what_was() -> None:
+def test_a_new_time_limit_replaces_the_old_one() -> None:
     deadline.begin(2, late())
     begun(3600, lambda: compute(2.2))
     with pytest.raises(GitError):
@@ -93,7 +93,7 @@ def test_after_a_part_the_whole_counts_again() -> None:
         begun(3, work)
 
 
-def test_it_is_told_again_where_it_was_taken_for_something_else(
+def test_the_error_is_raised_again_if_it_was_caught_as_another_one(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     def work() -> None:

@@ -126,7 +126,7 @@ def test_many_stars_are_not_slow() -> None:
         ("none", "known: README.md"),
     ],
 )
-def test_nothing_selected_names_what_is_near(pattern: str, near: str) -> None:
+def test_a_pattern_without_a_match_gets_near_names(pattern: str, near: str) -> None:
     with pytest.raises(ConfigError) as caught:
         select_files(pattern, LISTING)
     assert pattern in caught.value.message

@@ -159,7 +159,7 @@ def test_a_file_that_cannot_be_where_it_is_to_be_says_why(
 
 
 @pytest.mark.parametrize("path", [".", "/", "..", "./"])
-def test_a_folder_without_a_name_of_its_own_is_no_file_either(
+def test_a_folder_without_a_name_of_its_own_is_not_a_file_either(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, path: str
 ) -> None:
     monkeypatch.chdir(tmp_path)
@@ -216,7 +216,7 @@ def test_a_workspace_that_is_the_whole_machine_makes_nothing_suspect() -> None:
     assert not in_workspace(Path("/usr/bin/env"), Path("/"))
 
 
-def test_what_is_no_file_to_be_read_whole_is_told_apart(tmp_path: Path) -> None:
+def test_each_kind_of_unreadable_file_has_its_own_message(tmp_path: Path) -> None:
     (tmp_path / "file").write_bytes(b"x" * 11)
     os.mkfifo(tmp_path / "pipe")
     found = [misfit(tmp_path / name, 10) for name in ("file", "gone", "file/below", ".", "pipe")]

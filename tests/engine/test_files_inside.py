@@ -287,7 +287,7 @@ def test_what_cannot_be_written_leaves_nothing_behind(folder: Path) -> None:
     assert answer(folder, "a/b/file") == b"own"
 
 
-def test_a_link_is_removed_itself_and_what_is_not_there_is_no_fault(folder: Path) -> None:
+def test_a_link_itself_is_removed_and_a_missing_file_is_not_an_error(folder: Path) -> None:
     for name in ("outfile", "near", "none", "none/deeper"):
         remove_inside(folder, name)
     assert (folder.parent / "outside" / "secret").exists()

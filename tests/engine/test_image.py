@@ -79,14 +79,14 @@ def test_an_image_is_read_into_its_parts(text: str, parts: tuple[str, str, str])
         f"app@{DIGEST.upper()}",
     ],
 )
-def test_what_is_no_image_is_refused_with_the_expected_form(text: str) -> None:
+def test_an_invalid_image_is_refused_with_the_expected_form(text: str) -> None:
     with pytest.raises(ConfigError) as caught:
         parse_image(text)
     assert caught.value.hint.startswith("expected")
 
 
 @given(names, st.just("") | tags, st.just("") | digests)
-def test_what_is_written_is_read_back(name: str, tag: str, digest: str) -> None:
+def test_a_written_image_is_read_back(name: str, tag: str, digest: str) -> None:
     image = Image(name=name, tag=tag, digest=digest)
     assert parse_image(str(image)) == image
 
@@ -171,7 +171,7 @@ def test_a_registry_url_is_read_into_origin_and_path(
         "file:///etc/passwd",
     ],
 )
-def test_what_is_no_registry_url_is_refused(text: str) -> None:
+def test_an_invalid_registry_url_is_refused(text: str) -> None:
     with pytest.raises(ConfigError, match="is not a registry URL"):
         parse_registry(text)
 
@@ -270,7 +270,7 @@ def test_platforms_have_commas_between_them() -> None:
 
 
 @pytest.mark.parametrize("text", ["", "linux", "linux/", "/amd64", "linux//v7", "a/b/c/d"])
-def test_what_is_no_platform_is_refused(text: str) -> None:
+def test_an_invalid_platform_is_refused(text: str) -> None:
     with pytest.raises(ConfigError, match="is not a platform"):
         parse_platform(text)
 
@@ -294,7 +294,7 @@ def test_a_short_name_is_read_as_a_runtime_does(text: str, whole: str) -> None:
     "text",
     ["", "App:1", "a.b/", "a b", "https://a.b/c:1", "a.b:99999/c", "{{ .x }}:1", "a.b/c:1/d"],
 )
-def test_what_is_no_reference_is_none(text: str) -> None:
+def test_an_invalid_reference_is_none(text: str) -> None:
     assert parse_familiar(text) is None
 
 

@@ -69,7 +69,7 @@ def test_the_named_program_runs_with_the_arguments_as_they_are(agent: Agent) -> 
     assert said(ended) == ["named", "run", "a  b", "", "$HOME"]
 
 
-def test_a_named_program_stands_over_one_on_path(agent: Agent) -> None:
+def test_a_named_program_overrides_one_on_path(agent: Agent) -> None:
     program(agent.programs, "path")
     named = program(agent.folder / "tools", "named")
     assert said(agent.run("run", TOWLINE_ENGINE=str(named))) == ["named", "run"]
@@ -167,7 +167,7 @@ def test_a_named_program_that_cannot_run_or_is_in_the_workspace_is_refused(agent
     )
 
 
-def test_an_engine_whose_python_is_gone_is_told_by_the_name_of_that_python(agent: Agent) -> None:
+def test_an_engine_without_its_python_is_reported_with_that_pythons_name(agent: Agent) -> None:
     named = program(agent.programs, "x")
     named.write_text("#!/opt/gone/bin/python3 -I\nprint('x')\n")
     expected = (
@@ -313,7 +313,7 @@ def test_an_abort_before_the_engine_has_a_result_ends_alike(agent: Agent) -> Non
     assert (ended.code, ended.out) == (143, "")
 
 
-def test_an_engine_that_is_interrupted_alone_is_told_as_aborted(agent: Agent) -> None:
+def test_an_engine_that_is_interrupted_alone_is_reported_as_aborted(agent: Agent) -> None:
     engine = agent.folder / "towline.pyz"
     engine.write_bytes(small_engine("import os, signal\nos.kill(os.getpid(), signal.SIGTERM)\n"))
     result = agent.run(TOWLINE_ENGINE=str(engine)).result
@@ -404,7 +404,7 @@ def test_what_killed_builds_left_is_removed_after_a_day(agent: Agent) -> None:
     assert [target.exists() for target in targets] == [False, True]
 
 
-def test_the_named_folder_stands_over_the_users_cache(agent: Agent) -> None:
+def test_the_named_folder_overrides_the_users_cache(agent: Agent) -> None:
     agent.name_engine(SUM)
     home, cache = agent.folder / "own", agent.folder / "xdg"
     assert agent.deliver(ENGINE, TOWLINE_HOME=str(home)).result["status"] == "success"
@@ -587,7 +587,7 @@ def test_a_download_that_fails_says_why_and_leaves_nothing(
     assert agent.run(**source(server)).result["status"] == "success"
 
 
-def test_a_full_disk_is_told_and_leaves_nothing(agent: Agent, server: FileServer) -> None:
+def test_a_full_disk_is_reported_and_leaves_nothing(agent: Agent, server: FileServer) -> None:
     server.data = bytes(5000) + ENGINE  # Python reads archives that begin with something else
     named = source(server, sha256(server.data))
     agent.full_disk = True

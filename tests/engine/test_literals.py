@@ -74,7 +74,7 @@ def test_texts_and_truth_values_stay_what_they_are() -> None:
 @pytest.mark.parametrize(
     ("text", "usual"), [("1.0", "1"), ("1", "1"), ("1e21", "1e+21"), ("1.5", "1.5"), ("-0.0", "0")]
 )
-def test_the_usual_spelling_is_what_is_left_of_a_number(text: str, usual: str) -> None:
+def test_other_readers_keep_the_usual_spelling_of_a_number(text: str, usual: str) -> None:
     assert usual_spelling(float(text) if set(text) & set(".e") else int(text)) == usual
 
 
@@ -112,7 +112,7 @@ def test_a_date_is_its_text_and_knows_what_piper_takes_it_for(text: str, read: s
         "v2024-01-01",
     ],
 )
-def test_what_is_no_date_is_a_plain_text(text: str) -> None:
+def test_a_text_that_is_not_a_date_stays_a_plain_text(text: str) -> None:
     assert type(load_located(text).value) is str
 
 
@@ -128,19 +128,19 @@ def test_a_copy_knows_it_too() -> None:
 
 
 @given(st.integers() | st.floats(allow_nan=False))
-def test_what_is_written_as_usual_is_a_plain_number(value: float) -> None:
+def test_a_number_in_its_usual_spelling_is_a_plain_number(value: float) -> None:
     assert type(with_text(value, usual_spelling(value))) is type(value)
     assert with_text(value, "x") == value
 
 
-def test_what_is_no_number_has_its_word() -> None:
+def test_nan_keeps_its_spelling() -> None:
     value = load_located(".nan").value
     assert isinstance(value, float)
     assert math.isnan(value)
     assert text_of(value) == ".nan"
 
 
-def test_json_in_which_a_key_stands_twice_is_a_fault_at_any_depth() -> None:
+def test_json_in_which_a_key_occurs_twice_is_a_fault_at_any_depth() -> None:
     with pytest.raises(RepeatedKey, match="'b' stands twice"):
         from_json('{"a": [{"b": 1, "c": {"b": 1}, "b": 1}]}')
 
@@ -149,7 +149,7 @@ DEEP = "[" * 200_000
 
 
 @pytest.mark.parametrize("text", ["", "{", "x", DEEP, b"\xff", '{"a": 1} 2'])
-def test_what_is_not_json_has_no_value(text: str | bytes) -> None:
+def test_a_text_that_is_not_json_has_no_value(text: str | bytes) -> None:
     assert json_value(text) is None
     assert json_object(text) is None
     for read in (load_json, from_json):

@@ -239,7 +239,7 @@ def test_a_missing_program_is_named() -> None:
         ),
     ],
 )
-def test_a_program_that_is_none_is_told_what_it_lacks(
+def test_a_program_that_cannot_be_started_gets_a_hint(
     tmp_path: Path, content: str, mode: int, said: str, hint: str
 ) -> None:
     (tmp_path / "tool").write_text(content)
@@ -249,7 +249,7 @@ def test_a_program_that_is_none_is_told_what_it_lacks(
     assert (caught.value.message, caught.value.hint) == (f"cannot start tool: {said}", hint)
 
 
-def test_more_words_than_a_program_can_be_given_are_told() -> None:
+def test_too_many_arguments_for_a_program_are_reported() -> None:
     with pytest.raises(MachineError, match="cannot start true: Argument list too long") as caught:
         run(["/bin/true", "x" * 1_000_000], environment=CALM)
     assert caught.value.hint == "pass fewer or shorter arguments, and shorter variables"

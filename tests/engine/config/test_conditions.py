@@ -432,7 +432,7 @@ def test_a_flag_in_quotes_is_the_one_that_it_spells(
 
 
 @pytest.mark.parametrize("flag", ["", [], {}])
-def test_an_empty_flag_says_nothing(flag: object) -> None:
+def test_an_empty_flag_is_ignored(flag: object) -> None:
     assert [answer({"inactive": value}, flagged(flag))[0] for value in (True, False)] == [
         "no",
         "yes",
@@ -443,9 +443,7 @@ def test_an_empty_flag_says_nothing(flag: object) -> None:
     ("flag", "shown"),
     [("yes", '"yes"'), (1, "1"), (0, "0"), ({"password": "x"}, "..."), (["true"], "...")],
 )
-def test_what_is_no_flag_where_one_is_due_is_an_error_with_its_place(
-    flag: object, shown: str
-) -> None:
+def test_a_value_that_is_not_a_flag_is_an_error_with_its_line(flag: object, shown: str) -> None:
     with pytest.raises(ConfigError) as caught:
         answer({"inactive": True}, flagged(flag))
     assert (caught.value.message, caught.value.where) == (

@@ -348,7 +348,7 @@ def test_a_record_of_vault_travels_with_its_secret() -> None:
     ) == ("registry.example", "r.example", "r.example:8080", "*.example")
 
 
-def test_a_map_of_targets_stands_over_what_a_trusted_layer_names() -> None:
+def test_a_map_of_targets_overrides_a_trusted_layer() -> None:
     team = "general: {serverUrl: 'https://git.example/x'}"
     found = settings(
         "targets: [{serverUrl: 'https://evil.example/x'}], filePath: a, containerName: c",

@@ -182,7 +182,7 @@ def test_a_second_document_of_the_project_is_not_read_as_in_piper(workspace: Pat
         ("steps: text", "steps must be a map", 1),
     ],
 )
-def test_a_section_that_is_no_map_is_named_with_its_line(
+def test_a_section_that_is_not_a_map_is_named_with_its_line(
     workspace: Path, text: str, message: str, line: int
 ) -> None:
     fault = fault_of(put(workspace, text))
@@ -190,7 +190,7 @@ def test_a_section_that_is_no_map_is_named_with_its_line(
     assert fault.where == f".pipeline/config.yml:{line}"
 
 
-def test_empty_sections_are_no_fault(workspace: Path) -> None:
+def test_empty_sections_are_not_an_error(workspace: Path) -> None:
     project = read_documents(
         put(workspace, "general:\nsteps:\n  paint:\nstages:\n  Build: {}\n")
     ).project
@@ -210,7 +210,7 @@ def test_yaml_that_does_not_parse_is_named_with_line_and_column(workspace: Path)
     )
 
 
-def test_what_is_no_readable_text_is_named(workspace: Path) -> None:
+def test_an_unreadable_text_is_named(workspace: Path) -> None:
     (workspace / ".pipeline/config.yml").write_bytes(b"general: {a: \xff}")
     assert "UTF-8" in fault_of(workspace).message
     (workspace / "folder.yml").mkdir()
@@ -258,7 +258,7 @@ def test_a_file_that_holds_too_much_says_how_much_it_may_hold(workspace: Path, t
     )
 
 
-def test_a_section_is_no_copy_since_thousands_of_stages_ask_for_it() -> None:
+def test_a_section_is_not_a_copy_since_thousands_of_stages_ask_for_it() -> None:
     document = parse_document("stages: {Build: {}}", "x", trusted=False)
     assert document.section("stages") is document.section("stages")
 
@@ -295,7 +295,7 @@ def test_a_file_of_the_platform_team_in_the_workspace_is_refused(
     assert str(elsewhere) in names(read_documents(workspace, team_files=[str(elsewhere)]))
 
 
-def test_links_that_lead_to_each_other_are_no_file_of_the_platform_team(
+def test_links_that_lead_to_each_other_are_not_a_file_of_the_platform_team(
     workspace: Path, tmp_path: Path
 ) -> None:
     (tmp_path / "loop.yml").symlink_to(tmp_path / "loop.yml")
@@ -304,7 +304,7 @@ def test_links_that_lead_to_each_other_are_no_file_of_the_platform_team(
     assert caught.value.hint == "correct the file or its permissions"
 
 
-def test_what_is_no_file_says_what_it_is(workspace: Path) -> None:
+def test_a_path_that_is_not_a_file_is_named_by_its_kind(workspace: Path) -> None:
     with pytest.raises(ConfigError, match="the file is not there") as caught:
         read_documents(workspace, team_files=["/nowhere/team.yml"])
     assert caught.value.hint == "correct TOWLINE_DEFAULTS"

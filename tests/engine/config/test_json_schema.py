@@ -112,7 +112,7 @@ def test_the_seeds_configuration_fits() -> None:
         "steps: {cnbBuild: {buildEnvVars: {A: {b: [1]}}, multipleImages: [{path: a}, null]}}",
     ],
 )
-def test_what_the_engine_takes_is_no_error(text: str) -> None:
+def test_a_value_that_the_engine_takes_is_not_an_error(text: str) -> None:
     assert faults(text) == []
 
 

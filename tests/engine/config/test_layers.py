@@ -220,7 +220,7 @@ def test_the_first_source_that_is_not_empty_counts() -> None:
     assert values(given, schema) == {"image": "two"}
 
 
-def test_an_empty_list_stands_over_the_default_alone() -> None:
+def test_an_empty_list_overrides_only_the_default() -> None:
     usual = replace(
         SCHEMA,
         parameters=tuple(
@@ -266,7 +266,7 @@ def test_a_flag_that_is_a_list_already_stays_one() -> None:
     assert values(replace(inputs(), flags={"names": ["a,b"]}))["names"] == ["a,b"]
 
 
-def test_text_that_is_no_list_at_all_stays_for_the_check_of_types() -> None:
+def test_text_that_is_not_a_list_at_all_stays_for_the_check_of_types() -> None:
     text = "x" * 200_000
     assert values(replace(inputs(), flags={"names": text}))["names"] == text
 
@@ -329,7 +329,7 @@ def test_an_alias_counts_in_the_sections_of_its_own_scope_only() -> None:
     assert values(inputs("steps: {paint: {shade: x}}"))["colour"] == "x"
 
 
-def test_the_address_of_the_code_host_is_no_repository() -> None:
+def test_the_address_of_the_code_host_is_not_a_repository() -> None:
     schema = load_schema("gitOpsUpdateDeployment")
     assert "serverUrl" not in values(
         inputs("general: {githubServerUrl: https://github.example}"), schema
@@ -468,7 +468,7 @@ def test_parameters_of_other_steps_are_left_alone() -> None:
 
 
 @pytest.mark.parametrize("text", ["{", "[]", "null", "1", "{" * 100_000])
-def test_parameters_that_are_no_object_are_a_fault(text: str) -> None:
+def test_parameters_that_are_not_an_object_are_an_error(text: str) -> None:
     with pytest.raises(ConfigError) as caught:
         step_layers(SCHEMA, replace(inputs(), environ={"PIPER_parametersJSON": text}))
     assert caught.value.where == "PIPER_parametersJSON"

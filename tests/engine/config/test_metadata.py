@@ -41,7 +41,7 @@ def test_an_unknown_step_gets_the_nearest_known_name(name: str) -> None:
 
 
 @pytest.mark.parametrize("path", ["../stages", "steps/kanikoExecute", "", ".", "kaniko\0Execute"])
-def test_a_path_is_no_step(path: str) -> None:
+def test_a_path_is_not_a_step(path: str) -> None:
     with pytest.raises(UsageError):
         load_schema(path)
 

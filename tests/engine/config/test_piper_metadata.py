@@ -156,7 +156,7 @@ def test_a_step_may_have_nothing(text: str) -> None:
         ("metadata: {name: s}\nspec: {inputs: {params: [{type: string}]}}", "has no name"),
     ],
 )
-def test_what_is_no_metadata_is_named_with_its_file(text: str, message: str) -> None:
+def test_invalid_metadata_is_named_with_its_file(text: str, message: str) -> None:
     with pytest.raises(ConfigError) as caught:
         read(text)
     assert message in caught.value.message

@@ -444,7 +444,7 @@ def test_an_unknown_parameter_of_the_call_gets_the_nearest_known_name(
     assert caught.value.hint == "did you mean 'targetRegistryUrl'?"
 
 
-def test_free_keys_of_the_project_are_no_fault() -> None:
+def test_free_keys_of_the_project_are_not_an_error() -> None:
     assert settings(
         "imagePushToRegistry", inputs(SEED + "\nhooks: {any: thing}\n", "general: {free: [1]}")
     ).given("targetRegistryUrl")
@@ -502,7 +502,7 @@ def test_a_secret_in_a_file_of_the_project_is_warned_of(written: str, warned: bo
     assert all("set PIPER_password, or name a Jenkins credential in" in line for line in said)
 
 
-def test_a_run_is_told_of_a_secret_in_a_file_and_not_of_one_elsewhere() -> None:
+def test_a_run_reports_a_secret_in_a_file_and_not_one_elsewhere() -> None:
     login = {"targetRegistryUser": "me", "targetRegistryPassword": "open-sesame"}
     project = (
         "steps: {imagePushToRegistry: {targetRegistryUrl: https://r.example, targetRegistryUser:"
@@ -762,7 +762,7 @@ def test_without_targets_the_settings_stand_for_themselves() -> None:
     assert "file is not set" in str(find_faults(TARGETS, inputs("steps: {s: {tool: a}}"))[0])
 
 
-def test_each_target_s_keys_stand_over_the_settings_by_name_or_alias() -> None:
+def test_each_target_s_keys_override_the_settings_by_name_or_alias() -> None:
     west, east = each(
         "    tool: a\n    many: [m]\n    targets:\n    - {path: w, many: [n, 1], tool: null}\n    -"
         " {file: e, tool: b}\n"

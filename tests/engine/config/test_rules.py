@@ -289,7 +289,7 @@ def test_a_broken_group_says_how_to_mend_it() -> None:
     )
 
 
-def test_a_group_without_a_secret_is_no_matter_of_credentials() -> None:
+def test_a_group_without_a_secret_does_not_concern_credentials() -> None:
     schema = ruled(["user", "file", "token"], optional=True)
     assert [(fault.problem, fault.credential) for fault in faults(schema, user="a")] == [
         ("user is set and file and token are not", False)

@@ -205,7 +205,7 @@ def test_a_parameter_is_described_once() -> None:
         parse_schema(step(parameters=[PARAMETER, PARAMETER]), "f")
 
 
-def test_metadata_that_is_no_map_is_refused() -> None:
+def test_metadata_that_is_not_a_map_is_refused() -> None:
     with pytest.raises(ConfigError):
         parse_schema(["paint"], "f")
 

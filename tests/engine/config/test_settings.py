@@ -98,7 +98,7 @@ def test_a_value_is_trusted_where_its_layer_is() -> None:
     assert found.secrets() == {"hunter2hunter2"}
 
 
-def test_every_fault_is_told_at_once_and_a_login_that_is_not_whole_is_its_own_kind() -> None:
+def test_all_faults_are_reported_at_once_and_an_incomplete_login_is_its_own_kind() -> None:
     with pytest.raises(ConfigError) as caught:
         checked_settings(SCHEMA, [layer(layers="many", dry="perhaps")])
     assert [
@@ -109,7 +109,7 @@ def test_every_fault_is_told_at_once_and_a_login_that_is_not_whole_is_its_own_ki
         checked_settings(SCHEMA, [layer(colour="red", user="u")])
 
 
-def test_each_map_of_a_list_stands_over_the_others() -> None:
+def test_each_map_of_a_list_overrides_the_others() -> None:
     found = checked_settings(
         SCHEMA, [layer(colour="red", rooms=[{"colour": "blue"}, {"layers": 3}])]
     )

@@ -87,7 +87,7 @@ def test_what_is_neither_stays_the_text_and_fits_nothing(kind: str, text: str) -
         ("list", '[{"a": 1, "a": 2}]', "a"),
     ],
 )
-def test_a_key_that_stands_twice_fits_nothing_since_one_of_its_values_would_be_lost(
+def test_a_key_that_occurs_twice_fits_nothing_since_one_of_its_values_would_be_lost(
     kind: str, text: str, key: str
 ) -> None:
     assert (parse_text(kind, text), repeated_key(text)) == (text, key)
@@ -97,7 +97,7 @@ def test_a_key_that_stands_twice_fits_nothing_since_one_of_its_values_would_be_l
     "text",
     ["a=1,b=1", '{"a": {"b": 1}, "b": {"a": 1}}', "p[name=a,name=a].x=1", "a", "", "{", '"a'],
 )
-def test_no_key_stands_twice(text: str) -> None:
+def test_no_key_occurs_twice(text: str) -> None:
     assert repeated_key(text) == ""
 
 

@@ -431,7 +431,7 @@ def test_a_login_is_called_by_its_variable_where_it_has_one() -> None:
 @pytest.mark.parametrize(
     "key", ["vaultAuthRoles: ['**']", "vaultAuthAudience: x", "customTlsCertificateLinks: [ca.pem]"]
 )
-def test_rules_audience_and_authorities_are_no_projects_to_set(key: str) -> None:
+def test_a_project_cannot_set_rules_audience_and_authorities(key: str) -> None:
     if key.startswith("custom"):  # other steps read it there
         assert planned(f"{SERVER}, {key}").settings.texts("customTlsCertificateLinks") == ()
         return

@@ -559,7 +559,7 @@ def test_plain_http_needs_the_consent_of_the_platform_team() -> None:
         "https://[1",
     ],
 )
-def test_what_is_no_url_of_a_server_is_a_fault_that_does_not_repeat_it(url: str) -> None:
+def test_an_invalid_server_url_is_an_error_that_does_not_repeat_it(url: str) -> None:
     with pytest.raises(ConfigError) as caught:
         planned(f"vaultPath: a, vaultServerUrl: '{url}'", parameters={"vaultServerUrl": url})
     assert caught.value.where == "parameter of the call"

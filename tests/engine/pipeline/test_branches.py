@@ -50,7 +50,7 @@ def rules(
         (rules("", "general: {productiveBranch: prod}"), {"prod"}),
     ],
 )
-def test_the_agent_s_word_on_branches_stands_over_the_documents(
+def test_the_agents_variable_for_branches_overrides_the_documents(
     given: BranchRules, branches: set[str]
 ) -> None:
     assert {
@@ -132,7 +132,7 @@ def test_a_branch_does_not_call_itself_productive(given: BranchRules, branches: 
     } == branches
 
 
-def test_what_does_not_count_is_told_with_the_line_to_add() -> None:
+def test_an_ignored_setting_is_reported_with_the_line_to_add() -> None:
     found = judge_branch(
         rules("\ngeneral: {productiveBranch: 'x*'}", own=False, default=DEVELOP), "x1"
     )
@@ -186,7 +186,7 @@ def test_tags_are_productive_by_trusted_layers_the_agent_s_before_all(
     assert {tag for tag in ("v1", "v2", "w1") if is_productive_tag(given, tag)} == tags
 
 
-def test_a_value_that_is_no_name_says_where_it_stands() -> None:
+def test_an_invalid_name_is_reported_with_its_line() -> None:
     with pytest.raises(ConfigError) as branch:
         judge_branch(rules(PIPER_productiveBranch="../x"), "main")
     with pytest.raises(ConfigError) as tag:

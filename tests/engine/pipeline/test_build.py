@@ -37,7 +37,7 @@ def view(project: str = "", team: str = "", **known: Any) -> PipelineView:
         ({"tag": "v1"}, "tag v1, which no trusted `productiveTags` matches", False),
     ],
 )
-def test_what_is_built_is_named_and_judged(
+def test_a_build_has_a_source_and_a_verdict(
     known: dict[str, Any], source: str, productive: bool
 ) -> None:
     given = view(**known)

@@ -464,7 +464,7 @@ def test_any_sign_of_a_change_request_makes_it_one(environ: dict[str, str], sign
         {**CIRCLE, "CIRCLE_BRANCH": "pull/request-fixes"},
     ],
 )
-def test_what_is_no_sign(environ: dict[str, str]) -> None:
+def test_variables_that_are_not_a_sign_of_a_change_request(environ: dict[str, str]) -> None:
     assert change_variable(environ) == ""
 
 
@@ -521,7 +521,7 @@ def test_what_is_no_sign(environ: dict[str, str]) -> None:
         ({**WOODPECKER, "CI_PIPELINE_NUMBER": "", "CI_BUILD_NUMBER": "9"}, {"number": "9"}),
     ],
 )
-def test_a_part_that_is_not_told_is_empty(environ: dict[str, str], known: dict[str, Any]) -> None:
+def test_an_unknown_part_is_empty(environ: dict[str, str], known: dict[str, Any]) -> None:
     found = build_facts(environ)
     assert {name: getattr(found, name) for name in known} == known
     assert known or found == BuildFacts()

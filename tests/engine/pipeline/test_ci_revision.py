@@ -107,7 +107,7 @@ JOB = BuildFacts(system="Jenkins", commit=ONE)
         (BuildFacts(), Checkout(), {}, Revision(unknown="no variable of a CI system names it")),
     ],
 )
-def test_what_is_built_is_said_by_the_first_that_knows(
+def test_the_first_source_that_knows_the_revision_wins(
     facts: BuildFacts, checkout: Checkout, flags: dict[str, Any], expected: Revision
 ) -> None:
     assert built_revision(facts, checkout, **flags) == expected

@@ -179,7 +179,7 @@ def test_a_definition_that_is_not_understood_is_refused_with_its_line(
     assert caught.value.where in (f"stages.yaml:{line}", *(["stages.yaml"] if line < 2 else []))
 
 
-def test_text_that_is_no_yaml_is_refused() -> None:
+def test_text_that_is_not_yaml_is_refused() -> None:
     with pytest.raises(ConfigError) as caught:
         parse_pipeline("spec: ]", "stages.yaml")
     assert caught.value.where.startswith("stages.yaml:1")

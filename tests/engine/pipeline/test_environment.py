@@ -123,7 +123,7 @@ def test_other_writers_json_is_read_as_it_is(tmp_path: Path, content: bytes) -> 
     assert read_environment(tmp_path) == {"custom/x": json.loads(content)}
 
 
-def test_bytes_that_are_no_text_are_replaced(tmp_path: Path) -> None:
+def test_bytes_that_are_not_text_are_replaced(tmp_path: Path) -> None:
     put(tmp_path, "text", b"a\xffb")
     put(tmp_path, "data.json", b'"a\xff\tb"')
     assert read_environment(tmp_path) == {"text": "a\ufffdb", "data": "a\ufffd\tb"}
@@ -138,14 +138,16 @@ def test_pipers_mark_for_an_empty_text_is_one(tmp_path: Path, content: bytes, te
 
 
 @pytest.mark.parametrize("content", [b"toBeEmptied", b""])
-def test_a_list_that_piper_emptied_is_no_fault_and_no_value(tmp_path: Path, content: bytes) -> None:
+def test_a_list_that_piper_emptied_is_neither_an_error_nor_a_value(
+    tmp_path: Path, content: bytes
+) -> None:
     """Piper leaves an empty file for `toBeEmptied`."""
     put(tmp_path, "custom/x.json", content)
     assert read_environment(tmp_path) == {"custom/x": ""}
 
 
 @pytest.mark.parametrize("content", [b" ", b"{", b"[" * 100_000])
-def test_a_file_that_is_no_json_is_named(tmp_path: Path, content: bytes) -> None:
+def test_a_file_that_is_not_json_is_named(tmp_path: Path, content: bytes) -> None:
     put(tmp_path, "container/imageNames.json", content)
     with pytest.raises(ConfigError) as caught:
         read_environment(tmp_path)

@@ -46,7 +46,7 @@ def test_what_was_kept_is_there_for_later_steps_of_the_build(workspace: Path) ->
     assert copy(workspace).read() == {**left, "custom/x": {"a": [1, True]}}
 
 
-def test_what_becomes_a_secret_is_no_fact_any_more(workspace: Path) -> None:
+def test_a_value_that_becomes_a_secret_is_no_longer_a_fact(workspace: Path) -> None:
     copy(workspace).keep({"custom/url": "https://b"})
     copy(workspace).keep({"custom/url": "https://a:a-pass-word@b"})
     assert copy(workspace).read() == {}

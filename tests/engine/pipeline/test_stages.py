@@ -208,7 +208,7 @@ def test_a_flag_may_stand_in_every_section_and_the_strongest_decides(
     assert active(planned("Build", project, default))["imagePushToRegistry"] == answer
 
 
-def test_the_seeds_name_for_kaniko_is_another_spelling_of_it() -> None:
+def test_the_seeds_name_for_kaniko_is_another_spelling_of_the_step() -> None:
     assert (
         active(planned("Build", "stages: {Build: {kanikoBuild: true}}"))["kanikoExecute"] == "yes"
     )
@@ -285,7 +285,7 @@ def test_an_own_stage_deploys_nothing_for_a_change_request_either() -> None:
 
 @pytest.mark.parametrize("change_request", [True, False])
 @pytest.mark.parametrize("project", [SEED, "", "stages: {Mine: {imagePushToRegistry: true}}"])
-def test_a_decision_is_what_the_plan_said(project: str, change_request: bool) -> None:
+def test_a_decision_agrees_with_the_plan(project: str, change_request: bool) -> None:
     for stage in plan_stages(documents(project), given(change_request=change_request)):
         for step in stage.steps:
             found = decided(step.name, stage.name, project, change_request=change_request)
@@ -692,7 +692,7 @@ def test_the_project_decides_over_the_defaults_which_branches_run_a_stage() -> N
 
 
 @pytest.mark.parametrize("value", ["[main]", "''", "7", "'../x'"])
-def test_a_productive_branch_that_is_no_name_is_a_fault_with_its_line(value: str) -> None:
+def test_a_productive_branch_that_is_not_a_name_is_a_fault_with_its_line(value: str) -> None:
     with pytest.raises(ConfigError) as caught:
         plan_stages(documents(f"\ngeneral:\n  productiveBranch: {value}\n"), given(branch="x"))
     assert caught.value.where == ".pipeline/config.yml:3"
@@ -708,7 +708,7 @@ def test_a_productive_branch_that_is_no_name_is_a_fault_with_its_line(value: str
         ({"tag": "v1"}, "tag v1, which no trusted `productiveTags` matches"),
     ],
 )
-def test_what_is_of_no_known_branch_is_not_productive(known: dict[str, Any], what: str) -> None:
+def test_a_build_without_a_known_branch_is_not_productive(known: dict[str, Any], what: str) -> None:
     found = planned("Release", **known)
     assert (found.active, found.why) == (
         "no",
@@ -758,7 +758,7 @@ def test_the_agent_may_forbid_extensions() -> None:
     assert {stage.active for stage in stages} == {"no"}
 
 
-def test_an_extension_is_no_way_around_the_branch() -> None:
+def test_an_extension_does_not_bypass_the_branch_rule() -> None:
     stages = plan_stages(
         documents(""), given(".pipeline/extensions/Security.groovy", branch="feature/x")
     )
@@ -983,7 +983,7 @@ def test_a_decision_sees_the_stage_as_the_plan_does(project: str) -> None:
         ) == answer, step
 
 
-def test_a_null_is_no_value_however_deep() -> None:
+def test_a_null_is_not_a_value_however_deep() -> None:
     pipeline = parse_pipeline(
         "spec: {stages: [{displayName: A, steps: [{name: a, conditions: [{configKey: x/y}]}, {name:"
         " b, conditions: [{configKey: z}]}]}]}",

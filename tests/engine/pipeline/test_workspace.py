@@ -386,7 +386,9 @@ def test_a_package_without_the_script_is_none(tmp_path: Path, text: str) -> None
 
 
 @pytest.mark.parametrize("text", ["{", "[]", '"x"', "", "[" * 100_000])
-def test_a_package_that_is_no_object_is_a_fault_that_names_it(tmp_path: Path, text: str) -> None:
+def test_a_package_that_is_not_an_object_is_a_fault_that_names_it(
+    tmp_path: Path, text: str
+) -> None:
     package(tmp_path, "a", text)
     with pytest.raises(ConfigError) as caught:
         WorkspaceFiles(tmp_path).find_script("test", [])

@@ -38,7 +38,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[VaultServer]:
 # ---- reading
 
 
-def test_a_secret_is_its_fields_as_texts_and_what_is_no_text_as_json(server: VaultServer) -> None:
+def test_a_secret_has_its_fields_as_texts_and_other_values_as_json(server: VaultServer) -> None:
     assert Heard(server.url, token(server.root)).reads("secret/team/login") == [
         {"user": "me", "password": "geheim-ü", "number": "3", "flag": "true", "deep": '{"a": [1]}'},
     ]
@@ -184,7 +184,9 @@ def test_a_token_that_vault_does_not_know_is_a_fault_that_names_its_variable(
     assert "s.wrong-token" not in caught.value.message + caught.value.hint
 
 
-def test_a_good_token_that_may_read_nothing_is_no_fault_but_a_warning(server: VaultServer) -> None:
+def test_a_good_token_that_may_read_nothing_is_not_a_fault_but_a_warning(
+    server: VaultServer,
+) -> None:
     heard = Heard(server.url, token(server.token("default")))
     assert heard.reads("secret/team/login") == [{}]
     assert len(heard.warnings) == 1

@@ -101,7 +101,7 @@ def test_the_first_login_that_is_there_whole_is_taken(
     assert found is None or found.source in METHODS[found.method].sources
 
 
-def test_half_of_an_app_role_is_told_from_none() -> None:
+def test_half_of_an_app_role_differs_from_none() -> None:
     assert app_role_halves([ROLE_ID]) == ((ROLE_ID,), (SECRET_ID,))
     assert app_role_halves([SECRET_ID, TOKEN_VARIABLE]) == ((SECRET_ID,), (ROLE_ID,))
     assert app_role_halves([]) == app_role_halves(VARIABLES) == ((), ())
@@ -189,7 +189,7 @@ def test_a_jwt_that_vault_refuses_is_a_fault_with_its_reason_and_without_the_tok
     assert proof not in f"{fault.message}{fault.hint}"
 
 
-def test_a_jwt_without_a_role_is_told_which_setting_names_it(world: World) -> None:
+def test_a_jwt_without_a_role_is_an_error_with_the_setting_for_the_role(world: World) -> None:
     wrong = jwt(lambda: world.claims(aud="https://other.example"))
     assert "vaultAuthRole names no role" in refused(world, replace(wrong, role="")).hint
     assert "vaultAuthRole" not in refused(world, wrong).hint

@@ -49,7 +49,7 @@ def test_an_answer_that_is_too_long_is_not_read_to_its_end() -> None:
         assert "longer than" in unreachable(fake.url, token("t")).message
 
 
-def test_an_answer_that_breaks_off_is_no_secret() -> None:
+def test_an_answer_that_breaks_off_is_not_a_secret() -> None:
     with FakeVault() as fake:
         fake.fault = on("GET", "kv/data", CutAnswer(after=5), times=99)
         assert "closed" in unreachable(fake.url, token("t")).message

@@ -128,7 +128,7 @@ def test_a_server_that_is_restarted_between_two_secrets_knows_the_token_still(
     assert server.tokens() == before + given
 
 
-def test_a_server_that_comes_back_sealed_is_told_as_that(
+def test_a_server_that_comes_back_sealed_is_reported_as_sealed(
     server: SealedVault, authority: Authority
 ) -> None:
     heard = Heard(server.url, role(server.app_role("team")), authority)
@@ -208,7 +208,7 @@ def test_the_token_is_given_back_where_another_login_cannot_be_had_for_now(
     assert server.tokens() == before
 
 
-def test_a_token_that_lives_for_a_second_only_is_no_fault(
+def test_a_token_that_lives_for_a_second_only_is_not_a_fault(
     server: SealedVault, authority: Authority
 ) -> None:
     server.policy("short", "secret/data/team/*")
@@ -274,7 +274,7 @@ def login_of(server: VaultServer, *, given: bool, ignorant: bool) -> VaultLogin:
 
 @pytest.mark.parametrize("given", [True, False])
 @pytest.mark.parametrize("ignorant", [True, False])
-def test_a_path_that_is_forbidden_is_told_and_the_others_are_read(
+def test_a_path_that_is_forbidden_is_reported_and_the_others_are_read(
     server: SealedVault, authority: Authority, *, given: bool, ignorant: bool
 ) -> None:
     """Also by a token that may not ask about itself: without the policy `default` it cannot."""
@@ -400,7 +400,7 @@ def test_a_token_of_an_answer_that_cannot_be_understood_is_given_back(
         ]
 
 
-def test_a_login_that_wants_a_second_factor_is_told_as_that() -> None:
+def test_a_login_that_requires_a_second_factor_is_reported() -> None:
     with FakeVault() as fake:
         fake.auth = {"client_token": "", "mfa_requirement": {"mfa_request_id": "1"}}
         with pytest.raises(CredentialError, match="requires a second factor for the AppRole login"):

@@ -78,7 +78,7 @@ def test_a_secret_id_that_was_just_made_logs_in(
         assert heard.reads("secret/team/one") == [{"user": "one"}]
 
 
-def test_what_is_forbidden_is_told_there_as_well(
+def test_a_forbidden_path_is_reported_there_as_well(
     servers: tuple[SealedVault, SealedVault], authority: Authority, ids: tuple[str, str]
 ) -> None:
     for server in servers:

@@ -109,7 +109,7 @@ def test_a_file_that_holds_no_token_is_a_fault(
 
 
 @pytest.mark.parametrize("name", ["/dev/zero", "/proc", "a\0b"])
-def test_what_is_no_file_is_not_read(workspace: Path, name: str) -> None:
+def test_a_path_that_is_not_a_file_is_not_read(workspace: Path, name: str) -> None:
     with pytest.raises(CredentialError):
         read(Path(name), workspace)
 
@@ -177,7 +177,7 @@ def test_the_id_token_of_a_job_is_for_the_audience_that_is_asked_for(
         Answer(status=200, body=b"[" * 99_999),
     ],
 )
-def test_another_answer_is_no_token(runner: Runner, strange: Answer) -> None:
+def test_another_answer_is_not_a_token(runner: Runner, strange: Answer) -> None:
     runner.strange = strange
     with pytest.raises(CredentialError) as caught:
         from_github(runner.environ(), "a", list[str]().append)

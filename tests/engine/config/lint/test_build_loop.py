@@ -81,7 +81,7 @@ def test_another_repository_makes_no_loop(url: str) -> None:
 
 
 @pytest.mark.parametrize("url", NONE)
-def test_what_is_no_repository_on_a_host_is_compared_with_nothing(url: str) -> None:
+def test_a_url_without_a_repository_is_not_compared(url: str) -> None:
     assert loops(step(url=url), url=url) == []
 
 
@@ -98,7 +98,7 @@ def test_it_is_found_in_every_section(text: str, place: str) -> None:
     assert [each.where for each in loops(text)] == [place]
 
 
-def test_the_address_of_the_code_host_in_general_is_no_repository() -> None:
+def test_the_address_of_the_code_host_in_general_is_not_a_repository() -> None:
     assert loops(f"general: {{githubServerUrl: '{HOME}'}}") == []
     assert loops(f"steps: {{theirs: {{serverUrl: '{HOME}'}}}}") == []
 
@@ -137,7 +137,7 @@ def test_what_guards_against_a_loop_is_seen(text: str) -> None:
         "general: {productiveBranch: [odd]}\n" + step(", branchName: [odd]"),
     ],
 )
-def test_what_does_not_guard_is_no_guard(text: str) -> None:
+def test_a_condition_that_guards_nothing_is_not_a_guard(text: str) -> None:
     assert [each.rule for each in loops(text)] == ["build-loop"]
 
 

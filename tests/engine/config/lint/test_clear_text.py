@@ -95,7 +95,7 @@ def test_the_key_says_what_is_secret(
 @pytest.mark.parametrize(
     "text", ["", " ", "$(x)", "${X}", "$TOKEN", "{{ token }}", "<your token>", "****"]
 )
-def test_a_placeholder_is_no_secret(text: str) -> None:
+def test_a_placeholder_is_not_a_secret(text: str) -> None:
     assert found({"password": text, "apiToken": text}) == []
     assert found({"url": f"https://robot:{text.strip().replace(' ', '')}@host/"}) == []
 
@@ -114,7 +114,7 @@ def test_a_password_in_a_url_is_a_secret(url: str, expected: list[tuple[str, str
     assert found({"serverUrl": url}) == expected
 
 
-def test_the_path_leads_to_it_and_a_section_s_own_name_says_nothing() -> None:
+def test_the_path_leads_to_the_secret_and_a_sections_name_does_not_count() -> None:
     assert list(
         clear_texts(
             {"token": {"a": "x"}, "general": {"list": [{"password": "x"}]}},

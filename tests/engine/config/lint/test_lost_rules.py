@@ -123,5 +123,5 @@ def test_a_rule_that_nothing_reads_is_found(text: str, words: str) -> None:
         "",
     ],
 )
-def test_what_counts_and_what_is_no_rule_is_left_alone(text: str) -> None:
+def test_rules_that_apply_and_other_keys_are_left_alone(text: str) -> None:
     assert list(lost_rules(team(text), NAMES)) == []

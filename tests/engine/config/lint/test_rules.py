@@ -226,7 +226,7 @@ STEPS = re.findall(
 @pytest.mark.parametrize(
     "section", ["general", "stages: {Build", "stages: {Release", "stages: {Canary"]
 )
-def test_other_people_s_names_are_no_slips_of_ours(section: str) -> None:
+def test_names_of_other_programs_are_not_misspelt_names(section: str) -> None:
     keys = ", ".join(f"{name}: x" for name in THEIRS)
     assert (
         found(

@@ -26,7 +26,7 @@ def test_what_is_well_formed_stays_and_each_other_section_is_a_finding() -> None
 
 
 @pytest.mark.parametrize(("text", "what"), [("- a", "a list"), ("text", "a text")])
-def test_a_file_that_is_no_map_is_an_empty_document(text: str, what: str) -> None:
+def test_a_file_that_is_not_a_map_is_an_empty_document(text: str, what: str) -> None:
     document, found = shape_document("c.yml", load_located(text))
     assert document.content == {"general": {}, "steps": {}, "stages": {}}
     assert [each.message for each in found] == [f"the configuration is {what}, expected a map"]

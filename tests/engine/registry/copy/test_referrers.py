@@ -624,39 +624,26 @@ def test_a_source_that_is_gone_is_no_fault_where_the_image_is_there(
     source.start()
 
 
+def _empty_page(*, next_page: str) -> Status:
+    """An answer with no referrers, whose `Link` header leads to `next_page`."""
+    index = "application/vnd.oci.image.index.v1+json"
+    body = json.dumps({"schemaVersion": 2, "mediaType": index, "manifests": []}).encode()
+    headers = {"Content-Type": index, "Link": f'<{next_page}>; rel="next"'}
+    return Status(code=200, headers=headers, body=body)
+
+
 def test_a_list_that_goes_on_at_another_host_is_not_followed(
     source: FakeRegistry, target: FakeRegistry, pair: Pair
 ) -> None:
-    body = json.dumps(
-        {
-            "schemaVersion": 2,
-            "mediaType": "application/vnd.oci.image.index.v1+json",
-            "manifests": [],
-        }
-    ).encode()
-    headers = {
-        "Content-Type": "application/vnd.oci.image.index.v1+json",
-        "Link": f'<{target.url}/v2/app/referrers/x>; rel="next"',
-    }
-    source.fault = on("GET", "referrers", Status(code=200, headers=headers, body=body))
+    page = _empty_page(next_page=f"{target.url}/v2/app/referrers/x")
+    source.fault = on("GET", "referrers", page)
     with pytest.raises(RegistryError, match="goes on at another host"):
         pair.source.referrers(repository_at(pair.source, "app"), make_image().digest)
     assert target.requests == ()
 
 
 def test_a_list_without_an_end_is_given_up(source: FakeRegistry, pair: Pair) -> None:
-    body = json.dumps(
-        {
-            "schemaVersion": 2,
-            "mediaType": "application/vnd.oci.image.index.v1+json",
-            "manifests": [],
-        }
-    ).encode()
-    headers = {
-        "Content-Type": "application/vnd.oci.image.index.v1+json",
-        "Link": '<?n=1>; rel="next"',
-    }
-    source.fault = on("GET", "referrers", Status(code=200, headers=headers, body=body), times=999)
+    source.fault = on("GET", "referrers", _empty_page(next_page="?n=1"), times=999)
     with pytest.raises(RegistryError, match="more than 50 pages"):
         pair.source.referrers(repository_at(pair.source, "app"), make_image().digest)
 
