@@ -135,7 +135,7 @@ def test_the_help_of_run_names_the_steps_that_can_be_run_first(
     assert {f"  {name}" for name in dispatch.STEPS} <= set(out.splitlines())
 
 
-def test_the_help_of_a_step_says_what_is_required_and_what_is_taken_otherwise(
+def test_the_help_of_a_step_has_required_parameters_and_defaults(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     with pytest.raises(SystemExit):

@@ -214,7 +214,7 @@ def test_a_record_that_holds_itself_has_a_representation() -> None:
     assert repr(route) == "Route(host='h', login=None, seen=[...])"
 
 
-def test_a_wrong_call_says_what_is_wrong_and_mypy_knows_it() -> None:
+def test_a_wrong_call_names_its_fault_and_mypy_finds_it() -> None:
     # `make lint` fails for each comment below that turns mypy off if mypy has no complaint there
     with pytest.raises(TypeError, match=r"Login\(\) misses its field 'password'"):
         Login(user="u")  # type: ignore[call-arg]

@@ -94,7 +94,7 @@ def test_a_key_whose_last_part_names_a_secret_is_one(key: str) -> None:
 
 
 @pytest.mark.parametrize("key", PLAIN)
-def test_what_says_where_a_secret_is_or_what_it_is_called_is_none(key: str) -> None:
+def test_the_location_or_name_of_a_secret_is_not_a_secret(key: str) -> None:
     assert not is_secret(key)
 
 

@@ -92,7 +92,7 @@ def test_the_rules_are_what_trusted_layers_say() -> None:
         ("strictCredentials: maybe", "expected true or false"),
     ],
 )
-def test_a_rule_that_is_none_is_an_error(rule: str, said: str) -> None:
+def test_an_invalid_rule_is_an_error(rule: str, said: str) -> None:
     with pytest.raises(ConfigError) as caught:
         settings("targetRegistryUrl: r", f"general: {{{rule}}}")
     assert said in caught.value.message

@@ -315,7 +315,7 @@ def test_a_path_that_is_not_a_file_is_named_by_its_kind(workspace: Path) -> None
         read_documents(workspace)
 
 
-def test_a_place_without_a_mark_is_that_of_what_is_around_it() -> None:
+def test_a_key_without_a_mark_has_the_line_of_the_key_around_it() -> None:
     document = parse_document("general:\n  a: 1\n", "f", trusted=True)
     nothing = ConfigDocument(name="config.yml", trusted=False, content={}, marks={})
     assert (document.where("general", "b"), document.where("steps", "s"), nothing.where("x")) == (

@@ -72,7 +72,7 @@ def described(**parameter: Any) -> StepSchema:
 # ---- the sample configuration
 
 
-def test_the_samples_build_stage_pushes_what_was_built() -> None:
+def test_the_samples_build_stage_pushes_the_built_image() -> None:
     login = {"PIPER_targetRegistryUser": "me", "PIPER_targetRegistryPassword": "from-vault"}
     known = PipelineEnvironment(BUILT, BUILT)
     found = settings("imagePushToRegistry", inputs(pipeline_environment=known, environ=login))
@@ -222,7 +222,7 @@ def test_asking_for_what_the_step_does_not_have_is_a_bug() -> None:
         settings("imagePushToRegistry", inputs()).given("colour")
 
 
-def test_a_value_of_the_wrong_type_is_named_with_line_value_and_what_is_expected() -> None:
+def test_a_value_of_the_wrong_type_is_named_with_line_value_and_expected_type() -> None:
     caught = fault(
         "imagePushToRegistry",
         inputs("steps:\n  imagePushToRegistry:\n    targetRegistryUrl: u\n    tagLatest: yes\n"),
@@ -241,7 +241,7 @@ def test_a_value_of_the_wrong_type_is_named_with_line_value_and_what_is_expected
         ("https://me:pass@host/x", '"https://host/x"'),
     ],
 )
-def test_a_value_is_shown_without_what_is_secret_in_it(value: str, shown: str) -> None:
+def test_a_value_is_shown_without_its_secret_parts(value: str, shown: str) -> None:
     caught = fault(
         "imagePushToRegistry",
         inputs(f"steps: {{imagePushToRegistry: {{targetRegistryUrl: u, sourceImages: {value}}}}}"),

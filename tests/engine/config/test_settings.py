@@ -60,7 +60,7 @@ def layer(name: str = "project", *, trusted: bool = False, **values: object) -> 
     return layer_of(name, values, trusted=trusted, origins=origins)
 
 
-def test_each_accessor_gives_its_type_and_what_is_unset_is_empty() -> None:
+def test_each_accessor_gives_its_type_and_an_unset_parameter_is_empty() -> None:
     found = checked_settings(
         SCHEMA,
         [layer(DEFAULT, trusted=True, layers=2), layer(colour="red", walls=["a"], tint={"x": "1"})],

@@ -472,6 +472,6 @@ def test_authorities_of_other_steps_are_none_of_vaults_and_no_fault_there() -> N
 
 
 @pytest.mark.parametrize("path", ["a/../b", "..", ".", "a\nb"])
-def test_a_path_that_climbs_is_none(path: str) -> None:
+def test_a_path_that_climbs_is_refused(path: str) -> None:
     with pytest.raises(ConfigError):
         clean_path(path, "here")

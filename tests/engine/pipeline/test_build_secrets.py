@@ -51,7 +51,7 @@ def kept(workspace: Path) -> list[Path]:
 
 @pytest.mark.parametrize("value", [SECRET, "", 7, ["a", {"token": SECRET}], {"password": None}])
 @pytest.mark.usefixtures("on_disk")
-def test_a_later_step_reads_what_was_kept(workspace: Path, value: object) -> None:
+def test_a_later_step_reads_the_stored_value(workspace: Path, value: object) -> None:
     name = secrets(workspace).keep(value)
     assert secrets(workspace).read(name) == (value,)
 

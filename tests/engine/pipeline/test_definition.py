@@ -221,7 +221,7 @@ def test_whatever_pushes_or_deploys_is_marked_so() -> None:
 @pytest.mark.parametrize(
     "text", ["", "# nothing\n", "spec: {}\n", "spec:\n", "apiVersion: v1\nspec: {stages: []}\n"]
 )
-def test_a_definition_without_a_stage_is_none_that_is_wrong(text: str) -> None:
+def test_a_definition_without_a_stage_is_read_as_empty(text: str) -> None:
     assert parse_pipeline(text, "f").stages == ()
 
 

@@ -16,7 +16,7 @@ from towline.vault.logins import (
 )
 
 
-def test_what_is_there_is_what_is_set_and_the_file_of_a_pod(
+def test_available_sources_are_set_variables_and_the_file_of_a_pod(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(logins, "service_account", tmp_path / "token")

@@ -330,7 +330,7 @@ def test_a_token_that_another_one_takes_the_place_of_is_given_back_too(
     assert server.tokens() == before
 
 
-def test_a_good_token_with_a_used_up_login_is_a_warning_for_what_is_forbidden(
+def test_a_good_token_with_a_used_up_login_is_a_warning_for_a_forbidden_path(
     server: SealedVault, authority: Authority
 ) -> None:
     """It may not ask about itself, and there is no second login: but it has time left, so it is

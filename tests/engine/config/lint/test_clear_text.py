@@ -86,7 +86,7 @@ def test_what_looks_like_a_token_or_key_is_one_wherever_it_stands(text: str, aro
         ({"containers": {"app": {"token": "x"}}}, [(POSSIBLE, "x")]),
     ],
 )
-def test_the_key_says_what_is_secret(
+def test_the_key_decides_whether_a_value_is_secret(
     value: dict[str, Any], expected: list[tuple[str, str]]
 ) -> None:
     assert found(value) == expected

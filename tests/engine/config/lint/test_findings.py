@@ -69,7 +69,7 @@ def test_a_finding_reads_as_editors_and_people_read_it() -> None:
     )
 
 
-def test_a_file_that_is_none_has_a_place_as_well() -> None:
+def test_an_unreadable_file_has_a_place_as_well() -> None:
     assert unreadable_file("c.yml", "no YAML", line=3, column=4).where == "c.yml:3:4"
     assert unreadable_file("c.yml", "too large").where == "c.yml:1:1"
 
