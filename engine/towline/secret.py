@@ -89,6 +89,28 @@ def secret_texts(values: Mapping[str, object]) -> Iterator[str]:
             yield from _texts(value, named=named)
 
 
+def without_secrets(values: Mapping[str, object]) -> dict[str, object]:
+    """Return `values` without each entry, at any depth, that `secret_texts` names."""
+    found = _without(dict(values), named=False, keyed=True)
+    return found if isinstance(found, dict) else {}
+
+
+def _without(value: object, *, named: bool, keyed: bool) -> object:
+    """Return the value without its secrets, None if it is one."""
+    if isinstance(value, dict | list | tuple):
+        inner = [
+            _without(each, named=secret, keyed=counts)
+            for each, secret, counts in _inner(value, named=named, keyed=keyed)
+        ]
+        if isinstance(value, dict):
+            pairs = zip(value, inner, strict=True)
+            return {key: each for key, each in pairs if each is not None}
+        return [each for each in inner if each is not None]
+    if isinstance(value, bool) or not isinstance(value, str | int | float):
+        return value
+    return None if any(_texts(value, named=named)) else value
+
+
 def _inner(
     value: dict[str, object] | Sequence[object], *, named: bool, keyed: bool
 ) -> Iterator[tuple[object, bool, bool]]:

@@ -5,11 +5,11 @@ from __future__ import annotations
 import argparse
 from collections.abc import Sequence
 
-from towline import dispatch
 from towline.commands import build
 from towline.commands.build_context import build_context
 from towline.commands.call import Call
 from towline.commands.context import documents, pipeline_environment, tell_of_files
+from towline.commands.plan_outputs import Planning, plan_outputs
 from towline.config.documents import stage_name
 from towline.config.layers import agent_layer
 from towline.config.metadata import PIPELINE
@@ -17,7 +17,7 @@ from towline.contract import SUCCESS, Outcome
 from towline.errors import UsageError
 from towline.pipeline import stages
 from towline.pipeline.build import allows_change_request
-from towline.pipeline.stages import StagePlan, StepPlan
+from towline.pipeline.planned import StagePlan, StepPlan
 from towline.printable import tame_lines
 from towline.suggest import nearest
 
@@ -57,55 +57,49 @@ def execute(arguments: argparse.Namespace, call: Call) -> Outcome:
             f"this build is not productive: {source}; stages of the productive branch"
             " (`productiveBranch`) are not active"
         )
-    planned = stages.plan_stages(known, context)
-    names = [stage.name for stage in planned]
+    view = stages.view_of(known, context)
+    whole = stages.plan_view(view)
     asked = stage_name(arguments.stage)
+    names = [stage.name for stage in whole]
     if asked and asked not in names:
         raise UsageError(
             f"there is no stage {asked!r}", where="--stage", hint=nearest(asked, names)
         )
-    planned = tuple(stage for stage in planned if asked in ("", stage.name))
+    shown = [stage for stage in whole if asked in ("", stage.name)]
+    outputs = plan_outputs(Planning(call=call, view=view, whole=whole, sign=sign), shown)
     if not call.requested and not arguments.json:
-        whole = arguments.all or bool(asked)
-        lines = [line for stage in planned for line in _lines(stage, whole=whole)] + (
-            [] if whole else _left_out(planned)
-        )
-        call.out.write(tame_lines("".join(f"{line}\n" for line in lines)))
-    active = [stage.name for stage in planned if stage.active != "no"]
+        _print(call, shown, whole=arguments.all or bool(asked))
+    active = [stage.name for stage in shown if stage.active != "no"]
     return Outcome(
         status=SUCCESS,
         summary=f"active: {', '.join(active) or 'no stage'}",
-        outputs={"stages": [_record(stage) for stage in planned]},
+        outputs=outputs,
     )
+
+
+def _print(call: Call, planned: Sequence[StagePlan], *, whole: bool) -> None:
+    lines = [line for stage in planned for line in _lines(stage, whole=whole)]
+    lines += [] if whole else _left_out(planned)
+    call.out.write(tame_lines("".join(f"{line}\n" for line in lines)))
 
 
 def _lines(stage: StagePlan, *, whole: bool) -> list[str]:
     """Return the lines of a stage and its steps; inactive ones only in the whole plan."""
     if stage.active == "no" and not whole:
         return []
-    steps = [step for step in stage.steps if whole or step.active != "no"]
-    return [f"{stage.name}: {stage.active} ({stage.why})", *(_step(step, stage) for step in steps)]
+    lines = [f"{stage.name}: {stage.active} ({stage.why})"]
+    for step in stage.steps:
+        if whole or step.active != "no":
+            lines.append(f"  {_step(step, stage)}")
+            lines += [f"    {_step(part, stage)}" for part in step.parts]
+    return lines
 
 
 def _step(step: StepPlan, stage: StagePlan) -> str:
     """Return the line of a step; its reason is left out if it is the stage's."""
-    return f"  {step.name}: {step.active}" + (f" ({step.why})" if step.why != stage.why else "")
+    return f"{step.name}: {step.active}" + (f" ({step.why})" if step.why != stage.why else "")
 
 
 def _left_out(planned: Sequence[StagePlan]) -> list[str]:
     names = [stage.name for stage in planned if stage.active == "no"]
     return [f"not active: {', '.join(names)} (--all says why)"] if names else []
-
-
-def _record(stage: StagePlan) -> dict[str, object]:
-    steps = [
-        {
-            "name": step.name,
-            "active": step.active,
-            "why": step.why,
-            "engine": step.name in dispatch.STEPS,
-            "parameters": dict(step.parameters),
-        }
-        for step in stage.steps
-    ]
-    return {"name": stage.name, "active": stage.active, "why": stage.why, "steps": steps}

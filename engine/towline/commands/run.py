@@ -10,6 +10,7 @@ from functools import cache
 
 from towline import dispatch
 from towline.commands import build, context, secret_handles
+from towline.commands.bindings import may_log_in, wanted_bindings
 from towline.commands.build import stage_of
 from towline.commands.build_context import build_context, build_trust_lookup
 from towline.commands.call import Call
@@ -33,8 +34,6 @@ from towline.config.documents import ConfigDocuments
 from towline.config.layers import Inputs, agent_layer, mentions_any
 from towline.config.merge import Layer
 from towline.config.metadata import (
-    AUTH_METHOD,
-    AUTH_ROLE,
     PIPELINE,
     load_schema,
     step_names,
@@ -69,7 +68,6 @@ _HOW_TO_ALLOW = (
     f"it may if the platform team says so, by `general: {{{ALLOW}: true}}` in its default"
     f" documents (TOWLINE_DEFAULTS) or PIPER_{ALLOW}=true on the agent"
 )
-_LOGIN_KEYS = (AUTH_METHOD, AUTH_ROLE)  # by which a login that stands in no variable is wanted
 # a name as near as this is a slip, farther away it may be a stage of the caller's own
 STAGE = stage_of  # where a call in a shell names none, as for Piper's steps
 
@@ -191,7 +189,7 @@ def execute(arguments: argparse.Namespace, call: Call) -> Outcome:
     if wanted := (*to_bind(schema, inputs, call, standing), *state_key):
         return _bind(wanted)
     secret_handles.note_lost(call)
-    lost = _lost(call, known) if _may_log_in(schema, inputs) else None  # before anything is sent
+    lost = _lost(call, known) if may_log_in(schema, inputs) else None  # before anything is sent
     with _hints(call, known, schema, inputs), _vault(schema, inputs, call, standing) as layer:
         settings = resolve(
             schema, replace(inputs, parameters=_own(schema, inputs.parameters), vault=layer)
@@ -201,7 +199,7 @@ def execute(arguments: argparse.Namespace, call: Call) -> Outcome:
             rules_of(settings, standing), say=call.console.say_audit, warn=call.console.warn_audit
         )
         task = _task(call, settings, values, dry_run=arguments.dry_run, addressees=trust)
-        if bindings := _bindings(schema, task, call):
+        if bindings := wanted_bindings(schema, settings, trust, requested=call.requested):
             return _bind(bindings)
         # not before: binding runs the engine once more
         settings.warnings = (*settings.warnings, *(_lost(call, known) if lost is None else lost))
@@ -293,7 +291,7 @@ def _hints(
         fault.hint = "; ".join(part for part in (fault.hint, no_stage(call, known)) if part)
         raise
     except CredentialError as fault:
-        if mentions_any(schema, inputs, ["vaultServerUrl"]) and not _may_log_in(schema, inputs):
+        if mentions_any(schema, inputs, ["vaultServerUrl"]) and not may_log_in(schema, inputs):
             unasked = f"Vault was not asked, since no login for it is here ({', '.join(VARIABLES)})"
             fault.hint = "; ".join(part for part in (fault.hint, unasked) if part)
         raise
@@ -303,19 +301,12 @@ def _vault(
     schema: StepSchema, inputs: Inputs, call: Call, standing: Callable[[], BuildTrust]
 ) -> contextlib.AbstractContextManager[Layer | None]:
     """Yield Vault's values for the step; without a login for Vault nothing of it is loaded."""
-    if not _may_log_in(schema, inputs):
+    if not may_log_in(schema, inputs):
         return contextlib.nullcontext()
     held: contextlib.AbstractContextManager[Layer | None] = dispatch.part("vault").from_vault(
         schema, inputs, call, standing
     )
     return held
-
-
-def _may_log_in(schema: StepSchema, inputs: Inputs) -> bool:
-    """Return whether variables or settings name a login for Vault, or a part of one."""
-    return any(inputs.environ.get(name) for name in VARIABLES) or mentions_any(
-        schema, inputs, _LOGIN_KEYS
-    )
 
 
 def _own(schema: StepSchema, parameters: Mapping[str, object]) -> Mapping[str, object]:
@@ -413,48 +404,3 @@ def _task(
         dry_run=dry_run,
         addressees=addressees,
     )
-
-
-def _bindings(schema: StepSchema, task: Task, call: Call) -> tuple[Binding, ...]:
-    """Return the Jenkins credentials that the configuration names and that are not bound yet.
-
-    Raises CredentialError outside of Jenkins, and for one that the project may not name;
-    ConfigError for two that would fill one parameter.
-    """
-    settings, wanted = task.settings, list[Binding]()
-    for credential in schema.credentials:
-        if not settings.given(credential.name) or all(
-            settings.given(name) for name in credential.parameters.values()
-        ):
-            continue
-        variables = {part: f"PIPER_{name}" for part, name in credential.parameters.items()}
-        if others := [
-            binding
-            for binding in wanted
-            if set(binding.variables.values()) & set(variables.values())
-        ]:
-            raise ConfigError(
-                f"{credential.name} names a Jenkins credential for a parameter that"
-                f" {others[0].credentials_id!r} is named for already",
-                where=settings.origin(credential.name),
-                hint="name one of them",
-            )
-        if not call.requested:
-            raise CredentialError(
-                f"{credential.name} names a Jenkins credential, and this is not a Jenkins build",
-                where=settings.origin(credential.name),
-                hint=f"set {' and '.join(variables.values())}",
-            )
-        task.addressees.admit_id(
-            settings.text(credential.name),
-            settings.origin(credential.name),
-            trusted=settings.trusted_texts(credential.name),
-        )
-        wanted.append(
-            Binding(
-                credentials_id=settings.text(credential.name),
-                kind=credential.kind,
-                variables=variables,
-            )
-        )
-    return tuple(wanted)

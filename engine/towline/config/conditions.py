@@ -61,10 +61,20 @@ ONLY_BY_FLAG = Condition(kind="inactive", value=True)
 
 @frozen
 class Decision:
-    """Whether a step is active, and the flag or condition that decided, with its place."""
+    """Whether a step is active, and the flag or condition that decided, with its place.
+
+    `where` is the place of the flag or key that made it active, empty if neither did. `by_flag`:
+    it was the step's own flag.
+    """
 
     active: Answer
     why: str
+    where: str = field(default="", compare=False)
+    by_flag: bool = field(default=False, compare=False)
+
+
+def _productive() -> tuple[bool, str]:
+    return True, "the productive branch is built"
 
 
 @frozen
@@ -76,6 +86,7 @@ class ConditionContext:
     place. `configured`: the project has a section for the step. `others` are the answers for the
     stage's other steps. `planning`: the pipeline environment may get more values before the step
     runs. `bare`: only a boolean is a flag, and any other value is ignored without an error.
+    `productive` says whether the productive branch is built, and why.
     """
 
     stage: str
@@ -88,6 +99,7 @@ class ConditionContext:
     workspace: Workspace
     others: Mapping[str, Answer]
     bare: bool = False
+    productive: Callable[[], tuple[bool, str]] = _productive
 
 
 def parse_condition(data: object, where: str) -> Condition:
@@ -122,7 +134,14 @@ def parse_condition(data: object, where: str) -> Condition:
             where=where,
             hint="correct the stage definition",
         )
+    if kind == "all":
+        value = tuple(parse_condition(inner, where) for inner in value)
     return Condition(kind=kind, value=value, where=where)
+
+
+def holds(conditions: Sequence[Condition], context: ConditionContext) -> bool:
+    """Whether one of the conditions is true, whatever a flag says; raises ConfigError."""
+    return _first_that_holds(conditions, context).active == "yes"
 
 
 def decide(conditions: Sequence[Condition], context: ConditionContext) -> Decision:
@@ -136,10 +155,10 @@ def decide(conditions: Sequence[Condition], context: ConditionContext) -> Decisi
         return Decision(
             active="yes" if value else "no",
             why=f"{_shown_flag(context.step, flag)} ({flag.origin})",
+            where=flag.origin,
+            by_flag=True,
         )
-    by_default = Decision(
-        active="yes", why=f"{context.step} has no condition in stage {context.stage}"
-    )
+    by_default = Decision(active="yes", why=f"{context.step} always runs in stage {context.stage}")
     decision = _first_that_holds(conditions, context) if conditions else by_default
     return (
         decision
@@ -257,7 +276,8 @@ def _config(expected: Mapping[str, Any], context: ConditionContext) -> Decision:
     if found is None:
         return Decision(active="yes" if None in wanted else "no", why=f"{key} is not set")
     if any(equal_values(value, found.value) for value in wanted):
-        return Decision(active="yes", why=f"{key} is {found.value!r} ({found.origin})")
+        why = f"{key} is {found.value!r} ({found.origin})"
+        return Decision(active="yes", why=why, where=found.origin)
     return Decision(
         active="no",
         why=(
@@ -272,7 +292,7 @@ def _config_key(path: str, context: ConditionContext) -> Decision:
     value, origin = _value_at(path, context)
     if value is _MISSING:
         return Decision(active="no", why=f"{path} is not set")
-    return Decision(active="yes", why=f"{path} is set ({origin})")
+    return Decision(active="yes", why=f"{path} is set ({origin})", where=origin)
 
 
 def _value_at(path: str, context: ConditionContext) -> tuple[Any, str]:
@@ -311,7 +331,8 @@ def _file_pattern_from_config(key: str, context: ConditionContext) -> Decision:
         except ConfigError as fault:
             decision = Decision(active="no", why=fault.message)
         if decision.active == "yes":
-            return Decision(active="yes", why=f"{decision.why}, from {key} ({origin})")
+            why = f"{decision.why}, from {key} ({origin})"
+            return Decision(active="yes", why=why, where=origin)
         failed.append(decision.why)
     return Decision(
         active="no", why=f"{'; '.join(failed) or 'no path is given'}, from {key} ({origin})"
@@ -408,7 +429,28 @@ def _stage_config_key(key: str, context: ConditionContext) -> Decision:
         return Decision(
             active="no", why=f"{named}, but the project does not configure {context.step}"
         )
-    return Decision(active="yes", why=f"{named} and the project configures {context.step}")
+    why = f"{named} and the project configures {context.step}"
+    return Decision(active="yes", why=why, where=context.own[key])
+
+
+# as for every kind
+def _productive_branch(_: bool, context: ConditionContext) -> Decision:  # noqa: FBT001
+    productive, why = context.productive()
+    return Decision(active="yes" if productive else "no", why=why)
+
+
+def _all(conditions: Sequence[Condition], context: ConditionContext) -> Decision:
+    """The first no, else the first undecided, else yes with the reasons of all conditions."""
+    decisions = [_first_that_holds([condition], context) for condition in conditions]
+    for answer in ("no", "undecided"):
+        for decision in decisions:
+            if decision.active == answer:
+                return decision
+    return Decision(
+        active="yes",
+        why=", ".join(decision.why for decision in decisions),
+        where=next((decision.where for decision in decisions if decision.where), ""),
+    )
 
 
 _KINDS: Mapping[str, Callable[[Any, ConditionContext], Decision]] = {
@@ -423,6 +465,8 @@ _KINDS: Mapping[str, Callable[[Any, ConditionContext], Decision]] = {
     "inactive": _inactive,
     "stepActive": _step_active,
     "stageConfigKey": _stage_config_key,
+    "productiveBranch": _productive_branch,
+    "all": _all,
 }
 
 
@@ -456,4 +500,6 @@ _SHAPES: Mapping[str, tuple[str, Callable[[Any], bool]]] = {
     ),
     "onlyActiveStepInStage": ("true", lambda value: value is True),
     "inactive": ("true or false", lambda value: isinstance(value, bool)),
+    "productiveBranch": ("true", lambda value: value is True),
+    "all": ("a list of conditions", lambda value: isinstance(value, list) and bool(value)),
 }

@@ -132,17 +132,17 @@ def _without_trusted(schema: StepSchema, layer: Layer) -> Layer:
 
 
 def unfiltered_layers(
-    documents: ConfigDocuments, names: Sequence[str], stage: str
+    documents: ConfigDocuments, names: Sequence[str], stage: str, *, below: Sequence[str] = ()
 ) -> tuple[Layer, ...]:
     """Every key of the sections of a step in a stage, weakest first (facts 3.2).
 
     `names` are the spellings of the step, its own name first. A key that is one of them, the step's
-    flag, stands under the step's own name.
+    flag, stands under the step's own name. The step sections `below` are read below its own.
     """
     stage = stage_name(stage)
     sections = (
         ("general", [["general"]]),
-        (f"step {names[0]}", _step_paths(names)),
+        (f"step {names[0]}", _step_paths([*names, *below])),
         (f"stage {stage}", [["stages", stage]]),
     )
     layers = []

@@ -199,5 +199,10 @@ PIPELINE = StepSchema(
             trusted=True,
         ),
         Parameter(name="projectExtensionsDirectory", type="string", description="", scope=_SCOPE),
+        Parameter(name="globalExtensionsDirectory", type="string", description="", scope=_SCOPE),
+        Parameter(name="manualConfirmation", type="boolean", description="", scope=_SCOPE),
+        Parameter(name="manualConfirmationMessage", type="string", description="", scope=_SCOPE),
+        Parameter(name="manualConfirmationTimeout", type="integer", description="", scope=_SCOPE),
+        Parameter(name="manualConfirmationSubmitters", type="list", description="", scope=_SCOPE),
     ),
 )

@@ -12,7 +12,7 @@ from typing import Any
 
 from towline.config import conditions, metadata
 from towline.config.conditions import Condition
-from towline.config.documents import read_yaml
+from towline.config.documents import ConfigDocuments, read_yaml
 from towline.errors import ConfigError
 from towline.files import resource_text
 from towline.record import field, frozen
@@ -20,12 +20,28 @@ from towline.suggest import CUTOFF_KEY, close, nearest
 from towline.yaml.marks import Mark
 
 CHANGE_REQUESTS = ("", "also", "only")
-_STAGE = ("name", "displayName", "description", "extensionExists", "changeRequests", "steps")
+_SPEC = "spec"
+_STAGE = (
+    "name",
+    "displayName",
+    "description",
+    "extensionExists",
+    "changeRequests",
+    "ordinal",
+    "parallel",
+    "confirm",
+    "post",
+    "steps",
+)
 _STEP = (
     "name",
     "description",
     "orchestrators",
     "publishes",
+    "publishesBy",
+    "optional",
+    "afterFailure",
+    "within",
     "parameters",
     "conditions",
     "notActiveConditions",
@@ -36,32 +52,50 @@ _STEP = (
 class StepDefinition:
     """A step of a stage.
 
-    A step that `publishes` does not run for a change request. `orchestrators` are those that run
-    it; empty for all of them. The stage passes `parameters` to a step of another library;
-    `$(stage)` stands for the stage's name.
+    A step that `publishes` does not run for a change request, nor one whose configuration has true
+    at the key `publishes_by`. `orchestrators` are those that run it; empty for all of them.
+
+    An `optional` step is left out if no loaded library has it. A step `after_failure` runs although
+    a step before it has failed. The step `within` runs this one itself if one of `within_if` is
+    true.
+
+    `parameters` are what the stage passes to a step of another library: `$(stage)` stands for the
+    stage's name, a text `$(KEY)` for the value of KEY in the configuration.
     """
 
     name: str
     publishes: bool = False
+    publishes_by: str = ""
+    optional: bool = False
+    after_failure: bool = False
     conditions: tuple[Condition, ...] = ()
     not_active: tuple[Condition, ...] = ()
+    within: str = ""
+    within_if: tuple[Condition, ...] = ()
     orchestrators: tuple[str, ...] = ()
-    parameters: Mapping[str, str] = field(default_factory=dict)
+    parameters: Mapping[str, object] = field(default_factory=dict)
 
 
 @frozen
 class StageDefinition:
-    """A stage by the name in configurations.
+    """A stage by the name in configurations, and by its `technical_name`.
 
     `change_requests` is `also`, `only`, or empty if only the productive branch runs the stage.
 
-    `extensible`: a file in the project's extensions folder makes it active.
+    `extensible`: a file in an extensions folder makes it active. `ordinal` is the number of its
+    milestone, 0 for none. `parallel`: its steps run at the same time. `confirms`: it asks whether
+    the stages behind it may run. `post`: it runs at the end of every build.
     """
 
     name: str
     change_requests: str
     steps: tuple[StepDefinition, ...]
+    technical_name: str = ""
     extensible: bool = False
+    ordinal: int = 0
+    parallel: bool = False
+    confirms: bool = False
+    post: bool = False
 
 
 @frozen
@@ -86,7 +120,24 @@ def parse_pipeline(text: str, name: str) -> Pipeline:
     located = read_yaml(text, name)
     if located.value is None:  # as in Piper: no stage
         return Pipeline(stages=(), spellings={})
-    whole = _Part(value=located.value, path=(), name=name, marks=located.marks)
+    return _pipeline(_Part(value=located.value, path=(), name=name, marks=located.marks))
+
+
+def pipeline_of(documents: ConfigDocuments) -> Pipeline:
+    """The pipeline that the last trusted document with a `spec` defines, else Towline's own.
+
+    Piper's own definition may be such a document. Raises ConfigError.
+    """
+    for document in reversed(documents.defaults):
+        if document.trusted and document.content.get(_SPEC) is not None:
+            content = {_SPEC: document.content[_SPEC]}
+            return _pipeline(
+                _Part(value=content, path=(), name=document.name, marks=document.marks)
+            )
+    return definition()
+
+
+def _pipeline(whole: _Part) -> Pipeline:
     if "spec" not in whole.record(("apiVersion", "kind", "metadata", "description", "spec")):
         raise ConfigError(
             "the stage definition has no spec",
@@ -154,6 +205,24 @@ class _Part:
             for index, value in enumerate(found)
         ]
 
+    def flag(self, key: str) -> bool:
+        """The boolean at `key`, false if it is missing; raises ConfigError for another value."""
+        value = self.value.get(key, False)
+        if not isinstance(value, bool):
+            raise ConfigError(
+                f"{key} is {value!r}", where=self.below(key).where(), hint="write true or false"
+            )
+        return value
+
+    def number(self, key: str) -> int:
+        """The number at `key`, 0 if it is missing; raises ConfigError for another value."""
+        value = self.value.get(key, 0)
+        if not isinstance(value, int) or isinstance(value, bool) or value < 0:
+            raise ConfigError(
+                f"{key} is {value!r}", where=self.below(key).where(), hint="write a number"
+            )
+        return value
+
     def text(self, key: str) -> str:
         value = self.value[key]
         if not isinstance(value, str):
@@ -178,34 +247,37 @@ def _stage(part: _Part) -> StageDefinition:
         name=part.text("displayName"),
         change_requests=change_requests,
         steps=tuple(_step(step) for step in part.entries("steps")),
+        technical_name=str(record.get("name") or ""),
         extensible=record.get("extensionExists") is True,
+        ordinal=part.number("ordinal"),
+        parallel=part.flag("parallel"),
+        confirms=part.flag("confirm"),
+        post=part.flag("post"),
     )
 
 
 def _step(part: _Part) -> StepDefinition:
     record = part.record(_STEP, required="name")
-    publishes = record.get("publishes", False)
-    if not isinstance(publishes, bool):
-        raise ConfigError(
-            f"publishes is {publishes!r}",
-            where=part.below("publishes").where(),
-            hint="write true or false",
-        )
+    within = part.below("within") if record.get("within") else None
+    if within:
+        within.record(("step", "conditions"), required="step")
     return StepDefinition(
         name=part.text("name"),
-        publishes=publishes,
+        publishes=part.flag("publishes"),
+        publishes_by=part.text("publishesBy") if "publishesBy" in record else "",
+        optional=part.flag("optional"),
+        after_failure=part.flag("afterFailure"),
         conditions=_conditions(part, "conditions"),
         not_active=_conditions(part, "notActiveConditions"),
+        within=within.text("step") if within else "",
+        within_if=_conditions(within, "conditions") if within else (),
         orchestrators=tuple(str(entry.value) for entry in part.entries("orchestrators")),
         parameters=_parameters(part),
     )
 
 
-def _parameters(part: _Part) -> Mapping[str, str]:
-    if not part.value.get("parameters"):
-        return {}
-    parameters = part.below("parameters")
-    return {key: parameters.text(key) for key in parameters.record(())}
+def _parameters(part: _Part) -> Mapping[str, object]:
+    return part.below("parameters").record(()) if part.value.get("parameters") else {}
 
 
 def _conditions(part: _Part, key: str) -> tuple[Condition, ...]:

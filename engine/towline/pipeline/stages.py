@@ -7,17 +7,25 @@ by the rules of facts 3.4.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 
 from towline.config import metadata
-from towline.config.conditions import ONLY_BY_FLAG, Answer, Decision, parse_flag
+from towline.config.conditions import ONLY_BY_FLAG, Decision, parse_flag
 from towline.config.documents import ConfigDocuments, former_stage_names, stage_name
 from towline.config.near_names import slip, stage_slip
-from towline.config.schema import as_text
 from towline.errors import ConfigError, UsageError
-from towline.pipeline.branches import located_at
 from towline.pipeline.build import BuildContext, PipelineView
-from towline.pipeline.definition import Pipeline, StageDefinition, StepDefinition, definition
+from towline.pipeline.definition import (
+    Pipeline,
+    StageDefinition,
+    StepDefinition,
+    definition,
+    pipeline_of,
+)
+from towline.pipeline.extensions import find_extensions
+from towline.pipeline.parts import nest_parts
+from towline.pipeline.planned import StagePlan, StepPlan, plan_step
 from towline.pipeline.step_decisions import (
     decide_alone,
     decide_steps,
@@ -27,56 +35,63 @@ from towline.pipeline.step_decisions import (
     refusals,
     runs_here,
     spellings,
+    step_config,
 )
-from towline.record import field, frozen, replace
+from towline.record import replace
 from towline.suggest import nearest
 
-_DEPLOYMENT = (
+DEPLOYMENT = (
     "the commit is a deployment that Towline made of an image that is built already: a build of it"
     " would deploy again, without end"
 )
 _STAGE = "$(stage)"
-
-
-@frozen
-class StepPlan:
-    """A step of a planned stage; `parameters` are passed to a step of another library."""
-
-    name: str
-    active: Answer
-    why: str
-    parameters: Mapping[str, str] = field(default_factory=dict)
-
-
-@frozen
-class StagePlan:
-    """A planned stage with its steps in order."""
-
-    name: str
-    active: Answer
-    why: str
-    steps: tuple[StepPlan, ...]
+_REFERENCE = re.compile(r"\$\((\w+)\)")
 
 
 def plan_stages(
     documents: ConfigDocuments, build: BuildContext, *, pipeline: Pipeline | None = None
 ) -> tuple[StagePlan, ...]:
-    """The plan of every stage of `pipeline` (by default Towline's), then of the project's own.
+    """The plan of every stage of `pipeline`, by default the one that the documents define.
 
     Raises ConfigError.
     """
-    view = PipelineView(
-        documents=documents, build=build, pipeline=pipeline or definition(), planning=True
+    return plan_view(view_of(documents, build, pipeline))
+
+
+def plan_view(view: PipelineView) -> tuple[StagePlan, ...]:
+    """The plan of every stage of the view; raises ConfigError."""
+    planned, confirmed = [], False
+    for stage in all_stages(view):
+        plan = _plan_stage(view, stage)
+        planned.append(replace(plan, after_confirm=confirmed and not stage.post))
+        confirmed = confirmed or stage.confirms
+    return tuple(planned)
+
+
+def view_of(
+    documents: ConfigDocuments, build: BuildContext, pipeline: Pipeline | None = None
+) -> PipelineView:
+    """The view for a plan of `pipeline`, else of the one that the documents define."""
+    pipeline = pipeline or pipeline_of(documents)
+    return PipelineView(documents=documents, build=build, pipeline=pipeline, planning=True)
+
+
+def all_stages(view: PipelineView) -> tuple[StageDefinition, ...]:
+    """The stages of the pipeline with those of the project's own, which come before Post."""
+    known = view.pipeline.stages
+    own = [_own_stage(view, name) for name in _own_stage_names(view)]
+    return (
+        *(stage for stage in known if not stage.post),
+        *own,
+        *(stage for stage in known if stage.post),
     )
-    own = (_own_stage(view, name) for name in _own_stage_names(view))
-    return tuple(_plan_stage(view, stage) for stage in (*view.pipeline.stages, *own))
 
 
 def unproductive_source(documents: ConfigDocuments, build: BuildContext) -> str:
     """The branch or tag that is built, for people, if it is not productive; else empty."""
     if build.change_request or build.unknown:
         return ""
-    view = PipelineView(documents=documents, build=build, pipeline=definition(), planning=True)
+    view = view_of(documents, build, Pipeline(stages=(), spellings={}))
     return "" if view.verdict().productive else view.source()
 
 
@@ -97,9 +112,7 @@ def decide_step(
             "no stage is named, and a stage decides which steps are active",
             hint="name it with --stage, or call the step directly",
         )
-    view = PipelineView(
-        documents=documents, build=build, pipeline=pipeline or definition(), planning=False
-    )
+    view = replace(view_of(documents, build, pipeline), planning=False)
     found = _find_stage(view, stage, step)
     known = [*(each.name for each in view.pipeline.stages), *_own_stage_names(view)]
     if found.name not in known:  # a misspelt stage would deploy nothing and succeed
@@ -187,35 +200,61 @@ def _bare_view(documents: ConfigDocuments, build: BuildContext, pipeline: Pipeli
 
 def _plan_stage(view: PipelineView, stage: StageDefinition) -> StagePlan:
     excluded = _excluded(view, stage)
-    running = [step for step in stage.steps if runs_here(view, step)]
+    running = {step.name: step for step in stage.steps if runs_here(view, step)}
     refused = refusals(view, stage)
     decisions = (
-        {step.name: refused.get(step.name) or excluded for step in running}
+        {name: refused.get(name) or excluded for name in running}
         if excluded
         else decide_steps(view, stage, refused)
     )
-    parameters = {step.name: _parameters(step, stage) for step in running}
-    steps = tuple(
-        StepPlan(name=name, active=decision.active, why=decision.why, parameters=parameters[name])
-        for name, decision in decisions.items()
+    steps = nest_parts(
+        view,
+        stage,
+        [
+            plan_step(running[name], decision, _parameters(view, stage, running[name]))
+            for name, decision in decisions.items()
+        ],
     )
-    decision = excluded or _decide_stage(view, stage, steps)
+    extensions = () if excluded else find_extensions(view, stage)
+    decision = excluded or _decide_stage(view, stage, steps, extensions)
     notes = _note_on_former_name(view, stage) + _note_on_lost_flags(view, stage)
-    return StagePlan(name=stage.name, active=decision.active, why=decision.why + notes, steps=steps)
+    return StagePlan(
+        name=stage.name,
+        active=decision.active,
+        why=decision.why + notes,
+        steps=steps,
+        extensions=extensions,
+    )
 
 
-def _parameters(step: StepDefinition, stage: StageDefinition) -> Mapping[str, str]:
-    """The parameters that the stage passes to the step."""
-    return {key: value.replace(_STAGE, stage.name) for key, value in step.parameters.items()}
+def _parameters(
+    view: PipelineView, stage: StageDefinition, step: StepDefinition
+) -> Mapping[str, object]:
+    """The parameters that the stage passes to the step, without those that nothing sets."""
+    found: dict[str, object] = {}
+    for name, value in step.parameters.items():
+        key = _REFERENCE.fullmatch(value) if isinstance(value, str) else None
+        if value == _STAGE:
+            found[name] = stage.name
+        elif key is None:
+            found[name] = value
+        elif setting := step_config(view, stage, step).get(key[1]):
+            found[name] = setting.value
+    return found
 
 
 def _decide_stage(
-    view: PipelineView, stage: StageDefinition, steps: tuple[StepPlan, ...]
+    view: PipelineView,
+    stage: StageDefinition,
+    steps: tuple[StepPlan, ...],
+    extensions: tuple[str, ...],
 ) -> Decision:
     """The decision on a stage: by its steps, by a section of the project, by an extension.
 
     Source: facts 3.4.
     """
+    if stage.confirms:
+        return Decision(active="no", why="it asks whether the stages behind it may run")
     project = view.documents.project
     where = project.where("stages", stage.name)
     if running := [step.name for step in steps if step.active == "yes"]:
@@ -223,8 +262,9 @@ def _decide_stage(
         return Decision(active="yes", why=f"{', '.join(running)} {are} active")
     if stage in view.pipeline.stages and project.section("stages", stage.name):
         return Decision(active="yes", why=f"the project configures stage {stage.name} ({where})")
-    if extension := _extension(view, stage):
-        return Decision(active="yes", why=f"the project extends stage {stage.name} ({extension})")
+    if extensions:
+        why = f"the project extends stage {stage.name} ({', '.join(extensions)})"
+        return Decision(active="yes", why=why)
     if waiting := [step for step in steps if step.active == "undecided"]:
         return Decision(active="undecided", why=waiting[0].why)
     if steps:
@@ -232,24 +272,6 @@ def _decide_stage(
     if project.section("stages", stage.name):
         return Decision(active="no", why=f"none of its known steps is enabled ({where})")
     return Decision(active="no", why="it has no steps, and the project does not configure it")
-
-
-def _extension(view: PipelineView, stage: StageDefinition) -> str:
-    """The project's file that extends the stage.
-
-    Empty if there is none, or if the definition or the agent forbids it.
-    """
-    if not stage.extensible or not view.build.extensions:
-        return ""
-    setting = view.rules.setting("projectExtensionsDirectory")
-    folder = ".pipeline/extensions"
-    if setting and setting.value:
-        folder = as_text(setting.value).rstrip("/")
-    with located_at(setting):
-        for name in (stage.name, *former_stage_names(stage.name)):
-            if path := view.build.workspace.find(f"{folder}/{name}.groovy"):
-                return path
-    return ""
 
 
 def _note_on_former_name(view: PipelineView, stage: StageDefinition) -> str:
@@ -286,7 +308,7 @@ def _excluded(view: PipelineView, stage: StageDefinition) -> Decision | None:
     """Why this kind of build does not run the stage whatever its flags say; None if it does."""
     build, name = view.build, stage.name
     if build.deployment:
-        return Decision(active="no", why=_DEPLOYMENT)
+        return Decision(active="no", why=DEPLOYMENT)
     setting = view.run_in_all_branches(name)
     if build.change_request and not stage.change_requests:
         return Decision(active="no", why=f"a change-request build does not run stage {name}")
@@ -335,6 +357,7 @@ def _own_stage(view: PipelineView, name: str, step: str = "") -> StageDefinition
         StepDefinition(
             name=each,
             publishes=defined.publishes,
+            publishes_by=defined.publishes_by,
             conditions=(ONLY_BY_FLAG,),
             parameters=_parameters_of_every_stage(defined),
         )
@@ -344,9 +367,9 @@ def _own_stage(view: PipelineView, name: str, step: str = "") -> StageDefinition
     return StageDefinition(name=name, change_requests="also", steps=tuple(steps))
 
 
-def _parameters_of_every_stage(step: StepDefinition) -> Mapping[str, str]:
+def _parameters_of_every_stage(step: StepDefinition) -> Mapping[str, object]:
     """The step's parameters that are made of the stage's name: others are one stage's own."""
-    return {key: value for key, value in step.parameters.items() if _STAGE in value}
+    return {key: value for key, value in step.parameters.items() if value == _STAGE}
 
 
 def _find_stage(view: PipelineView, name: str, step: str) -> StageDefinition:

@@ -9,15 +9,18 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from towline.config import conditions
-from towline.config.conditions import ConditionContext, Decision
+from towline.config.conditions import ConditionContext, Decision, parse_flag
 from towline.config.layers import unfiltered_layers
-from towline.config.merge import fold_settings
+from towline.config.merge import Setting, fold_settings
 from towline.pipeline.branches import only_warns
 from towline.pipeline.build import PipelineView, allows_change_request
 from towline.pipeline.definition import StageDefinition, StepDefinition
 from towline.record import replace
 
 CHANGE_REQUEST_PUBLISHES_NOTHING = "a change-request build pushes and deploys nothing"
+BUILD_TOOL = "buildTool"
+_INFER = "inferBuildTool"
+_DESCRIPTORS = {"mta.yaml": "mta", "pom.xml": "maven", "package.json": "npm"}
 
 
 def decide_steps(
@@ -32,12 +35,12 @@ def decide_steps(
     decisions: dict[str, Decision] = {}
     for name, step in steps.items():
         decisions[name] = (made or {}).get(name) or conditions.decide(
-            step.conditions, _context(view, stage, name, decisions)
+            step.conditions, condition_context(view, stage, step, decisions)
         )
     for name, step in steps.items():
         if step.not_active and decisions[name].active != "no":
             decisions[name] = conditions.apply_not_active(
-                decisions[name], step.not_active, _context(view, stage, name, decisions)
+                decisions[name], step.not_active, condition_context(view, stage, step, decisions)
             )
     return decisions
 
@@ -75,12 +78,17 @@ def refusal(view: PipelineView, stage: StageDefinition, step: StepDefinition) ->
     that only its own configuration has.
     """
     build = view.build
-    if view.bare or not step.publishes:
+    if view.bare or not (step.publishes or step.publishes_by):
         return None
-    if build.change_request:
+    by = None if step.publishes else _publishing_key(view, stage, step)
+    if not (step.publishes or by):
+        return None
+    # a branch runs the stage of change requests only because it calls itself one that votes
+    if build.change_request or stage.change_requests == "only":
         if allows_change_request(view.documents, build.agent, spellings(view, step.name)):
             return None
-        return Decision(active="no", why=CHANGE_REQUEST_PUBLISHES_NOTHING)
+        why = CHANGE_REQUEST_PUBLISHES_NOTHING
+        return Decision(active="no", why=f"{why} ({step.publishes_by}: {by.origin})" if by else why)
     claim = _own_claim(view, stage)
     if not claim or (verdict := view.verdict()).productive:
         return None
@@ -92,6 +100,14 @@ def refusal(view: PipelineView, stage: StageDefinition, step: StepDefinition) ->
         return None
     more = f"; {verdict.ignored}" if verdict.ignored else ""
     return Decision(active="no", why=f"{problem}: {_how_to_allow(stage)}{more}")
+
+
+def _publishing_key(
+    view: PipelineView, stage: StageDefinition, step: StepDefinition
+) -> Setting | None:
+    """The setting by which the step publishes, if it is true."""
+    found = step_config(view, stage, step).get(step.publishes_by)
+    return found if found and parse_flag(found.value) else None
 
 
 def _own_claim(view: PipelineView, stage: StageDefinition) -> str:
@@ -141,15 +157,45 @@ def spellings(view: PipelineView, step: str) -> tuple[str, ...]:
     return view.pipeline.spellings.get(step, (step,))
 
 
-def _context(
-    view: PipelineView, stage: StageDefinition, step: str, decisions: Mapping[str, Decision]
+def step_config(
+    view: PipelineView, stage: StageDefinition, step: StepDefinition
+) -> Mapping[str, Setting]:
+    """Every key that is read for the step in the stage, without scopes.
+
+    A part of another step reads that one's section below its own. The build tool may be inferred
+    from the project's files. Raises ConfigError.
+    """
+    names = spellings(view, step.name)
+    below = spellings(view, step.within) if step.within else ()
+    config = fold_settings(unfiltered_layers(view.documents, names, stage.name, below=below))
+    infer = config.get(_INFER)
+    if BUILD_TOOL in config or infer is None or not parse_flag(infer.value) or view.bare:
+        return config
+    for file, tool in _DESCRIPTORS.items():
+        if view.build.workspace.find(file):
+            inferred = replace(infer, value=tool, origin=f"{infer.origin}, and {file} is there")
+            return {**config, BUILD_TOOL: inferred}
+    return config
+
+
+def condition_context(
+    view: PipelineView,
+    stage: StageDefinition,
+    step: StepDefinition,
+    decisions: Mapping[str, Decision],
 ) -> ConditionContext:
+    """The facts that the step is decided from; raises ConfigError."""
     project = view.documents.project
-    names = spellings(view, step)
+    names = spellings(view, step.name)
+
+    def productive() -> tuple[bool, str]:
+        verdict = view.verdict()
+        return verdict.productive or view.bare, verdict.why
+
     return ConditionContext(
         stage=stage.name,
-        step=step,
-        config=fold_settings(unfiltered_layers(view.documents, names, stage.name)),
+        step=step.name,
+        config=step_config(view, stage, step),
         own={
             key: project.where("stages", stage.name, key)
             for key, value in project.section("stages", stage.name).items()
@@ -160,5 +206,6 @@ def _context(
         planning=view.planning,
         bare=view.bare,
         workspace=view.build.workspace,
-        others={name: decision.active for name, decision in decisions.items() if name != step},
+        others={name: each.active for name, each in decisions.items() if name != step.name},
+        productive=productive,
     )

@@ -6,16 +6,13 @@ from pathlib import Path
 from tests.calls import SAMPLE, Ending, configure, request, team_file
 
 MAIN = ("--branch", "main")
+ALWAYS = ["Init", "Post"]  # stages of every build
+PRODUCTIVE = ["Init", "Build", "Acceptance", "Performance", "Release", "Post"]
 
 
 def test_the_seeds_stages_are_active_in_the_pipelines_order_and_say_why(workspace: Path) -> None:
     stages = Ending(["plan", *MAIN], workspace).result["outputs"]["stages"]
-    assert [stage["name"] for stage in stages if stage["active"] != "no"] == [
-        "Build",
-        "Acceptance",
-        "Performance",
-        "Release",
-    ]
+    assert [stage["name"] for stage in stages if stage["active"] != "no"] == PRODUCTIVE
     why = {
         (stage["name"], step["name"]): step["why"]
         for stage in stages
@@ -109,18 +106,13 @@ def test_another_branch_than_the_productive_one_runs_neither_build_nor_deploymen
         ).result["outputs"]["stages"]
         return [stage["name"] for stage in stages if stage["active"] != "no"]
 
-    assert active("feature/x") == []
-    assert active("main") == ["Build", "Acceptance", "Performance", "Release"]
+    assert active("feature/x") == ALWAYS
+    assert active("main") == PRODUCTIVE
     configure(workspace, f"{SAMPLE}\ngeneral:\n  productiveBranch: feature/x\n")
-    assert active("feature/x") == []  # a branch's own configuration
-    assert active("main") == []
+    assert active("feature/x") == ALWAYS  # a branch's own configuration
+    assert active("main") == ALWAYS
     team = team_file(workspace, "general: {productiveBranch: feature/x}\n")
-    assert active("feature/x", TOWLINE_DEFAULTS=str(team)) == [
-        "Build",
-        "Acceptance",
-        "Performance",
-        "Release",
-    ]
+    assert active("feature/x", TOWLINE_DEFAULTS=str(team)) == PRODUCTIVE
 
 
 def test_the_flags_say_what_is_built_whatever_the_variables_say(workspace: Path) -> None:
@@ -128,16 +120,13 @@ def test_the_flags_say_what_is_built_whatever_the_variables_say(workspace: Path)
         stages = Ending(["plan", *words], workspace, environ).result["outputs"]["stages"]
         return [stage["name"] for stage in stages if stage["active"] != "no"]
 
-    productive, github = (
-        ["Build", "Acceptance", "Performance", "Release"],
-        {"GITHUB_ACTIONS": "true"},
-    )
-    assert active() == []
-    assert active(GITHUB_REF="refs/heads/main", **github) == productive
-    assert active("--branch", "x", GITHUB_REF="refs/heads/main", **github) == []
-    assert active("--branch", "refs/heads/main", GITHUB_REF="refs/heads/x", **github) == productive
-    assert active("--branch", "main", GITHUB_HEAD_REF="x", **github) == []
-    assert active("--change-request", "7", GITHUB_REF="refs/heads/main", **github) == []
+    github = {"GITHUB_ACTIONS": "true"}
+    assert active() == ALWAYS
+    assert active(GITHUB_REF="refs/heads/main", **github) == PRODUCTIVE
+    assert active("--branch", "x", GITHUB_REF="refs/heads/main", **github) == ALWAYS
+    assert active("--branch", "refs/heads/main", GITHUB_REF="refs/heads/x", **github) == PRODUCTIVE
+    assert active("--branch", "main", GITHUB_HEAD_REF="x", **github) == ALWAYS
+    assert active("--change-request", "7", GITHUB_REF="refs/heads/main", **github) == ALWAYS
     none, change = (
         ("--change-request", "none"),
         {
@@ -146,8 +135,8 @@ def test_the_flags_say_what_is_built_whatever_the_variables_say(workspace: Path)
             **github,
         },
     )
-    assert active(*none, **change) == []  # the author of the change can change the workflow
-    assert active(*none, PIPER_allowChangeRequest="true", **change) == productive
+    assert active(*none, **change) == ALWAYS  # the author of the change can change the workflow
+    assert active(*none, PIPER_allowChangeRequest="true", **change) == PRODUCTIVE
 
 
 def test_where_nobody_knows_the_branch_nothing_is_deployed_and_the_flag_is_named(

@@ -71,6 +71,7 @@ def test_pipers_own_format_is_read_as_it_is() -> None:
             name="Build",
             change_requests="",
             steps=(deploy, StepDefinition(name="foreignStep")),
+            technical_name="build",
             extensible=True,
         ),
         StageDefinition(name="Empty", change_requests="", steps=()),
@@ -200,7 +201,6 @@ def test_whatever_pushes_or_deploys_is_marked_so() -> None:
     assert {name for name, publishes in steps.items() if publishes} == {
         "kanikoExecute",
         "cnbBuild",
-        "buildExecute",
         "imagePushToRegistry",
         "gitOpsUpdateDeployment",
         "containerPushToRegistry",
@@ -232,9 +232,9 @@ def test_a_stage_says_what_it_passes_to_another_library_s_step() -> None:
         "f",
     ).stages
     assert stage.steps[0].parameters == {"stage": "$(stage)", "c": "d"}
-    with pytest.raises(ConfigError, match="must be text"):
+    with pytest.raises(ConfigError, match="must be a map"):
         parse_pipeline(
-            "spec: {stages: [{displayName: A, steps: [{name: b, parameters: {c: 1}}]}]}", "f"
+            "spec: {stages: [{displayName: A, steps: [{name: b, parameters: [1]}]}]}", "f"
         )
 
 

@@ -11,8 +11,8 @@ from towline.config.documents import ConfigDocuments, parse_document
 from towline.errors import ConfigError, UsageError
 from towline.pipeline.build import BuildContext
 from towline.pipeline.definition import Pipeline, definition, parse_pipeline
+from towline.pipeline.planned import StagePlan
 from towline.pipeline.stages import (
-    StagePlan,
     check_flags,
     decide_step,
     evaluate_flags,
@@ -36,6 +36,16 @@ STAGES = [
     "Post",
 ]
 NOTHING = "a change-request build pushes and deploys nothing"
+# the steps that a stage of every build runs whatever is configured
+ALWAYS = {
+    "Init": {"pipelineStashFilesBeforeBuild"},
+    "Post": {
+        "influxWriteData",
+        "mailSendNotification",
+        "debugReportArchive",
+        "piperPublishWarnings",
+    },
+}
 PUBLISHING = {step.name for stage in definition().stages for step in stage.steps if step.publishes}
 
 
@@ -103,13 +113,15 @@ def test_the_stages_stand_in_the_order_of_the_general_purpose_pipeline() -> None
     assert [stage.name for stage in plan_stages(documents(), given())] == STAGES
 
 
-def test_the_sample_runs_its_four_stages_and_no_other() -> None:
+def test_the_sample_runs_its_four_stages_and_those_of_every_build() -> None:
     answers = {stage.name: stage.active for stage in plan_stages(documents(), given())}
     assert [name for name, answer in answers.items() if answer == "yes"] == [
+        "Init",
         "Build",
         "Acceptance",
         "Performance",
         "Release",
+        "Post",
     ]
     assert set(answers.values()) == {"yes", "no"}
 
@@ -223,15 +235,21 @@ def test_a_stage_that_the_project_configures_is_active_without_active_steps() ->
     assert planned("Security", "stages: {Security: {}}").active == "no"
 
 
-def test_the_projects_own_stages_come_last_with_the_steps_that_they_flag() -> None:
+def test_the_projects_own_stages_come_before_post_with_the_steps_that_they_flag() -> None:
     preview = (
         "gitopsUpdateDeployment: true, imagePushToRegistry: false, cnbBuild: 'false', mavenBuild:"
         " true, containerSaveImage: x"
     )
     project = f"stages: {{Preview: {{{preview}}}, Empty: {{filePath: f}}}}"
     stages = plan_stages(documents(project, "stages: {Team: {cnbBuild: true}}"), given())
-    assert [stage.name for stage in stages] == [*STAGES, "Team", "Preview", "Empty"]
-    assert [(stage.name, stage.active, active(stage)) for stage in stages[-3:]] == [
+    assert [stage.name for stage in stages] == [
+        *STAGES[:-1],
+        "Team",
+        "Preview",
+        "Empty",
+        "Post",
+    ]
+    assert [(stage.name, stage.active, active(stage)) for stage in stages[-4:-1]] == [
         ("Team", "yes", {"cnbBuild": "yes"}),
         (
             "Preview",
@@ -249,7 +267,8 @@ def test_the_projects_own_stages_come_last_with_the_steps_that_they_flag() -> No
 
 def test_a_change_request_pushes_and_deploys_nothing() -> None:
     stages = plan_stages(documents(SEED + "\n"), given(change_request=True))
-    assert {step.active for stage in stages for step in stage.steps} == {"no"}
+    running = {step.name for stage in stages for step in stage.steps if step.active != "no"}
+    assert running == ALWAYS["Init"] | ALWAYS["Post"]
     assert {step.why for stage in stages for step in stage.steps if step.name in PUBLISHING} == {
         NOTHING
     }
@@ -298,7 +317,7 @@ def test_a_step_is_decided_by_each_of_its_spellings(spelling: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("step", "stage"), [("imagePushToRegistry", "Release"), ("mavenBuild", "Build")]
+    ("step", "stage"), [("imagePushToRegistry", "Release"), ("codeqlExecuteScan", "Build")]
 )
 def test_a_step_that_the_stage_does_not_have_is_not_active(step: str, stage: str) -> None:
     project = SEED.replace(
@@ -351,10 +370,15 @@ def test_without_a_stage_nothing_can_be_decided() -> None:
             "Acceptance",
             "steps: {newmanExecute: {newmanCollection: '*.json'}}",
             ["*.json"],
-            {"newmanExecute"},
+            {"newmanExecute", "testsPublishResults"},
         ),
         ("Acceptance", "steps: {newmanExecute: {newmanCollection: '*.json'}}", [], set()),
-        ("Acceptance", "steps: {newmanExecute: {testRepository: x}}", [], {"newmanExecute"}),
+        (
+            "Acceptance",
+            "steps: {newmanExecute: {testRepository: x}}",
+            [],
+            {"newmanExecute", "testsPublishResults"},
+        ),
         ("Acceptance", "stages: {Acceptance: {kubernetesDeploy: true}}", [], {"kubernetesDeploy"}),
         ("Release", "stages: {Release: {deployToKubernetes: true}}", [], {"kubernetesDeploy"}),
         ("Release", "steps: {kubernetesDeploy: {image: x}}", [], set()),
@@ -362,7 +386,7 @@ def test_without_a_stage_nothing_can_be_decided() -> None:
             "Release",
             "general: {cfSpace: dev}\nstages: {Release: {cfTargets: [], kubernetesDeploy: true}}",
             [],
-            {"multicloudDeploy", "kubernetesDeploy"},
+            {"multicloudDeploy"},
         ),
         (
             "Release",
@@ -406,31 +430,43 @@ def test_without_a_stage_nothing_can_be_decided() -> None:
                 " buildExecute: true}}"
             ),
             [],
-            {"npmExecuteLint", "mavenExecuteStaticCodeChecks", "buildExecute"},
+            {
+                "npmExecuteLint",
+                "mavenExecuteStaticCodeChecks",
+                "buildExecute",
+                "pipelineStashFilesAfterBuild",
+                "testsPublishResults",
+                "checksPublishResults",
+            },
         ),
         (
             "Additional Unit Tests",
             "",
             ["**/*.bats", "**/karma.conf.js"],
-            {"batsExecuteTests", "karmaExecuteTests"},
+            {"batsExecuteTests", "karmaExecuteTests", "testsPublishResults"},
         ),
         (
             "Additional Unit Tests",
             "stages: {Additional Unit Tests: {runScripts: [a]}}",
             [],
-            {"npmExecuteScripts"},
+            {"npmExecuteScripts", "testsPublishResults"},
         ),
         (
             "Integration",
             "stages: {Integration: {runScripts: [a]}}",
             ["integration-tests/pom.xml"],
-            {"npmExecuteScripts", "mavenExecuteIntegration"},
+            {"npmExecuteScripts", "mavenExecuteIntegration", "testsPublishResults"},
         ),
         (
             "Acceptance",
             "stages: {Acceptance: {gaugeExecuteTests: true, appUrls: []}}",
             ["**/conf.js"],
-            {"gaugeExecuteTests", "npmExecuteEndToEndTests", "uiVeri5ExecuteTests"},
+            {
+                "gaugeExecuteTests",
+                "npmExecuteEndToEndTests",
+                "uiVeri5ExecuteTests",
+                "testsPublishResults",
+            },
         ),
         (
             "Security",
@@ -476,13 +512,17 @@ def test_the_pipelines_conditions_are_those_of_the_general_purpose_pipeline(
     found = next(
         found for found in plan_stages(documents(project), given(*files)) if found.name == stage
     )
-    assert {step for step, answer in active(found).items() if answer == "yes"} == expected
+    always = ALWAYS.get(stage, set())
+    assert {step for step, answer in active(found).items() if answer == "yes"} == expected | always
 
 
 def test_a_scan_of_a_change_request_runs_in_the_voting_stage_only() -> None:
     stages = plan_stages(documents(""), given("**/sonar-project.properties", change_request=True))
     running = [
-        (stage.name, step.name) for stage in stages for step in stage.steps if step.active == "yes"
+        (stage.name, step.name)
+        for stage in stages
+        for step in stage.steps
+        if step.active == "yes" and stage.name not in ALWAYS
     ]
     assert running == [("Pull-Request Voting", "sonarExecuteScan")]
 
@@ -616,6 +656,7 @@ def test_a_branch_has_that_run_which_publishes_nothing() -> None:
     ) == {
         **dict.fromkeys(active(planned("Acceptance", "", branch="x")), "no"),
         "newmanExecute": "yes",
+        "testsPublishResults": "yes",
         "mavenBuild": "yes",
         "cnbBuild": "no",
     }
@@ -651,7 +692,7 @@ def test_another_branch_runs_the_stages_that_every_build_runs_and_the_projects_o
         " {mavenBuild: true}}"
     )
     stages = plan_stages(documents(project), given(branch="feature/x"))
-    assert [stage.name for stage in stages if stage.active == "yes"] == ["Init", "Post", "Mine"]
+    assert [stage.name for stage in stages if stage.active == "yes"] == ["Init", "Mine", "Post"]
 
 
 @pytest.mark.parametrize(
@@ -755,14 +796,14 @@ def test_the_agent_may_forbid_extensions() -> None:
     stages = plan_stages(
         documents(""), given(".pipeline/extensions/Security.groovy", extensions=False)
     )
-    assert {stage.active for stage in stages} == {"no"}
+    assert {stage.active for stage in stages if stage.name not in ALWAYS} == {"no"}
 
 
 def test_an_extension_does_not_bypass_the_branch_rule() -> None:
     stages = plan_stages(
         documents(""), given(".pipeline/extensions/Security.groovy", branch="feature/x")
     )
-    assert {stage.active for stage in stages} == {"no"}
+    assert {stage.active for stage in stages if stage.name not in ALWAYS} == {"no"}
 
 
 def test_a_folder_of_extensions_outside_of_the_workspace_is_a_fault_with_its_line() -> None:

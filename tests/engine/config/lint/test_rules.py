@@ -201,7 +201,7 @@ THEIRS = re.findall(
     buildTool nativeBuild gitSshKeyCredentialsId gitCredentialsId githubTokenCredentialsId
     githubApiUrl githubServerUrl githubOrg owner repository cfOrg cfSpace cfAppName cloudFoundry
     dockerConfigJsonCredentialsId dockerCredentialsId dockerImageName dockerRegistry
-    kubeConfigFileCredentialsId kubeTokenCredentialsId nexus manualConfirmation versioningType
+    kubeConfigFileCredentialsId kubeTokenCredentialsId nexus versioningType
     artifactType artifactSetVersion projectKey testRepository newmanCollection testServerUrl
     deployDescriptor appTemplate extensionRepository runOnlyScripts stageLocking
     legacyConfigSettings customVotingBranch useTechnicalStageNames sourceImage
@@ -473,9 +473,9 @@ TABLE = [
         "(stages that have it: Pull-Request Voting, Additional Unit Tests)",
     ),
     (
-        "general: {mavenBuild: true}",
+        "general: {abapEnvironmentBuild: true}",
         "flag-without-step",
-        "no stage of the pipeline has a step mavenBuild",
+        "no stage of the pipeline has a step abapEnvironmentBuild",
     ),
     (
         "stages: {Performance: {imagePushToRegistry: true}}",
