@@ -40,7 +40,7 @@ void runStages(Map parameters, Map run) {
 
 /** Runs the stages; if Confirm has to ask before one of them, returns that one and all after it. */
 List runUntilConfirm(Map parameters, Map plan) {
-    List stages = plan.stages.findAll { Map part -> part.active != 'no' && part.technicalName != 'postPipelineHook' }
+    List stages = plan.stages.findAll { Map part -> part.active != 'no' && !part.post }
     int last = stages.findIndexOf { Map part -> part.afterConfirm }
     runAll(parameters, plan, last < 0 ? stages : stages.take(last))
     List after = last < 0 ? [] : stages.drop(last)

@@ -6,7 +6,7 @@
  */
 void call(Map arguments) {
     describe(arguments.script)
-    List parts = arguments.plan.stages.findAll { Map part -> part.technicalName == 'postPipelineHook' && part.active != 'no' }
+    List parts = arguments.plan.stages.findAll { Map part -> part.post && part.active != 'no' && isNeeded(arguments.script, part) }
     if (!parts) {
         return
     }
@@ -23,6 +23,24 @@ void call(Map arguments) {
             throw fault
         }
         echo('[towlinePost] failed, too: ' + fault.message)
+    }
+}
+
+/** Whether a step of the stage would do anything: an agent is not worth a note that no library has its steps. */
+boolean isNeeded(Object script, Map part) {
+    for (Map step in part.steps) {
+        if (step.active != 'no' && (step.engine || step.required || isVar(script, step.name))) {
+            return true
+        }
+    }
+    return part.extensions ? true : false
+}
+
+boolean isVar(Object script, String name) {
+    try {
+        return script."${name}" != null
+    } catch (MissingPropertyException ignored) {
+        return false
     }
 }
 

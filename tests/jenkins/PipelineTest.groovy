@@ -135,7 +135,7 @@ class PipelineTest extends LibraryTest {
     // Post
 
     static Map withPost(Map build = step('one')) {
-        plan([stage('Build', [build]), stage('Post', [step('two', [afterFailure: true]), step('three', [afterFailure: true])], [technicalName: 'postPipelineHook'])])
+        plan([stage('Build', [build]), stage('Post', [step('two', [afterFailure: true, required: true]), step('three', [afterFailure: true])], [post: true])])
     }
 
     @Test void 'Post runs after success, last and once'() {
@@ -165,6 +165,19 @@ class PipelineTest extends LibraryTest {
         jenkins.others.two = { Map given -> throw new hudson.AbortException('mail failed') }
         assert failed(h) == 'mail failed'
         assert ran == ['one', 'three']
+    }
+
+    @Test void 'Post takes no agent if no library has its steps'() {
+        CpsHarness h = pipeline(plan([stage('Build', [step('one')]), stage('Post', [step('nobodyHasIt', [required: false, afterFailure: true])], [post: true])]))
+        h.runWithoutNode(ONE_LINE)
+        assert ran == ['one'] && nodes() == ['']
+    }
+
+    @Test void 'Post runs for a step that a library has, though nothing asked for it'() {
+        CpsHarness h = pipeline(plan([stage('Build', [step('one')]), stage('Post', [step('reports', [required: false, afterFailure: true])], [post: true])]))
+        h.addVar('reports', "void call(Map p) { echo 'reported' }")
+        h.runWithoutNode(ONE_LINE)
+        assert jenkins.log.contains('reported') && nodes() == ['', '']
     }
 
     // Order of builds
@@ -271,6 +284,18 @@ class PipelineTest extends LibraryTest {
         CpsHarness h = pipeline(plan([stage('Build', [step('unknownStep', [required: true, where: '.pipeline/config.yml:3']), step('one')])]))
         assert failed(h).contains('unknownStep is active in stage Build (.pipeline/config.yml:3), but no loaded library has it')
         assert ran == []
+    }
+
+    @Test void 'a step that no library has is replaced by the steps that it would run'() {
+        Map whole = step('buildExecute', [required: true, parts: [step('one', [required: true]), step('two', [required: true])]])
+        pipeline(plan([stage('Build', [whole, step('three')])])).runWithoutNode(ONE_LINE)
+        assert ran == ['one', 'two', 'three']
+    }
+
+    @Test void 'a step that a library has is called once, and not its parts'() {
+        Map whole = step('three', [required: true, parts: [step('one', [required: true])]])
+        pipeline(plan([stage('Build', [whole])])).runWithoutNode(ONE_LINE)
+        assert ran == ['three']
     }
 
     @Test void 'failOnError false makes the build unstable and lists the step, but an abort stays an abort'() {

@@ -36,6 +36,7 @@ class SeedPipelineTest {
         File defaults = new File(folder, 'defaults.yml')
         defaults.text = 'general:\n  gitHttpsCredentialsId: git-login\n'
         StepBackend jenkins = new StepBackend(folder)
+        jenkins.answers << [proceed: true, by: 'ann']
         jenkins.agent.putAll([TOWLINE_ENGINE: engine, TOWLINE_DEFAULTS: defaults.path, PIPER_targetRegistryUser: servers.facts.target.username,
                               PIPER_targetRegistryPassword: servers.facts.target.password])
         jenkins.build.putAll([BUILD_NUMBER: "$number" as String, BUILD_URL: "http://jenkins.invalid/job/demo/$number/" as String])
@@ -80,7 +81,7 @@ class SeedPipelineTest {
         Map state = servers.state
         assertDeployed(state)
         assert harness.roundTrips == harness.trace.size()
-        assert first.entered.findAll { it[0] == 'stage' }*.getAt(1) == ['Build'] + STAGES
+        assert first.entered.findAll { it[0] == 'stage' }*.getAt(1) == ['Init', 'Build', 'Acceptance', 'Performance', 'Confirm', 'Release']
         assert first.entered.count { it[0] == 'withCredentials' } == STAGES.size()
         assertNoSecretAndNothingLeft(first)
 
@@ -139,7 +140,7 @@ class SeedPipelineTest {
         harness.runWithoutNode(jenkinsfile(first))
         Map state = servers.state
         assertPromoted(state)
-        assert first.entered.findAll { it[0] == 'stage' }*.getAt(1) == ['Build', 'Acceptance', 'Performance', 'Promote', 'Release']
+        assert first.entered.findAll { it[0] == 'stage' }*.getAt(1) == ['Init', 'Build', 'Acceptance', 'Performance', 'Confirm', 'Promote', 'Release']
         assert first.raw.join('').count('imagePushToRegistry is its new name') == 1
         assertNoSecretAndNothingLeft(first)
 
