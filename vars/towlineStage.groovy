@@ -22,7 +22,8 @@ void call(Map parameters = [:]) {
 void runStage(Map parameters, String name) {
     Map plan = parameters.plan ?: planOf(parameters, name)
     Map task = [script: parameters.script, stage: name, defaults: parameters.defaults, configuration: parameters.configuration]
-    towlineOrder(plan) {
+    Map order = parameters.plan ? plan : [:]   // in a Jenkinsfile of its own, the order of builds is that file's business
+    towlineOrder(order) {
         if (plan.ownNode) {
             onNode(task, plan.node) { runSteps(task, plan) }
         } else {

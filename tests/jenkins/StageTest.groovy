@@ -34,6 +34,13 @@ class StageTest extends LibraryTest {
         assert jenkins.entered.count { it[0] == 'stage' } == 1
     }
 
+    @Test void 'a stage alone takes no lock and passes no milestone, so it may run twice and in any order'() {
+        Map planned = plan(stage('Release', []) + [lock: 'demo/90', milestone: true, ordinal: 90])
+        CpsHarness h = answering(planned, planned)
+        h.run("towlineStage script: this, name: 'Release'\ntowlineStage script: this, name: 'Release'")
+        assert jenkins.record.names.intersect(['lock', 'milestone']) == []
+    }
+
     @Test void 'a stage that cannot be told is an error'() {
         assert failure(answering(), 'towlineStage script: this').startsWith('[towlineStage] which stage?')
     }
