@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
 
 from towline import dispatch
+from towline.commands import secret_handles
 from towline.commands.bindings import planned_bindings, read_keys
 from towline.commands.build import build_of
 from towline.commands.build_context import build_trust_lookup
@@ -139,7 +140,10 @@ def _credentials(
         flags={},
         trusted_call=not planning.sign,
     )
-    bindings = planned_bindings(schema, inputs, call, planning.standing)
+    bindings = (
+        *planned_bindings(schema, inputs, call, planning.standing),
+        *secret_handles.to_bind(call, view.documents, step.name),
+    )
     return {
         "bindings": [
             {
