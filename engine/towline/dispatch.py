@@ -60,6 +60,7 @@ PARTS = {
     "certificates": "towline.http.certificates",
     "credential_helper": "towline.registry.auth.credential_helper",
     "ci_report": "towline.commands.ci_report",
+    "own_version": "towline.pipeline.own_version",
     "validate": "towline.gitops.validate",
     "credentials": "towline.commands.credentials",
     "app_login": "towline.steps.deployment.app_login",

@@ -80,7 +80,9 @@ def execute(arguments: argparse.Namespace, call: Call) -> Outcome:
     Raises ConfigError, which holds the findings too, if one of them is an error.
     """
     report, names = (
-        _team(call.folder, arguments.defaults) if arguments.defaults else _own(arguments, call)
+        _team(call.folder, arguments.defaults)
+        if arguments.defaults
+        else own_report(call, arguments.config)
     )
     for secret in report.secrets:
         call.console.hide(secret)
@@ -104,17 +106,17 @@ def execute(arguments: argparse.Namespace, call: Call) -> Outcome:
     return ending
 
 
-def _own(arguments: argparse.Namespace, call: Call) -> tuple[LintReport, Sequence[str]]:
+def own_report(call: Call, config: str) -> tuple[LintReport, Sequence[str]]:
     """Return the findings in the project's files, and the name of its own file."""
     teams = team_documents(call)
     configuration = team.known(teams)
-    project, findings = _project(call.folder, arguments.config)
+    project, findings = _project(call.folder, config)
     defaults = list(_defaults(call.folder, project, findings))
     report = lint(project, defaults, configuration)
     rules = BranchRules(
         documents=ConfigDocuments(defaults=(*teams, *defaults), project=project),
         agent=agent_layer(PIPELINE, call.environ),
-        default=default_branch_lookup(call, arguments.config),
+        default=default_branch_lookup(call, config),
         own=True,
     )
     loops = build_loops([project, *defaults], load_schema(_DEPLOYS), _source(call, rules))

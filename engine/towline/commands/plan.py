@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 from collections.abc import Sequence
 
+from towline import dispatch
 from towline.commands import build
 from towline.commands.build_context import build_context
 from towline.commands.call import Call
@@ -20,6 +21,9 @@ from towline.pipeline.build import allows_change_request
 from towline.pipeline.planned import StagePlan, StepPlan
 from towline.printable import tame_lines
 from towline.suggest import nearest
+
+# rules of lint whose findings say that something in the configuration switches nothing on
+_UNHEEDED = ("flag-without-step", "unknown-stage")
 
 
 def configure(parser: argparse.ArgumentParser, _words: Sequence[str]) -> None:
@@ -66,7 +70,11 @@ def execute(arguments: argparse.Namespace, call: Call) -> Outcome:
             f"there is no stage {asked!r}", where="--stage", hint=nearest(asked, names)
         )
     shown = [stage for stage in whole if asked in ("", stage.name)]
-    outputs = plan_outputs(Planning(call=call, view=view, whole=whole, sign=sign), shown)
+    notes = _notes(call, arguments.config) if not asked else ()
+    for note in notes:
+        call.console.note(note)
+    planning = Planning(call=call, view=view, whole=whole, sign=sign)
+    outputs = {**plan_outputs(planning, shown), "notes": list(notes)}
     if not call.requested and not arguments.json:
         _print(call, shown, whole=arguments.all or bool(asked))
     active = [stage.name for stage in shown if stage.active != "no"]
@@ -75,6 +83,13 @@ def execute(arguments: argparse.Namespace, call: Call) -> Outcome:
         summary=f"active: {', '.join(active) or 'no stage'}",
         outputs=outputs,
     )
+
+
+def _notes(call: Call, config: str) -> Sequence[str]:
+    """Return what lint finds of flags and stages that nothing will act on."""
+    report, _ = dispatch.command("lint").own_report(call, config)
+    found = (each for each in report.findings if each.rule in _UNHEEDED)
+    return tuple(f"{each.message} ({each.where}); {each.fix}" for each in found)
 
 
 def _print(call: Call, planned: Sequence[StagePlan], *, whole: bool) -> None:

@@ -14,6 +14,7 @@ from towline.commands.call import Call
 from towline.config.layers import Inputs
 from towline.config.metadata import load_schema
 from towline.credential_hosts import BuildTrust
+from towline.git.checkout import describe_commit
 from towline.pipeline.build import PipelineView
 from towline.pipeline.confirmation import plan_confirmation
 from towline.pipeline.definition import StageDefinition
@@ -61,13 +62,32 @@ def plan_outputs(planning: Planning, shown: Sequence[StagePlan]) -> Mapping[str,
             "why": question.why,
         },
         "split": question.asks,
-        "version": {"value": "", "source": ""},
+        "version": _version(planning),
         "deployCommit": {
             "is": view.build.deployment,
             "why": DEPLOYMENT if view.build.deployment else "",
         },
         "configuration": without_secrets(view.documents.project.content),
     }
+
+
+def _version(planning: Planning) -> Mapping[str, str]:
+    """Return the version of the build's own and its source, unless a step has set a version.
+
+    Only the library asks for it, before the first stage.
+    """
+    call, view = planning.call, planning.view
+    if not call.requested or call.request.pipeline_environment.get("artifactVersion"):
+        return {"value": "", "source": ""}
+    build = build_of(call)
+    commit = describe_commit(call.folder, call.environ, build.source_commit)
+    value, source = dispatch.part("own_version").own_version(
+        view,
+        call.folder,
+        commit=commit.id or build.source_commit,
+        time=build.source_time or commit.time,
+    )
+    return {"value": value, "source": source}
 
 
 def _ordinals(stages: Sequence[StageDefinition]) -> Mapping[str, int]:

@@ -241,3 +241,20 @@ def test_files_of_the_workspace_count(workspace: Path) -> None:
         why["sonarExecuteScan"]
         == "service/sonar-project.properties matches **/sonar-project.properties"
     )
+
+
+def test_a_flag_that_nothing_acts_on_is_noted_as_lint_finds_it(workspace: Path) -> None:
+    configure(
+        workspace,
+        "stages:\n  Performance:\n    imagePushToRegistry: true\n  Bild: {kanikoExecute: true}\n",
+    )
+    plan, lint = Ending(["plan", *MAIN], workspace), Ending(["lint"], workspace)
+    notes = plan.result["outputs"]["notes"]
+    assert any("Performance has no step imagePushToRegistry" in note for note in notes)
+    assert any("the pipeline has no stage Bild" in note for note in notes)
+    assert all(note.split(" (")[0] in lint.out for note in notes)
+    assert notes[0] in plan.err
+
+
+def test_nothing_is_noted_of_the_sample(workspace: Path) -> None:
+    assert Ending(["plan", *MAIN], workspace).result["outputs"]["notes"] == []
