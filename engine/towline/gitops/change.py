@@ -132,7 +132,7 @@ class Together:
 def _changed(
     change: Change, contents: Mapping[str, bytes], listing: Sequence[str]
 ) -> dict[str, bytes]:
-    """The files that `change` gives other content; it is shown only those that it asks for."""
+    """The files whose content `change` alters; it reads only the files that it asks for."""
     files = {path: contents[path] for path in change.wants(listing)}
     while True:
         asked = dependencies_of(change, listing, files) | context_of(change, listing, files)

@@ -200,7 +200,7 @@ def _onward(url: str, location: str, where: str) -> str:
 
 
 def _until(deadline: Deadline) -> Clock:
-    """The deadline's clock, on which no pause between attempts goes beyond the deadline."""
+    """A clock whose pauses raise TransportError instead of passing the deadline."""
     clock = deadline.clock
 
     def sleep(seconds: float) -> None:

@@ -146,7 +146,7 @@ def _renew(
 
 
 def _proven(task: Task, login: VaultLogin) -> SecretId:
-    """Return what Vault says of the new secret id, after a login with it."""
+    """Return Vault's answer about the new secret id, after a login with this id."""
     with _vault(task, login) as access:
         return SecretIds(access).lookup(login.proof())
 

@@ -94,7 +94,7 @@ class Checks:
         return found
 
     def _hosts_of(self, images: Iterable[str]) -> list[str]:
-        """The hosts whose images are among these."""
+        """The hosts in `self.hosts` that hold one of these images, sorted."""
         texts = tuple(images)
         return [
             host
