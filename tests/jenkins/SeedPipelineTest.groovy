@@ -94,6 +94,34 @@ class SeedPipelineTest {
         assertNoSecretAndNothingLeft(second)
     }
 
+    /** The released library, as `make dist` makes it. */
+    File released() {
+        File folder = tmp.newFolder('dist')
+        Process made = new ProcessBuilder(Servers.program('python').path, '-m', 'tools.dist', '--output', folder.path).redirectErrorStream(true).start()
+        String said = made.text
+        assert made.waitFor() == 0 : said
+        return new File(folder, 'library')
+    }
+
+    @Test void 'a released library brings its engine to each fresh agent, which has Python, git and a shell'() {
+        File programs = tmp.newFolder('programs')
+        File python = new File(programs, 'python3')
+        python.text = "#!/bin/sh\nexec '${Servers.program('python').path}' \"\$@\"\n"     // with the extra for Helm, no towline beside it
+        python.executable = true
+        StepBackend jenkins = build(1)
+        jenkins.agent.remove('TOWLINE_ENGINE')
+        jenkins.agent.PATH = programs.path + ':/usr/bin:/bin'
+        jenkins.freshAgents = true
+        jenkins.resources.clear()
+        jenkins.resources << new File(released(), 'resources')
+        CpsHarness harness = library(jenkins)
+        harness.runWithoutNode(jenkinsfile(jenkins))
+        assertDeployed(servers.state)
+        List delivered = jenkins.record.steps.findAll { it.name == 'writeFile' }
+        assert delivered.size() == 2 && delivered.every { it.arguments.encoding == 'Base64' }        // an agent before Confirm, one after it
+        assert jenkins.agents*.workspace.toSet().size() == 2
+    }
+
     @Test void 'what Vault holds comes from there by credentials of Jenkins, and what it does not hold from others'() {
         Map vault = servers.ask('vault')
         StepBackend jenkins = build(1)
