@@ -82,7 +82,7 @@ def execute(arguments: argparse.Namespace, call: Call) -> Outcome:
     report, names = (
         _team(call.folder, arguments.defaults)
         if arguments.defaults
-        else own_report(call, arguments.config)
+        else _own_report(call, arguments.config)
     )
     for secret in report.secrets:
         call.console.hide(secret)
@@ -106,7 +106,7 @@ def execute(arguments: argparse.Namespace, call: Call) -> Outcome:
     return ending
 
 
-def own_report(call: Call, config: str) -> tuple[LintReport, Sequence[str]]:
+def _own_report(call: Call, config: str) -> tuple[LintReport, Sequence[str]]:
     """Return the findings in the project's files, and the name of its own file."""
     teams = team_documents(call)
     configuration = team.known(teams)

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Sequence
+import os
+from collections.abc import Iterator, Sequence
 
-from towline import dispatch
 from towline.commands import build
 from towline.commands.build_context import build_context
 from towline.commands.call import Call
@@ -16,14 +16,14 @@ from towline.config.layers import agent_layer
 from towline.config.metadata import PIPELINE
 from towline.contract import SUCCESS, Outcome
 from towline.errors import UsageError
+from towline.files import is_folder
 from towline.pipeline import stages
-from towline.pipeline.build import allows_change_request
+from towline.pipeline.build import PipelineView, allows_change_request
+from towline.pipeline.extensions import extension_folders, find_extensions
+from towline.pipeline.notes import extension_note, idle_notes, optional_note
 from towline.pipeline.planned import StagePlan, StepPlan
 from towline.printable import tame_lines
 from towline.suggest import nearest
-
-# rules of lint whose findings say that something in the configuration switches nothing on
-_UNHEEDED = ("flag-without-step", "unknown-stage")
 
 
 def configure(parser: argparse.ArgumentParser, _words: Sequence[str]) -> None:
@@ -70,11 +70,15 @@ def execute(arguments: argparse.Namespace, call: Call) -> Outcome:
             f"there is no stage {asked!r}", where="--stage", hint=nearest(asked, names)
         )
     shown = [stage for stage in whole if asked in ("", stage.name)]
-    notes = _notes(call, arguments.config) if not asked else ()
-    for note in notes:
-        call.console.note(note)
-    planning = Planning(call=call, view=view, whole=whole, sign=sign)
-    outputs = {**plan_outputs(planning, shown), "notes": list(notes)}
+    idle = () if asked else (*idle_notes(view, whole), *_idle_extensions(call, view))
+    for note in idle:
+        call.console.warn(note)
+    optional = optional_note(shown)
+    if optional:
+        call.console.say(optional)
+    notes = (*idle, optional) if optional else idle
+    planning = Planning(call=call, view=view, whole=whole, sign=sign, notes=notes)
+    outputs = plan_outputs(planning, shown)
     if not call.requested and not arguments.json:
         _print(call, shown, whole=arguments.all or bool(asked))
     active = [stage.name for stage in shown if stage.active != "no"]
@@ -85,11 +89,16 @@ def execute(arguments: argparse.Namespace, call: Call) -> Outcome:
     )
 
 
-def _notes(call: Call, config: str) -> Sequence[str]:
-    """Return what lint finds of flags and stages that nothing will act on."""
-    report, _ = dispatch.command("lint").own_report(call, config)
-    found = (each for each in report.findings if each.rule in _UNHEEDED)
-    return tuple(f"{each.message} ({each.where}); {each.fix}" for each in found)
+def _idle_extensions(call: Call, view: PipelineView) -> Iterator[str]:
+    """Return a note on each file in the extensions folders that no stage loads."""
+    defined = stages.all_stages(view)
+    loaded = {path for stage in defined for path in find_extensions(view, stage)}
+    for folder in extension_folders(view) if view.build.extensions else ():
+        known = is_folder(call.folder, folder)
+        names = sorted(os.listdir(call.folder / folder)) if known else []  # noqa: PTH208
+        for path in (f"{folder}/{name}" for name in names if name.endswith(".groovy")):
+            if path not in loaded:
+                yield extension_note(path, defined)
 
 
 def _print(call: Call, planned: Sequence[StagePlan], *, whole: bool) -> None:

@@ -13,6 +13,7 @@ from towline.commands.build_context import build_trust_lookup
 from towline.commands.call import Call
 from towline.config.layers import Inputs
 from towline.config.metadata import load_schema
+from towline.config.schema import as_text
 from towline.credential_hosts import BuildTrust
 from towline.git.checkout import describe_commit
 from towline.pipeline.build import PipelineView
@@ -21,9 +22,11 @@ from towline.pipeline.definition import StageDefinition
 from towline.pipeline.planned import StagePlan, StepPlan
 from towline.pipeline.stage_settings import failure_settings, stage_settings
 from towline.pipeline.stages import DEPLOYMENT, all_stages
+from towline.pipeline.step_decisions import BUILD_TOOL, find_step, step_config
 from towline.record import frozen
 from towline.secret import without_secrets
 
+_BUILDING = "buildExecute"
 _OWN_ORDINALS = 10  # between the stages of the project's own
 
 
@@ -35,6 +38,7 @@ class Planning:
     view: PipelineView
     whole: Sequence[StagePlan]
     sign: str
+    notes: Sequence[str] = ()
 
     @cached_property
     def standing(self) -> Callable[[], BuildTrust]:
@@ -67,6 +71,8 @@ def plan_outputs(planning: Planning, shown: Sequence[StagePlan]) -> Mapping[str,
             "is": view.build.deployment,
             "why": DEPLOYMENT if view.build.deployment else "",
         },
+        "buildTool": _build_tool(view),
+        "notes": list(planning.notes),
         "configuration": without_secrets(view.documents.project.content),
     }
 
@@ -88,6 +94,15 @@ def _version(planning: Planning) -> Mapping[str, str]:
         time=build.source_time or commit.time,
     )
     return {"value": value, "source": source}
+
+
+def _build_tool(view: PipelineView) -> str:
+    """Return the build tool of the project; empty if none is configured."""
+    for stage in view.pipeline.stages:
+        if step := find_step(view, stage, _BUILDING):
+            found = step_config(view, stage, step).get(BUILD_TOOL)
+            return as_text(found.value) if found else ""
+    return ""
 
 
 def _ordinals(stages: Sequence[StageDefinition]) -> Mapping[str, int]:

@@ -17,6 +17,7 @@ from towline.config.metadata import PIPELINE, all_schemas, other_steps, schemas_
 from towline.config.near_names import BOUNDS
 from towline.config.schema import StepSchema
 from towline.errors import ConfigError
+from towline.pipeline.confirmation import CONFIRM_KEYS
 from towline.pipeline.definition import definition
 from towline.record import replace
 
@@ -44,6 +45,8 @@ def _known(
         shared=(vault_schema(), PIPELINE),
         stages=stages,
         others=frozenset(other_steps()),
+        confirms=next((stage.name for stage in pipeline.stages if stage.confirms), ""),
+        confirm_keys=frozenset(CONFIRM_KEYS),
         elsewhere=tuple(elsewhere),
     )
 

@@ -155,7 +155,7 @@ def decide(conditions: Sequence[Condition], context: ConditionContext) -> Decisi
         return Decision(
             active="yes" if value else "no",
             why=f"{_shown_flag(context.step, flag)} ({flag.origin})",
-            where=flag.origin,
+            where=flag.origin if value else "",
             by_flag=True,
         )
     by_default = Decision(active="yes", why=f"{context.step} always runs in stage {context.stage}")
@@ -223,7 +223,8 @@ def apply_not_active(
         return before
     opposing = _first_that_holds(conditions, context)
     if opposing.active == "yes":
-        return Decision(active="no", why=f"switched off by the stage definition: {opposing.why}")
+        why = f"switched off by the stage definition: {opposing.why}"
+        return replace(before, active="no", why=why)
     return opposing if opposing.active == "undecided" else before
 
 

@@ -25,10 +25,20 @@ def find_extensions(view: PipelineView, stage: StageDefinition) -> tuple[str, ..
     return tuple(path for key in _FOLDERS if (path := _find(view, stage, key)))
 
 
+def extension_folders(view: PipelineView) -> tuple[str, ...]:
+    """The folders of extensions in the workspace; raises ConfigError."""
+    return tuple(_folder(view, key) for key in _FOLDERS)
+
+
+def _folder(view: PipelineView, key: str) -> str:
+    setting = view.rules.setting(key)
+    return as_text(setting.value).rstrip("/") if setting and setting.value else _FOLDERS[key]
+
+
 def _find(view: PipelineView, stage: StageDefinition, key: str) -> str:
     """The stage's file in the folder that `key` sets; empty if there is none."""
     setting = view.rules.setting(key)
-    folder = as_text(setting.value).rstrip("/") if setting and setting.value else _FOLDERS[key]
+    folder = _folder(view, key)
     with located_at(setting):
         for name in (stage.name, *former_stage_names(stage.name)):
             if path := view.build.workspace.find(f"{folder}/{name}.groovy"):

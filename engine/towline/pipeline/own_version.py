@@ -7,32 +7,36 @@ commit's time, so the same commit has the same version. Nothing is committed.
 from __future__ import annotations
 
 import re
-import tomllib
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 
-from towline.config.layers import unfiltered_layers
-from towline.config.merge import fold_settings
+from towline.config.merge import Setting
 from towline.config.schema import as_text
 from towline.errors import ConfigError
 from towline.files import Misfit, Outside, read_inside
-from towline.literals import json_object
 from towline.pipeline.build import PipelineView
-from towline.yaml.plain_data import first_mapping, text_at
+from towline.pipeline.definition import StageDefinition, StepDefinition
+from towline.pipeline.step_decisions import BUILD_TOOL, step_config
+from towline.pipeline.version_files import version_in
 
 _STEP, _STAGE = "artifactPrepareVersion", "Init"
-# the file with the version, by the build tool; the first that exists counts
+# the files with the version, by the build tool; the first that has one counts
 _FILES = {
+    "maven": ("pom.xml",),
     "npm": ("package.json",),
     "yarn": ("package.json",),
+    "mta": ("mta.yaml",),
     "docker": ("VERSION",),
     "kaniko": ("VERSION",),
-    "golang": ("VERSION", "version.txt"),
-    "pip": ("pyproject.toml", "version.txt", "VERSION"),
+    "golang": ("version.txt", "VERSION"),
+    "pip": ("pyproject.toml", "setup.py", "version.txt", "VERSION"),
+    "gradle": ("gradle.properties",),
     "helm": ("Chart.yaml",),
-    "mta": ("mta.yaml",),
+    "dub": ("dub.json",),
+    "sbt": ("sbtDescriptor.json", "build.sbt"),
 }
-_MOST = 1024 * 1024
+_LARGEST = 1024 * 1024
 _NOT_IN_TAG = re.compile(r"[^A-Za-z0-9_.-]+")
 _SHORT, _LONGEST = 7, 128
 
@@ -40,42 +44,43 @@ _SHORT, _LONGEST = 7, 128
 def own_version(view: PipelineView, folder: Path, *, commit: str, time: str) -> tuple[str, str]:
     """Return the version, which is a valid image tag, and its source; both empty if unknown.
 
-    `time` is the commit's, ISO 8601. Raises ConfigError for a configured file without a version.
+    `time` is the commit's, ISO 8601. Raises ConfigError for a configured file without a version,
+    if no build tool is set by which artifactPrepareVersion of a library may read it.
     """
-    found = fold_settings(unfiltered_layers(view.documents, (_STEP,), _STAGE))
-    tool = as_text(found["buildTool"].value) if "buildTool" in found else ""
-    named = found.get("filePath")
+    stage = StageDefinition(name=_STAGE, change_requests="", steps=())
+    config = step_config(view, stage, StepDefinition(name=_STEP))
+    tool, named = _text(config, BUILD_TOOL), _text(config, "filePath")
     base, file = "", ""
-    for name in (as_text(named.value),) if named else _FILES.get(tool, ("VERSION",)):
-        try:
-            base, file = _version_in(name, read_inside(folder, name, _MOST)), name
-        except (OSError, Misfit, Outside, ValueError, KeyError, TypeError):
-            base = ""
+    for name in (named,) if named else _FILES.get(tool, ("VERSION",)):
+        base, file = _version_of(folder, name, config), name
         if base:
             break
-        if named:
-            raise ConfigError(
-                f"no version can be read from {name}",
-                where=named.origin,
-                hint="name a file with a version: VERSION, package.json, Chart.yaml, mta.yaml or"
-                " pyproject.toml",
-            )
-    parts = [base, _digits(time), commit[:_SHORT]]
+    if named and not base and not tool:
+        raise ConfigError(
+            f"no version can be read from {named}",
+            where=config["filePath"].origin,
+            hint="name a file with a version, such as VERSION, pom.xml or package.json, and its"
+            " field by customVersionField",
+        )
+    library = base and _text(config, "versioningType") == "library"
+    parts = [base] if library else [base, _digits(time), commit[:_SHORT]]
     value = _NOT_IN_TAG.sub("-", "-".join(part for part in parts if part)).lstrip(".-")
-    sources = [file, f"commit {commit[:_SHORT]}" if commit else ""]
+    sources = [file if base else "", f"commit {commit[:_SHORT]}" if commit and not library else ""]
     return value[:_LONGEST], " and ".join(source for source in sources if source)
 
 
-def _version_in(name: str, data: bytes) -> str:
-    """The version in a file; empty if there is none. Raises ValueError, KeyError or TypeError."""
-    suffix = name.rpartition(".")[2]
-    if suffix == "json":
-        return as_text((json_object(data) or {})["version"])
-    if suffix in ("yaml", "yml"):
-        return text_at(first_mapping(data), "version")
-    if suffix == "toml":
-        return as_text(tomllib.loads(data.decode())["project"]["version"])
-    return (data.decode().split() or [""])[0]
+def _version_of(folder: Path, name: str, config: Mapping[str, Setting]) -> str:
+    """The version in a file of the project; empty if it has none or cannot be read."""
+    try:
+        text = read_inside(folder, name, _LARGEST).decode("utf-8-sig")
+    except (OSError, Misfit, Outside, ValueError):
+        return ""
+    field, section = _text(config, "customVersionField"), _text(config, "customVersionSection")
+    return version_in(name, text, field=field, section=section)
+
+
+def _text(config: Mapping[str, Setting], key: str) -> str:
+    return as_text(config[key].value) if key in config else ""
 
 
 def _digits(time: str) -> str:

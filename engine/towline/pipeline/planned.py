@@ -19,7 +19,8 @@ class StepPlan:
     `where` is the place of the flag or key that made it active, empty if neither did. `required`:
     the stage fails if no loaded library has the step, which otherwise is left out. `parameters` are
     passed to a step of another library. `parts` are the steps that this one runs itself: they run
-    in its place if no loaded library has it.
+    in its place if no loaded library has it. `overruled` is the place of its flag if the flag is
+    true and the definition of the stage switches the step off all the same.
     """
 
     name: str
@@ -30,6 +31,7 @@ class StepPlan:
     after_failure: bool = False
     parameters: Mapping[str, object] = field(default_factory=dict)
     parts: tuple[StepPlan, ...] = ()
+    overruled: str = ""
 
 
 @frozen
@@ -60,5 +62,6 @@ def plan_step(
         where=decision.where if runs else "",
         required=runs and bool(decision.where) and (decision.by_flag or not step.optional),
         after_failure=step.after_failure,
+        overruled="" if runs or not decision.by_flag else decision.where,
         parameters=parameters,
     )

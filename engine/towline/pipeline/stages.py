@@ -217,7 +217,7 @@ def _plan_stage(view: PipelineView, stage: StageDefinition) -> StagePlan:
     )
     extensions = () if excluded else find_extensions(view, stage)
     decision = excluded or _decide_stage(view, stage, steps, extensions)
-    notes = _note_on_former_name(view, stage) + _note_on_lost_flags(view, stage)
+    notes = _note_on_former_name(view, stage)
     return StagePlan(
         name=stage.name,
         active=decision.active,
@@ -285,23 +285,6 @@ def _note_on_former_name(view: PipelineView, stage: StageDefinition) -> str:
             if former in document.marks and document.marks[former] != document.marks.get(today)
         ]
     return "".join(notes)
-
-
-def _note_on_lost_flags(view: PipelineView, stage: StageDefinition) -> str:
-    """A note on flags in the stage's sections that enable a step which the stage does not have."""
-    known = {*metadata.other_steps()}
-    known |= {name for names in view.pipeline.spellings.values() for name in names}
-    unknown_here = known - {name for step in stage.steps for name in spellings(view, step.name)}
-    lost = {
-        key: document.where("stages", stage.name, key)
-        for document in view.all_documents
-        for key, value in document.section("stages", stage.name).items()
-        if key in unknown_here and parse_flag(value)
-    }
-    return "".join(
-        f"; stage {stage.name} has no step {key}, and the flag switches nothing on ({where})"
-        for key, where in lost.items()
-    )
 
 
 def _excluded(view: PipelineView, stage: StageDefinition) -> Decision | None:

@@ -249,12 +249,19 @@ def test_a_flag_that_nothing_acts_on_is_noted_as_lint_finds_it(workspace: Path) 
         "stages:\n  Performance:\n    imagePushToRegistry: true\n  Bild: {kanikoExecute: true}\n",
     )
     plan, lint = Ending(["plan", *MAIN], workspace), Ending(["lint"], workspace)
-    notes = plan.result["outputs"]["notes"]
+    *notes, optional = plan.result["outputs"]["notes"]
     assert any("Performance has no step imagePushToRegistry" in note for note in notes)
     assert any("the pipeline has no stage Bild" in note for note in notes)
     assert all(note.split(" (")[0] in lint.out for note in notes)
     assert notes[0] in plan.err
+    assert optional in plan.err
 
 
-def test_nothing_is_noted_of_the_sample(workspace: Path) -> None:
-    assert Ending(["plan", *MAIN], workspace).result["outputs"]["notes"] == []
+def test_nothing_is_noted_of_the_sample_but_what_a_library_may_add(workspace: Path) -> None:
+    assert Ending(["plan", *MAIN], workspace).result["outputs"]["notes"] == [
+        (
+            "left out if no loaded library has them: pipelineStashFilesBeforeBuild (Init),"
+            " influxWriteData (Post), mailSendNotification (Post), debugReportArchive (Post),"
+            " piperPublishWarnings (Post)"
+        )
+    ]

@@ -1139,17 +1139,3 @@ def test_one_step_is_decided_with_the_one_that_it_gives_way_to() -> None:
         == "switched off by the stage definition: multicloudDeploy is active in stage Release"
     )
     assert decided("cloudFoundryDeploy", "Release", "general: {cfSpace: dev}").active == "yes"
-
-
-def test_a_flag_that_switches_nothing_on_is_named_by_its_stage() -> None:
-    flags = (
-        "checkmarxOneExecuteScan: true, kanikoBuild: 'true', mavenBuild: false, detectExecuteScan:"
-        " true, verbose: true"
-    )
-    stage = planned("Security", f"stages: {{Security: {{{flags}}}}}")
-    assert (
-        stage.why
-        == "detectExecuteScan is active; stage Security has no step checkmarxOneExecuteScan, and"
-        " the flag switches nothing on (.pipeline/config.yml:1); stage Security has no step"
-        " kanikoBuild, and the flag switches nothing on (.pipeline/config.yml:1)"
-    )

@@ -118,6 +118,13 @@ RULES = {
             "move it to a stage that has the step",
         ),
         _rule(
+            "idle-key",
+            "warning",
+            "A key that nothing in the pipeline acts on, although Piper's pipeline or another stage"
+            " reads it.",
+            "remove it",
+        ),
+        _rule(
             "wrong-scope",
             "warning",
             "A parameter is set in a section where nothing reads it.",

@@ -10,6 +10,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from towline.config import piper_context
 from towline.config.conditions import parse_flag
 from towline.config.documents import ConfigDocument
+from towline.config.lint.idle import KnownPipeline
 from towline.config.schema import SCOPES, Parameter, ParameterAlias, StepSchema
 from towline.record import frozen
 
@@ -22,14 +23,17 @@ class KnownConfiguration:
     """The schemas and stages that a configuration is checked against.
 
     `shared` are the schemas of keys that every step reads. `stages` maps each stage to the own
-    names of its steps, `others` are steps that no stage of the pipeline has. `elsewhere` are the
-    platform team's documents: they are not checked, but the stages and steps in them are known.
+    names of its steps, `others` are steps that no stage of the pipeline has. `confirms` is the
+    stage that asks a person, `confirm_keys` are its keys. `elsewhere` are the platform team's
+    documents: they are not checked, but the stages and steps in them are known.
     """
 
     steps: tuple[StepSchema, ...]
     shared: tuple[StepSchema, ...]
     stages: Mapping[str, frozenset[str]]
     others: frozenset[str] = frozenset()
+    confirms: str = ""
+    confirm_keys: frozenset[str] = frozenset()
     elsewhere: tuple[ConfigDocument, ...] = ()
 
 
@@ -64,6 +68,19 @@ class KnownKeys:
     def shared_names(self) -> frozenset[str]:
         """The names of the schemas that every step shares."""
         return frozenset(schema.name for schema in self.known.shared)
+
+    @property
+    def pipeline(self) -> KnownPipeline:
+        """The names that say which flags have an effect."""
+        known = self.known
+        return KnownPipeline(
+            stages=known.stages,
+            spellings=self.spellings,
+            others=known.others,
+            confirms=known.confirms,
+            confirm_keys=known.confirm_keys,
+            named=frozenset(name for each in known.elsewhere for name in each.section("stages")),
+        )
 
 
 @frozen

@@ -17,6 +17,7 @@ from towline.config.conditions import parse_flag
 from towline.config.documents import ConfigDocument, stage_name
 from towline.config.lint.clear_text import clear_texts
 from towline.config.lint.findings import Finding, finding, sort_findings
+from towline.config.lint.idle import idle_keys, misspelt_key
 from towline.config.lint.known import (
     ALL_BRANCHES,
     KnownConfiguration,
@@ -32,7 +33,6 @@ from towline.config.near_names import (
     key_slip,
     section_slip,
     slip,
-    stage_slip,
 )
 from towline.config.schema import GENERAL, SCOPES, STAGES, STEPS, Parameter, StepSchema
 from towline.record import frozen
@@ -61,6 +61,7 @@ def lint(
     findings: list[Finding] = []
     secrets: set[str] = set()
     secret, plain = _names(known, secret=True), _names(known, secret=False)
+    findings += idle_keys(documents, keys.pipeline)
     for document in documents:
         findings += _check_document(keys, document, own=document is project)
         for text in clear_texts(document.content, secret=secret, plain=plain):
@@ -233,42 +234,19 @@ def _shadowed_spellings(document: ConfigDocument, schema: StepSchema) -> Iterato
 def _check_stage(
     keys: KnownKeys, document: ConfigDocument, name: str, values: Mapping[str, Any], *, own: bool
 ) -> Iterator[Finding]:
-    path, stages = ("stages", name), keys.known.stages
-    enabled = {key: keys.spellings[key] for key in values if key in keys.spellings}
-    flagged = frozenset(step for key, step in enabled.items() if parse_flag(values[key]))
-    steps = stages.get(stage_name(name))
-    if steps is None:
-        yield from _unknown_stage(keys, document, name, is_own_stage=bool(flagged))
-    for key, step in enabled.items():
-        if steps is not None and parse_flag(values[key]) and step not in steps:
-            having = [stage for stage, held in stages.items() if step in held]
-            others = ", ".join(having) or "none, but one of the project's own would run it"
-            yield finding(
-                "flag-without-step",
-                document,
-                (*path, key),
-                message=f"stage {name} has no step {step}, and the flag {key} switches nothing on",
-                fix=f"stages that have it: {others}",
-            )
-    configured = (keys.used & (steps or frozenset())) | flagged | keys.shared_names
+    steps = keys.known.stages.get(stage_name(name), frozenset())
+    flagged = {
+        keys.spellings[key]
+        for key, value in values.items()
+        if key in keys.spellings and parse_flag(value)
+    }
     section = Section(
-        document=document, path=path, scope=STAGES if own else STEPS, steps=configured
+        document=document,
+        path=("stages", name),
+        scope=STAGES if own else STEPS,
+        steps=(keys.used & steps) | flagged | keys.shared_names,
     )
     yield from _check_section(keys, section, values)
-
-
-def _unknown_stage(
-    keys: KnownKeys, document: ConfigDocument, name: str, *, is_own_stage: bool
-) -> Iterator[Finding]:
-    """The finding on a stage that the pipeline does not have, if it is a misspelt one."""
-    if any(name in other.section("stages") for other in keys.known.elsewhere):
-        return
-    near = stage_slip(name, frozenset(keys.known.stages))
-    # it is a stage of the project's own if it enables steps and the similar stage is configured too
-    if not near or (is_own_stage and near in document.section("stages")):
-        return
-    message, fix = f"the pipeline has no stage {name}", f"did you mean {near!r}?"
-    yield finding("unknown-stage", document, ("stages", name), message=message, fix=fix)
 
 
 # ---- keys
@@ -292,7 +270,7 @@ def _check_section(
             yield from _unread_by_step(keys, section, key, hint=unread <= MOST_HINTS)
         elif not readers:
             unread += 1
-            yield from _unread(keys, section, key)
+            yield from _unread(keys, section, key, flag=parse_flag(value) is True)
 
 
 def _is_free(keys: KnownKeys, section: Section, key: str) -> bool:
@@ -325,8 +303,11 @@ def _unread_by_step(
     )
 
 
-def _unread(keys: KnownKeys, section: Section, key: str) -> Iterator[Finding]:
-    """The finding on a key in another section: of another scope, or misspelt."""
+def _unread(keys: KnownKeys, section: Section, key: str, *, flag: bool) -> Iterator[Finding]:
+    """The finding on a key in another section: of another scope, or misspelt.
+
+    One on a misspelt flag in a stage (`flag`) is in `idle_keys`.
+    """
     # not for an alias that is limited to other scopes: in this scope the key has another meaning,
     # as githubServerUrl has in general
     elsewhere = [
@@ -341,15 +322,11 @@ def _unread(keys: KnownKeys, section: Section, key: str) -> Iterator[Finding]:
             return
     if any(key in keys.readers[scope] for scope in SCOPES):
         return
-    near = key_slip(key, keys.own[section.scope]) or slip(key, frozenset(keys.spellings))
-    if near:
-        yield finding(
-            "unknown-key",
-            section.document,
-            (*section.path, key),
-            message=f"no step that Towline knows reads {key}",
-            fix=f"did you mean {near!r}?",
-        )
+    meant = slip(key, frozenset(keys.spellings))
+    if meant and flag and section.path[0] == "stages":
+        return
+    if near := key_slip(key, keys.own[section.scope]) or meant:
+        yield misspelt_key(section.document, [*map(str, section.path), key], near)
 
 
 def _spellings_in_steps(schema: StepSchema) -> list[str]:

@@ -131,14 +131,6 @@ def check_flag(known: KnownKeys, section: Section, key: str, value: object) -> I
     """The findings on the value of a flag of a step or a stage."""
     path, flag = (*section.path, key), parse_flag(value)
     is_of_other = known.spellings.get(key) in known.known.others
-    if flag and section.path[0] == "general" and is_of_other:
-        yield finding(
-            "flag-without-step",
-            section.document,
-            path,
-            message=f"no stage of the pipeline has a step {key}, and the flag switches nothing on",
-            fix="let a stage of the project's own have the flag, or call the step in an extension",
-        )
     if flag is not None and isinstance(value, str):
         in_piper = "Piper ignores it" if key == ALL_BRANCHES else "Piper's stages read it as true"
         message = f"the flag {key} is the text {value!r}, read as {str(flag).lower()}: {in_piper}"
