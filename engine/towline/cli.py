@@ -20,7 +20,15 @@ from typing import Any, NoReturn, TextIO
 
 from towline import deadline, dispatch
 from towline.commands.call import Call
-from towline.commands.parser import apart, arguments, chosen, shared, spelled_out, verbosity
+from towline.commands.parser import (
+    apart,
+    arguments,
+    chosen,
+    shared,
+    shared_by,
+    spelled_out,
+    verbosity,
+)
 from towline.console import VERBOSE, Console, Output, send_to
 from towline.contract import Outcome, Request, encode_result, take_request
 from towline.errors import Interrupted, MachineError, TowlineError
@@ -100,8 +108,7 @@ def main(
     # before argparse is set up, which would double the cost of this answer
     if list(words) in (["--version"], ["version"]):
         return _print(f"towline {version()}\n", output, console)
-    started = time.monotonic()
-    failure, reports = 0, False
+    started, failure, reports = time.monotonic(), 0, False
     identity = Request()
     ending: Outcome | TowlineError
     try:
@@ -117,6 +124,7 @@ def main(
             if not (common.request or request.stage) and hasattr(module, "STAGE"):
                 request = identity = replace(request, stage=module.STAGE(taken))
             failure = getattr(module, "FAILURE", 0)
+            words = _without_unknown_json(words, module)
             identity = replace(identity, step=step or identity.step)
             if not common.request and any(name in taken for name in _CI_SIGNS):
                 reports = _annotate(console, taken, module)
@@ -150,6 +158,14 @@ def main(
     if reports:
         _report(environ, {**result, **_masked(result, ending, console)}, console)
     return failure or code if code else 0
+
+
+def _without_unknown_json(words: Sequence[str], module: Any) -> Sequence[str]:
+    """Return the words, without `--json` if the command lacks that flag: its error prints nothing.
+
+    The standard output of such a command is for another document.
+    """
+    return words if "json" in shared_by(module) else [word for word in words if word != "--json"]
 
 
 def _ignore_signals() -> None:

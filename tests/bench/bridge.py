@@ -1,7 +1,7 @@
 """Counts the steps of Jenkins that one call of the library takes, and times what they add.
 
-The library runs in the harness (tests/jenkins), in the sandbox, with a program in the engine's
-place that does nothing. `added` is the time outside of the shell step: the library itself, and
+The library runs in the harness (tests/jenkins), in the sandbox; a program that does nothing takes
+the place of the engine. `added` is the time outside of the shell step: the library itself, and
 writing the suspended program out and reading it back at each step. Means of 20 calls in one build.
 Aims: one `sh` and at most three other steps.
 """

@@ -52,7 +52,7 @@ def without_bytecode(archive: bytes, folder: Path) -> bytes:
 
 
 def calls(folder: Path, archive: bytes) -> dict[str, Callable[[], None]]:
-    """What is measured, by its name."""
+    """The measurements by their names."""
     installed, cached, other = (folder / name for name in ("installed", "cached", "other"))
     on_path = agent(installed, archive)
     (on_path.programs / "towline").symlink_to(Path(sys.executable).with_name("towline"))

@@ -362,7 +362,7 @@ def aims_of(sizes: Sizes, found: Mapping[str, Measure], label: str) -> Iterable[
 def main(words: list[str]) -> int:
     """Measure, print a row for each, then all as JSON.
 
-    A missed aim is printed as such, and is not a failure.
+    A missed aim is printed, and is not a failure.
     """
     quick = "--quick" in words
     CACHE.mkdir(mode=0o700, exist_ok=True)

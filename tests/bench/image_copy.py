@@ -508,7 +508,7 @@ def main() -> int:
                 continue
             with storage() as folder:
                 found.append(as_data(case, measure(case, chosen.rounds, folder)))
-        if chosen.json:  # after each case, so that what is measured is kept
+        if chosen.json:  # after each case, so that an interruption loses no measurement
             chosen.json.parent.mkdir(parents=True, exist_ok=True)
             chosen.json.write_text(
                 json.dumps({"rounds": chosen.rounds, "cases": found}, indent=1) + "\n",

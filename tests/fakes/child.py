@@ -11,13 +11,13 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-_PATIENCE = 120.0  # nobody waits for so long unless something is broken
+_PATIENCE = 120.0  # seconds; a wait reaches this limit only if something is broken
 
 
 class ChildServer:
     """A server that runs from start() to stop().
 
-    A subclass starts the program by `launch` on `port`, and says by `answers` whether it is ready.
+    A subclass starts the program by `launch` on `port`, and `answers` returns whether it is ready.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -91,8 +91,8 @@ class ChildServer:
     def spawn(
         self, *words: str, environment: dict[str, str] | None = None, cwd: Path | None = None
     ) -> subprocess.Popen[bytes]:
-        """What `launch` starts: in the folder unless `cwd` says otherwise, with `environment`
-        (nothing) and its output in the log.
+        """Start a program for `launch`: in `cwd` (the server's folder), with `environment` (empty)
+        and its output in the log.
         """
         with self.log.open("ab") as log:
             return subprocess.Popen(

@@ -1,4 +1,4 @@
-"""A clock that stands still but for the sleeps, which it notes."""
+"""A clock that only sleeps move forward; it records them."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from towline.retry import Clock
 
 
 class FakeClock:
-    """`clock` is what the engine gets; `sleeps` what it asked for, in seconds; jitter is always
-    the upper bound.
+    """`clock` is for the engine; `sleeps` has the waits that the engine asked for, in seconds;
+    jitter is always the upper bound.
     """
 
     def __init__(self, *, wall: float = 1_700_000_000.0) -> None:

@@ -44,8 +44,8 @@ class DelayProxy(LoopThread):
     """Stands before `host` (`127.0.0.1:PORT`) from start() to stop(); `seconds` is the round
     trip, and may change while it runs.
 
-    Opening a connection costs one as well, as on a real line. Who tries TLS first is answered at
-    once in plain words, so that a guess costs nothing.
+    Opening a connection costs a round trip too, as on a real line. A client that tries TLS first
+    gets an answer in plain text at once, so that a guess costs nothing.
     """
 
     def __init__(self, host: str, *, seconds: float = 0.0) -> None:
@@ -84,7 +84,7 @@ class DelayProxy(LoopThread):
         self.port = server.sockets[0].getsockname()[1]
         self._up.set()
         await self._end.wait()
-        # before the port is closed: asyncio loses what it is about to accept
+        # before the port is closed: asyncio loses connections that it is about to accept
         while tasks := asyncio.all_tasks() - {asyncio.current_task()}:
             for way in self._ways:
                 way.cancel()
@@ -103,7 +103,7 @@ class DelayProxy(LoopThread):
     async def _pass(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """One connection of a client, until one side ends it."""
         opened = self._loop.time()
-        with contextlib.suppress(OSError):  # a side that went away is no news
+        with contextlib.suppress(OSError):  # a peer may disconnect at any time
             first = await reader.read(_PIECE)
             if first.startswith(_TLS):
                 writer.write(_NO_TLS)
@@ -126,7 +126,7 @@ class DelayProxy(LoopThread):
         ]
         try:
             await asyncio.wait(ways, return_when=asyncio.FIRST_COMPLETED)
-            # the client has said all; what the server still has to say comes through
+            # the client has sent everything; the rest of the server's answer still passes
             if not ways[2].done():
                 await asyncio.wait(ways[2:])
         finally:
@@ -142,7 +142,7 @@ class DelayProxy(LoopThread):
         reader: asyncio.StreamReader,
         line: asyncio.Queue[tuple[float, bytes]],
     ) -> None:
-        """What the client sends, onto the line with the time at which it comes out."""
+        """Put the client's bytes onto the line with the time at which they arrive."""
         requests, data = _Requests(), first
         while data:
             self._seen.update((method, kind_of(target)) for method, target in requests.feed(data))

@@ -87,7 +87,7 @@ def engine() -> Iterator[DockerEngine]:
 
 @contextlib.contextmanager
 def _started(program: str, folder: Path) -> Iterator[DockerEngine]:
-    (folder / "daemon.json").write_text("{}")  # not what the machine has in /etc
+    (folder / "daemon.json").write_text("{}")  # not the configuration of the machine in /etc
     words = [
         program,
         f"--config-file={folder}/daemon.json",
@@ -171,7 +171,7 @@ def _asked(engine: DockerEngine) -> str:
     """Why the engine does not answer; empty if it does."""
     path = engine.url.removeprefix("unix://")
     if path != engine.url:
-        # docker's client leaves its socket open if nobody listens
+        # docker's client leaves its socket open if no engine listens
         with socket.socket(socket.AF_UNIX) as probe:
             if fault := probe.connect_ex(path):
                 return os.strerror(fault)

@@ -21,10 +21,10 @@ _PROGRAM = "docker-registry"
 
 class DockerRegistry(ChildServer):
     """`docker-registry serve` with file storage in `folder` from start() to stop(); Basic
-    credentials where a user name is given.
+    credentials if a user name is given.
 
-    To be set before start(): `tls` and `clients`, what it speaks TLS with and the authority of the
-    clients it lets in; `others`, more accounts by name.
+    To be set before start(): `tls` (its certificate), `clients` (the CA of the clients that it
+    accepts), and `others` (more accounts by name).
     """
 
     def __init__(

@@ -165,8 +165,8 @@ class FaultProxy(LoopbackServer):
     position, `break_by` those that a function chooses.
 
     `sleep` is how `Late` waits; with `tls` the proxy speaks https. The registry's own address in
-    Location and WWW-Authenticate becomes the proxy's. Where the registry asks for logins, `login`
-    makes all requests without one alike: which of several the client sends first is chance.
+    Location and WWW-Authenticate becomes the proxy's. If the registry requires logins, `login`
+    makes all requests without a login alike, since their order is not defined.
     """
 
     def __init__(
@@ -193,9 +193,9 @@ class FaultProxy(LoopbackServer):
 
     @property
     def told(self) -> frozenset[str]:
-        """The registry's own names of the uploads whose URL the client was told.
+        """The registry's own names of the uploads whose URL the client got.
 
-        Without those that were forgotten.
+        Uploads that the registry has forgotten are left out.
         """
         with self._lock:
             return frozenset(self._told - self._forgotten)
@@ -226,7 +226,7 @@ class FaultProxy(LoopbackServer):
         self._begin(choose)
 
     def _begin(self, choose: Choose | None) -> None:
-        self.settle()  # what an earlier client left behind is none of what comes now
+        self.settle()  # uploads of an earlier client do not count
         self.forget()
         with self._lock:
             self._by = choose
@@ -291,7 +291,7 @@ class FaultProxy(LoopbackServer):
             return None
 
     def _position(self, record: Record, counted: Counter[tuple[str, str]]) -> Position:
-        """The position of the next request; `counted` are those before it."""
+        """The position of the next request; `counted` are the requests before it."""
         upload = self._begun.get(_upload_in(record.path), "")
         alike = (
             record.method,
@@ -301,7 +301,7 @@ class FaultProxy(LoopbackServer):
         return Position(method=alike[0], what=alike[1], nth=counted[alike] - 1)
 
     def _note(self, request: Request, answer: Answer) -> None:
-        """Note the blob that an upload is for, and whether the client was told its URL."""
+        """Note the blob that an upload is for, and whether the client got its URL."""
         begun = _upload_in(answer.headers.get("Location", ""))
         if request.method == "POST" and answer.status == 202 and begun:
             with self._lock:

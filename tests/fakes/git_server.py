@@ -246,7 +246,7 @@ class _Server(ThreadingHTTPServer):
         super().shutdown_request(request)
 
     def handle_error(self, request: object, client_address: object) -> None:
-        """A client that went away is no news."""
+        """Ignore clients that disconnect."""
 
     def server_close(self) -> None:
         for connection in list(self._open):
@@ -273,7 +273,7 @@ class _Handler(BaseHTTPRequestHandler):
         self._serve()
 
     def log_message(self, *_: object) -> None:
-        """Say nothing: the record is in `requests`."""
+        """Write no log: the record is in `requests`."""
 
     def _serve(self) -> None:
         owner = self.server.owner

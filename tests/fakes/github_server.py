@@ -22,7 +22,7 @@ APP, INSTALLATION = "4711", 99
 
 class GithubServer(LoopbackServer):
     """One App with a key pair (the one called `pair`), installed for `owner/name`; `issued` and
-    `revoked` are told each token, `tokens` are those that live.
+    `revoked` are called with each token; `tokens` are the valid ones.
     """
 
     def __init__(
@@ -90,7 +90,7 @@ class GithubServer(LoopbackServer):
         return Answer(status=204)
 
     def _refusal(self, jwt: str) -> str:
-        """What is wrong with the JWT; empty if nothing is."""
+        """The fault of the JWT; empty if it is valid."""
         head, _, rest = jwt.partition(".")
         body, _, signature = rest.partition(".")
         file = self._key.parent / f"signature-{secrets.token_hex(4)}"

@@ -17,7 +17,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Self
 
-SOON = 120.0  # seconds that nobody waits for unless something is broken
+SOON = 120.0  # seconds; a wait reaches this limit only if something is broken
 
 
 class GnuPG:
@@ -37,7 +37,7 @@ class GnuPG:
         shutil.rmtree(self.home)
 
     def run(self, *words: str, stdin: str = "") -> str:
-        """What gpg prints."""
+        """The output of gpg."""
         command = [
             "gpg",
             "--batch",
@@ -75,7 +75,7 @@ def agents(home: Path) -> list[str]:
 
 
 def wait(done: Callable[[], bool], otherwise: str) -> None:
-    """Wait for something that is certain to happen; raises AssertionError where it does not."""
+    """Wait for something that is certain to happen; raises AssertionError if it does not."""
     end = time.monotonic() + SOON
     while not done():
         assert time.monotonic() < end, otherwise

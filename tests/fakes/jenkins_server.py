@@ -31,7 +31,7 @@ class Held:
     kind: str = TEXT
     description: str = "made by hand"
     scope: str = "GLOBAL"
-    more: str = ""  # what a plugin has added
+    more: str = ""  # an element that a plugin has added
 
 
 @dataclass(kw_only=True)
@@ -93,13 +93,13 @@ class JenkinsServer(LoopbackServer):
             return Answer(status=403, body=b"No valid crumb was included in the request")
         if not user.update:
             return Answer(status=403)
-        # as a servlet reads what does not say its encoding
+        # as a servlet reads a body without a declared encoding
         element = ET.fromstring(request.body.decode("latin-1"))
         if element.tag != held.kind:
             return Answer(status=500, body=b"A problem occurred while processing the request.")
         inner = element.find("secret")
         if inner is None or len(inner):
-            return Answer(status=500)  # what is redacted is no secret
+            return Answer(status=500)  # a redacted value is not a secret
         held.secret, held.description, held.scope = (
             inner.text or "",
             element.findtext("description") or "",

@@ -1,5 +1,5 @@
-"""A small, complete OCI distribution registry in memory, on loopback: what tests and `make demo`
-push to, pull from and break.
+"""A small, complete OCI distribution registry in memory, on loopback. Tests and `make demo`
+push to it, pull from it and break it.
 """
 
 from __future__ import annotations
@@ -98,8 +98,8 @@ class Upload:
 
 @dataclass(kw_only=True)
 class Repository:
-    """What one repository holds: digest -> (media type, bytes), tag -> digest, digest -> bytes,
-    and uploads that are not done.
+    """The content of a repository: digest -> (media type, bytes), tag -> digest, digest -> bytes,
+    and unfinished uploads.
     """
 
     manifests: dict[str, tuple[str, bytes]] = field(default_factory=dict)
@@ -110,7 +110,7 @@ class Repository:
 
 @dataclass(frozen=True, kw_only=True)
 class Grant:
-    """What a token allows, as (repository, action), and until when (monotonic seconds)."""
+    """The grants of a token as (repository, action), and its expiry (monotonic seconds)."""
 
     allowed: frozenset[tuple[str, str]]
     until: float
@@ -124,10 +124,10 @@ def digest_of(data: bytes, algorithm: str = "sha256") -> str:
 class FakeRegistry(LoopbackServer):
     """The registry; the options are attributes too and may be changed while it runs.
 
-    `resumes` keeps what a PUT brought that was cut; `largest_body` refuses larger ones as a proxy
+    `resumes` keeps the bytes of a PUT that was cut; `largest_body` refuses larger ones as a proxy
     does (0: any); `referrers` lists them, two to a page. `auth` is `none`, `basic` or `bearer`
-    (basic where a user name is given); `realm` is the token endpoint named in challenges where it
-    is not the own one. `owners` says who alone may work in the repositories below a first word, as
+    (basic if a user name is given); `realm` is the token endpoint in challenges if it is not the
+    registry's own. `owners` names who alone may work in the repositories below a first word, as
     (user, password).
     """
 
@@ -193,8 +193,8 @@ class FakeRegistry(LoopbackServer):
                 return refusal.answer
 
     def broken(self, request: Request) -> None:
-        """A PATCH that broke off leaves what had come, as on real registries; a PUT does on
-        some.
+        """An interrupted PATCH leaves the received bytes, as on real registries; a PUT does so on
+        some of them.
         """
         with self._lock:
             kind, name, key = _parsed(request.path)
@@ -206,7 +206,7 @@ class FakeRegistry(LoopbackServer):
             ):
                 upload.data += request.body
 
-    # Who may do what
+    # Authorization
 
     def _token(self, request: Request) -> Answer:
         """The token endpoint: GET with repeated `scope`; POST is not there, as on older
@@ -279,7 +279,7 @@ class FakeRegistry(LoopbackServer):
             challenge += ',error="insufficient_scope"' if valid else ',error="invalid_token"'
         raise Refusal(401, "UNAUTHORIZED", headers={"WWW-Authenticate": challenge})
 
-    # What is where
+    # Content
 
     def _route(self, request: Request) -> Answer:
         kind, name, key = _parsed(request.path)
@@ -340,7 +340,7 @@ class FakeRegistry(LoopbackServer):
         accepted = {
             part.partition(";")[0].strip() for part in request.headers.get("accept", "").split(",")
         }
-        # Debian's registry answers so too, also where there is no Accept at all
+        # Debian's registry answers so too, also to a request without an Accept header
         if not accepted & {media_type, "*/*"}:
             raise Refusal(
                 404,
@@ -488,8 +488,8 @@ class FakeRegistry(LoopbackServer):
         return Answer(status=204)
 
     def _upload(self, request: Request, name: str, key: str) -> Upload:
-        """The upload, if the request carries a state that was handed out for it: a client must
-        use Location as it came.
+        """The upload, if the request has the state that the registry issued for it: a client must
+        use Location unchanged.
         """
         upload = self._known(name).uploads.get(key)
         if upload is None:
@@ -546,8 +546,8 @@ def _scope_parts(scope: str) -> tuple[str, str, str]:
 
 
 def _needed(request: Request, name: str) -> list[tuple[str, tuple[str, ...]]]:
-    """What a request needs: what it does to its repository, and a pull of the repository that it
-    mounts from.
+    """The grants that a request needs: its action on its repository, and a pull of the repository
+    that it mounts from.
     """
     if not name:
         return []

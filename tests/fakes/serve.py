@@ -161,7 +161,7 @@ class LoopbackServer:
 
     @property
     def requests(self) -> tuple[Record, ...]:
-        """What has come in so far, in order of arrival."""
+        """The requests received so far, in order of arrival."""
         with self._guard:
             return tuple(self._records)
 
@@ -337,8 +337,8 @@ class _Listener(ThreadingHTTPServer):
             self._live_guard.wait_for(lambda: not self._live, _PATIENCE)
 
     def handle_error(self, request: Any, client_address: Any) -> None:
-        """A peer that went away is no news here; anything else is a fault of the fake, or of
-        what chooses its faults.
+        """Ignore peers that disconnect; any other error is a bug of the fake, or of the function
+        that chooses its faults.
         """
         crash = sys.exception()
         if crash is not None and not isinstance(crash, OSError):

@@ -15,8 +15,8 @@ _PIECE, _BUFFER = 2 * 1024, 16 * 1024
 
 
 class SlowLine(LoopThread):
-    """Stands before `host` (`127.0.0.1:PORT`) from start() to stop(); `moved` bytes of the
-    clients have come to the server, and of it to them.
+    """Stands before `host` (`127.0.0.1:PORT`) from start() to stop(); `moved` are the bytes
+    that have passed, from the clients to the server and back.
     """
 
     def __init__(self, host: str, *, rate: int) -> None:
@@ -25,7 +25,7 @@ class SlowLine(LoopThread):
         self.moved = 0
         self._upstream = host.rpartition(":")[0], int(host.rpartition(":")[2])
         self._listener = socket.socket()
-        # what is not on the line yet stays with who sends it
+        # bytes that are not on the line yet stay with the sender
         self._listener.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _BUFFER)
         self._listener.bind(("127.0.0.1", 0))
         self._listener.listen(128)
@@ -57,7 +57,7 @@ class SlowLine(LoopThread):
             client.setblocking(False)
             way = self._loop.create_task(self._pass(client))
             self._ways.add(way)
-            # one that is cancelled before it has begun closes nothing itself
+            # a task that is cancelled before it has begun does not close its connection
             way.add_done_callback(lambda _: client.close())
             way.add_done_callback(self._ways.discard)
 

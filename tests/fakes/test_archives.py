@@ -1,4 +1,4 @@
-"""Archives made for tests are what other programs read."""
+"""Other programs can read the archives that are made for tests."""
 
 from __future__ import annotations
 

@@ -64,7 +64,7 @@ def call(
 
 
 def upload(proxy: FaultProxy) -> str:
-    """Where an upload that is begun now goes, with the digest of DATA."""
+    """The URL of a new upload, with the digest of DATA."""
     answer, _ = call(proxy, "POST", "/v2/app/blobs/uploads/")
     return f"{answer.headers['Location'].removeprefix(proxy.url)}&digest={DIGEST}"
 

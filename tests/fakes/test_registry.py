@@ -1,5 +1,5 @@
-"""The fake registry keeps to the distribution specification, records what it sees and breaks
-where it is told to.
+"""The fake registry keeps to the distribution specification, records requests, and
+fails as a test tells it to.
 """
 
 from __future__ import annotations
@@ -372,7 +372,7 @@ def test_other_requests_get_the_status_of_the_specification(
         assert call(registry, method, target).status == status
 
 
-# Who may do what
+# Authorization
 
 
 def test_basic_credentials_are_asked_for_and_checked() -> None:

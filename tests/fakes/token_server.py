@@ -18,11 +18,11 @@ from tests.fakes.serve import Answer, LoopbackServer, Request
 
 
 class TokenServer(LoopbackServer):
-    """Hands out tokens under /token for the scopes asked for; `certificate` is what the registry
-    has to trust.
+    """Hands out tokens under /token for the requested scopes; the registry has to trust
+    `certificate`.
 
-    `others` are more accounts (name to password), and `owners` says whose a repository is, by its
-    first word: nobody else's token opens it.
+    `others` are more accounts (name to password), and `owners` has the owner of each repository by
+    its first word: no other user's token opens it.
     """
 
     def __init__(

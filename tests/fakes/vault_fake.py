@@ -1,4 +1,4 @@
-"""The part of Vault that one secret needs, to break it where a real Vault does not.
+"""The part of Vault that one secret needs, with faults that a real Vault does not produce.
 
 Other tests use the real one (vault_server.py).
 """

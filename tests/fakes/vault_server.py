@@ -39,7 +39,7 @@ class VaultServer(ChildServer):
         """A connection to the server, not opened yet."""
         return http.client.HTTPConnection("127.0.0.1", self.port, timeout=60)
 
-    # ---- what an administrator does
+    # ---- the administrator's side
 
     def api(
         self, method: str, path: str, data: object = None, *, token: str = "", namespace: str = ""
@@ -216,7 +216,7 @@ class SealedVault(VaultServer):
         self.api("PUT", "sys/seal")
 
     def unseal(self) -> None:
-        """Unseal it, and wait until it is what it was."""
+        """Unseal the server, and wait until it serves requests as before."""
         self.api("PUT", "sys/unseal", {"key": self._key})
         while self._status() not in ((200, _STANDBY) if self._joins else (200,)):
             time.sleep(0.02)
@@ -253,7 +253,7 @@ class SealedVault(VaultServer):
         )
 
     def answers(self) -> bool:
-        """Whether it says anything, sealed or not."""
+        """Whether the server answers, sealed or not."""
         return self._status() > 0
 
     def _status(self) -> int:

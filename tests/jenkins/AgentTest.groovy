@@ -1,7 +1,7 @@
 import org.jenkinsci.plugins.workflow.steps.FlowInterruptedException
 import org.junit.Test
 
-/** Agents of the harness: their workspaces, what happens to a script if the build is aborted, and to the build if its agent is lost. */
+/** Agents of the harness: their workspaces, the end of a script if the build is aborted, and of the build if its agent is lost. */
 class AgentTest extends LibraryTest {
 
     /** A shell text that starts a tree of processes, one of them in the background, and then does `last`. */

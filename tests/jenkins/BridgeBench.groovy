@@ -1,7 +1,7 @@
 import groovy.json.JsonOutput
 import org.junit.Test
 
-/** What one call of the library costs beside the engine; tests/bench/bridge.py runs it and prints the figures. */
+/** The cost of one call of the library without the engine; tests/bench/bridge.py runs it and prints the figures. */
 class BridgeBench extends LibraryTest {
     static final int CALLS = 20
     static final Map CREDENTIAL = [credentialsId: 'registry', kind: 'string', variables: [text: 'PIPER_token']]

@@ -4,11 +4,11 @@ import org.jenkinsci.plugins.workflow.steps.FlowInterruptedException
 import org.junit.After
 import org.junit.Test
 
-/** vars/towline.groovy against a prepared engine: what it asks, what it does with the answer, what it leaves behind. */
+/** vars/towline.groovy with a prepared engine: its requests, its use of the results, and the files that it leaves. */
 class BridgeTest extends LibraryTest {
     BridgeTest() { sandboxed = true }
 
-    /** Whatever a test does, no secret stays of its build: neither one that Jenkins bound nor one that another library had. */
+    /** After every test, no secret is left in the record of the build: neither of a Jenkins credential nor of another library. */
     @After void searchRecords() {
         if (engine == null || allowed) { return }
         List<String> secrets = jenkins.credentials.values().collectMany { [it.text, it.password] }
@@ -16,7 +16,7 @@ class BridgeTest extends LibraryTest {
         assert recorded().find(secrets.findAll { it && it.length() > 2 }) == []
     }
 
-    /** Set by a test that lists itself what stays. */
+    /** Set by a test that itself checks what is left. */
     private boolean allowed = false
 
     static List<String> texts(Object value) {

@@ -79,7 +79,7 @@ class BuildRecord {
 
     List<String> getNames() { steps*.name }
 
-    /** How many steps of each name there were: [sh: 1, withEnv: 1]. */
+    /** The number of steps by name: [sh: 1, withEnv: 1]. */
     Map<String, Integer> getCounts() { counted(steps) }
 
     /** The same per call of a library's var: the steps from each call up to the next call of that var, or to the end. */
@@ -91,7 +91,7 @@ class BuildRecord {
     private static Map<String, Integer> counted(List<Step> steps) { steps.countBy { it.name } as Map<String, Integer> }
 }
 
-/** Looks for secrets in everything that stays of a build, in every form in which one could stand there. */
+/** Searches the whole record of a build for secrets, in every form that a secret can have there. */
 class SecretSearch {
     /** Place -> texts. */
     final Map<String, List<String>> places = [:]
@@ -115,7 +115,7 @@ class SecretSearch {
         return all
     }
 
-    /** Where a secret stands: 'place: form of the secret', each once. */
+    /** Each place with a secret, once: 'place: form of the secret'. */
     List<String> find(Collection<String> secrets) {
         List<String> found = []
         for (String secret in secrets.findAll { it }.toSet()) {

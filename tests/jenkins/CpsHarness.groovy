@@ -20,8 +20,8 @@ import org.jenkinsci.plugins.workflow.steps.FlowInterruptedException
 
 /**
  * Runs a Jenkinsfile and the library the way workflow-cps does: everything CPS-compiled, the program suspended at every step,
- * and the WHOLE suspended program (branches, stacks, locals, vars, bindings) written out and read back before it goes on - what a
- * restart of the controller at that step would do. As in Jenkins a var is created for the script that names it.
+ * and the WHOLE suspended program (branches, stacks, locals, vars, bindings) written out and read back before it goes on, as a
+ * restart of the controller at that step does. As in Jenkins a var is created for the script that names it.
  */
 class CpsHarness {
     /** Whether Jenkinsfile and library run in the sandbox if a test does not say. */
@@ -108,7 +108,7 @@ class CpsHarness {
             def load(String path)                  { return parsed_(path).run() }
         }'''
 
-    /** A var of another library, which stands before ours in the controller's configuration. */
+    /** A var of another library, which comes before ours in the controller's configuration. */
     void addVar(String name, String source) { others.vars[name] = source }
 
     /** Another library, after those that are there or as the first: var -> source, as text or file. */
@@ -223,7 +223,7 @@ class CpsHarness {
         }
     }
 
-    /** Every branch waits: the first time limit is over, or the sleeper wakes, or somebody aborts the build. */
+    /** Called if every branch waits: a time limit ends, a sleeping branch wakes, or the build is aborted. */
     private void letTimePass() {
         List<Branch> waiting = branches.findAll { it.request != null }
         waiting.each { Branch one -> one.stop = steps.interruption(steps.now, one.scope) }
@@ -316,7 +316,7 @@ class CpsHarness {
 
     // Names
 
-    /** Called by CpsStepScript for a name that is no method: a var of a library, or a step. */
+    /** Called by CpsStepScript for a name that is not a method: a var of a library, or a step. */
     Object dispatch(CpsStepScript from, String name, List args) {
         if (owner(name) != null) {
             steps.record.calls << [name: name, at: steps.record.steps.size()]

@@ -4,7 +4,7 @@ import org.junit.Test
 class EnvironmentTest extends LibraryTest {
     EnvironmentTest() { sandboxed = true }
 
-    /** What Piper's own var offers, as far as ours relies on it. */
+    /** The methods of Piper's own var that ours relies on. */
     static final String PIPER = '''class commonPipelineEnvironment implements Serializable {
             Map known = ['container/imageNameTag': 'piper:1', artifactVersion: '1.0', 'custom/theirs': 't']
             List seen = []

@@ -9,7 +9,7 @@ class FakeEngine {
     final File program
 
     /**
-     * `answers`: per call what differs from SUCCESS, with `exit` for the exit code; `exit` alone leaves no result, `text` is printed as it is.
+     * `answers`: for each call the fields that differ from SUCCESS, with `exit` for the exit code; `exit` alone leaves no result, `text` is printed as it is.
      */
     FakeEngine(File folder, List<Map> answers = [[:]]) {
         this.folder = folder

@@ -3,7 +3,7 @@ import java.nio.file.Files
 import org.jenkinsci.plugins.workflow.steps.MissingContextVariableException
 import org.junit.Test
 
-/** The harness must be able to fail: what these tests break, workflow-cps would break too. */
+/** The harness must be able to fail: each fault here would fail on workflow-cps, too. */
 class HarnessTest extends LibraryTest {
 
     @Test void 'a local that cannot be serialized is caught when it is held over a step'() {
@@ -53,7 +53,7 @@ class HarnessTest extends LibraryTest {
         assert h.run("towlineEnvironment.set('k', 'v'); echo 'x'; return [towlineEnvironment.get('k'), other()]") == ['v', null]
     }
 
-    // What a real controller did, and the harness once hid
+    // Behaviour of a real controller that the harness once hid
 
     @Test void 'withEnv takes values as they are'() {
         assert answering().run("""withEnv(['A=p\$\$w', 'B=x\$HOME', 'C=\${BUILD_NUMBER}', 'D=', 'E=a=b']) {

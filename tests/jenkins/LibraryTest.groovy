@@ -3,7 +3,7 @@ import org.junit.Before
 import org.junit.Rule
 import org.junit.rules.TemporaryFolder
 
-/** What the tests of the library share: a temporary Jenkins, and a program in the engine's place. */
+/** Shared by the tests of the library: a temporary Jenkins, and a program in the engine's place. */
 abstract class LibraryTest {
     @Rule public TemporaryFolder tmp = new TemporaryFolder()
     StepBackend jenkins
@@ -37,7 +37,7 @@ abstract class LibraryTest {
         throw new AssertionError('the Jenkinsfile did not fail' as Object)
     }
 
-    /** All that stays of the build, and what went to the engine openly: where secrets are searched for. */
+    /** The texts that are searched for secrets: the whole record of the build, and the requests to the engine. */
     SecretSearch recorded() {
         SecretSearch search = jenkins.search()
         search.places.requests = (0..<engine.calls).collect { engine.requestText(it) }

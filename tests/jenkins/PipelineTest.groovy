@@ -14,7 +14,7 @@ class PipelineTest extends LibraryTest {
     static final Map DOES_NOT_ASK = [confirm: [asks: false, asksIfUnstable: true, message: 'Deploy to Release?', timeoutHours: 5, submitters: '']]
     static final String ONE_LINE = 'towlinePipeline script: this'
 
-    /** What the steps of other libraries did, in order. */
+    /** The actions of the steps of other libraries, in order. */
     final List<String> ran = []
 
     CpsHarness pipeline(Map... answers) {

@@ -34,7 +34,7 @@ class SandboxGate extends GroovyInterceptor {
     private static final List<Class> GDK = [DefaultGroovyMethods, StringGroovyMethods, EncodingGroovyMethods, DateGroovyMethods,
                                             ProcessGroovyMethods] as List<Class>
     final Set<String> allowed
-    /** What was used of the list, and what was rejected. */
+    /** The signatures of the list that were used, and those that were rejected. */
     final Set<String> used = new TreeSet<String>()
     final List<String> rejected = []
     /** Whether a name is one of the pipeline's global variables. */
@@ -158,7 +158,7 @@ class SandboxGate extends GroovyInterceptor {
     /** Code of the pipeline: Jenkinsfile and vars, compiled at run time. */
     private static boolean isOwn(Class type) { type.classLoader instanceof GroovyClassLoader }
 
-    /** What CpsWhitelist allows besides the lists. */
+    /** The calls that CpsWhitelist allows besides the lists. */
     private static boolean isCps(Object receiver, String method) {
         (receiver instanceof CpsStepScript && method in ['invokeMethod', 'println', 'print', 'printf', 'evaluate']) ||
             (receiver instanceof EnvActionImpl && method in ['getProperty', 'setProperty']) ||

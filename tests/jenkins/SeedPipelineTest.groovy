@@ -20,7 +20,7 @@ class SeedPipelineTest {
 
     private final List<StepBackend> builds = []
 
-    /** Whatever a test does, no secret stays of its builds: in no form, in nothing that Jenkins keeps. */
+    /** After every test, no record that Jenkins keeps of its builds has a secret, in any form. */
     @After void searchRecords() {
         assert !builds.empty
         for (StepBackend jenkins in builds) {
@@ -49,7 +49,7 @@ class SeedPipelineTest {
         return jenkins
     }
 
-    /** The library with the build step of another one beside it: a stand-in that only says what a build leaves behind. */
+    /** The library beside another library with the build step: a stand-in that only sets the values that a build leaves. */
     CpsHarness library(StepBackend jenkins) {
         Map image = servers.facts.image as Map
         String named = "${image.name}:${image.tag}"

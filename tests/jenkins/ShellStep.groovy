@@ -37,7 +37,7 @@ class ShellStep {
         }
     }
 
-    /** What the step answers. A script that ends with 0 after it was told to stop ends the step well, as in Jenkins. */
+    /** The result of the step. A script that ends with 0 after it was told to stop ends the step well, as in Jenkins. */
     private Object ended(Map arguments, int code, String output, FlowInterruptedException stopped) {
         if (code == 0 || (arguments.returnStatus && stopped == null)) { return arguments.returnStatus ? code : arguments.returnStdout ? output : null }
         if (output) { jenkins.say(output) }

@@ -5,7 +5,7 @@ import java.nio.file.PathMatcher
 import org.jenkinsci.plugins.workflow.steps.FlowInterruptedException
 import org.jenkinsci.plugins.workflow.steps.MissingContextVariableException
 
-/** One build of Jenkins: its pipeline steps, done for real on an agent in a temporary folder, and what stays of them. */
+/** One build of Jenkins: its pipeline steps, done for real on an agent in a temporary folder, and the record that Jenkins keeps of them. */
 class StepBackend {
     /** Steps that need an agent. */
     static final Set<String> ON_AGENT = ['sh', 'writeFile', 'readFile', 'fileExists', 'deleteDir', 'pwd', 'dir', 'stash', 'unstash', 'archiveArtifacts',
@@ -22,12 +22,12 @@ class StepBackend {
     /** Variables of the agents; of the build. */
     final Map<String, String> agent = [:]
     final Map<String, String> build = [BUILD_NUMBER: '7', BUILD_URL: 'http://jenkins.invalid/job/demo/7/', JOB_NAME: 'demo']
-    /** What started the build, as currentBuild.getBuildCauses() has it. */
+    /** The causes of the build, as currentBuild.getBuildCauses() returns them. */
     List<Map> causes = []
     final Map<String, Object> params = [:]
     /** Jenkins credentials by id: username and password, text, or file. */
     final Map<String, Map<String, String>> credentials = [:]
-    /** What checkout(scm) copies into the workspace, and what it answers; null: a job without a source. */
+    /** The folder that checkout(scm) copies into the workspace, and its result; null: a job without a source. */
     File source = null
     Map<String, String> checkedOut = [:]
     /** Steps of plugins that are not installed. */

@@ -42,7 +42,7 @@ class Failure:
         return self.name
 
 
-# ---- what a server was told, and says again
+# ---- servers that repeat what they received
 
 
 def told(request: Request) -> str:

@@ -168,7 +168,7 @@ def url_in_config(given: Given, value: str) -> None:
     )
 
 
-# ---- keys: what of them is secret
+# ---- the secret part of keys
 
 
 def ssh_core(text: str) -> bytes:

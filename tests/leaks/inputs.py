@@ -27,7 +27,7 @@ Spoil = Callable[[World, Run], None]
 
 @dataclass(frozen=True, kw_only=True)
 class Spoilt:
-    """One row: the step, and what is wrong with its inputs."""
+    """One row: the step, and the fault in its inputs."""
 
     name: str
     step: str

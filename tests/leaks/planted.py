@@ -1,8 +1,8 @@
 """Leaks on purpose, one for each sink: the proof that the hunt would find them.
 
 Most happen within the engine's own process (traced_engine.py runs this file, so it imports the
-standard library alone). A secret for each sink, and what else is needed, come by one variable that
-nobody else gets to see. The others happen on servers, when the engine has ended.
+standard library alone). A secret for each sink, and all other inputs, come by one variable that no
+other process gets. The others happen on servers, when the engine has ended.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from contextlib import suppress
 from pathlib import Path
 
 VARIABLE = "HUNT_PLANTS"
-HOST, ELSEWHERE, BUG = "host", "elsewhere", "bug"  # keys of what it holds, beside the sinks
+HOST, ELSEWHERE, BUG = "host", "elsewhere", "bug"  # keys of that variable besides the sinks
 
 
 def plant() -> None:

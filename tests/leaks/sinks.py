@@ -50,7 +50,7 @@ class Leak:
         return f"{self.sink}: {self.label}: {self.secret} ({self.way})"
 
 
-# ---- what may be where
+# ---- secrets that a sink may have
 
 
 def printed_by(run: Run) -> May:

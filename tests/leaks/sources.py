@@ -1,9 +1,9 @@
-"""The table of sources: every kind of place that a secret comes from, one secret for each, and
-where that one may go.
+"""The table of sources: every kind of place that a secret comes from, a secret for each, and
+where that secret may go.
 
 A new source is one row, and a way into a call in given.py. `hosts` are the taps that may hear it,
 `children` the kinds of child processes that may have it in their environment (processes.py),
-`files` the private files that may hold it while a step runs. What is not listed is a leak.
+`files` the private files that may hold it while a step runs. Anything that is not listed is a leak.
 """
 
 from __future__ import annotations

@@ -73,7 +73,7 @@ class Step:
         return self.name
 
 
-# ---- what the project configures
+# ---- the project's configuration
 
 
 def _push(hosts: Hosts, _url: str) -> dict[str, Any]:

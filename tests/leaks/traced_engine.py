@@ -1,9 +1,9 @@
-"""The engine as its console script starts it, with a hook that tells what it does: which
-children it starts, what it writes, which names it asks for.
+"""The engine as its console script starts it, with a hook that records the child
+processes that it starts, the files that it writes, and the host names that it looks up.
 
 A program: `python -I traced_engine.py LOG ARGUMENT...`, where LOG gets a line of JSON for each
 event. It brings no path of its own into the engine: the interpreter of the environment that it is
-started with has the engine installed. For what is leaked on purpose see planted.py.
+started with has the engine installed. Leaks on purpose are in planted.py.
 """
 
 from __future__ import annotations

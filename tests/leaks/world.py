@@ -61,7 +61,7 @@ from tests.leaks.tap import Tap, Upstream
 from tests.leaks.traced_engine import LACKS
 from tests.vault_calls import AUDIENCE, take_jwt
 
-PATIENCE = 240.0  # seconds; nobody waits for so long unless something is broken
+PATIENCE = 240.0  # seconds; a wait reaches this limit only if something is broken
 _LAUNCHER = Path(__file__).with_name("traced_engine.py")
 _ROLE = "hunted"
 # A program that prints, writes and sends everything that it was given.
@@ -287,7 +287,7 @@ class World:
         if self.on_request:
             self.on_request(tap, record)
 
-    # ---- what the servers know
+    # ---- secrets that the servers know
 
     def _admit(self, step: Step) -> None:
         """Let the servers accept the secrets that the step uses."""

@@ -179,7 +179,7 @@ class World:
     def copy(self, *, again: bool = False) -> TowlineError | None:
         """Copy once and give the error that it ended with.
 
-        The target has what was there before, or with `again` what the last copy has left.
+        The target has its earlier content, or with `again` the content that the last copy has left.
         """
         if not again:
             self.target.storage.clear()
@@ -225,7 +225,7 @@ class World:
         ]
 
     def tried(self, case: Case) -> tuple[TowlineError | None, str]:
-        """How the copy ended under the fault, and what is wrong with that; empty if nothing is."""
+        """How the copy ended under the fault, and the fault in that; empty if there is none."""
         for proxy in self.proxies.values():
             proxy.clear()
         self.proxies[case.side].hit(case.position, case.fault)
@@ -236,7 +236,7 @@ class World:
         return ended, self.wrong(ended, passes=passes)
 
     def wrong(self, ended: TowlineError | None, *, passes: bool, in_blobs: bool = False) -> str:
-        """What is wrong with the end of a copy and with what it left; empty if nothing is.
+        """The fault in the end of a copy or in the content that it left; empty if there is none.
 
         `passes`: the copy has no reason to fail. `in_blobs`: only requests for blobs were broken,
         so a copy that fails has moved no tag.
@@ -261,7 +261,7 @@ class World:
         return _unclear(ended) if ended else ""
 
     def _wrong_at(self, repository: str, tag: str, fits: set[str]) -> str:
-        """What is wrong with a tag that has to point to one of `fits`."""
+        """The fault of a tag that has to point to one of `fits`; empty if there is none."""
         now = self.target.storage[repository].tags.get(tag, "")
         if now not in fits:
             return f"the tag {tag} of {repository} is {now or 'not there'}"

@@ -1,8 +1,8 @@
 """Copies on a worse day: two images with a layer in common are copied at once, and several of
 their uploads break, or one of them breaks twice.
 
-What has to come of them is what `copy_world` says, in a bounded number of requests; after a copy
-that failed the next one, without faults, brings all of it.
+`copy_world` has the rules for the result; the number of requests is bounded. After a copy that
+failed, the next copy, without faults, pushes everything.
 """
 
 from __future__ import annotations
@@ -123,7 +123,7 @@ class AtOnce:
         self._wants, self._make = wants, make
 
     def at(self, side: str) -> Choose:
-        """What chooses at one side."""
+        """The function that chooses the requests to break at one side."""
 
         def choose(position: Position, record: Record) -> Fault | None:
             if position.nth or position.what == STRANGER or not self._wants(side, record):
@@ -140,8 +140,8 @@ class AtOnce:
 
 
 class Twice:
-    """Breaks two requests about one blob, at either side: the one that comes after `before` others,
-    and then the one that comes after `between` more.
+    """Breaks two requests about one blob, at either side: the request after `before` others,
+    and then the request after `between` more.
     """
 
     def __init__(self, digest: str, makes: Sequence[Make], before: int, between: int) -> None:
@@ -150,7 +150,7 @@ class Twice:
         self._lock = Lock()
 
     def at(self, side: str) -> Choose:
-        """What chooses at one side."""
+        """The function that chooses the requests to break at one side."""
 
         def choose(position: Position, record: Record) -> Fault | None:
             with self._lock:
@@ -182,7 +182,7 @@ class AtOnceCase:
         return f"when {self.kind}: {self.name}"
 
     def tried(self, world: World) -> tuple[TowlineError | None, str]:
-        """How the copy ended, and what is wrong with that; empty where nothing is."""
+        """How the copy ended, and the fault in that; empty if there is none."""
         chooser = AtOnce(KINDS[self.kind], FAULTS[self.name])
         ended = broken(world, chooser.at)
         passes = self.name in PASSING or all(heals(*struck) for struck in chooser.struck)
@@ -204,7 +204,7 @@ class TwiceCase:
         )
 
     def tried(self, world: World) -> tuple[TowlineError | None, str]:
-        """How the copy ended, and what is wrong with that; empty where nothing is."""
+        """How the copy ended, and the fault in that; empty if there is none."""
         makes = [TWICE[name] for name in self.names]
         chooser = Twice(OF[self.of], makes, self.before, self.between)
         ended = broken(world, chooser.at)
@@ -281,7 +281,7 @@ def check(
 
 
 def wrong_again(world: World) -> str:
-    """What is wrong with the next copy, without faults, after a copy that failed."""
+    """The fault of the next copy, without faults in its requests, after a copy that failed."""
     for proxy in world.proxies.values():
         proxy.clear()
     found = world.wrong(world.copy(again=True), passes=True)
@@ -313,7 +313,7 @@ def test_an_upload_that_breaks_twice_beside_others_arrives_whole_or_not_at_all(
     world: World, every: int, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """Of all pairs of faults at pairs of requests: steps that are prime to the numbers of names,
-    places and layers leave none of those out.
+    places and layers leave out none of them.
     """
     cases = [
         TwiceCase(of=of, names=(first, second), before=before, between=between)

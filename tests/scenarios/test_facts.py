@@ -99,7 +99,7 @@ class Shell:
         }
 
     def overwrite(self) -> ImageParts:
-        """Somebody else pushes another image to the tag."""
+        """Push another image to the tag, as another user does."""
         other = make_image("linux/amd64", seed=9)
         put(other, self.target, "app", "1")
         return other
@@ -319,9 +319,7 @@ def test_an_older_build_leaves_what_is_deployed_as_well(shell: Shell) -> None:
     (shell.folder / ENVIRONMENT_FOLDER / "deployment/Release/commit/x").mkdir(parents=True)
     untold = shell.run(DEPLOY, *image, "--containerImageNameTag", "app:11", number="11")
     assert (untold.code, untold.message) == (8, ending.message)  # the message matters
-    assert (
-        "not all that later steps need to know is written (deployment/Release/commit" in untold.err
-    )
+    assert "not all values for later steps are written (deployment/Release/commit" in untold.err
     assert untold.result["pipelineEnvironment"]["deployment/Release/commit"] == newer
 
 
@@ -407,7 +405,7 @@ def test_what_is_published_all_the_same_is_said_to_be(shell: Shell, key: str) ->
     ending = shell.run(step, "--stage", "S")
     assert ending.code == (3 if key == "deployment" else 9)
     assert ending.message.startswith(
-        "what this step publishes is published, but not all that later"
+        "the step has published everything, but not all values for later"
     )
     assert key.rpartition("/")[2] in ending.message
     assert "run the step again" in ending.hint

@@ -1,9 +1,9 @@
 """The leak hunt: secrets in every source, each step with each failure, and every sink searched
 afterwards.
 
-What there is to read and to extend: the sources (tests/leaks/sources.py), the steps (steps.py),
+To read and to extend: the sources (tests/leaks/sources.py), the steps (steps.py),
 what may fail (failures.py), the sinks (sinks.py), how a secret may be written (forms.py). What
-Jenkins itself records is none of this: docs/security.md.
+Jenkins itself records is in docs/security.md.
 """
 
 from __future__ import annotations
@@ -69,7 +69,7 @@ def test_every_failure_is_tried_each_time() -> None:
     assert {failure for failure, _, _ in SOME} == set(FAILURES)
 
 
-# ---- what may fail
+# ---- failures
 
 _TIMES = [pytest.param(*one, id=" ".join(map(str, one))) for one in SOME]
 _MORE = [pytest.param(*one, id=" ".join(map(str, one)), marks=pytest.mark.extra) for one in OTHERS]

@@ -140,7 +140,7 @@ def test_the_example_of_the_page_brings_the_image_to_acceptance(
 
 
 def told(system: str, home: Path, workspace: Path, log: str, world: World) -> None:
-    """Hold the outputs that the system got against what was pushed."""
+    """Compare the outputs that the system got with the images that were pushed."""
     head = world.git.git("rev-parse", "HEAD", repository=world.repository).strip()
     if system == "GitHub Actions":
         assert head in (home / "out").read_text()

@@ -100,7 +100,7 @@ def test_a_signal_in_mid_copy_ends_it_soon_with_a_result_and_nothing_left(
         ) as child:
             try:
                 until(line, "POST", child)
-                # who waits for an answer to what comes now waits for longer than SOON
+                # a request that arrives now is answered later than SOON
                 line.seconds = STUCK
                 until(line, "PUT", child)  # the bytes of a layer are being sent
                 child.send_signal(number)

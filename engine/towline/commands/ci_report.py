@@ -20,7 +20,7 @@ from towline.files import append
 Annotate = Callable[[str, str, str], str]
 _PLACE = re.compile(r"(?P<file>[^:\s][^:]*):(?P<line>[0-9]{1,9})")
 _NAME = re.compile(r"[^A-Za-z0-9_]")
-_LONGEST = 32_000  # characters of one value: Azure and GitHub take no longer ones
+_LONGEST_VALUE = 32_000  # characters: the limit of Azure and GitHub
 
 
 def annotate_for(environ: Mapping[str, str]) -> Annotate | None:
@@ -95,7 +95,7 @@ def _outputs(result: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     for kind in ("outputs", "pipelineEnvironment"):
         for key, value in result[kind].items():
             text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
-            if len(text) <= _LONGEST and key != "diff":
+            if len(text) <= _LONGEST_VALUE and key != "diff":
                 yield _NAME.sub("_", key), text
 
 

@@ -41,25 +41,26 @@ from towline.suggest import nearest
 
 
 def facts(call: Call) -> Mapping[str, object]:
-    """Return what this build's own steps have written."""
+    """Return the values that this build's own steps have written."""
     return _copy(call).read()
 
 
 def write(call: Call, values: Mapping[str, object]) -> None:
-    """Keep what a step has changed, and write it into the workspace for Piper's programs.
+    """Keep the values that a step has changed, and write them to disk for Piper's programs.
 
     Raises ConfigError and MachineError.
     """
     if not values:
         return
     try:
-        # first: what is cut off then leaves a fact too many, and no value that nobody knows
+        # Facts first: if the process is killed in between, a fact too many is left, not a value
+        # without a fact.
         _copy(call).keep(values)
     except TowlineError as fault:
         why = f"{fault.where}: {fault.message}" if fault.where else fault.message
         call.console.note(
             f"the values of this step are not recorded as facts for later steps ({why}), "
-            f"so it counts as what the project says (docs/trust.md); {fault.hint}"
+            f"so later steps trust them no more than the project (docs/trust.md); {fault.hint}"
         )
     environment.write_environment(call.folder, values)
 
@@ -161,7 +162,7 @@ def for_hosts(call: Call) -> Mapping[str, str]:
     """Return the call's variables for downloads over http(s).
 
     The tokens in PIPER_gitHubTokens and the passwords of proxies are masked; their form is checked
-    when one is needed.
+    when a token is needed.
     """
     text = call.environ.get(TOKENS, "")
     for secret in (text, *re.findall(r'"[^"]*:([^":]+)"', text), *Proxies(call.environ).secrets()):
@@ -179,7 +180,7 @@ def given(call: Call) -> Mapping[str, object]:
     try:
         named = read_parameters(call.environ.get(PARAMETERS_JSON, ""))
     except ConfigError:
-        return values  # told where they are read
+        return values  # the reader of the configuration reports the error
     hide_secrets(call, named, PARAMETERS_JSON, trusted=True)
     return values
 
@@ -214,7 +215,8 @@ def _tell_of_stages(call: Call, known: ConfigDocuments) -> None:
     project's own.
     """
     stages, project = frozenset(stage_names()), known.project
-    teams = {name for one in known.defaults if one.trusted for name in one.section("stages")}
+    trusted = (document for document in known.defaults if document.trusted)
+    teams = {name for document in trusted for name in document.section("stages")}
     unknown = project.section("stages").keys() - stages - teams - {call.request.stage}
     for name in sorted(unknown):
         near = stage_slip(name, stages)
@@ -238,8 +240,10 @@ def no_stage(call: Call, known: ConfigDocuments) -> str:
 
     A missing value may stand in a stage's section.
     """
-    there = [] if call.request.stage or call.requested else list(known.project.section("stages"))
-    return f"no stage is named: --stage takes {', '.join(there)}" if there else ""
+    if call.request.stage or call.requested:
+        return ""
+    stages = list(known.project.section("stages"))
+    return f"no stage is named: --stage takes {', '.join(stages)}" if stages else ""
 
 
 def unknown_stage(stage: str, known: ConfigDocuments) -> str:
@@ -310,7 +314,7 @@ def _secret(call: Call, name: str, text: object) -> object:
         return from_json(text)
     except ValueError:
         raise UsageError(
-            f"the variable of secret {name!r} holds no JSON",
+            f"the variable of secret {name!r} is not JSON",
             hint="use library and engine of one version",
         ) from None
 

@@ -36,7 +36,7 @@ from towline.pipeline.definition import definition
 from towline.process import Overrun, attend, find
 from towline.vault.logins import VARIABLES
 
-_LONGEST = 1024 * 1024
+_LONGEST_LINE = 1024 * 1024
 _LEFT_OUT = b"[a line of more than 1 MiB is left out]"
 
 
@@ -48,35 +48,35 @@ class Lines:
 
     def __init__(self, hand_on: Callable[[str], None]) -> None:
         self._hand_on = hand_on
-        self._kept = b""
+        self._rest = b""
         self._dropping = False
 
     def take(self, piece: bytes) -> None:
         """Hand on the lines that are complete."""
-        data = self._kept + piece
+        data = self._rest + piece
         end = max(data.rfind(b"\n"), data.rfind(b"\r")) + 1
-        whole, self._kept = data[:end], data[end:]
+        whole, self._rest = data[:end], data[end:]
         if self._dropping and whole:
             first = min(at for at in (whole.find(b"\n"), whole.find(b"\r")) if at >= 0)
             whole, self._dropping = whole[first:], False
         if self._dropping:
-            self._kept = b""
-        elif len(self._kept) > _LONGEST:
-            whole, self._kept, self._dropping = whole + _LEFT_OUT, b"", True
+            self._rest = b""
+        elif len(self._rest) > _LONGEST_LINE:
+            whole, self._rest, self._dropping = whole + _LEFT_OUT, b"", True
         if whole:
             self._hand_on(whole.decode("utf-8", "replace"))
 
     def close(self) -> None:
         """Hand on the rest."""
-        if self._kept:
-            self._hand_on(self._kept.decode("utf-8", "replace"))
-            self._kept = b""
+        if self._rest:
+            self._hand_on(self._rest.decode("utf-8", "replace"))
+            self._rest = b""
 
 
 SHARED = ("result", "stage", "config")
 STAGE = stage_of  # as for a run in the same place
 _HOURS = 6
-_MOST = 30 * 24 * 3600
+_MOST_SECONDS = 30 * 24 * 3600
 
 
 class ProgramFailed(TowlineError):
@@ -86,11 +86,11 @@ class ProgramFailed(TowlineError):
     """
 
     category = "custom"
-    usual_hint = "see what it has written above"
+    usual_hint = "see the program's output above"
 
     def __init__(self, name: str, code: int) -> None:
         super().__init__(
-            f"{name} was ended by signal {-code}"
+            f"{name} was killed by signal {-code}"
             if code < 0
             else f"{name} ended with exit code {code}"
         )
@@ -124,20 +124,20 @@ def execute(arguments: argparse.Namespace, call: Call) -> Outcome:
         raise UsageError(
             "no program is named", hint="write it behind --: towline exec -- PROGRAM [ARGUMENT ...]"
         )
-    if not 1 <= arguments.deadline <= _MOST:
-        raise UsageError(f"--deadline takes a number of seconds from 1 to {_MOST}")
+    if not 1 <= arguments.deadline <= _MOST_SECONDS:
+        raise UsageError(f"--deadline takes a number of seconds from 1 to {_MOST_SECONDS}")
     program = _program(call)
-    held = _held(arguments, call)
-    deadline.begin(arguments.deadline + 60, _late)  # its own limit comes first
-    # the login itself is nothing for a program
+    secrets = _secret_variables(arguments, call)
+    deadline.begin(arguments.deadline + 60, _late)  # the limit of the child process ends first
+    # the program does not get the login for Vault itself
     environment = {name: value for name, value in call.environ.items() if name not in VARIABLES}
-    code = _run(program, call, {**environment, **held}, arguments.deadline)
+    code = _run(program, call, {**environment, **secrets}, arguments.deadline)
     if code:
         raise ProgramFailed(Path(program).name, code)
     return Outcome(
         status=SUCCESS,
         summary=f"{Path(program).name} ended with exit code 0",
-        outputs={"variables": list(held)},
+        outputs={"variables": list(secrets)},
     )
 
 
@@ -155,17 +155,17 @@ def _program(call: Call) -> str:
     if not found:
         raise MachineError(
             f"there is no program {name} on PATH",
-            hint="write its path, ./NAME for one of the workspace, or install it",
+            hint="write its path (./NAME for a program in the workspace), or install it",
         )
-    if not Path(found).exists():  # before anybody logs in for it
+    if not Path(found).exists():  # before the login for Vault
         raise MachineError(
             f"there is no file {name}",
-            hint="correct the path: it is one from here, or an absolute one",
+            hint="correct the path; it is absolute, or relative to the working folder",
         )
     return found
 
 
-def _held(arguments: argparse.Namespace, call: Call) -> Mapping[str, str]:
+def _secret_variables(arguments: argparse.Namespace, call: Call) -> Mapping[str, str]:
     """Return the variables that Vault's secrets make; each is masked.
 
     Raises ConfigError and CredentialError (VaultUnreachable too).

@@ -55,7 +55,8 @@ def _help(parameter: Parameter) -> str:
     """Return the help of a parameter: its purpose, whether it is mandatory, values and default."""
     facts = []
     needed = " and ".join(
-        f"{one.parameter} is {' or '.join(one.values) or 'set'}" for one in parameter.mandatory_if
+        f"{condition.parameter} is {' or '.join(condition.values) or 'set'}"
+        for condition in parameter.mandatory_if
     )
     if parameter.mandatory or needed:
         spared = f" unless {' or '.join(parameter.unless)} is set" if parameter.unless else ""

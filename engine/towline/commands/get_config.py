@@ -37,7 +37,7 @@ from towline.record import replace
 from towline.yaml.plain_scalar import resolve_plain
 
 FAILURE = 1
-# without --json: the configuration is on standard output, which holds one document
+# without --json: standard output has the configuration, and must stay a single document
 SHARED = ("request", "result", "stage", "config")
 _TEXTS = (
     "vaultServerUrl",
@@ -51,7 +51,7 @@ _TEXTS = (
 )
 _USUAL = "json"
 _OWN = ("request", "result", "stage", "config", "command", "gitHubTokens")
-_ENDING = "VaultSecretName"  # of keys that name one
+_ENDING = "VaultSecretName"  # of keys that name a secret in Vault
 _NEVER_FROM_VARIABLES = ("PIPER_vault", "PIPER_gcs", "PIPER_gcp")
 
 
@@ -72,14 +72,14 @@ def configure(parser: argparse.ArgumentParser, words: Sequence[str]) -> None:  #
         metavar="BOOL",
         nargs="?",
         const="true",
-        help="what the step runs in (container, stashes) instead of parameters",
+        help="print the step's container and stashes instead of its parameters",
     )
     parser.add_argument(
         "--stageConfig",
         metavar="BOOL",
         nargs="?",
         const="true",
-        help="what general and the stage's section hold, for no step",
+        help="print the sections of general and of the stage, for no step",
     )
     parser.add_argument(
         "--stageConfigAcceptedParams",
@@ -105,7 +105,7 @@ def configure(parser: argparse.ArgumentParser, words: Sequence[str]) -> None:  #
         metavar="BOOL",
         nargs="?",
         const="true",
-        help="without effect: nothing is asked of Vault here",
+        help="without effect: getConfig does not ask Vault",
     )
     for name in _TEXTS:
         parser.add_argument(
@@ -113,9 +113,7 @@ def configure(parser: argparse.ArgumentParser, words: Sequence[str]) -> None:  #
             metavar="TEXT",
             help="printed as it is" if name != "stepConfigJSON" else "without effect",
         )
-    piper_flags.configure(
-        parser, parameters="they stand over the files, and in the place of PIPER_parametersJSON"
-    )
+    piper_flags.configure(parser, parameters="they override the files and PIPER_parametersJSON")
 
 
 def execute(arguments: argparse.Namespace, call: Call) -> Outcome:
@@ -240,8 +238,8 @@ def _without_commands(schema: StepSchema) -> StepSchema:
     return replace(
         schema,
         containers=tuple(
-            {key: value for key, value in one.items() if key not in ("command", "shell")}
-            for one in schema.containers
+            {key: value for key, value in container.items() if key not in ("command", "shell")}
+            for container in schema.containers
         ),
     )
 
@@ -258,7 +256,7 @@ def _secret_names(schema: StepSchema, documents: ConfigDocuments, stage: str) ->
 
 
 def _reports(schema: StepSchema, inputs: Inputs) -> dict[str, Setting]:
-    """Return what files say about reports: it overrides flags and variables."""
+    """Return the settings of reports in files; they override flags and variables."""
     found = effective_settings(schema, replace(inputs, environ={}, flags={}))
     return {
         name: found[name]
@@ -391,7 +389,7 @@ def _text(config: Mapping[str, object], output: str) -> str:
         )
     except ValueError as fault:
         raise ConfigError(
-            "a value is not a number that JSON has",
+            "the configuration has a number that JSON cannot represent",
             hint="put .inf or .nan in quotes, or print YAML",
         ) from fault
 

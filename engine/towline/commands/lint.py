@@ -133,7 +133,7 @@ def _team(folder: Path, files: Sequence[str]) -> tuple[LintReport, Sequence[str]
     for name in dict.fromkeys(files):
         if not (folder / name).is_file():
             raise ConfigError(
-                "the default document that was asked for is not there",
+                "the default document does not exist",
                 where=name,
                 hint="correct the path",
             )
@@ -186,7 +186,7 @@ def _project(folder: Path, config: str) -> tuple[ConfigDocument, list[Finding]]:
 def _defaults(
     folder: Path, project: ConfigDocument, findings: list[Finding]
 ) -> Iterator[ConfigDocument]:
-    """Return the default documents in the workspace: the usual one and those that are named.
+    """Return the default documents in the workspace: the usual file and the files that are named.
 
     Unreadable ones are added to `findings`.
     """

@@ -40,7 +40,7 @@ SHARED: dict[str, dict[str, Any]] = {
     "json": {"action": "store_true", "help": "print the result to standard output"},
 }
 VERBOSITY = {
-    "--verbose": "also log what is asked of hosts and programs",
+    "--verbose": "also log requests to hosts and calls of programs",
     "--quiet": "log warnings and errors only",
 }
 RUNS = "exec"
@@ -58,7 +58,7 @@ class Parser(argparse.ArgumentParser):
 
     def format_help(self) -> str:
         """Return the help, as wide as the terminal."""
-        if self.formatter_class is _NARROW:  # a command may have chosen another one
+        if self.formatter_class is _NARROW:  # a command may have chosen another formatter
             self.formatter_class = argparse.HelpFormatter
         return super().format_help()
 
@@ -126,10 +126,10 @@ def chosen(words: Sequence[str]) -> tuple[Parser, Any, str]:
         raise UsageError(
             f"unknown command {name!r}", hint=nearest(name, [*dispatch.COMMANDS, *_ALONE])
         )
-    # a word before the command may be a flag that prints the help of them all
+    # a word before the command may be a flag that prints the help of all commands
     parser, parsers = _commands(name if words[:1] == [name] else "")
     if not name or name in _ALONE:
-        # prints the help, else says that a command is missing or what is too much
+        # prints the help; else raises for a missing command, or returns the words that are too many
         _, extra = parser.parse_known_args(words)
         if extra:
             raise UsageError(f"'{name}' takes no arguments, got {extra[0]!r}", hint=_END)
@@ -167,7 +167,7 @@ def arguments(
     if rest:
         raise unknown(rest[0], found.chosen)
     for name in SHARED:
-        if getattr(common, name) and name not in _shared_by(module):
+        if getattr(common, name) and name not in shared_by(module):
             raise unknown(f"--{name}", found.chosen)
     return argparse.Namespace(**{**vars(found), **vars(common)})
 
@@ -188,7 +188,7 @@ def unknown(word: str, parser: argparse.ArgumentParser) -> UsageError:
     known = [option for action in actions for option in action.option_strings]
     if flag.startswith("--") and is_secret(flag) and not close(flag, known, cutoff=CUTOFF_SECRET):
         hint = (
-            "a secret has none, since every process can read it: set"
+            "a secret has no flag, since every process can read it: set"
             f" PIPER_{flag.removeprefix('--')}"
         )
         return UsageError(f"unknown flag {flag}", hint=hint)
@@ -201,7 +201,7 @@ def unknown(word: str, parser: argparse.ArgumentParser) -> UsageError:
 
 
 def _commands(only: str = "") -> tuple[Parser, dict[str, Parser]]:
-    """Return the main parser, and by name an empty one for each command, or for `only` one."""
+    """Return the main parser, and an empty parser by name for each command, or for `only` it."""
     parser = Parser(prog="towline", description=DESCRIPTION, epilog=_END, allow_abbrev=False)
     parser.add_argument("--version", action="version", version=f"towline {version()}")
     commands = parser.add_subparsers(
@@ -218,16 +218,17 @@ def _commands(only: str = "") -> tuple[Parser, dict[str, Parser]]:
 
 def _with_shared(parser: Parser, module: Any) -> Parser:
     """Add to `parser` the shared flags that mean something to the command."""
-    for name in _shared_by(module):
+    for name in shared_by(module):
         parser.add_argument(f"--{name}", **SHARED[name])
     for flag, text in VERBOSITY.items() if _own_verbosity(module) else ():
         parser.add_argument(flag, action="store_true", help=text)
     return parser
 
 
-def _shared_by(module: Any) -> Sequence[str]:
-    shared_by: Sequence[str] = getattr(module, "SHARED", tuple(SHARED))
-    return shared_by
+def shared_by(module: Any) -> Sequence[str]:
+    """Return the names of the shared flags that the command takes."""
+    names: Sequence[str] = getattr(module, "SHARED", tuple(SHARED))
+    return names
 
 
 def _own_verbosity(module: Any) -> bool:

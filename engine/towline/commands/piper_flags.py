@@ -36,10 +36,10 @@ _ROOT = ".pipeline"
 def configure(parser: argparse.ArgumentParser, *, parameters: str) -> None:
     """Add the flags to `parser`; those without a meaning here are accepted and ignored.
 
-    `parameters` says what the call's parameters do to the answer.
+    `parameters` is the help on how the call's parameters change the answer.
     """
     parser.add_argument(
-        "--stageName", metavar="NAME", default="", help="the stage, where --stage does not name it"
+        "--stageName", metavar="NAME", default="", help="the stage, if --stage does not name it"
     )
     parser.add_argument(
         "--parametersJSON", metavar="JSON", default="", help=f"parameters of the call; {parameters}"
@@ -62,7 +62,7 @@ def configure(parser: argparse.ArgumentParser, *, parameters: str) -> None:
         nargs="?",
         const="true",
         default="",
-        help="leave out what customDefaults names",
+        help="ignore the files that customDefaults names",
     )
     parser.add_argument(
         "--envRootPath", metavar="FOLDER", help="where commonPipelineEnvironment is (.pipeline)"
@@ -105,7 +105,7 @@ def _named(arguments: argparse.Namespace, call: Call) -> ConfigDocuments:
     reader = DocumentReader(call.folder, for_hosts(call))
     project = _project(arguments.customConfig or arguments.config or PROJECT_FILE, reader)
     names = [DEFAULTS_FILE] if arguments.defaultConfig is None else entries(arguments.defaultConfig)
-    # who calls may name any file, what a pull request changes may not
+    # the caller may name any file; a file that a pull request can change may not
     chosen = arguments.defaultConfig is not None
     given = [
         reader.read(name, where="--defaultConfig", trusted=chosen)

@@ -68,7 +68,6 @@ _HOW_TO_ALLOW = (
     f"it may if the platform team says so, by `general: {{{ALLOW}: true}}` in its default"
     f" documents (TOWLINE_DEFAULTS) or PIPER_{ALLOW}=true on the agent"
 )
-# a name as near as this is a slip, farther away it may be a stage of the caller's own
 STAGE = stage_of  # where a call in a shell names none, as for Piper's steps
 
 
@@ -140,7 +139,7 @@ def _steps() -> str:
     others = ", ".join(name for name in schemas if name not in dispatch.STEPS)
     return "\n".join(
         [
-            "steps that Towline runs ('towline help run STEP' says their parameters):",
+            "steps that Towline runs ('towline help run STEP' lists the parameters):",
             *runs,
             "",
             f"steps of other libraries, which 'towline explain' and 'towline lint' know: {others}",
@@ -149,7 +148,7 @@ def _steps() -> str:
 
 
 def execute(arguments: argparse.Namespace, call: Call) -> Outcome:
-    """Resolve the settings, decide whether the step is active, run it, and keep what it leaves."""
+    """Resolve the settings, decide whether the step is active, run it, and keep its values."""
     schema: StepSchema = replace(arguments.schema, flags=not call.requested)
     if call.request.step and call.request.step not in schema.names:
         raise UsageError(
@@ -282,8 +281,8 @@ def _hints(
 ) -> Iterator[None]:
     """Add hints to an error on missing values.
 
-    A missing configuration may stand in a stage if none is named; a missing login in a Vault
-    without a login.
+    If no stage is named, the value may be in a stage's section. If a login is missing, it may be in
+    a Vault that was not asked.
     """
     try:
         yield
@@ -292,7 +291,7 @@ def _hints(
         raise
     except CredentialError as fault:
         if mentions_any(schema, inputs, ["vaultServerUrl"]) and not may_log_in(schema, inputs):
-            unasked = f"Vault was not asked, since no login for it is here ({', '.join(VARIABLES)})"
+            unasked = f"Vault was not asked: there is no login for it ({', '.join(VARIABLES)})"
             fault.hint = "; ".join(part for part in (fault.hint, unasked) if part)
         raise
 
@@ -300,13 +299,13 @@ def _hints(
 def _vault(
     schema: StepSchema, inputs: Inputs, call: Call, standing: Callable[[], BuildTrust]
 ) -> contextlib.AbstractContextManager[Layer | None]:
-    """Yield Vault's values for the step; without a login for Vault nothing of it is loaded."""
+    """Yield Vault's values for the step; without a login, the client for Vault is not loaded."""
     if not may_log_in(schema, inputs):
         return contextlib.nullcontext()
-    held: contextlib.AbstractContextManager[Layer | None] = dispatch.part("vault").from_vault(
+    layer: contextlib.AbstractContextManager[Layer | None] = dispatch.part("vault").from_vault(
         schema, inputs, call, standing
     )
-    return held
+    return layer
 
 
 def _own(schema: StepSchema, parameters: Mapping[str, object]) -> Mapping[str, object]:
@@ -316,7 +315,7 @@ def _own(schema: StepSchema, parameters: Mapping[str, object]) -> Mapping[str, o
 
 
 def _perform(arguments: argparse.Namespace, call: Call, task: Task, *, why: str) -> Outcome:
-    """Write the notes on the configuration, and run the step."""
+    """Log warnings and notes on the configuration, and run the step."""
     schema, settings = arguments.schema, task.settings
     for warning in settings.warnings:
         call.console.warn(warning)
@@ -349,8 +348,8 @@ def _perform(arguments: argparse.Namespace, call: Call, task: Task, *, why: str)
     )
     outputs = {**outcome.outputs, "why": why}
     if lost:
-        lost.message = f"what this step publishes is published, but {lost.message}"
-        lost.hint += "; then run the step again: it leaves what is published already as it is"
+        lost.message = f"the step has published everything, but {lost.message}"
+        lost.hint += "; then run the step again: it changes nothing that is already published"
         lost.outputs, lost.pipeline_environment = outputs, left
         raise lost
     return replace(outcome, outputs=outputs, pipeline_environment=left)
@@ -371,8 +370,7 @@ def _left(
             context.write(call, values)
     except (ConfigError, MachineError) as fault:
         fault.message = (
-            f"not all that later steps need to know is written ({', '.join(values)}): "
-            f"{fault.message}"
+            f"not all values for later steps are written ({', '.join(values)}): {fault.message}"
         )
         return (secret_handles.without_secrets(values) if call.requested else values), fault
     return values, None

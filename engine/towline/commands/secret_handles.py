@@ -34,7 +34,7 @@ def hidden(call: Call, values: Mapping[str, object]) -> dict[str, object]:
     Raises ConfigError and MachineError if a secret can be neither kept nor sealed.
     """
     return {
-        key: str(_kept(call, value)) if any(secret_texts({key: value})) else value
+        key: str(_keep(call, value)) if any(secret_texts({key: value})) else value
         for key, value in values.items()
     }
 
@@ -72,7 +72,7 @@ def opened_environment(call: Call, values: PipelineEnvironment) -> PipelineEnvir
 
 
 def note_lost(call: Call) -> None:
-    """Say which secrets are on another agent, so that they are looked for elsewhere."""
+    """Note each secret that is on another agent: the step looks for it in Vault and Jenkins."""
     for key, value in _entries(call).items():
         if any(_secret(call, handle) is None for handle in _handles(value)):
             call.console.note(
@@ -102,7 +102,7 @@ def sweep(call: Call) -> None:
 
 
 def _named_key(call: Call, known: ConfigDocuments) -> str:
-    """Return the id in the agent's variable, else in the last trusted document with one."""
+    """Return the id in the agent's variable, else that of the last trusted document that has it."""
     found = call.environ.get(f"PIPER_{STATE_KEY}", "")
     for document in () if found else known.defaults:
         value = document.section("general").get(STATE_KEY)
@@ -128,7 +128,7 @@ def _handles(value: object) -> Iterator[Handle]:
 
 
 def _opened(call: Call, value: object) -> tuple[object] | None:
-    """Return a value with its secrets, in a tuple of its own; None if one is not to be had here."""
+    """Return a value with its secrets, in a tuple of its own; None if this agent lacks a secret."""
     if handle := handle_of(value):
         secret = _secret(call, handle)
         for text in secret_texts({"secret": secret}):
@@ -144,7 +144,8 @@ def _opened(call: Call, value: object) -> tuple[object] | None:
     return (dict(zip(keys, inner, strict=True)) if isinstance(value, dict) else inner,)
 
 
-def _kept(call: Call, value: object) -> Handle:
+def _keep(call: Call, value: object) -> Handle:
+    """Keep a value on the agent, or seal it in its handle; raises ConfigError, MachineError."""
     key, secrets = call.environ.get(_VARIABLE, ""), _secrets(call)
     try:
         handle = Handle(id=secrets.keep(value))
@@ -160,17 +161,17 @@ def _kept(call: Call, value: object) -> Handle:
 
 
 def _secret(call: Call, handle: Handle) -> tuple[object] | None:
-    """Return the secret of a handle, in a tuple of its own; None if it cannot be had here."""
+    """Return the secret of a handle, in a tuple of its own; None if this agent lacks it."""
     key = call.environ.get(_VARIABLE, "")
-    if (kept := _secrets(call).read(handle.id)) or not (handle.sealed and key):
-        return kept
+    if (secret := _secrets(call).read(handle.id)) or not (handle.sealed and key):
+        return secret
     context = (*_build(call), handle.id)
     text = dispatch.part("sealing").unseal(handle.sealed, key, context, call.environ)
     if text is None:
         raise CredentialError(
-            "a sealed secret of the pipeline environment does not open",
+            "a sealed secret of the pipeline environment cannot be opened",
             where=STATE_KEY,
-            hint="it belongs to another build or another key: run the step again that has left it",
+            hint="it belongs to another build or key: run the step that wrote it again",
         )
     return (from_json(text),)
 
@@ -180,7 +181,7 @@ def _secrets(call: Call) -> BuildSecrets:
 
 
 def _build(call: Call) -> tuple[str, ...]:
-    """Return the names that tell the build from others: one without a number is its workspace's."""
+    """Return the names that identify the build; without number and URL, job and workspace do."""
     known = build.build_of(call)
     if known.number or known.url:
         return known.job, known.number, known.url

@@ -25,15 +25,16 @@ def to_bind(
     """Return the Jenkins credentials that hold the login for Vault.
 
     There are none in a shell, if the login is there already, or if Vault has nothing for the step.
-    Raises CredentialError for one that the project may not name, and the errors of `plan_lookup`.
+    Raises CredentialError for a credential that the project may not name, and the errors of
+    `plan_lookup`.
     """
     if not call.requested or not mentions_any(schema, inputs, tuple(VAULT_CREDENTIALS.values())):
         return ()
     vault = dispatch.part("vault")
-    asked = vault.plan_of(schema, inputs)
-    if asked is None or not vault.is_bindable(asked.settings, available_sources(call.environ)):
+    lookup = vault.plan_of(schema, inputs)
+    if lookup is None or not vault.is_bindable(lookup.settings, available_sources(call.environ)):
         return ()
-    settings: Settings = asked.settings
+    settings: Settings = lookup.settings
     wanted = _wanted(settings, call)
     trust = CredentialGate(
         rules_of(settings, standing), say=call.console.say_audit, warn=call.console.warn_audit
@@ -66,7 +67,7 @@ def _wanted(settings: Settings, call: Call) -> Sequence[str]:
     if unnamed := [
         VAULT_CREDENTIALS[name] for name in lacking if not settings.given(VAULT_CREDENTIALS[name])
     ]:
-        # of what the environment holds half, the note comes from where Vault is asked
+        # if the variables hold half of an AppRole, the note is made when Vault is asked
         if len(lacking) == len(_ROLE) > len(unnamed):
             call.console.note(
                 f"Vault is not asked: {' and '.join(_NAMES - {*unnamed})} is set and {unnamed[0]}"

@@ -57,13 +57,13 @@ from towline.vault.logins import (
 )
 from towline.vault.tokens import checked_jwt, from_file, from_github
 
-# what the dispatch table's users take from here; `is_bindable` is passed on, so that it loads with
-# Vault alone
+# the names that users of the dispatch table take from this module; `is_bindable` is among them, so
+# that it is loaded with Vault only
 __all__ = ["entered", "from_vault", "is_bindable", "login", "plan_of", "secret_files"]
 
 
 def login(asked: VaultLookup, call: Call) -> VaultLogin | None:
-    """Return the login with its proof, or None without one.
+    """Return the login with its proof, or None if there is no login.
 
     Raises ConfigError; its `proof` raises CredentialError.
     """
@@ -167,7 +167,7 @@ def entered(asked: VaultLookup, call: Call, standing: Callable[[], BuildTrust]) 
 
 
 def _login(asked: VaultLookup, call: Call) -> VaultLogin | None:
-    """Return the login, masked, or None without one."""
+    """Return the login, masked, or None if there is no login."""
     for name in SECRETS:
         call.console.hide(call.environ.get(name, "").strip())
     return login(asked, call)

@@ -168,7 +168,7 @@ class _Api:
         return answer
 
     def strange(self) -> GitError:
-        """The error for an answer that GitHub's API does not give."""
+        """The error for an answer that is not in the form of GitHub's API."""
         return GitError(
             f"{self.host} does not answer as GitHub's API does",
             where=self._repository.api,

@@ -47,7 +47,7 @@ class UpdateUnconfirmed(JenkinsUnreachable):
 class CredentialAddress:
     """A credential by its id in a domain of Jenkins' own store, or of a folder's store.
 
-    It is a folder's if the URL leads to one (`.../job/NAME`).
+    The store is the folder's if the URL leads to a folder (`.../job/NAME`).
     """
 
     url: str
@@ -69,7 +69,7 @@ class CredentialAddress:
 
 
 def jenkins_place(url: str) -> HostAddress:
-    """The address of a Jenkins; raises ConfigError for a URL that cannot be one."""
+    """The address of a Jenkins; raises ConfigError if the URL cannot be a Jenkins."""
     parts, valid = urlsplit(""), False
     with suppress(ValueError):
         parts = urlsplit(url if re.fullmatch(r"[\x21-\x7e]+", url) else "")
@@ -90,7 +90,7 @@ def jenkins_place(url: str) -> HostAddress:
 class CredentialStore:
     """One credential in its Jenkins, used with a login.
 
-    `may_hold`: the secret was sent to Jenkins, and has not been refused for certain.
+    `may_hold`: the secret was sent to Jenkins, and Jenkins has not certainly refused it.
     """
 
     def __init__(self, slot: CredentialAddress, login: Login, transport: Transport) -> None:
@@ -124,7 +124,7 @@ class CredentialStore:
         try:
             self._read()
         except (CredentialError, ConfigError) as fault:
-            raise self._not_known(f"it said so, but now {fault.message}") from fault
+            raise self._not_known(f"it confirmed the update, but now {fault.message}") from fault
 
     def _read(self) -> ET.Element:
         status, data, _ = self._ask(

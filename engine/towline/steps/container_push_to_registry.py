@@ -127,7 +127,7 @@ def _check_digest(task: Task, text: str, known: Mapping[str, str]) -> None:
         raise DigestMismatch(
             f"{text} is not the image that a step of this build has pushed, which is {pushed}",
             where=task.settings.origin("sourceImage"),
-            hint="find out who has changed the pipeline environment, and build again",
+            hint="find out what changed the pipeline environment, and build again",
         )
 
 

@@ -44,8 +44,8 @@ def certificates(
     part = dispatch.part("certificates")
     for link in part.plain_http_links(links):
         console.warn(
-            f"the certificate at {link} comes over plain http, and can be exchanged on the way"
-            f" ({where})"
+            f"the certificate at {link} comes over plain http, so an attacker on the network can"
+            f" replace it ({where})"
         )
     text: str = part.read_certificates(
         links, folder=folder, where=where, environ=environ, guarded=guarded
@@ -56,7 +56,7 @@ def certificates(
 def bundle(task: Task) -> bytes:
     """The machine's CAs and those of `authorities` in one PEM file; empty if the latter are empty.
 
-    It is for a program that takes one file only.
+    A program that accepts a single file gets it.
     """
     extra = authorities(task)
     if not extra:

@@ -213,7 +213,7 @@ def _chosen(task: Task, digest: str, platforms: Sequence[Platform]) -> str:
 def _is_claimed(task: Task, job: CopyJob) -> bool:
     """Whether the job's digest may belong to any image.
 
-    That is so if no step of this build is known to have written it, and none has pushed it before.
+    That is so if no step of this build is known to have written the digest or pushed it before.
     """
     pushed = proven_values(task.pipeline_environment).get("container/targetImageDigests")
     ours = isinstance(pushed, list) and job.digest in pushed
@@ -231,7 +231,7 @@ def _choice(digest: str, platforms: Sequence[Platform]) -> str:
 def _published(
     settings: Settings, target: RegistryUrl, reports: Sequence[CopyReport]
 ) -> Mapping[str, object]:
-    """What the pipeline environment gets: where the images are now, for the steps that deploy them.
+    """The values for the pipeline environment: the pushed images, for the steps that deploy them.
 
     With `publishTargetAsRegistry` also under the keys of Piper's own steps.
     """

@@ -76,9 +76,9 @@ def wanted_platforms(settings: Settings) -> tuple[Platform, ...]:
 
 
 def wanted_referrers(settings: Settings) -> str:
-    """What becomes of an image's referrers: LEFT, TAKEN (the default) or DEMANDED.
+    """The treatment of an image's referrers: LEFT, TAKEN (the default) or DEMANDED.
 
-    DEMANDED is for a `copyReferrers: true` that somebody has set.
+    DEMANDED means that `copyReferrers: true` was set explicitly.
     """
     if not settings.flag("copyReferrers"):
         return NOT_COPIED
@@ -128,7 +128,7 @@ def _references(
 def _check_distinct(settings: Settings, images: Sequence[_Names]) -> None:
     """Raise ConfigError if two images would get the same name and tag.
 
-    Only the one that happens to be pushed last would keep it.
+    Only the image that happens to be pushed last would keep it.
     """
     owners: dict[Image, Image] = {}
     for source, targets in images:
@@ -147,7 +147,7 @@ def _check_distinct(settings: Settings, images: Sequence[_Names]) -> None:
 def _of_one_build(settings: Settings, *, by_tags: bool) -> bool:
     """Whether `sourceImageDigests` belong to the images.
 
-    The build's digests say nothing of an image or a tag that was named by somebody else.
+    The build's digests do not belong to an image or tag that the configuration or a script names.
     """
     names = ("sourceImageNameTags",) if by_tags else ("sourceImages", "sourceImageTag")
     by_build = [settings.left(name) for name in ("sourceImageDigests", *names)]

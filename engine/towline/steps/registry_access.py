@@ -57,7 +57,7 @@ def network(task: Task) -> Network:
     for host in insecure:
         where = settings.origin("insecureRegistries")
         task.console.warn(
-            f"the certificate of {host} is not verified: anybody on the way can read and"
+            f"the certificate of {host} is not verified: an attacker on the network can read and"
             f" change everything ({where})"
         )
     return Network(
@@ -67,9 +67,9 @@ def network(task: Task) -> Network:
 
 
 def begin_copy_deadline(settings: Settings) -> None:
-    """Begin the copyDeadline of a copy, for planning, reading and packing, too.
+    """Begin the copyDeadline of a copy: it covers planning, reading and packing, too.
 
-    At its end MachineError is raised.
+    MachineError is raised when it passes.
     """
     seconds = settings.number("copyDeadline")
 
@@ -95,7 +95,7 @@ def registry_client(
 ) -> RegistryClient:
     """The client for some repositories of a registry, with the login for each of them.
 
-    Without a `role` it is a further target, for which the login of the first one is not meant.
+    Without a `role` it is a further target, which does not get the login of the first target.
     Raises CredentialError, ConfigError.
     """
     endpoint = Endpoint(registry=registry, role=role or "target", login=None, step=task.project)
@@ -283,7 +283,7 @@ def _asked(task: Task, helper: CredentialHelper, *, trusted: bool) -> Login | No
 def _agent_logins(task: Task, registry: Registry, paths: Sequence[str]) -> dict[str, Login | None]:
     """The logins that the agent has for the registry.
 
-    Nobody asked for them, so a file or program that fails is a warning.
+    No setting names them, so a file or program that fails is a warning.
     """
     found: dict[str, Login | None] = dict.fromkeys(paths)
     for file in _agent_files(task):

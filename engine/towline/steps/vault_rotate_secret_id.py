@@ -1,7 +1,7 @@
 """vaultRotateSecretId: renew the secret id of the build's AppRole before it expires.
 
-The new id is stored where builds take it from. A valid id exists at every moment: the new one is
-made, logs in, and is stored; the old one is left to expire, since running builds have it.
+The new id is stored in the credential that builds read. A valid id exists at every moment: the new
+id is made, logs in, and is stored; the old id is left to expire, since running builds have it.
 """
 
 from __future__ import annotations
@@ -45,13 +45,13 @@ def run(task: Task) -> Outcome:
     slot, login = _slot(task.settings), _login(task)
     with _vault(task, login) as access:
         ids = SecretIds(access)
-        held = ids.lookup(login.proof())
-        if not _due(task, held):
+        current = ids.lookup(login.proof())
+        if not _due(task, current):
             _look_ahead(task, slot)
             return Outcome(
                 status=UNCHANGED,
-                summary=f"the secret id of the AppRole {held.role} {_life(held)}",
-                outputs=_outputs(slot, held),
+                summary=f"the secret id of the AppRole {current.role} {_life(current)}",
+                outputs=_outputs(slot, current),
             )
         with _transport(task) as transport:
             store = _store(task, slot, transport)  # before there is anything to store
@@ -59,13 +59,13 @@ def run(task: Task) -> Outcome:
                 return Outcome(
                     status=SUCCESS,
                     summary=(
-                        f"the secret id of the AppRole {held.role}, which {_life(held)}, would be"
-                        " renewed"
+                        f"the secret id of the AppRole {current.role}, which {_life(current)},"
+                        " would be renewed"
                     ),
-                    outputs=_outputs(slot, held),
+                    outputs=_outputs(slot, current),
                 )
             return _renew(
-                task, ids, held, store, replace(login, origin="the new secret id", fresh=True)
+                task, ids, current, store, replace(login, origin="the new secret id", fresh=True)
             )
 
 
@@ -110,13 +110,13 @@ def _store(task: Task, slot: CredentialAddress, transport: Transport) -> Credent
 
 
 def _renew(
-    task: Task, ids: SecretIds, held: SecretId, store: CredentialStore, login: VaultLogin
+    task: Task, ids: SecretIds, current: SecretId, store: CredentialStore, login: VaultLogin
 ) -> Outcome:
     """Make a new secret id and store it.
 
     If Jenkins has not certainly accepted it, it is destroyed again, and the old one stays in use.
     """
-    fresh = ids.generate(held)
+    fresh = ids.generate(current)
     task.console.hide(fresh.secret)
     try:
         made = _proven(task, replace(login, proof=lambda: fresh.secret))
@@ -125,21 +125,21 @@ def _renew(
         if store.may_hold:
             if isinstance(fault, UpdateUnconfirmed):
                 fault.hint = (
-                    "both secret ids are good, the old one and the new one: whichever Jenkins has"
+                    "both secret ids, the old and the new, are valid: whichever Jenkins has"
                     " logs in; run the step again"
                 )
         else:
-            _end(task, ids, held.role, fresh.accessor)
+            _end(task, ids, current.role, fresh.accessor)
         raise
     task.console.say(
-        f"the old secret id is left as it is, for builds that have it now: it {_life(held)}"
+        f"the old secret id is left as it is, for builds that have it now: it {_life(current)}"
     )
     where = f"the credential {store.slot.id!r} of Jenkins at {store.host}"
     return Outcome(
         status=SUCCESS,
         outputs=_outputs(store.slot, made, renewed=True),
         summary=(
-            f"the secret id of the AppRole {held.role} was renewed and stored in {where}; it"
+            f"the secret id of the AppRole {current.role} was renewed and stored in {where}; it"
             f" {_life(made)}"
         ),
     )
@@ -166,38 +166,40 @@ def _end(task: Task, ids: SecretIds, role: str, accessor: str) -> None:
         ids.destroy(role, accessor)
     except CredentialError as fault:
         task.console.warn(
-            "the new secret id, which nobody has, could not be ended and expires by itself"
-            f" (accessor {accessor}): {fault.message}; {fault.hint}"
+            "the new secret id, which is stored nowhere, could not be destroyed and expires by"
+            f" itself (accessor {accessor}): {fault.message}; {fault.hint}"
         )
 
 
 # ---- when
 
 
-def _due(task: Task, held: SecretId) -> bool:
+def _due(task: Task, current: SecretId) -> bool:
     """Return whether it is time: the given number of days before the end.
 
-    If the id never lived that long, it is due from half of its life on; else each run would make
-    one.
+    An id whose whole life is shorter is due from half of its life on; else each run would make a
+    new id.
     """
-    if held.ends is None:
+    if current.ends is None:
         return False
-    whole, before = held.ends - held.made, timedelta(days=task.settings.number("daysBeforeExpiry"))
+    whole, before = (
+        current.ends - current.made,
+        timedelta(days=task.settings.number("daysBeforeExpiry")),
+    )
     if whole <= before:
         task.console.note(
-            f"secret ids of the AppRole {held.role} live {_days(whole)}, not longer than"
+            f"secret ids of the AppRole {current.role} live {_days(whole)}, not longer than"
             " daysBeforeExpiry: they are renewed at half of that"
         )
         before = whole / 2
-    return held.ends - _now() < before
+    return current.ends - _now() < before
 
 
-def _life(held: SecretId) -> str:
-    if held.ends is None:
+def _life(current: SecretId) -> str:
+    if current.ends is None:
         return "does not expire"
-    return (
-        f"expires on {held.ends.astimezone(UTC).strftime(_SHOWN)}, in {_days(held.ends - _now())}"
-    )
+    day = current.ends.astimezone(UTC).strftime(_SHOWN)
+    return f"expires on {day}, in {_days(current.ends - _now())}"
 
 
 def _days(time: timedelta) -> str:
@@ -217,11 +219,11 @@ def _now() -> datetime:
 
 
 def _outputs(
-    slot: CredentialAddress, held: SecretId, *, renewed: bool = False
+    slot: CredentialAddress, current: SecretId, *, renewed: bool = False
 ) -> dict[str, object]:
     return {
         "renewed": renewed,
-        "expires": held.ends.astimezone(UTC).isoformat() if held.ends else "",
+        "expires": current.ends.astimezone(UTC).isoformat() if current.ends else "",
         "credentialsId": slot.id,
     }
 

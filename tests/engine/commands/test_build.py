@@ -112,7 +112,7 @@ def test_a_call_in_a_shell_is_known_by_its_ci_system(tmp_path: Path) -> None:
         ({"CHANGE_ID": "7"}, None, "false", "CHANGE_ID"),
         ({}, None, "none", ""),
         ({}, Build(change_request="none"), "", ""),
-        # what the request says stands over Jenkins' variables
+        # the request overrides Jenkins' variables
         ({"CHANGE_ID": "7"}, Build(change_request="false"), "", ""),
         ({"ghprbPullId": "7"}, Build(change_request="none"), "", "ghprbPullId"),
     ],

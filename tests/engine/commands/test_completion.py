@@ -25,7 +25,7 @@ def workspace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def offered(workspace: Path, *words: str) -> set[str]:
-    """What bash offers for the last of `words`."""
+    """The completions that bash offers for the last of `words`."""
     done = subprocess.run(
         ["bash", "-c", OFFER, "bash", *words],
         cwd=workspace,

@@ -225,7 +225,7 @@ def test_a_second_document_that_is_not_read_is_warned_of(
 def quoted(
     workspace: Path, words: str, environ: dict[str, str] | None = None, **fields: object
 ) -> tuple[str, str]:
-    """The message of a fault that quotes `words`, and everything else that was said."""
+    """The message of a fault that quotes `words`, and all other output."""
     ending = call(
         workspace,
         environ or {},
@@ -293,7 +293,7 @@ def test_a_variable_without_json_is_a_usage_error_that_does_not_show_it(
     ending = call(workspace, {"V": text}, secrets={"parameters/targetImages": {"json": "V"}})
     assert (ending.code, ending.message) == (
         2,
-        "the variable of secret 'parameters/targetImages' holds no JSON",
+        "the variable of secret 'parameters/targetImages' is not JSON",
     )
     assert not text or text not in json.dumps(ending.result) + ending.err
 

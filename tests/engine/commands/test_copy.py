@@ -96,7 +96,7 @@ def test_an_image_goes_from_a_folder_to_a_registry(desk: Desk) -> None:
 
 
 def test_certificates_are_taken_from_where_the_caller_keeps_them(desk: Desk) -> None:
-    """There is no project whose files somebody else could change."""
+    """`copy` has no project, so no pull request can change a file that it reads."""
     authority = Authority(desk.folder / "certificates")
     mine = authority.issue("me")
     desk.target.stop()

@@ -14,7 +14,7 @@ SECRET = "correct-horse-battery"
 
 
 def rows(ending: Ending) -> dict[tuple[str, str], dict[str, Any]]:
-    """By step and goal; of what goes to the build itself, by what it is."""
+    """Rows by step and destination; secrets for the build itself by their kind."""
     assert ending.code == 0, ending.err
     found: list[dict[str, Any]] = ending.result["outputs"]["credentials"]
     return {

@@ -73,7 +73,7 @@ class Place:
         return self.run(sys.executable, "-I", "-c", code, flags=flags, **environ)
 
     def held(self, **environ: str) -> dict[str, str]:
-        """The environment of a program, as it writes it down itself."""
+        """The environment that the program itself has written to a file."""
         path = self.folder / "environment.json"
         words = [
             sys.executable,
@@ -92,7 +92,7 @@ def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, server: VaultServer) 
     return Place(tmp_path, server)
 
 
-# ---- what it has
+# ---- the program's variables
 
 
 def test_it_has_the_credentials_and_all_that_the_caller_has_but_the_login(place: Place) -> None:
@@ -188,7 +188,7 @@ def test_what_it_would_have_is_explained_before(place: Place) -> None:
     assert "\nexec\n" not in out.getvalue()
 
 
-# ---- what people see
+# ---- output
 
 
 def test_what_it_writes_is_masked_line_by_line_and_else_as_it_is(place: Place) -> None:
@@ -321,7 +321,7 @@ def test_who_has_seen_enough_of_it_ends_it_as_without_us(place: Place) -> None:
     assert child.stdout.readline() == "y\n"
     child.stdout.close()
     _, err = child.communicate(timeout=300)
-    assert (child.returncode, "yes was ended by signal 13" in err) == (141, True), err
+    assert (child.returncode, "yes was killed by signal 13" in err) == (141, True), err
 
 
 def test_it_ends_in_time(place: Place) -> None:
@@ -334,7 +334,7 @@ def test_it_ends_in_time(place: Place) -> None:
     assert (code, "did not end within 1 seconds" in err) == (9, True)
 
 
-# ---- what is no call
+# ---- invalid calls
 
 
 @pytest.mark.parametrize(
@@ -356,8 +356,8 @@ def test_what_is_no_call_is_a_fault_of_usage(place: Place, words: list[str], sai
 
 
 def test_a_program_of_the_workspace_is_named_by_its_path(place: Place) -> None:
-    """A name on PATH that leads into the workspace is what a pull request can change; a path is
-    what the caller has written.
+    """A pull request can change a program that PATH finds in the workspace; a path is chosen by
+    the caller.
     """
     tool = place.folder / "tool"
     tool.write_text("#!/bin/sh\necho ran\n")
@@ -367,7 +367,7 @@ def test_a_program_of_the_workspace_is_named_by_its_path(place: Place) -> None:
     assert place.run("./tool")[:2] == (0, "ran\n")
 
 
-# ---- where it does not come to that
+# ---- if the program does not start
 
 
 def test_it_is_not_run_where_a_credential_is_missing(place: Place) -> None:

@@ -74,6 +74,7 @@ def config(workspace: Path, *words: str, **environ: str) -> dict[str, Any]:
 def test_standard_output_is_one_document(workspace: Path) -> None:
     done = ending(workspace, "--stepName", "imagePushToRegistry", "--json")
     assert (done.code, "unknown flag --json" in done.message) == (1, True)
+    assert done.out == ""  # standard output is for the configuration alone
     assert config(workspace, "--stepName", "imagePushToRegistry", "--output", "json")
 
 
@@ -391,7 +392,10 @@ def test_a_step_of_piper_s_own_is_asked_for_by_its_metadata(workspace: Path) -> 
 
 def test_a_number_that_json_does_not_have_is_a_fault(workspace: Path) -> None:
     configure(workspace, "general: {colour: .inf}\n")
-    assert "not a number that JSON has" in ending(workspace, "--stepMetadata", "paint.yaml").message
+    assert (
+        "a number that JSON cannot represent"
+        in ending(workspace, "--stepMetadata", "paint.yaml").message
+    )
     assert (
         "colour: .inf" in ending(workspace, "--stepMetadata", "paint.yaml", "--output", "yaml").out
     )

@@ -118,7 +118,7 @@ def test_the_pipeline_environment_lies_below_its_root(tmp_path: Path) -> None:
 
 def test_help_says_what_each_command_makes_of_the_parameters() -> None:
     for module, said in (
-        (get_config, "they stand over the files"),
+        (get_config, "they override the files"),
         (check_if_step_active, "only their stageName counts here"),
     ):
         parser = argparse.ArgumentParser()

@@ -198,7 +198,7 @@ def test_a_sealed_secret_of_another_build_or_key_does_not_open(
     ):
         ending = agent("two", environ, build=build, pipelineEnvironment=left)
         assert (ending.code, ending.where) == (4, "stateKeyCredentialsId")
-        assert "does not open" in ending.message
+        assert "cannot be opened" in ending.message
 
 
 def test_the_project_cannot_name_the_key(workspace: Path, agent: Agent) -> None:
@@ -221,7 +221,7 @@ def test_a_secret_that_can_be_kept_nowhere_is_an_error_and_not_in_the_result(
 ) -> None:
     ending = agent(environ={"HOME": str(workspace)})
     assert ending.code == 9
-    assert "what this step publishes is published, but" in ending.message
+    assert "the step has published everything, but" in ending.message
     assert ending.result["pipelineEnvironment"] == {"custom/user": "bob"}
     assert_no_secret(ending)
 

@@ -180,7 +180,7 @@ def test_lint_of_a_file_that_is_fine_or_missing_or_none(workspace: Path) -> None
         0,
         "nothing found\n",
     )
-    assert "not there" in lint(workspace, "missing.yml").message
+    assert "does not exist" in lint(workspace, "missing.yml").message
     (workspace / "bad.yml").write_text("{")
     assert lint(workspace, "bad.yml").result["outputs"]["findings"][0]["rule"] == "unreadable-file"
     assert lint(workspace, str(workspace / "team.yml")).code == 0

@@ -53,8 +53,8 @@ def run(
     server: str = "http://127.0.0.1:1",
     **fields: Any,
 ) -> Ending:
-    """One run of the step as the bridge makes it, of a project that names a server which nobody
-    answers at unless another is given.
+    """One run of the step as the bridge starts it. The project names a Vault server that does not
+    answer, unless another server is given.
     """
     path = "" if "vaultPath" in general else "vaultPath: secret/team, "
     configure(workspace, f"general: {{vaultServerUrl: '{server}', {path}{general}}}\n{STEP}")

@@ -51,7 +51,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[VaultServer]:
 
 
 class Place:
-    """A project in a folder that names the server, with a login for it; `log` is what was said."""
+    """A project in a folder that names the server, with a login for it; `log` is the output."""
 
     def __init__(
         self,
@@ -328,7 +328,7 @@ def test_a_missing_login_says_of_a_vault_that_it_was_not_asked(
         assert (ending.code, "Vault was not asked" in ending.hint) == (4, told)
 
 
-# ---- what it costs those who have no Vault
+# ---- start-up without Vault
 
 
 @pytest.mark.parametrize(

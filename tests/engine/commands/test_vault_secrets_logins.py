@@ -39,8 +39,8 @@ STEP = load_schema("imagePushToRegistry")
 
 
 class World:
-    """A Vault with each way to log in, those whose word it takes, and a step of a project that
-    names it.
+    """A Vault with each method of login, the identity providers that it trusts, and a step of a
+    project that names it.
     """
 
     def __init__(self, folder: Path, vault: VaultServer) -> None:

@@ -245,7 +245,7 @@ def test_a_credential_that_is_not_there_any_more_when_it_is_read_back_is_not_kno
     server: JenkinsServer,
 ) -> None:
     server.fault = at(3, Status(code=404))
-    with pytest.raises(UpdateUnconfirmed, match="it said so, but now Jenkins"):
+    with pytest.raises(UpdateUnconfirmed, match="it confirmed the update, but now Jenkins"):
         put(server)
 
 

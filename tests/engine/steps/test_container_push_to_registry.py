@@ -161,7 +161,9 @@ def test_every_image_of_the_last_push_goes_on_by_the_digest_that_was_pushed(
         "container/targetImageNameTags": names,
         "container/targetImageDigests": digests,
     }
-    put(later, promotion.tested, "team/worker", "1.0.0-7")  # somebody has moved the tag since then
+    put(
+        later, promotion.tested, "team/worker", "1.0.0-7"
+    )  # another image was pushed to the tag since then
     ending = promotion.push(**pushed)
     assert {key: ending.result["pipelineEnvironment"][key] for key in pushed} == pushed, ending.err
     assert promotion.releases.storage["team/worker"].tags == {"1.0.0-7": worker.digest}

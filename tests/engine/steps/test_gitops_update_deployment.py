@@ -665,7 +665,7 @@ def test_a_pinned_digest_is_written_and_said(place: Place) -> None:
     assert place.deploy(**KUBECTL).result["outputs"]["digestWritten"] is False
 
 
-# What is looked at before anything is written
+# Checks before anything is written
 
 
 def test_a_pod_that_cannot_pull_is_a_warning_and_where_required_an_error(place: Place) -> None:
@@ -734,7 +734,7 @@ def test_without_a_login_nobody_asks_a_registry(place: Place) -> None:
         assert registry.requests == ()
 
 
-# What it tells
+# Output
 
 
 def test_the_outputs_name_what_stood_there_and_what_stands_there_now(place: Place) -> None:
@@ -1147,7 +1147,7 @@ def test_what_cannot_be_looked_at_stops_no_deployment(
     assert (ending.result["status"], "none of its" in ending.err) == ("success", False), ending.err
 
 
-# Where a chart's files come from
+# Sources of a chart's files
 
 
 def test_a_chart_takes_folders_of_the_repository_by_links_and_by_file(place: Place) -> None:

@@ -182,7 +182,7 @@ def test_a_second_run_does_nothing(world: World) -> None:
 def test_where_jenkins_would_not_take_one_that_is_a_warning_until_it_is_due(
     world: World, what: str, said: str
 ) -> None:
-    """A token that has ended is told while there is time to mend it, and fails no build before."""
+    """An expired token is a warning while there is time to renew it, and fails no earlier build."""
     login = {"userId": "jenkins-bot", "token": world.user.token}
     if what == "a wrong token":
         world.jenkins.users.clear()
@@ -236,7 +236,7 @@ def test_a_dry_run_looks_and_changes_nothing(world: World) -> None:
     assert world.jenkins.count("POST") == 0
 
 
-# ---- where Jenkins does not take it
+# ---- if Jenkins refuses the secret id
 
 
 @pytest.mark.parametrize(
@@ -285,7 +285,7 @@ def test_where_nobody_knows_whether_jenkins_has_taken_it_both_stay_good(
     ending = world.run()
     assert (ending.code, ending.result["error"]["category"]) == (4, "infrastructure")
     assert "it is unknown whether Jenkins" in ending.message
-    assert "both secret ids are good" in ending.hint
+    assert "both secret ids, the old and the new, are valid" in ending.hint
     assert world.accessors() == ids + 1
     assert world.logs_in(old)
     assert world.logs_in(world.held)
@@ -314,7 +314,8 @@ def test_a_new_one_that_cannot_be_ended_is_told(world: World) -> None:
     ending = world.run()
     assert ending.code == 4
     assert (
-        "warning: the new secret id, which nobody has, could not be ended and expires by itself"
+        "warning: the new secret id, which is stored nowhere, could not be destroyed and expires by"
+        " itself"
         " (accessor " in ending.err
     )
     assert "secret-id-accessor/destroy" in ending.err
@@ -358,7 +359,7 @@ def test_it_ends_in_time(world: World) -> None:
     ), ending.message
 
 
-# ---- who may be sent what
+# ---- hosts that may get a credential
 
 
 def test_vault_and_jenkins_are_asked_through_the_proxy_of_the_environment(world: World) -> None:

@@ -93,7 +93,7 @@ class Branch:
 
     @property
     def changing(self) -> bool:
-        """Whether there is a commit to push, or was one."""
+        """Whether a commit is to be pushed, or was pushed."""
         return bool(self._plan and self._plan.commit)
 
     def open(self) -> None:
@@ -168,7 +168,7 @@ class Branch:
 
     @contextmanager
     def _turn(self) -> Iterator[None]:
-        """The time of this branch: its deadline ends rendering and reading, which have no clock."""
+        """Count the time of this branch: its deadline also ends rendering and reading."""
         with self._turns.turn(), deadline.within(self._deadline.left, self._late):
             yield
 
@@ -202,7 +202,7 @@ class Branch:
 
 
 def _change(targets: Sequence[Target]) -> Change:
-    """The Changes of all targets as one."""
+    """A single Change of the Changes of all targets."""
     if len(targets) == 1:
         return targets[0].change
     return Together(

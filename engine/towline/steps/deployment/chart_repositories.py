@@ -205,7 +205,7 @@ class ChartRepositories:
 
 
 def _scheme_and_host(repository: str) -> tuple[str, str]:
-    """Scheme and `host[:port]` of a repository's URL, both empty if it is not one.
+    """Scheme and `host[:port]` of a repository's URL; both are empty if the URL is not valid.
 
     A registry is asked over https, on this machine over http.
     """
@@ -232,7 +232,7 @@ def _read(index: bytes) -> dict[str, object]:
 
 
 def _entry(index: bytes, name: str, version: str) -> dict[str, object] | None:
-    """The entry of a chart's version in an index.yaml, None without one.
+    """The entry of a chart's version in an index.yaml, None if the index lacks it.
 
     From a large index, only the lines of that chart are read.
     """

@@ -112,7 +112,7 @@ def _default_text(images: Sequence[DeployedImage], stage: str) -> str:
 
 
 def _configured_text(task: Task, names: Sequence[str], images: Sequence[DeployedImage]) -> str:
-    """The configured text, empty without one; a text with `{{` or `{%` is a template.
+    """The configured text, empty if there is none; a text with `{{` or `{%` is a template.
 
     Raises ConfigError if it is too long, and RenderError.
     """
@@ -122,7 +122,7 @@ def _configured_text(task: Task, names: Sequence[str], images: Sequence[Deployed
         raise ConfigError(
             f"commitMessage has more than {amount(LONGEST_MESSAGE)}",
             where=settings.origin("commitMessage"),
-            hint="write a shorter one",
+            hint="write a shorter message",
         )
     if not _TEMPLATE.search(text):
         return text

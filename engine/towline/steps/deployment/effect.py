@@ -138,7 +138,7 @@ class Effect:
                 )
             named = any(is_same_image(image_found, image) for image_found in found)
             if (named and (not stale or is_used(found, image))) or None in by_file:
-                continue  # of a file that cannot be read, only the edit itself is proven
+                continue  # in a file that cannot be read, only the edit itself is proven
             has_chart = any(chart_folder(path, listing) is not None for path in paths)
             instead = [str(image_found) for image_found in stale]
             if not named:
@@ -304,7 +304,7 @@ def _with_known_digest(deployed: DeployedImage) -> Reference:
 
 
 def _image_text(image: Reference) -> str:
-    """The image for messages: with its tag alone, if it has one."""
+    """The image for messages: with its tag alone, if it has a tag."""
     name_and_tag = image.image
     return str(
         replace(

@@ -167,7 +167,7 @@ class KnownImages:
                 f"{reference} is not the image that a step of this build has pushed there, which is"
                 f" {pushed}",
                 where=settings.origin(parameter),
-                hint="find out who has changed the pipeline environment, and build again",
+                hint="find out what changed the pipeline environment, and build again",
             )
         known_digest = reference.image.digest or (
             parse_digest(digest) if digest else pushed or _pushed_digest(text, environment)
@@ -249,7 +249,8 @@ def _pushed_as(reference: Reference) -> tuple[str, str, str]:
 def _pushed_digest(text: str, environment: Mapping[str, object]) -> str:
     """The digest that imagePushToRegistry, or else the builder, left for this name and tag.
 
-    Empty without one. The digest that a step has provably pushed overrides that of the workspace.
+    Empty if neither left a digest. The digest that a step has provably pushed overrides that of the
+    workspace.
     """
     for source in (proven_values(environment), environment):
         kind = "targetImage" if source.get("container/targetRegistryUrl") else "image"

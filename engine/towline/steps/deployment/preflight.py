@@ -40,17 +40,17 @@ class Applied:
 
     @property
     def new(self) -> dict[str, bytes]:
-        """The files whose content is another one."""
+        """The files whose content has changed."""
         return {path: data for path, data in self.changed.items() if self.files.get(path) != data}
 
     def holds(self, digest: str) -> bool:
-        """Whether a file contains the digest; an empty one is in none."""
+        """Whether a file contains the digest; no file contains an empty digest."""
         return bool(digest) and any(digest.encode() in data for data in self.contents.values())
 
 
 @frozen
 class Checks:
-    """The checks of one target: each raises ConfigError, or what its function raises, or warns.
+    """The checks of one target: each warns, raises ConfigError, or raises its function's error.
 
     `hosts` are the registries of its images. `find_images` looks the images up, `validate` a
     manifest.
@@ -152,7 +152,7 @@ class TargetChange:
         return of_effect | context_of(self._change, listing, files)
 
     def apply(self, files: Mapping[str, bytes]) -> Mapping[str, bytes]:
-        """The files that the Change changes, once they are checked; raises what both raise."""
+        """The files that the Change changes, once they are checked; raises the errors of both."""
         notes, console = self._notes, self._console
         notes.clear()
         self._passed = False

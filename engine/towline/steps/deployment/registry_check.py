@@ -120,7 +120,7 @@ def _check_image(client: RegistryClient, image: DeployedImage, platform: str) ->
             f"{image.reference} has digest {found.digest} now, and the build pushed {image.digest}",
             where=where,
             hint=(
-                "somebody has pushed another image to that tag: build again, or give every build a"
+                "another image was pushed to that tag: build again, or give every build a"
                 " tag of its own"
             ),
         )

@@ -197,7 +197,7 @@ def tell_pushed(
         fault.hint = f"{fault.hint}; the step run again does the rest"
     elif count > 1 and pushing and isinstance(fault, GitUnreachable | MachineError):
         fault.message = (
-            f"{fault.message}; whether anything was pushed to one of the {count} branches is not"
+            f"{fault.message}; whether anything was pushed to any of the {count} branches is not"
             " known"
         )
     elif count > 1:
@@ -248,7 +248,7 @@ def _outputs_with_diff(
 
 
 def _summary(deployments: Sequence[Deployment]) -> str:
-    """The line about what was deployed where."""
+    """The line that lists the deployed images with their files and branches."""
     changed = [
         deployment
         for deployment in deployments
@@ -272,7 +272,7 @@ def _summary(deployments: Sequence[Deployment]) -> str:
 
 
 def _dry_summary(deployments: Sequence[Deployment]) -> str:
-    """The line about what a dry run would change."""
+    """The line that lists the changes that a dry run would make."""
     idle = [
         f"branch {deployment.update.branch} would be brought up to date with its base"
         for deployment in deployments

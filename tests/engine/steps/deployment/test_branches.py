@@ -235,7 +235,7 @@ def test_a_first_push_whose_answer_is_lost_for_good_is_not_said_to_have_changed_
     ending = place.deploy()
     assert (ending.code, place.commits("a")) == (6, [UPDATED, "Begin"]), ending.err
     assert ending.message.endswith(
-        "; whether anything was pushed to one of the 3 branches is not known"
+        "; whether anything was pushed to any of the 3 branches is not known"
     )
 
 
