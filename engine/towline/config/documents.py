@@ -85,7 +85,8 @@ def _checked(value: object, where: str) -> tuple[str, ...]:
 
 PROJECT_FILE = ".pipeline/config.yml"
 DEFAULTS_FILE = ".pipeline/defaults.yaml"
-_FORMER_NAMES = {"Central Build": "Build"}  # today's name of a stage by its former name
+# today's name of a stage by its former name; Post has two in Piper (facts 3.4)
+_FORMER_NAMES = {"Central Build": "Build", "Post Actions": "Post"}
 UNREAD_DOCUMENT = "only the first YAML document of a file is read, and something stands behind it"
 _TABS = "indent with spaces only, and quote a text that begins with a sign such as @, % or `"
 _PATH = "correct the path"
@@ -210,7 +211,7 @@ def parse_document(text: str, name: str, *, trusted: bool) -> ConfigDocument:
 
 
 def stage_name(name: str) -> str:
-    """Today's name of a stage: `Central Build` was the name of Build."""
+    """Today's name of a stage: `Central Build` is a name of Build, `Post Actions` one of Post."""
     return _FORMER_NAMES.get(name, name)
 
 

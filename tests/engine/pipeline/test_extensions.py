@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from tests.calls import Ending, configure
-from tests.plans import planned, stage_of
+from tests.plans import planned, stage_of, step_of
 
 
 @pytest.fixture
@@ -36,6 +36,14 @@ def test_build_has_two_names(workspace: Path, name: str) -> None:
     put(workspace, f".pipeline/extensions/{name}.groovy")
     found = stage_of(planned(workspace, {}), "Build")
     assert found["extensions"] == [f".pipeline/extensions/{name}.groovy"]
+
+
+def test_post_has_the_name_of_piper_s_settings_too(workspace: Path) -> None:
+    put(workspace, ".pipeline/extensions/Post Actions.groovy")
+    plan = planned(workspace, {"stages": {"Post Actions": {"mailSendNotification": False}}})
+    assert [stage["name"] for stage in plan["stages"]][-2:] == ["Release", "Post"]
+    assert stage_of(plan, "Post")["extensions"] == [".pipeline/extensions/Post Actions.groovy"]
+    assert step_of(plan, "Post", "mailSendNotification")["active"] == "no"
 
 
 def test_another_folder_may_be_named(workspace: Path) -> None:
