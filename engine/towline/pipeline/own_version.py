@@ -63,10 +63,12 @@ def own_version(view: PipelineView, folder: Path, *, commit: str, time: str) -> 
             " field by customVersionField",
         )
     library = base and _text(config, "versioningType") == "library"
-    parts = [base] if library else [base, _digits(time), commit[:_SHORT]]
-    value = _NOT_IN_TAG.sub("-", "-".join(part for part in parts if part)).lstrip(".-")
+    end = "" if library else "-".join(filter(None, (_digits(time), commit[:_SHORT])))
+    # the end tells commits apart, so a long version of the file loses its own end
+    base = _NOT_IN_TAG.sub("-", base).lstrip(".-")[: _LONGEST - len(end) - 1].rstrip(".-")
     sources = [file if base else "", f"commit {commit[:_SHORT]}" if commit and not library else ""]
-    return value[:_LONGEST], " and ".join(source for source in sources if source)
+    value = "-".join(part for part in (base, end) if part)
+    return value, " and ".join(source for source in sources if source)
 
 
 def _version_of(folder: Path, name: str, config: Mapping[str, Setting]) -> str:

@@ -91,3 +91,34 @@ def test_a_version_that_is_known_stays(workspace: Path) -> None:
     commit(workspace)
     found = version(workspace, {}, pipelineEnvironment={"artifactVersion": "1.0"})
     assert found == {"value": "", "source": ""}
+
+
+@pytest.mark.parametrize(
+    ("tool", "name", "text"),
+    [
+        ("npm", "package.json", "{"),
+        ("npm", "package.json", '{"version": null}'),
+        ("npm", "package.json", '{"version": {"a": 1}}'),
+        ("helm", "Chart.yaml", "version: [\n"),
+        ("pip", "pyproject.toml", "[project"),
+        ("pip", "pyproject.toml", "[project]\nversion = [1]\n"),
+        ("docker", "VERSION", "\n"),
+        ("maven", "pom.xml", "<project><version>1"),
+        ("maven", "pom.xml", "<project><version>${revision}</version></project>"),
+    ],
+)
+def test_a_file_without_a_readable_version_leaves_the_commit_s(
+    workspace: Path, tool: str, name: str, text: str
+) -> None:
+    head = commit(workspace)
+    (workspace / name).write_text(text)
+    found = version(workspace, {"buildTool": tool})
+    assert found == {"value": f"20260101120000-{head[:7]}", "source": f"commit {head[:7]}"}
+
+
+def test_a_long_version_keeps_what_tells_commits_apart(workspace: Path) -> None:
+    head = commit(workspace)
+    (workspace / "VERSION").write_text("1" * 500)
+    value = version(workspace, {})["value"]
+    assert value.endswith(f"1-20260101120000-{head[:7]}")
+    assert len(value) == 128
