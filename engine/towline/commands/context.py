@@ -190,8 +190,8 @@ def known_stages(known: ConfigDocuments) -> frozenset[str]:
     return _configured_stages(known) | frozenset(stage_names())
 
 
-def tell_of_files(call: Call, known: ConfigDocuments) -> None:
-    """In a shell, say that there is no configuration; warn of misspelt sections and stages."""
+def tell_of_files(call: Call, known: ConfigDocuments, *, stages: bool = True) -> None:
+    """In a shell, say that there is no configuration; warn of misspelt sections and `stages`."""
     if not call.requested and not (call.folder / known.project.name).exists():
         call.console.say(
             f"there is no {known.project.name} here: only defaults, flags and variables count"
@@ -204,7 +204,8 @@ def tell_of_files(call: Call, known: ConfigDocuments) -> None:
                     f"{document.where(key)}: nothing reads the section {key} (did you mean"
                     f" {meant!r}?)"
                 )
-    _tell_of_stages(call, known)
+    if stages:
+        _tell_of_stages(call, known)
 
 
 def _tell_of_stages(call: Call, known: ConfigDocuments) -> None:
