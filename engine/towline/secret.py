@@ -56,6 +56,11 @@ def is_path(key: str, text: str) -> bool:
     return bool(_OF_FILES.search(_last(key)) and _PATH.fullmatch(text))
 
 
+def has_secret_form(text: str) -> bool:
+    """Return whether the text contains a private key, or a token of a known service."""
+    return bool(_forms().search(text))
+
+
 def has_free_keys(key: str) -> bool:
     """Return whether the keys of a map of this name are free words, such as `targetImages`.
 
@@ -90,7 +95,10 @@ def secret_texts(values: Mapping[str, object]) -> Iterator[str]:
 
 
 def without_secrets(values: Mapping[str, object]) -> dict[str, object]:
-    """Return `values` without each entry, at any depth, that `secret_texts` names."""
+    """Return `values` without each entry, at any depth, that is secret.
+
+    It is if `secret_texts` names it, or by its form.
+    """
     found = _without(dict(values), named=False, keyed=True)
     return found if isinstance(found, dict) else {}
 
@@ -108,7 +116,8 @@ def _without(value: object, *, named: bool, keyed: bool) -> object:
         return [each for each in inner if each is not None]
     if isinstance(value, bool) or not isinstance(value, str | int | float):
         return value
-    return None if any(_texts(value, named=named)) else value
+    by_form = isinstance(value, str) and has_secret_form(value)
+    return None if by_form or any(_texts(value, named=named)) else value
 
 
 def _inner(
@@ -161,3 +170,13 @@ def _listed(sign: str) -> tuple[str, ...]:
 @cache
 def _within() -> re.Pattern[str]:
     return re.compile("|".join(_listed("")))
+
+
+@cache
+def _forms() -> re.Pattern[str]:
+    return re.compile(
+        r"-----BEGIN [A-Z ]*PRIVATE"
+        r" KEY-----|\bgh[pousr]_[A-Za-z0-9]{36}|\bgithub_pat_[A-Za-z0-9_]{22}"
+        r"|\bglpat-[A-Za-z0-9_-]{20}|\bhv[sb]\.[A-Za-z0-9_-]{24}"
+        r"|\bAKIA[0-9A-Z]{16}\b|\bxox[abpr]-[A-Za-z0-9-]{10}"
+    )

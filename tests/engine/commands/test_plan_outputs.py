@@ -1,6 +1,9 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
+
+import pytest
 
 from tests.plans import planned, stage_of, step_of
 
@@ -36,6 +39,26 @@ def test_the_configuration_for_the_piper_library_has_no_secrets(workspace: Path)
         workspace, {"general": {"verbose": True, "password": "hunter22"}, "steps": {"a": {"b": 1}}}
     )
     assert plan["configuration"] == {"general": {"verbose": True}, "steps": {"a": {"b": 1}}}
+
+
+@pytest.mark.parametrize(
+    "secret",
+    [
+        {"password": "hunter22"},
+        {"key": "-----BEGIN PRIVATE KEY-----\\nhunter22"},
+        {"note": "glpat-hunter22hunter22hunter22"},
+        {"url": "https://me:hunter22@git.example.com/a"},
+        {"list": [{"apiToken": "hunter22"}, ["https://me:hunter22@git.example.com/a"]]},
+        {"env": {"clientSecret": {"deep": "hunter22"}}},
+    ],
+)
+def test_a_secret_is_in_no_part_of_the_plan(workspace: Path, secret: dict[str, Any]) -> None:
+    configuration = {
+        "general": secret,
+        "stages": {"Build": {**secret, "mavenExecuteStaticCodeChecks": True}},
+        "steps": {"theirs": secret},
+    }
+    assert "hunter22" not in str(planned(workspace, configuration))
 
 
 def test_results_are_published_after_a_failure(workspace: Path) -> None:

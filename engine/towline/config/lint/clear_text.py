@@ -11,15 +11,9 @@ from typing import Any
 
 from towline.config.schema import as_text
 from towline.record import frozen
-from towline.secret import has_free_keys, holds_free_words, is_secret
+from towline.secret import has_free_keys, has_secret_form, holds_free_words, is_secret
 
 _PLACEHOLDER = re.compile(r"\s*(\$\(.*\)|\$\{.*\}|\{\{.*\}\}|<[^<>]*>|\*+|\$\w+)?\s*", re.DOTALL)
-_SHAPES = re.compile(
-    r"-----BEGIN [A-Z ]*PRIVATE"
-    r" KEY-----|\bgh[pousr]_[A-Za-z0-9]{36}|\bgithub_pat_[A-Za-z0-9_]{22}"
-    r"|\bglpat-[A-Za-z0-9_-]{20}|\bhv[sb]\.[A-Za-z0-9_-]{24}"
-    r"|\bAKIA[0-9A-Z]{16}\b|\bxox[abpr]-[A-Za-z0-9-]{10}",
-)
 _PATHS = ("PrivateKey", "kubeConfig")  # the value of such a key may be the path of a file
 _PATH = 60  # characters; the shortest private key has more, also without its PEM lines
 _USER_INFO = re.compile(r"[A-Za-z][A-Za-z0-9+.-]{0,20}://[^/@:\s]*:([^/@\s]+)@")
@@ -89,7 +83,7 @@ def _texts_below(
 def _secrets_in(text: str, path: tuple[str | int, ...], rule: str) -> Iterator[ClearText]:
     """The secret that a text is, or contains."""
     login = _USER_INFO.search(text)
-    if _SHAPES.search(text):
+    if has_secret_form(text):
         yield ClearText(path=path, rule="secret-in-clear", text=text)
     elif login and not _PLACEHOLDER.fullmatch(login[1]):
         yield ClearText(path=path, rule="secret-in-clear", text=login[1])
