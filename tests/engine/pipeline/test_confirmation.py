@@ -73,6 +73,36 @@ def test_the_platform_team_s_submitters_win(workspace: Path) -> None:
     assert plan["confirm"]["submitters"] == "ops"
 
 
+def test_a_branch_that_only_calls_itself_productive_cannot_let_itself_pass(
+    workspace: Path,
+) -> None:
+    lenient = team_file(workspace, "general: {enforcement: warn}\n")
+    configuration = {
+        **RELEASE,
+        "general": {
+            "productiveBranch": "x",
+            "manualConfirmation": False,
+            "manualConfirmationSubmitters": ["me"],
+        },
+    }
+    environ = {"TOWLINE_DEFAULTS": str(lenient), "PIPER_productiveBranch": ""}
+    found = planned(workspace, configuration, build={"branch": "x"}, environ=environ)["confirm"]
+    assert (found["asks"], found["submitters"]) == (True, "")
+    team = team_file(workspace, "general: {enforcement: warn, manualConfirmation: false}\n")
+    environ["TOWLINE_DEFAULTS"] = str(team)
+    found = planned(workspace, configuration, build={"branch": "x"}, environ=environ)["confirm"]
+    assert found["asks"] is False
+
+
+def test_the_agent_wins_over_the_project(workspace: Path) -> None:
+    plan = planned(
+        workspace,
+        {**RELEASE, "general": {"manualConfirmation": False}},
+        environ={"PIPER_manualConfirmation": "true"},
+    )
+    assert plan["confirm"]["asks"] is True
+
+
 @pytest.mark.parametrize(
     ("key", "value", "says"),
     [
