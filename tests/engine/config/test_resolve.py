@@ -430,7 +430,7 @@ def test_what_is_not_built_yet_may_be_set_to_its_default_only(value: str, fits: 
     if fits:
         assert not settings("containerPushToRegistry", given).given("dockerBuildImage")
     else:
-        assert "comes by name" in fault("containerPushToRegistry", given).hint
+        assert "gets only the image's name" in fault("containerPushToRegistry", given).hint
 
 
 @pytest.mark.parametrize(
