@@ -25,7 +25,7 @@ from towline.config.documents import (
 )
 from towline.config.layers import PARAMETERS_JSON, read_parameters
 from towline.config.metadata import stage_names
-from towline.config.near_names import section_slip, stage_slip
+from towline.config.near_names import misspelt_stage, section_slip
 from towline.config.settings import Settings
 from towline.errors import ConfigError, TowlineError, UsageError
 from towline.files import version
@@ -33,6 +33,7 @@ from towline.git.checkout import describe_commit
 from towline.http.proxy import Proxies
 from towline.literals import from_json
 from towline.pipeline import environment
+from towline.pipeline.definition import pipeline_of
 from towline.pipeline.environment import PipelineEnvironment
 from towline.pipeline.proven import ProvenCopy
 from towline.record import replace
@@ -186,12 +187,13 @@ def given(call: Call) -> Mapping[str, object]:
 
 
 def known_stages(known: ConfigDocuments) -> frozenset[str]:
-    """Return every stage that a document configures or the General Purpose Pipeline has."""
-    return _configured_stages(known) | frozenset(stage_names())
+    """Return every stage that a document configures or the pipeline has."""
+    pipeline = pipeline_of(known.defaults)
+    return _configured_stages(known) | frozenset(stage.name for stage in pipeline.stages)
 
 
-def tell_of_files(call: Call, known: ConfigDocuments, *, stages: bool = True) -> None:
-    """In a shell, say that there is no configuration; warn of misspelt sections and `stages`."""
+def tell_of_files(call: Call, known: ConfigDocuments) -> None:
+    """In a shell, say that there is no configuration; warn of misspelt sections and stages."""
     if not call.requested and not (call.folder / known.project.name).exists():
         call.console.say(
             f"there is no {known.project.name} here: only defaults, flags and variables count"
@@ -204,8 +206,7 @@ def tell_of_files(call: Call, known: ConfigDocuments, *, stages: bool = True) ->
                     f"{document.where(key)}: nothing reads the section {key} (did you mean"
                     f" {meant!r}?)"
                 )
-    if stages:
-        _tell_of_stages(call, known)
+    _tell_of_stages(call, known)
 
 
 def _tell_of_stages(call: Call, known: ConfigDocuments) -> None:
@@ -220,9 +221,9 @@ def _tell_of_stages(call: Call, known: ConfigDocuments) -> None:
     teams = {name for document in trusted for name in document.section("stages")}
     unknown = project.section("stages").keys() - stages - teams - {call.request.stage}
     for name in sorted(unknown):
-        near = stage_slip(name, stages)
-        is_own = any(parse_flag(value) for value in project.section("stages", name).values())
-        if near and not (is_own and near in project.section("stages")):
+        enables = any(parse_flag(value) for value in project.section("stages", name).values())
+        near = misspelt_stage(name, stages, project.section("stages"), enables=enables)
+        if near:
             call.console.warn(
                 f"{project.where('stages', name)}: the pipeline has no stage {name} (did you mean"
                 f" {near!r}?)"

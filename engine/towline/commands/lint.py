@@ -109,7 +109,7 @@ def execute(arguments: argparse.Namespace, call: Call) -> Outcome:
 def _own_report(call: Call, config: str) -> tuple[LintReport, Sequence[str]]:
     """Return the findings in the project's files, and the name of its own file."""
     teams = team_documents(call)
-    configuration = team.known(teams)
+    configuration = team.known(teams, team=teams)
     project, findings = _project(call.folder, config)
     defaults = list(_defaults(call.folder, project, findings))
     report = lint(project, defaults, configuration)
@@ -140,7 +140,7 @@ def _team(folder: Path, files: Sequence[str]) -> tuple[LintReport, Sequence[str]
         document, faults = _read(folder, name, inside=False, trusted=True)
         documents += [document] if document else []
         findings += faults
-    report = team.report(documents, team.known())
+    report = team.report(documents, team.known(team=documents))
     return replace(report, findings=(*findings, *report.findings)), files
 
 

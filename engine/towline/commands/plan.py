@@ -35,8 +35,7 @@ def configure(parser: argparse.ArgumentParser, _words: Sequence[str]) -> None:
 def execute(arguments: argparse.Namespace, call: Call) -> Outcome:
     """Return the plan as outputs for the library, and print it."""
     known = documents(call, arguments.config)
-    # of the whole pipeline, the notes on the plan name misspelt stages
-    tell_of_files(call, known, stages=bool(arguments.stage))
+    tell_of_files(call, known)
     # only for a stage that begins now: without a stage, the values on disk are an older run's
     written = pipeline_environment(call) if call.request.stage else {}
     sign = build.change_request(

@@ -123,6 +123,7 @@ def _stage(
     return {
         "name": stage.name,
         "technicalName": defined.technical_name or stage.name,
+        "title": around.title,
         "active": stage.active,
         "why": stage.why,
         "ordinal": ordinal,

@@ -14,11 +14,11 @@ from towline.config.lint.known import KnownConfiguration
 from towline.config.lint.lost_rules import KnownNames, lost_rules
 from towline.config.lint.rules import LintReport, lint
 from towline.config.metadata import PIPELINE, all_schemas, other_steps, schemas_with, vault_schema
-from towline.config.near_names import BOUNDS
+from towline.config.near_names import BOUNDS, DEFINITION
 from towline.config.schema import StepSchema
 from towline.errors import ConfigError
 from towline.pipeline.confirmation import CONFIRM_KEYS
-from towline.pipeline.definition import definition
+from towline.pipeline.definition import pipeline_of
 from towline.record import replace
 
 _UNREAD = frozenset(
@@ -26,15 +26,22 @@ _UNREAD = frozenset(
 )
 
 
-def known(elsewhere: Sequence[ConfigDocument] = ()) -> KnownConfiguration:
-    """Return the names to check files against: all steps, all stages, and those `elsewhere`."""
-    return _known(all_schemas(), elsewhere)
+def known(
+    elsewhere: Sequence[ConfigDocument] = (), *, team: Sequence[ConfigDocument] = ()
+) -> KnownConfiguration:
+    """Return the names to check files against: all steps, all stages, and those `elsewhere`.
+
+    The documents of the `team` may define the stages. Raises ConfigError.
+    """
+    return _known(all_schemas(), elsewhere, team)
 
 
 def _known(
-    schemas: tuple[StepSchema, ...], elsewhere: Sequence[ConfigDocument]
+    schemas: tuple[StepSchema, ...],
+    elsewhere: Sequence[ConfigDocument],
+    team: Sequence[ConfigDocument],
 ) -> KnownConfiguration:
-    pipeline = definition()
+    pipeline = pipeline_of(team)
     own = {name: schema.name for schema in schemas for name in schema.names}
     stages = {
         stage.name: frozenset(own.get(step.name, step.name) for step in stage.steps)
@@ -45,6 +52,7 @@ def _known(
         shared=(vault_schema(), PIPELINE),
         stages=stages,
         others=frozenset(other_steps()),
+        technical={stage.technical_name: stage.name for stage in pipeline.stages},
         confirms=next((stage.name for stage in pipeline.stages if stage.confirms), ""),
         confirm_keys=frozenset(CONFIRM_KEYS),
         elsewhere=tuple(elsewhere),
@@ -76,12 +84,12 @@ def check(documents: ConfigDocuments) -> tuple[str, ...]:
     """
     team = [document for document in documents.defaults if document.trusted]
     used = _used_names(team)
-    configuration = _known(schemas_with(used), [documents.project])
+    configuration = _known(schemas_with(used), [documents.project], team)
     names = _names(configuration)
-    sections = {key for document in team for key in document.content}
+    sections = {key for document in team for key in document.content} - {*DEFINITION}
     # which name a misspelt one is meant for is only known with all steps loaded
     if not (used <= names.keys | names.steps and sections <= {"general", "steps", "stages"}):
-        configuration = known([documents.project])
+        configuration = known([documents.project], team=team)
         names = _names(configuration)
     lost = [finding for document in team for finding in lost_rules(document, names)]
     if lost:

@@ -29,6 +29,7 @@ from towline.suggest import (
 )
 
 SECTIONS = (*SETTING_SECTIONS, "customDefaults", "hooks")
+DEFINITION = ("spec", "apiVersion", "kind", "metadata")  # of stages, in a trusted document
 OTHERS_PREFIXES = ("x-", ".", "_")  # of sections and keys that other programs read
 _SHORTEST_KEY = 6  # letters; a shorter key is one slip away from too many words
 # letters that a misspelt name may be longer or shorter
@@ -74,6 +75,17 @@ def stage_slip(name: str, known: frozenset[str]) -> str:
     """The known stage that `name` misspells; empty for a stage of its own, such as `Release 2`."""
     near = slip(name, known, cutoff=CUTOFF_KEY)
     return "" if re.match(rf"{re.escape(near)}[^a-z]", name, re.IGNORECASE) else near
+
+
+def misspelt_stage(
+    name: str, known: frozenset[str], configured: Collection[str], *, enables: bool
+) -> str:
+    """The known stage that the section `name` is meant for; empty if it is a stage of its own.
+
+    It is one if it `enables` steps and the similar stage is `configured` too.
+    """
+    near = stage_slip(name, known)
+    return "" if enables and near in configured else near
 
 
 def rule_slip(name: str, rules: Iterable[str], *, cutoff: float = CUTOFF_RULE) -> str:

@@ -12,7 +12,7 @@ from typing import Any
 
 from towline.config import conditions, metadata
 from towline.config.conditions import Condition
-from towline.config.documents import ConfigDocuments, read_yaml
+from towline.config.documents import ConfigDocument, read_yaml
 from towline.errors import ConfigError
 from towline.files import resource_text
 from towline.record import field, frozen
@@ -123,12 +123,12 @@ def parse_pipeline(text: str, name: str) -> Pipeline:
     return _pipeline(_Part(value=located.value, path=(), name=name, marks=located.marks))
 
 
-def pipeline_of(documents: ConfigDocuments) -> Pipeline:
+def pipeline_of(defaults: Sequence[ConfigDocument]) -> Pipeline:
     """The pipeline that the last trusted document with a `spec` defines, else Towline's own.
 
     Piper's own definition may be such a document. Raises ConfigError.
     """
-    for document in reversed(documents.defaults):
+    for document in reversed(defaults):
         if document.trusted and document.content.get(_SPEC) is not None:
             content = {_SPEC: document.content[_SPEC]}
             return _pipeline(

@@ -10,7 +10,7 @@ from towline.config.lint.idle import KnownPipeline, idle_keys
 from towline.config.merge import Setting
 from towline.pipeline.build import PipelineView
 from towline.pipeline.confirmation import CONFIRM_KEYS
-from towline.pipeline.definition import Pipeline, StageDefinition
+from towline.pipeline.definition import Pipeline, StageDefinition, definition
 from towline.pipeline.planned import StagePlan
 from towline.pipeline.step_decisions import BUILD_TOOL, find_step, step_config
 from towline.suggest import nearest
@@ -30,7 +30,7 @@ def idle_notes(view: PipelineView, planned: Sequence[StagePlan]) -> tuple[str, .
     return tuple(
         dict.fromkeys(
             [
-                *(f"{each.message} ({each.where}): {each.fix}" for each in findings),
+                *(f"{each.file}:{each.line}: {each.message} ({each.fix})" for each in findings),
                 *_overruled_flags(planned),
                 *_unknown_build_tool(view),
                 *_promotion_by_general(view, planned),
@@ -42,13 +42,15 @@ def idle_notes(view: PipelineView, planned: Sequence[StagePlan]) -> tuple[str, .
 def known_pipeline(pipeline: Pipeline) -> KnownPipeline:
     """The names by which flags of a configuration have an effect in the pipeline."""
     others = frozenset(metadata.other_steps())
-    spellings = {name: own for own, names in pipeline.spellings.items() for name in names}
+    steps = {**definition().spellings, **pipeline.spellings}
+    spellings = {name: own for own, names in steps.items() for name in names}
     return KnownPipeline(
         stages={
             stage.name: frozenset(step.name for step in stage.steps) for stage in pipeline.stages
         },
         spellings={**{name: name for name in others}, **spellings},
         others=others - pipeline.spellings.keys(),
+        technical={stage.technical_name: stage.name for stage in pipeline.stages},
         confirms=next((stage.name for stage in pipeline.stages if stage.confirms), ""),
         confirm_keys=frozenset(CONFIRM_KEYS),
     )

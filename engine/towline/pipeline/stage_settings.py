@@ -28,11 +28,13 @@ _LOCKS = ("lockingResourceGroup", "lockingResource")
 class StageSettings:
     """The settings around a stage.
 
-    `lock` is the resource to lock, empty for none. `node` is the label of the stage's own node if
-    it has one (`own_node`). `timeout` is in minutes, 0 for none. `configuration` has the keys of
-    `general` and of the stage's section, without secrets.
+    `title` is the name that Jenkins shows: the technical one with `useTechnicalStageNames`. `lock`
+    is the resource to lock, empty for none. `node` is the label of the stage's own node if it has
+    one (`own_node`). `timeout` is in minutes, 0 for none. `configuration` has the keys of `general`
+    and of the stage's section, without secrets.
     """
 
+    title: str
     lock: str
     milestone: bool
     node: str
@@ -59,7 +61,9 @@ def stage_settings(
     found = _settings(view, stage, _WRAPPER)
     locks = ordinal > 0 and _flag(found, "stageLocking", default=True)
     plain = fold_settings(unfiltered_layers(view.documents, ("",), stage.name))
+    technical = stage.technical_name and _flag(found, "useTechnicalStageNames", default=False)
     return StageSettings(
+        title=stage.technical_name if technical else stage.name,
         lock=_lock(view, found, ordinal, job) if locks else "",
         milestone=locks,
         node=_text(found, "nodeLabel"),

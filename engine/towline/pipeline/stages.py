@@ -13,8 +13,13 @@ from collections.abc import Mapping
 from towline.config import metadata
 from towline.config.conditions import ONLY_BY_FLAG, Decision, parse_flag
 from towline.config.documents import ConfigDocuments, former_stage_names, stage_name
+from towline.config.layers import unfiltered_layers
+from towline.config.merge import fold_settings
 from towline.config.near_names import slip, stage_slip
+from towline.config.schema import as_text
 from towline.errors import ConfigError, UsageError
+from towline.file_patterns import match_files
+from towline.pipeline.branches import located_at
 from towline.pipeline.build import BuildContext, PipelineView
 from towline.pipeline.definition import (
     Pipeline,
@@ -45,7 +50,8 @@ DEPLOYMENT = (
     " would deploy again, without end"
 )
 _STAGE = "$(stage)"
-_REFERENCE = re.compile(r"\$\((\w+)\)")
+_VOTING = "customVotingBranch"
+_REFERENCE = re.compile(r"\$\((\w+)(?:, (\w+=\w+))?\)")
 
 
 def plan_stages(
@@ -72,7 +78,7 @@ def view_of(
     documents: ConfigDocuments, build: BuildContext, pipeline: Pipeline | None = None
 ) -> PipelineView:
     """The view for a plan of `pipeline`, else of the one that the documents define."""
-    pipeline = pipeline or pipeline_of(documents)
+    pipeline = pipeline or pipeline_of(documents.defaults)
     return PipelineView(documents=documents, build=build, pipeline=pipeline, planning=True)
 
 
@@ -239,7 +245,8 @@ def _parameters(
         elif key is None:
             found[name] = value
         elif setting := step_config(view, stage, step).get(key[1]):
-            found[name] = setting.value
+            renamed = dict([key[2].split("=")]) if key[2] else {}
+            found[name] = renamed.get(str(setting.value), setting.value)
     return found
 
 
@@ -295,7 +302,8 @@ def _excluded(view: PipelineView, stage: StageDefinition) -> Decision | None:
     setting = view.run_in_all_branches(name)
     if build.change_request and not stage.change_requests:
         return Decision(active="no", why=f"a change-request build does not run stage {name}")
-    if not build.change_request and stage.change_requests == "only":
+    only = stage.change_requests == "only"
+    if only and not build.change_request and not _is_voting_branch(view, name):
         return Decision(active="no", why=f"only a change-request build runs stage {name}")
     everywhere = stage.change_requests != "" if setting is None else setting.value
     if everywhere is not False or (verdict := view.verdict()).productive:
@@ -308,6 +316,15 @@ def _excluded(view: PipelineView, stage: StageDefinition) -> Decision | None:
     more = f"; {verdict.ignored}" if verdict.ignored else ""
     why = f"stage {name} does not run for {view.source()}: {rule}{more}"
     return Decision(active="no", why=why)
+
+
+def _is_voting_branch(view: PipelineView, stage: str) -> bool:
+    """Whether `customVotingBranch` lets the branch run the stage of change requests."""
+    found = fold_settings(unfiltered_layers(view.documents, ("",), stage)).get(_VOTING)
+    if found is None or not view.build.branch:
+        return False
+    with located_at(found):
+        return bool(match_files(as_text(found.value), [view.build.branch]))
 
 
 # ---- stages that the pipeline does not have

@@ -252,7 +252,7 @@ def test_a_flag_that_nothing_acts_on_is_noted_as_lint_finds_it(workspace: Path) 
     *notes, optional = plan.result["outputs"]["notes"]
     assert any("Performance has no step imagePushToRegistry" in note for note in notes)
     assert any("the pipeline has no stage Bild" in note for note in notes)
-    assert all(note.split(" (")[0] in lint.out for note in notes)
+    assert all(note.split(": ")[1].split(" (")[0] in lint.out for note in notes)
     assert notes[0] in plan.err
     assert optional in plan.err
 

@@ -34,25 +34,20 @@ def test_the_sample_has_no_note_on_a_key_without_effect(tmp_path: Path) -> None:
         (
             "stages: {Performance: {imagePushToRegistry: true}}",
             (
-                "stage Performance has no step imagePushToRegistry, and the flag"
-                " imagePushToRegistry switches nothing on (.pipeline/config.yml:1:24): stages"
-                " that have it: Build"
+                ".pipeline/config.yml:1: stage Performance has no step imagePushToRegistry, and the"
+                " flag imagePushToRegistry switches nothing on (stages that have it: Build)"
             ),
         ),
         (
             "stages: {Releese: {filePath: a}}",
-            (
-                "the pipeline has no stage Releese (.pipeline/config.yml:1:10): did you mean"
-                " 'Release'?"
-            ),
+            (".pipeline/config.yml:1: the pipeline has no stage Releese (did you mean 'Release'?)"),
         ),
         (
             "stages: {Confirm: {nodeLabel: a}}",
             (
-                "stage Confirm asks a person and has no steps, so nothing reads nodeLabel there"
-                " (.pipeline/config.yml:1:20): its keys: manualConfirmation,"
-                " manualConfirmationMessage, manualConfirmationSubmitters,"
-                " manualConfirmationTimeout"
+                ".pipeline/config.yml:1: stage Confirm asks a person and has no steps, so nothing"
+                " reads nodeLabel there (its keys: manualConfirmation, manualConfirmationMessage,"
+                " manualConfirmationSubmitters, manualConfirmationTimeout)"
             ),
         ),
         (
@@ -60,6 +55,20 @@ def test_the_sample_has_no_note_on_a_key_without_effect(tmp_path: Path) -> None:
             (
                 "stage Release does not run cloudFoundryDeploy (.pipeline/config.yml:1): switched"
                 " off by the stage definition: multicloudDeploy is active in stage Release"
+            ),
+        ),
+        (
+            "stages: {productionDeployment: {filePath: a}}",
+            (
+                ".pipeline/config.yml:1: the pipeline has no stage productionDeployment (did you"
+                " mean 'Release'?)"
+            ),
+        ),
+        (
+            "spec: {stages: []}",
+            (
+                ".pipeline/config.yml:1: a definition of stages counts in documents of the"
+                " platform team only (let the platform team add it to its defaults)"
             ),
         ),
         (

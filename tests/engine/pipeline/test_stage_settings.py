@@ -85,3 +85,9 @@ def test_an_extension_gets_the_stage_s_settings_without_secrets(workspace: Path)
     assert found["configuration"]["mine"] == 1
     assert found["configuration"]["shared"] == "yes"
     assert "hunter22" not in str(found)
+
+
+def test_jenkins_shows_technical_names_if_they_are_wanted(workspace: Path) -> None:
+    assert build_stage(workspace)["title"] == "Build"
+    found = build_stage(workspace, useTechnicalStageNames=True)
+    assert (found["title"], found["name"], found["active"]) == ("build", "Build", "yes")

@@ -1139,3 +1139,55 @@ def test_one_step_is_decided_with_the_one_that_it_gives_way_to() -> None:
         == "switched off by the stage definition: multicloudDeploy is active in stage Release"
     )
     assert decided("cloudFoundryDeploy", "Release", "general: {cfSpace: dev}").active == "yes"
+
+
+# ---- who may define and vote
+
+OWN = "spec: {stages: [{name: ship, displayName: Ship, steps: [{name: imagePushToRegistry}]}]}"
+
+
+def test_a_trusted_document_may_define_the_stages() -> None:
+    known = documents("stages: {Ship: {imagePushToRegistry: true}}", OWN)
+    assert [stage.name for stage in plan_stages(known, given())] == ["Ship"]
+    decision = decide_step(known, given(), stage="Ship", step="imagePushToRegistry")
+    assert decision.active == "yes"
+    weaker = documents("", OWN.replace("Ship", "Weaker"), OWN, "general: {a: b}")
+    assert [stage.name for stage in plan_stages(weaker, given())] == ["Ship"]
+
+
+def test_a_project_does_not_define_the_stages() -> None:
+    assert [stage.name for stage in plan_stages(documents(OWN), given())] == STAGES
+
+
+def test_a_definition_of_the_platform_team_has_its_line_in_errors() -> None:
+    with pytest.raises(ConfigError) as caught:
+        plan_stages(documents("", "general: {}\nspec: {stages: [{name: a}]}"), given())
+    assert caught.value.where == "team.yml:2"
+
+
+@pytest.mark.parametrize(
+    ("project", "branch", "active"),
+    [
+        ("general: {customVotingBranch: 'feature/*'}", "feature/x", "yes"),
+        ("stages: {Pull-Request Voting: {customVotingBranch: develop}}", "develop", "yes"),
+        ("general: {customVotingBranch: 'feature/*'}", "feature/x/y", "no"),
+        ("general: {customVotingBranch: 'feature/*'}", "main", "no"),
+        ("general: {customVotingBranch: 'feature/*'}", "", "no"),
+        ("general: {}", "feature/x", "no"),
+    ],
+)
+def test_a_branch_may_vote_like_a_change_request(project: str, branch: str, active: str) -> None:
+    scan = "**/sonar-project.properties"
+    stages = plan_stages(documents(project), given(scan, branch=branch))
+    voting = next(stage for stage in stages if stage.name == "Pull-Request Voting")
+    assert next(step.active for step in voting.steps if step.name == "sonarExecuteScan") == active
+
+
+def test_a_voting_branch_publishes_nothing() -> None:
+    project = "general: {customVotingBranch: x, buildTool: docker}"
+    voting = planned("Pull-Request Voting", project, branch="x")
+    assert why(voting, "kanikoExecute") == NOTHING
+    trusted = planned(
+        "Pull-Request Voting", project, "general: {allowChangeRequest: true}", branch="x"
+    )
+    assert active(trusted)["buildExecute"] == "yes"

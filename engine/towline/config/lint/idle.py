@@ -13,8 +13,8 @@ from typing import Any
 from towline.config.conditions import parse_flag
 from towline.config.documents import ConfigDocument, stage_name
 from towline.config.lint.findings import Finding, finding
-from towline.config.near_names import slip, stage_slip
-from towline.record import frozen
+from towline.config.near_names import misspelt_stage, slip
+from towline.record import field, frozen
 
 # keys of Piper's pipeline whose work is not done here, with what does it instead
 _PIPERS: Mapping[str, str] = {
@@ -37,14 +37,15 @@ class KnownPipeline:
     """The names that say which flags have an effect.
 
     `stages` are the own names of each stage's steps by stage; `spellings` are own names by each
-    spelling of a step; `others` are the steps that no stage has. `confirms` is the stage that asks
-    a person, and `confirm_keys` are its keys. `named` are stages of documents that are not checked
-    themselves.
+    spelling of a step; `others` are the steps that no stage has. `technical` maps technical names
+    of stages to those in configurations. `confirms` is the stage that asks a person, and
+    `confirm_keys` are its keys. `named` are stages of documents that are not checked themselves.
     """
 
     stages: Mapping[str, frozenset[str]]
     spellings: Mapping[str, str]
     others: frozenset[str] = frozenset()
+    technical: Mapping[str, str] = field(default_factory=dict)
     confirms: str = ""
     confirm_keys: frozenset[str] = frozenset()
     named: frozenset[str] = frozenset()
@@ -54,6 +55,11 @@ def idle_keys(documents: Iterable[ConfigDocument], known: KnownPipeline) -> Iter
     """The findings on each key of the documents that nothing in the pipeline acts on."""
     for document in documents:
         yield from _general(document, known)
+        if document.content.get("spec") is not None and not document.trusted:
+            message = "a definition of stages counts in documents of the platform team only"
+            yield _idle(
+                document, ("spec",), message, "let the platform team add it to its defaults"
+            )
         stages: Mapping[str, Any] = document.section("stages")
         for name, values in stages.items():
             if stage_name(name) == name or not stages.get(stage_name(name)):
@@ -149,9 +155,11 @@ def _unknown_stage(
     """The finding on a stage that the pipeline does not have, if it is a misspelt one."""
     if name in known.named:
         return
-    near = stage_slip(name, frozenset(known.stages))
-    # it is a stage of the project's own if it enables steps and the similar stage is configured too
-    if not near or (is_own_stage and near in document.section("stages")):
+    configured = document.section("stages")
+    near = known.technical.get(name) or misspelt_stage(
+        name, frozenset(known.stages), configured, enables=is_own_stage
+    )
+    if not near:
         return
     message, fix = f"the pipeline has no stage {name}", f"did you mean {near!r}?"
     yield finding("unknown-stage", document, ("stages", name), message=message, fix=fix)

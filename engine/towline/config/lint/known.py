@@ -12,7 +12,7 @@ from towline.config.conditions import parse_flag
 from towline.config.documents import ConfigDocument
 from towline.config.lint.idle import KnownPipeline
 from towline.config.schema import SCOPES, Parameter, ParameterAlias, StepSchema
-from towline.record import frozen
+from towline.record import field, frozen
 
 ALL_BRANCHES = "runInAllBranches"  # the flag of a stage
 Path = tuple[str | int, ...]
@@ -23,15 +23,17 @@ class KnownConfiguration:
     """The schemas and stages that a configuration is checked against.
 
     `shared` are the schemas of keys that every step reads. `stages` maps each stage to the own
-    names of its steps, `others` are steps that no stage of the pipeline has. `confirms` is the
-    stage that asks a person, `confirm_keys` are its keys. `elsewhere` are the platform team's
-    documents: they are not checked, but the stages and steps in them are known.
+    names of its steps, `others` are steps that no stage of the pipeline has. `technical` maps
+    technical names of stages to their names in configurations. `confirms` is the stage that asks a
+    person, `confirm_keys` are its keys. `elsewhere` are the platform team's documents: they are not
+    checked, but the stages and steps in them are known.
     """
 
     steps: tuple[StepSchema, ...]
     shared: tuple[StepSchema, ...]
     stages: Mapping[str, frozenset[str]]
     others: frozenset[str] = frozenset()
+    technical: Mapping[str, str] = field(default_factory=dict)
     confirms: str = ""
     confirm_keys: frozenset[str] = frozenset()
     elsewhere: tuple[ConfigDocument, ...] = ()
@@ -77,6 +79,7 @@ class KnownKeys:
             stages=known.stages,
             spellings=self.spellings,
             others=known.others,
+            technical=known.technical,
             confirms=known.confirms,
             confirm_keys=known.confirm_keys,
             named=frozenset(name for each in known.elsewhere for name in each.section("stages")),

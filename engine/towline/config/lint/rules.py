@@ -28,6 +28,7 @@ from towline.config.lint.known import (
 )
 from towline.config.lint.values import MOST_HINTS, check_flag, check_value
 from towline.config.near_names import (
+    DEFINITION,
     OTHERS_PREFIXES,
     SECTIONS,
     key_slip,
@@ -132,6 +133,8 @@ def _check_top(keys: KnownKeys, document: ConfigDocument, *, own: bool) -> Itera
                 message="customDefaults of a default document is not followed",
                 fix="name the file in the project's own configuration",
             )
+        elif key in DEFINITION and ("spec" in document.content or document.trusted):
+            continue  # a definition of stages, which only trusted documents give (idle_keys)
         elif key not in SECTIONS and not key.startswith(OTHERS_PREFIXES):
             fix = _section_fix(keys, key)
             yield finding(
