@@ -16,6 +16,11 @@ from towline.config.lint.findings import Finding, finding
 from towline.config.near_names import misspelt_stage, slip
 from towline.record import field, frozen
 
+_EXTENSIONS = (
+    "put the company's extensions into a folder of the checkout, and name it by"
+    " globalExtensionsDirectory"
+)
+_CHECKOUT = "the pipeline checks out what the job builds"
 # keys of Piper's pipeline whose work is not done here, with what does it instead
 _PIPERS: Mapping[str, str] = {
     "stageConfigResource": "let the platform team define the stages (docs/pipeline.md)",
@@ -23,6 +28,12 @@ _PIPERS: Mapping[str, str] = {
     "containerMapResource": "let each step name its container",
     "stashSettings": "stages of one agent share its workspace",
     "customStashSettings": "stages of one agent share its workspace",
+    "globalExtensionsRepository": _EXTENSIONS,
+    "globalExtensionsVersion": _EXTENSIONS,
+    "globalExtensionsRepositoryCredentialsId": _EXTENSIONS,
+    "checkoutMap": _CHECKOUT,
+    "skipCheckout": _CHECKOUT,
+    "scmInfo": _CHECKOUT,
     "pullRequestStageName": "a flag in stages.Pull-Request Voting runs a step for change requests",
 }
 # keys of a stage definition, or of older ones, which a configuration cannot set

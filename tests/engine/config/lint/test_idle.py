@@ -54,6 +54,8 @@ def test_a_key_that_something_acts_on_is_no_finding(text: str) -> None:
         ("stages: {Build: {stepConditions: a}}", "idle-key"),
         ("stages: {Build: {extensionExists: true}}", "idle-key"),
         ("general: {customStashSettings: a}", "idle-key"),
+        ("general: {globalExtensionsRepository: a}", "idle-key"),
+        ("general: {skipCheckout: true}", "idle-key"),
     ],
 )
 def test_a_key_that_nothing_acts_on_is_named_with_its_line(text: str, rule: str) -> None:
