@@ -63,7 +63,7 @@ printf '%s' '$answer'
         (names - 'containerPushToRegistry' - missing).each { String name ->
             jenkins.others[name] = { Map given -> ran << [jenkins.environment().STAGE_NAME, name]; null }
         }
-        harness.runWithoutNode('towlinePipeline script: this')
+        harness.runWithoutNode('towlinePipeline script: this\necho(\'version \' + towlineEnvironment.get(\'artifactVersion\'))')
         if (jenkins.record.steps.any { it.name == 'sh' && it.arguments.label == 'towline containerPushToRegistry' }) { ran << ['Promote', 'containerPushToRegistry'] }
     }
 
@@ -104,6 +104,12 @@ printf '%s' '$answer'
                 assert ran.findAll { it[0] == stage }*.getAt(1).toSet() - same - ['testsPublishResults', 'pipelineStashFilesBeforeBuild', 'artifactPrepareVersion'] == [] as Set : "$stage $step"
             }
         }
+    }
+
+    @Test void 'a build that no library versions gets the version of its file'() {
+        new File(jenkins.workspace, 'VERSION').text = '1.10\n'
+        run([:], [BRANCH_NAME: 'main', BRANCH_IS_PRIMARY: 'true'], ['artifactPrepareVersion'])
+        assert jenkins.log.any { it.startsWith('version 1.10') }
     }
 
     @Test void 'without any flag nothing of a later stage runs, and nothing fails'() {
