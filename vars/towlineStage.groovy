@@ -12,10 +12,11 @@ void call(Map parameters = [:]) {
     if (!name) {
         error('[towlineStage] which stage? Call it with a name, as in towlineStage script: this, name: \'Build\'')
     }
+    String title = parameters.plan?.title ?: name   // the technical name, if the project wants to see that
     if (env.STAGE_NAME == name) {
         runStage(parameters, name)
     } else {
-        stage(name) { runStage(parameters, name) }
+        stage(title) { title == name ? runStage(parameters, name) : withEnv(['STAGE_NAME=' + name]) { runStage(parameters, name) } }
     }
 }
 

@@ -22,6 +22,14 @@ class StageTest extends LibraryTest {
         assert jenkins.entered.contains(['stage', 'Build'])
     }
 
+    @Test void 'a stage may be shown by another name, and its steps know it by its own'() {
+        CpsHarness h = answering()
+        h.addVar('kanikoExecute', "void call(Map p) { echo('in ' + env.STAGE_NAME) }")
+        h.run("towlineStage script: this, name: 'Build', plan: [title: 'build', steps: [[name: 'kanikoExecute', active: 'yes']]]")
+        assert jenkins.entered.contains(['stage', 'build'])
+        assert jenkins.log.contains('in Build')
+    }
+
     @Test void 'a stage that is switched off runs nothing and says why'() {
         answering(plan(stage('Release', [step('gitOpsUpdateDeployment', 'no')], 'no'))).run("towlineStage script: this, name: 'Release'")
         assert calls() == [['plan', '--stage', 'Release']]
