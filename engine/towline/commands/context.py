@@ -188,8 +188,11 @@ def given(call: Call) -> Mapping[str, object]:
 
 def known_stages(known: ConfigDocuments) -> frozenset[str]:
     """Return every stage that a document configures or the pipeline has."""
-    pipeline = pipeline_of(known.defaults)
-    return _configured_stages(known) | frozenset(stage.name for stage in pipeline.stages)
+    return _configured_stages(known) | _defined_stages(known)
+
+
+def _defined_stages(known: ConfigDocuments) -> frozenset[str]:
+    return frozenset(stage.name for stage in pipeline_of(known.defaults).stages)
 
 
 def tell_of_files(call: Call, known: ConfigDocuments) -> None:
@@ -223,7 +226,7 @@ def _tell_of_stages(call: Call, known: ConfigDocuments) -> None:
     for name in sorted(unknown):
         enables = any(parse_flag(value) for value in project.section("stages", name).values())
         near = misspelt_stage(name, stages, project.section("stages"), enables=enables)
-        if near:
+        if near and name not in _defined_stages(known):
             call.console.warn(
                 f"{project.where('stages', name)}: the pipeline has no stage {name} (did you mean"
                 f" {near!r}?)"

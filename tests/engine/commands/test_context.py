@@ -200,6 +200,18 @@ def test_a_misspelt_stage_is_warned_of(
     )
 
 
+@pytest.mark.parametrize("words", CALLS)
+def test_a_stage_that_the_platform_team_defines_is_not_misspelt(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, words: list[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    configure(tmp_path, "stages: {Builds: {verbose: true}, Bild: {}}\n")
+    team = team_file(tmp_path, "spec: {stages: [{displayName: Build}, {displayName: Builds}]}\n")
+    err = Ending(words, tmp_path, {"TOWLINE_DEFAULTS": str(team)}).err
+    assert "no stage Builds" not in err
+    assert "no stage Bild" in err
+
+
 PIPERS = [
     ["getConfig", "--stepName", "imagePushToRegistry"],
     ["checkIfStepActive", "--stage", "Build", "--step", "kanikoExecute"],
