@@ -200,7 +200,23 @@ def test_a_registry_that_refuses_every_token_is_not_asked_for_ever(
     source.auth, source.token_seconds = "bearer", -1
     with pytest.raises(CredentialError, match="'builder'"):
         send(session, "HEAD", "/v2/app/manifests/1")
-    assert (source.count("HEAD"), len(source.scopes)) == (2, 1)
+    assert (source.count("HEAD"), len(source.scopes)) == (3, 2)
+
+
+def test_a_first_token_that_expires_before_its_use_is_replaced(
+    source: FakeRegistry, session: RegistrySession, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source.auth = "bearer"
+    plain, moments = session.transport.request, iter(["now"])
+
+    def late(request: HttpRequest) -> Response:
+        if "Authorization" in request.headers and request.method == "HEAD" and next(moments, ""):
+            source.expire_tokens()
+        return plain(request)
+
+    monkeypatch.setattr(session.transport, "request", late)
+    assert send(session, "HEAD", "/v2/app/manifests/1") == 404
+    assert len(source.scopes) == 2
 
 
 def upload(session: RegistrySession, scopes: tuple[str, ...]) -> int:
