@@ -218,21 +218,16 @@ class RegistrySession:
         if unasked and not headers:
             return response
         diagnosis = errors.read_error(response)
-        if header := auth.held_header(headers, scopes, sent):
+        header = auth.held_header(headers, scopes, sent)
+        if header is None and sent is None:
+            header = auth.answer(headers, scopes, sent)
+        if header is not None:  # it may expire before its use, so it is not the last try
             response = self.transport.request(_with_authorization(request, header))
             if response.status != 401:
                 return response
             headers, sent = response.headers.get_all("WWW-Authenticate") or headers, header
             diagnosis = errors.read_error(response)
         header = auth.answer(headers, scopes, sent)
-        if header is not None and sent is None:
-            # the first token may expire before its use, as one of a later attempt may
-            response = self.transport.request(_with_authorization(request, header))
-            if response.status != 401:
-                return response
-            headers, sent = response.headers.get_all("WWW-Authenticate") or headers, header
-            diagnosis = errors.read_error(response)
-            header = auth.answer(headers, scopes, sent)
         if header is None:
             raise errors.login_refused(auth.endpoint, _described(request), diagnosis.text)
         return self._last_try(_with_authorization(request, header), auth.endpoint)
